@@ -1,0 +1,37 @@
+"""Bounds that both hellos state, and their defaults. Checked before anything is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one side can take. Same names as `cupool.v1.Limits`."""
+
+    frame_bytes: int = 4 * MIB
+    batch_commands: int = 65_536
+    inflight_bytes: int = 64 * MIB
+    inflight_commands: int = 100_000
+    forms: int = 262_144
+    inline_bytes: int = 64 * KIB
+    chunk_bytes: int = MIB
+    handles: int = 10_000_000
+
+    @classmethod
+    def from_wire(cls, message: Any) -> Limits:
+        """From a `cupool.v1.Limits`; a zero field means the default."""
+        return cls(**{f.name: getattr(message, f.name) or f.default for f in fields(cls)})
+
+    def to_wire(self) -> Any:
+        from cupool.v1 import session_pb2
+
+        return session_pb2.Limits(**{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,55 @@
+"""Commands of ours that CuPy has no name for. Their names start with "@". Devices implement them in code of their own."""
+
+from __future__ import annotations
+
+from cupool.contract.ops._row import op
+
+# -- bringing data in and out ---------------------------------------------------------------------------------------
+op("@upload", "(transfer)", outs=1, repeat="exact", note="array from the bytes of a Put transfer; spec from the form's result")
+op("@array", "(data)", outs=1, repeat="exact", note="array from inline bytes; spec from the form's result")
+op("@fetch", "(a)", host=True, repeat="same-fingerprint", note="array as a host value, C order; for values up to inline_bytes")
+op("@fetch_object", "(obj)", host=True, note="state of a remote object as plain values, where it has some")
+op("@export", "(a, transfer)", host=True, note="make the bytes (C order) of `a` ready for Get under `transfer`; replies their number")
+op("@spec", "(a)", host=True, note="reply (dtype, shape, strides)")
+op("@barrier", "()", host=True, uses=("stream",), note="reply when everything before has completed on the device")
+# -- views ----------------------------------------------------------------------------------------------------------
+op("@view", "(a, offset)", view_of="a", repeat="exact", note="view with the result's spec, `offset` bytes from a's first element; "
+   "bounds are checked against a's buffer")  # fmt: skip
+op("@alias", "(a)", view_of="a", repeat="exact", note="a second handle for the same array")
+op("@pointer", "(a)", host=True, repeat="exact", note="expose a's buffer in the arena; reply the address of its first element")
+op("@from_pointer", "(address, nbytes)", repeat="exact", note="array (spec from the form) over arena memory; illegal ranges fail")
+# -- session --------------------------------------------------------------------------------------------------------
+op("@forms_reset", "()", repeat="exact", note="forget every form defined before this batch")
+op("@memory", "()", host=True, uses=("pool",), repeat="recorded", note="reply {used, total, free, limit, device_free, device_total}")
+op("@free_blocks", "()", uses=("pool",), repeat="exact", note="MemoryPool.free_all_blocks")
+op("@set_limit", "(size, fraction)", uses=("pool",), repeat="exact", note="MemoryPool.set_limit")
+op("@fault", "(kind)", repeat="none", note="for tests; refused unless the server was started with --allow-faults")
+# -- streams and events ---------------------------------------------------------------------------------------------
+op("@stream_create", "(stream, non_blocking, priority)", uses=("stream",), repeat="exact")
+op("@stream_destroy", "(stream)", uses=("stream",), repeat="exact")
+op("@stream_query", "(stream)", host=True, uses=("stream",), repeat="recorded", note="reply: everything on it has completed")
+op("@event_create", "(flags)", uses=("event",), repeat="exact", object="event")
+op("@event_record", "(event)", uses=("event", "stream"), repeat="recorded", note="on the command's stream")
+op("@event_query", "(event)", host=True, uses=("event",), repeat="recorded")
+op("@event_wait", "(event)", host=True, uses=("event",), repeat="exact", note="reply when the event has happened")
+op("@event_elapsed", "(start, end)", host=True, uses=("event",), repeat="recorded", note="reply milliseconds")
+op("@stream_wait_event", "(event)", uses=("event", "stream"), repeat="exact", note="the command's stream waits")
+# -- kernels (sources go by content hash, once per session; see apiserver/devices) ------------------------------------
+op("@kernel_raw", "(source, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, name_expressions)",
+   object="module", repeat="exact", note="RawModule: source text")  # fmt: skip
+op("@kernel_binary", "(image,)", object="module", repeat="exact", note="RawModule(path=…): cubin or PTX bytes read on the client")
+op("@kernel_function", "(module, name)", object="function", repeat="exact")
+op("@kernel_attributes", "(function)", host=True, repeat="exact")
+op("@kernel_set_attribute", "(function, name, value)", repeat="exact")
+op("@kernel_global", "(module, name)", host=True, repeat="exact", note="reply (address, nbytes) of a module global")
+op("@kernel_compile", "(module)", host=True, repeat="exact", note="compile now; reply None or fail with CompileException")
+op("@launch", "(function, grid, block, args, shared_mem)", writes=("args",), uses=("stream",), repeat="same-fingerprint",
+   note="a raw kernel may follow pointers: it may write the whole arena, not its arguments alone")  # fmt: skip
+op("@kernel_elementwise", "(in_params, out_params, operation, name, reduce_dims, preamble, loop_prep, after_loop, options)",
+   object="elementwise", repeat="exact")  # fmt: skip
+op("@call_elementwise", "(kernel, args, size, block_size, types)", writes=("args",), uses=("stream",),
+   note="args: inputs then outputs, all given; types: type parameter -> dtype")  # fmt: skip
+op("@kernel_reduction", "(in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, reduce_type, reduce_dims, "
+   "preamble, options)", object="reduction", repeat="exact")  # fmt: skip
+op("@call_reduction", "(kernel, args, axis, keepdims, types)", writes=("args",), uses=("stream",),
+   note="args: inputs then outputs, all given; types: type parameter -> dtype")  # fmt: skip

@@ -1,0 +1,147 @@
+"""What a row of the op table is, and the calls that make one.
+
+A row says everything about one public CuPy name that anyone needs: the shim's generated function, the server's dispatch, the
+coverage page, the tests, and what migration must know. See house-rules "The op table" and ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+#: A rule: same parameters as the CuPy function, arrays replaced by Spec (Python and NumPy scalars stay), returns the
+#: results' Spec, a tuple of them, or None for "no array result". Raises the exception that CuPy raises.
+Rule = Callable[..., Any]
+
+#: The rule *is* the answer: computed on the client from specs, nothing is sent.
+LOCAL = "local"
+#: Implemented by hand in the shim, out of other ops.
+CLIENT = "client"
+#: As many results as the first array has dimensions.
+NDIM = "ndim"
+
+REPEATS = ("exact", "same-fingerprint", "recorded", "none")
+HIDDEN = frozenset({"rng", "stream", "event", "pool"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One public name.
+
+    Attributes:
+        name: dotted path below `cupy`: "add", "linalg.svd", "ndarray.sum", "random.Generator.normal"; "cupyx.…" for cupyx; "@…" for
+            commands of ours that CuPy has no name for.
+        sig: CuPy's own signature as text, "(a, axis=None)".
+        infer: rule for the results; None: only the data can tell; LOCAL; CLIENT.
+        outs: number of results when `infer` is None (or NDIM).
+        writes: parameters changed in place. `out` and `self` by name.
+        view_of: parameter whose memory the result may share.
+        uses: hidden state touched.
+        host: the result is a host value (a wait).
+        repeat: what a replay may assume.
+        server: name of the server's implementation when it is not `name`.
+        arrays: parameters that take arrays; empty means "the first one". Sequences of arrays count.
+        varying: parameters whose scalar *value* does not influence the result's spec: they travel as slots, so that calls that
+            differ in them share a form.
+        method: name of the ndarray method that this row also serves, with its signature in `method_sig`.
+        since: contract version that brought it.
+        samples: function yielding (args, kwargs) with numpy arrays: calls that must work.
+        errors: function yielding (args, kwargs, exception class): calls that must fail on the client.
+        note: deviation, with a link.
+        unsupported: reason why not; then nothing else matters.
+        object: class of the remote object that a call returns ("random.RandomState"), for constructors.
+    """
+
+    name: str
+    sig: str
+    infer: Any = None
+    outs: int | str = 1
+    writes: tuple[str, ...] = ()
+    view_of: str | None = None
+    uses: tuple[str, ...] = ()
+    host: bool = False
+    repeat: str = "same-fingerprint"
+    server: str | None = None
+    arrays: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
+    since: int = 1
+    samples: Callable[[], Iterable[Any]] | None = None
+    errors: Callable[[], Iterable[Any]] | None = None
+    note: str = ""
+    unsupported: str = ""
+    object: str = ""
+    family: str = "function"
+    params: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def impl(self) -> str:
+        """The name under which a device implements it."""
+        return self.server or self.name
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a server must be able to run it."""
+        return not self.unsupported and self.infer not in (LOCAL, CLIENT)
+
+    def digest(self) -> bytes:
+        """Hash of what both ends must agree on; 8 bytes."""
+        rule = self.infer if isinstance(self.infer, str | type(None)) else getattr(self.infer, "rule_name", self.infer.__name__)
+        parts = (
+            self.name, self.sig, rule, self.outs, self.writes, self.view_of, self.uses, self.host, self.repeat, self.impl,
+            self.object, bool(self.unsupported),
+        )  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).digest()[:8]
+
+
+TABLE: dict[str, Row] = {}
+
+
+def param_names(sig: str) -> tuple[str, ...]:
+    """Parameter names of a signature text, in order, without `*`, `/` and defaults."""
+    import ast
+
+    tree = ast.parse(f"def f{sig}: pass").body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    a = tree.args
+    names = [p.arg for p in (*a.posonlyargs, *a.args)]
+    if a.vararg:
+        names.append(a.vararg.arg)
+    names += [p.arg for p in a.kwonlyargs]
+    if a.kwarg:
+        names.append(a.kwarg.arg)
+    return tuple(names)
+
+
+def op(name: str, sig: str, infer: Any = None, **fields: Any) -> Row:
+    """Add a row. Raises ValueError for a duplicate or for effects that name no parameter, at import."""
+    if name in TABLE:
+        raise ValueError(f"op {name!r} has two rows")
+    params = param_names(sig)
+    row = Row(name, sig, infer, params=params, **fields)
+    for parameter in (*row.writes, *row.arrays, *row.varying, *((row.view_of,) if row.view_of else ())):
+        if parameter not in params:
+            raise ValueError(f"op {name!r}: effect names {parameter!r}, the signature has {params}")
+    if row.repeat not in REPEATS or not HIDDEN.issuperset(row.uses):
+        raise ValueError(f"op {name!r}: repeat {row.repeat!r}, uses {row.uses}")
+    TABLE[name] = row
+    return row
+
+
+def unsupported(name: str, reason: str, sig: str = "(*args, **kwargs)") -> Row:
+    """Add a row for a public name that raises, with the reason."""
+    return op(name, sig, CLIENT, unsupported=reason, family="unsupported")
+
+
+def table_digest() -> bytes:
+    """SHA-256 over all rows, for the hellos."""
+    h = hashlib.sha256()
+    for name in sorted(TABLE):
+        h.update(name.encode() + b"\0" + TABLE[name].digest())
+    return h.digest()
+
+
+def row_hashes() -> dict[str, bytes]:
+    """Op name -> row digest, exchanged when the table digests differ."""
+    return {name: row.digest() for name, row in TABLE.items() if row.is_remote}

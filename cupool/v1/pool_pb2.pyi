@@ -1,0 +1,121 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SessionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SESSION_STATE_UNSPECIFIED: _ClassVar[SessionState]
+    SESSION_STATE_LEASED: _ClassVar[SessionState]
+    SESSION_STATE_PARKED: _ClassVar[SessionState]
+    SESSION_STATE_ENDING: _ClassVar[SessionState]
+    SESSION_STATE_ENDED: _ClassVar[SessionState]
+    SESSION_STATE_LOST: _ClassVar[SessionState]
+SESSION_STATE_UNSPECIFIED: SessionState
+SESSION_STATE_LEASED: SessionState
+SESSION_STATE_PARKED: SessionState
+SESSION_STATE_ENDING: SessionState
+SESSION_STATE_ENDED: SessionState
+SESSION_STATE_LOST: SessionState
+
+class AcquireRequest(_message.Message):
+    __slots__ = ("function", "memory_bytes", "deadline_ms", "priority", "device_kind", "client_pid", "host_id")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_KIND_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    memory_bytes: int
+    deadline_ms: int
+    priority: int
+    device_kind: str
+    client_pid: int
+    host_id: str
+    def __init__(self, function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., client_pid: _Optional[int] = ..., host_id: _Optional[str] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_IN_S_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    endpoint: str
+    epoch: int
+    expires_in_s: int
+    server: str
+    device: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., expires_in_s: _Optional[int] = ..., server: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("session", "session_token")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ...) -> None: ...
+
+class ReleaseRequest(_message.Message):
+    __slots__ = ("session", "session_token", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReleaseReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsReply(_message.Message):
+    __slots__ = ("sessions",)
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedCompositeFieldContainer[SessionStatus]
+    def __init__(self, sessions: _Optional[_Iterable[_Union[SessionStatus, _Mapping]]] = ...) -> None: ...
+
+class WatchSessionRequest(_message.Message):
+    __slots__ = ("session", "session_token")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ...) -> None: ...
+
+class SessionStatus(_message.Message):
+    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    state: SessionState
+    server: str
+    device: str
+    epoch: int
+    reason: str
+    function: str
+    memory_bytes: int
+    age_s: float
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...

@@ -1,0 +1,93 @@
+from cupool.v1 import session_pb2 as _session_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ServerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERVER_STATE_UNSPECIFIED: _ClassVar[ServerState]
+    SERVER_STATE_STARTING: _ClassVar[ServerState]
+    SERVER_STATE_WARM: _ClassVar[ServerState]
+    SERVER_STATE_LEASED: _ClassVar[ServerState]
+    SERVER_STATE_PARKED: _ClassVar[ServerState]
+    SERVER_STATE_ENDING: _ClassVar[ServerState]
+    SERVER_STATE_DEAD: _ClassVar[ServerState]
+SERVER_STATE_UNSPECIFIED: ServerState
+SERVER_STATE_STARTING: ServerState
+SERVER_STATE_WARM: ServerState
+SERVER_STATE_LEASED: ServerState
+SERVER_STATE_PARKED: ServerState
+SERVER_STATE_ENDING: ServerState
+SERVER_STATE_DEAD: ServerState
+
+class AssignRequest(_message.Message):
+    __slots__ = ("session", "token_sha256", "epoch", "limit_bytes", "park_grace_ms", "limits", "kernel_limit_ms")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARK_GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    token_sha256: bytes
+    epoch: int
+    limit_bytes: int
+    park_grace_ms: int
+    limits: _session_pb2.Limits
+    kernel_limit_ms: int
+    def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ...) -> None: ...
+
+class AssignReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EndRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class EndReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ServerStatus(_message.Message):
+    __slots__ = ("server", "state", "session", "device", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s", "idle_s", "attached", "running_op")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_S_FIELD_NUMBER: _ClassVar[int]
+    IDLE_S_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_OP_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    state: ServerState
+    session: str
+    device: _session_pb2.DeviceInfo
+    used_bytes: int
+    peak_bytes: int
+    handles: int
+    executed_seq: int
+    executed_commands: int
+    failed_commands: int
+    kernel_s: float
+    idle_s: float
+    attached: bool
+    running_op: str
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., session: _Optional[str] = ..., device: _Optional[_Union[_session_pb2.DeviceInfo, _Mapping]] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., executed_seq: _Optional[int] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ...) -> None: ...
