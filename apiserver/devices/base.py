@@ -1,0 +1,70 @@
+"""The interface between the executor and a device. The executor is single-threaded: calls never overlap, except `running_op`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cupool.contract.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryInfo:
+    """Bytes. `used`, `total`, `free` and `limit` are the session's pool (as CuPy's MemoryPool); the others are the device's."""
+
+    used: int
+    total: int
+    free: int
+    limit: int
+    device_free: int
+    device_total: int
+
+
+class Device(Protocol):
+    """One device of one kind. `Array` below is numpy.ndarray on the CPU device and cupy.ndarray on CUDA."""
+
+    kind: str  # "cpu" or "cuda"
+    array_type: type
+
+    def describe(self) -> Any:
+        """A `cupool.v1.DeviceInfo`, complete but for the session's own limits."""
+
+    def warm(self) -> None:
+        """Create the context and run one op of each library; before the server says READY."""
+
+    def resolve(self, impl: str) -> Callable[..., Any]:
+        """The implementation of `row.impl`. Raises KeyError when this device has none: the server then refuses to start, or,
+        for rows that the device declares missing, answers OpMissing when called."""
+
+    def missing(self) -> dict[str, str]:
+        """impl name -> reason, for ops this device cannot have (no library, no compiler)."""
+
+    def empty(self, spec: Spec) -> Any:
+        """A new array of this spec (packed), accounted. Raises OutOfMemoryError before allocating."""
+
+    def upload(self, spec: Spec, staging: Any) -> Any:
+        """An array of `spec` (C order) from the host buffer that `staging` returned; takes ownership where it can."""
+
+    def staging(self, nbytes: int) -> Any:
+        """Writable host memory for a transfer to come, accounted: a memoryview. On the CPU device it becomes the array itself."""
+
+    def download(self, array: Any) -> memoryview:
+        """The bytes of an array in C order; a copy, or a view that stays valid and unchanged while referenced."""
+
+    def view(self, array: Any, offset: int, spec: Spec) -> Any:
+        """A view `offset` bytes from the first element of `array`; every element must lie in array's buffer, else ValueError."""
+
+    def conform(self, array: Any, spec: Spec) -> Any:
+        """`array` (a fresh result of right shape and dtype) with the strides of `spec`; a copy where they differ."""
+
+    def buffer_of(self, array: Any) -> Any:
+        """The object that stands for the memory an array lives in; equal identity for all arrays that share it."""
+
+    def synchronize(self) -> None:
+        """Wait for everything issued."""
+
+    def memory(self) -> MemoryInfo: ...
+
+    def close(self) -> None:
+        """Free everything. Called once, at the session's end."""

@@ -1,0 +1,29 @@
+"""The one command list of this process. Order is total over all threads; `extend` of one tuple is one command, atomically.
+
+Boundary: no locks, no I/O. `outbox.py` takes from the front; hot paths append at the end:
+
+    if len(COMMANDS) > GATE.words: flush()
+    extend((form | hot_bits, mint(), a._handle, b._handle))
+
+The list object lives as long as the process; a fork or a new session clears it in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Words of commands not yet sent; see `cupool.contract.codec.pack_words` for what an item may be.
+COMMANDS: list[Any] = []
+extend = COMMANDS.extend
+
+
+class Gate:
+    """When to flush: as soon as COMMANDS holds more than `words` items. 0 while nothing is in flight."""
+
+    __slots__ = ("words",)
+
+    def __init__(self) -> None:
+        self.words = 0
+
+
+GATE = Gate()
