@@ -110,8 +110,8 @@ def batch_frame(batch: bytes) -> bytes:
     return _delimited(b"\x12", batch)
 
 
-def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch: int = 0) -> bytes:
-    """A serialised `cupool.v1.PutChunk`, `data` copied once. `data` is bytes or a memoryview."""
+def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch: int = 0, after_seq: int = 0) -> bytes:
+    """A serialised `cupool.v1.PutChunk`, `data` copied once. `data` is bytes or a memoryview of bytes."""
     head = b"\x08" + _varint(transfer)
     if total_bytes:
         head += b"\x10" + _varint(total_bytes)
@@ -119,6 +119,8 @@ def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch
         head += b"\x18" + _varint(offset)
     if epoch:
         head += b"\x28" + _varint(epoch)
+    if after_seq:
+        head += b"\x30" + _varint(after_seq)
     return b"".join((head, b"\x22", _varint(len(data)), data))
 
 
@@ -128,6 +130,44 @@ def get_chunk(offset: int, data: Any, total_bytes: int = 0) -> bytes:
     if total_bytes:
         head += b"\x18" + _varint(total_bytes)
     return b"".join((head, b"\x12", _varint(len(data)), data))
+
+
+def read_chunk(frame: bytes) -> tuple[dict[int, int], memoryview]:
+    """Parse a PutChunk or GetChunk without copying its bytes.
+
+    Returns:
+        (fields, data): the integer fields by number, and a view of the one `bytes` field (empty when absent).
+
+    Raises:
+        ProtocolError: truncated, or a field of a kind that no chunk has.
+    """
+    fields: dict[int, int] = {}
+    data = memoryview(b"")
+    at = 0
+    while at < len(frame):
+        key, at = _read_varint(frame, at)
+        value, at = _read_varint(frame, at)
+        if key & 7 == 0:
+            fields[key >> 3] = value
+        elif key & 7 == 2 and value <= len(frame) - at:
+            data = memoryview(frame)[at : at + value]
+            at += value
+        else:
+            raise ProtocolError(f"Chunk: field {key >> 3} of wire type {key & 7} is malformed or cut off.")
+    return fields, data
+
+
+def _read_varint(frame: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        if at >= len(frame):
+            raise ProtocolError("Chunk: cut off.")
+        byte = frame[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+    raise ProtocolError("Chunk: a number of more than 64 bits.")
 
 
 def read_words(batch: Any, limits: Limits) -> list[int]:

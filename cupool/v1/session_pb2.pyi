@@ -241,18 +241,20 @@ class GoingAway(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., grace_ms: _Optional[int] = ...) -> None: ...
 
 class PutChunk(_message.Message):
-    __slots__ = ("transfer", "total_bytes", "offset", "data", "epoch")
+    __slots__ = ("transfer", "total_bytes", "offset", "data", "epoch", "after_seq")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
     transfer: int
     total_bytes: int
     offset: int
     data: bytes
     epoch: int
-    def __init__(self, transfer: _Optional[int] = ..., total_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., epoch: _Optional[int] = ...) -> None: ...
+    after_seq: int
+    def __init__(self, transfer: _Optional[int] = ..., total_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., epoch: _Optional[int] = ..., after_seq: _Optional[int] = ...) -> None: ...
 
 class PutAck(_message.Message):
     __slots__ = ("transfer", "received_bytes")

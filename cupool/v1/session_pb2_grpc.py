@@ -66,7 +66,9 @@ class SessionServiceServicer(object):
     def Put(self, request_iterator, context):
         """Bulk bytes to the server, apart from the command stream so that they never block it. One call carries one transfer,
         which the op "@upload" then names. Interrupted, it resumes: call again with the same transfer id, read
-        PutAck.received_bytes, go on from there.
+        PutAck.received_bytes, go on from there. A Put that is never named is dropped when its id is freed, as a handle is.
+        An error of the transfer itself (out of memory) ends the call with RESOURCE_EXHAUSTED and a serialised Error in the trailing
+        metadata `cupool-error-bin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +76,7 @@ class SessionServiceServicer(object):
 
     def Get(self, request, context):
         """Bulk bytes from the server: the bytes that the op "@export" made ready under a transfer id. May be called before
-        that op has run: it waits. Resumes at any offset until a Batch.received or Credit.received covers the export's reply.
+        that op has run: it waits. Resumes at any offset until the client frees the transfer id, as it frees a handle.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
