@@ -117,19 +117,19 @@ def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch
         head += b"\x10" + _varint(total_bytes)
     if offset:
         head += b"\x18" + _varint(offset)
-    if epoch:
-        head += b"\x28" + _varint(epoch)
+    tail = b"\x28" + _varint(epoch) if epoch else b""
     if after_seq:
-        head += b"\x30" + _varint(after_seq)
-    return b"".join((head, b"\x22", _varint(len(data)), data))
+        tail += b"\x30" + _varint(after_seq)
+    if not data:
+        return head + tail
+    return b"".join((head, b"\x22", _varint(len(data)), data, tail))
 
 
 def get_chunk(offset: int, data: Any, total_bytes: int = 0) -> bytes:
     """A serialised `cupool.v1.GetChunk`, `data` copied once."""
     head = b"\x08" + _varint(offset) if offset else b""
-    if total_bytes:
-        head += b"\x18" + _varint(total_bytes)
-    return b"".join((head, b"\x12", _varint(len(data)), data))
+    tail = b"\x18" + _varint(total_bytes) if total_bytes else b""
+    return b"".join((head, b"\x12", _varint(len(data)), data, tail)) if data else head + tail
 
 
 def read_chunk(frame: bytes) -> tuple[dict[int, int], memoryview]:
