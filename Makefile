@@ -1,0 +1,86 @@
+# Everything runs from a clean clone: the first target that needs it makes .venv with all that this repository uses.
+#
+#   make demo      the examples, unmodified, through an embedded pool; one table; out/china_quantised.png
+#   make test      every test that needs no GPU            make check   format, lint, types, imports, fresh files, quick tests
+#   make bench     ratio tables, benchmarks/results/       make prove PART=name   the long proofs whose name holds PART
+#   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
+#   make generate  files generated from the op table       make proto   cupool/v1 from proto/
+#   make sizes     lines per component                     make clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+# What `make gpu` runs with: the link tree instead of an install, and not the working directory before it.
+TREE := PYTHONPATH=build/typing PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
+PROTO_VENV := .venv-proto
+PART ?=
+
+.PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
+        check-wheel check-tests bench prove gpu generate proto sizes clean tree venv
+
+venv: .venv/.complete
+
+.venv/.complete: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cupool needs Python 3.11 or newer; run make with PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[server,dev]'
+	touch $@
+
+$(PROTO_VENV)/.complete: Makefile
+	$(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip install --quiet 'setuptools<81' 'grpcio-tools==1.74.0'
+	touch $@
+
+tree:
+	@$(PYTHON) tools/link_tree.py >/dev/null
+
+demo: .venv/.complete
+	$(RUN) tools/demo.py
+
+test: .venv/.complete tree
+	$(RUN) -m pytest -n 2 --dist loadfile -m 'not prove' -q
+
+check: .venv/.complete $(PROTO_VENV)/.complete tree
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-parts
+
+check-parts: check-tests check-pyright check-mypy check-lint check-format check-imports check-fresh check-proto
+
+check-format:
+	$(BIN)/ruff format --check --quiet
+check-lint:
+	$(BIN)/ruff check --quiet
+check-mypy: tree
+	$(BIN)/mypy
+check-pyright: tree
+	$(BIN)/pyright
+check-imports:
+	$(BIN)/lint-imports
+check-fresh:
+	$(RUN) tools/generate.py --check
+check-proto: $(PROTO_VENV)/.complete
+	$(PROTO_VENV)/bin/python tools/proto.py --check
+check-tests:
+	$(RUN) -m pytest -q -m 'not slow and not prove' tests/unit tests/contract
+
+bench: .venv/.complete
+	$(RUN) -m benchmarks
+
+prove: .venv/.complete
+	$(RUN) -m pytest -q -m 'prove' -k '$(PART)' tests
+
+gpu: tree
+	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
+	$(TREE) $(PYTHON) benchmarks/gpu.py
+
+generate: .venv/.complete
+	$(RUN) tools/generate.py
+
+proto: $(PROTO_VENV)/.complete
+	$(PROTO_VENV)/bin/python tools/proto.py
+
+sizes:
+	@$(PYTHON) tools/sizes.py
+
+clean:
+	rm -rf build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

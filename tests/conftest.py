@@ -1,0 +1,93 @@
+"""For every test: a time limit, and a check that it leaks no process, thread, socket or file descriptor.
+
+Processes that a test starts are recognised by a variable in their environment, so that grandchildren and orphans count too.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RUN_VARIABLE = "CUPOOL_TEST_RUN"
+#: One value per pytest process (a worker of xdist is one of its own).
+RUN_ID = uuid.uuid4().hex
+TIMEOUT_S = 120
+#: How long closing threads, sockets and processes may take until they count as leaked.
+GRACE_S = 5.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[RUN_VARIABLE] = RUN_ID
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.hasplugin("timeout"):
+        return  # the GPU machine has plain pytest
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
+
+def started_processes() -> dict[int, str]:
+    """Living processes, other than this one, that came from this run: pid -> command line."""
+    mark = f"{RUN_VARIABLE}={RUN_ID}".encode()
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            if mark not in (folder / "environ").read_bytes().split(b"\0"):
+                continue
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it ended while we looked
+        if state not in "ZX":
+            found[int(folder.name)] = command.strip()
+    return found
+
+
+def open_descriptors() -> dict[int, str]:
+    """Descriptors that a test answers for: sockets, pipes, memory files and files; not the event machinery of grpc."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if not target.startswith(("anon_inode:", "/dev/")):
+            found[int(name)] = target
+    return found
+
+
+def running_threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.is_alive() and not t.name.startswith(("pytest_timeout", "ThreadPoolE"))}
+
+
+def leaks(processes: dict[int, str], descriptors: dict[int, str], threads: set[threading.Thread]) -> list[str]:
+    """What is there now and was not in the three snapshots, each as a line."""
+    found = [f"process {pid}: {text}" for pid, text in started_processes().items() if pid not in processes]
+    found += [f"descriptor {fd}: {to}" for fd, to in open_descriptors().items() if descriptors.get(fd) != to]
+    found += [f"thread {thread.name}" for thread in running_threads() - threads]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, descriptor or thread behind. `@pytest.mark.keeps("why")` is the way out."""
+    if request.node.get_closest_marker("keeps"):
+        yield
+        return
+    before = started_processes(), open_descriptors(), running_threads()
+    yield
+    deadline = time.monotonic() + GRACE_S
+    while found := leaks(*before):
+        if time.monotonic() > deadline:
+            pytest.fail("left behind:\n  " + "\n  ".join(found), pytrace=False)
+        time.sleep(0.02)
