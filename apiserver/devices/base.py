@@ -1,4 +1,5 @@
-"""The interface between the executor and a device. The executor is single-threaded: calls never overlap, except `running_op`."""
+"""The interface between the executor and a device. The executor is single-threaded: calls never overlap, except `running_op` and
+`staging`, which bulk transfers call from threads of their own."""
 
 from __future__ import annotations
 

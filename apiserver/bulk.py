@@ -1,0 +1,107 @@
+"""Bulk bytes over gRPC: the handlers of `SessionService.Put` and `Get`. Raw frames in and out; `lane.py` is the faster way on one host.
+
+Boundary: `transfers.py` holds what is on its way; these functions only move bytes and turn its errors into statuses. Authentication
+and the choice of session are `service.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+
+from cupool.contract.codec import get_chunk, read_chunk
+from cupool.contract.errors import ProtocolError, error_to_wire
+from cupool.contract.limits import MIB
+from cupool.contract.malloc import tune_allocator
+from cupool.v1 import session_pb2
+
+from .transfers import Inbound, TransferEnded, Transfers
+
+#: How often a Put is acknowledged, bytes. What a client must keep or send again after a cut is at most this and what is in flight.
+ACK_EVERY_BYTES = 8 * MIB
+
+#: Trailing metadata that carries a serialised `cupool.v1.Error`.
+ERROR_KEY = "cupool-error-bin"
+
+_TRANSFER, _TOTAL, _OFFSET, _EPOCH, _AFTER_SEQ = 1, 2, 3, 5, 6
+
+
+def put(transfers: Transfers, epoch: int, frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
+    """Serve one Put: serialised PutChunks in, serialised PutAcks out. The first ack says where to go on."""
+    tune_allocator()
+    inbound: Inbound | None = None
+    ticket = acknowledged = 0
+    stop = _stop_when_done(context)
+    try:
+        for frame in frames:
+            fields, data = read_chunk(frame)
+            if inbound is None:
+                _check_epoch(fields.get(_EPOCH, 0), epoch)
+                inbound, ticket = transfers.begin(fields.get(_TRANSFER, 0), fields.get(_TOTAL, 0), fields.get(_AFTER_SEQ, 0), stop)
+                acknowledged = inbound.received
+                yield _ack(inbound)
+            elif fields.get(_TRANSFER, 0) != inbound.transfer:
+                raise ProtocolError("Put: a chunk of another transfer; open one call for each transfer.")
+            if data:
+                inbound.write(ticket, fields.get(_OFFSET, 0), np.frombuffer(data, np.uint8))
+                if inbound.received == inbound.total or inbound.received - acknowledged >= ACK_EVERY_BYTES:
+                    acknowledged = inbound.received
+                    yield _ack(inbound)
+    except TransferEnded as error:
+        context.abort(grpc.StatusCode.ABORTED, str(error))
+    except ProtocolError as error:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except EpochMismatch as error:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+    except (MemoryError, RuntimeError, ValueError) as error:
+        _abort_with(context, error)
+
+
+def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_bytes: int = MIB) -> Iterator[bytes]:
+    """Serve one Get: a serialised GetRequest in, serialised GetChunks out. Waits for the export that names the transfer."""
+    tune_allocator()
+    message = session_pb2.GetRequest.FromString(request)
+    try:
+        _check_epoch(message.epoch, epoch)
+        data = transfers.outbound(message.transfer, _stop_when_done(context))
+        total = len(data)
+        if message.offset > total:
+            raise ProtocolError(f"Get: offset {message.offset} is beyond the transfer's {total} bytes.")
+        at = message.offset
+        yield get_chunk(at, data[at : at + chunk_bytes], total)
+        for at in range(at + chunk_bytes, total, chunk_bytes):
+            yield get_chunk(at, data[at : at + chunk_bytes])
+    except TransferEnded as error:
+        context.abort(grpc.StatusCode.ABORTED, str(error))
+    except ProtocolError as error:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except EpochMismatch as error:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+    except (MemoryError, RuntimeError, ValueError) as error:
+        _abort_with(context, error)
+
+
+class EpochMismatch(Exception):
+    """The call names another epoch than the session's."""
+
+
+def _check_epoch(given: int, epoch: int) -> None:
+    if given != epoch:
+        raise EpochMismatch(f"The session is at epoch {epoch}, the call says {given}. Attach again and take the epoch from the hello.")
+
+
+def _ack(inbound: Inbound) -> bytes:
+    return session_pb2.PutAck(transfer=inbound.transfer, received_bytes=inbound.received).SerializeToString()
+
+
+def _abort_with(context: Any, error: BaseException) -> None:
+    context.set_trailing_metadata(((ERROR_KEY, error_to_wire(error).SerializeToString()),))
+    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{type(error).__name__}: {error}")
+
+
+def _stop_when_done(context: Any) -> Callable[[], bool]:
+    """Whether the call is over: asked by waits, so that a client that went away releases its thread."""
+    return lambda: not context.is_active()

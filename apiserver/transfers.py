@@ -1,0 +1,234 @@
+"""What is on its way: bytes of Puts until "@upload" takes them, bytes of "@export" until the client frees them.
+
+State of the session, not of a connection: a cut Put or Get goes on where it stopped. Called from the threads of bulk calls and of the
+lane, and from the executor; one lock, never held while bytes are copied.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupool.contract.errors import ProtocolError
+
+from .devices.base import Device
+
+#: Puts that have begun and were not taken, at most. A client of ours has few; more is a client that forgets its ids.
+MAX_OPEN = 1024
+#: Ids of finished Puts that are remembered, so that a repeat after a lost acknowledgement is answered and not stored.
+MAX_REMEMBERED = 1024
+#: How often a wait looks whether its caller is still there, seconds.
+_LOOK_S = 0.2
+
+
+class TransferEnded(Exception):
+    """The session ended, the transfer was freed, or a newer call took it over."""
+
+
+class Inbound:
+    """One Put.
+
+    Attributes:
+        transfer, total: its id and size in bytes.
+        staging: the device's staging memory as it gave it; None once finished.
+        received: bytes received, contiguous from 0. Written by the holder of the current ticket alone.
+        ticket: number of the call that may write; a newer call takes over.
+        error: why there will be no bytes (out of memory), else None.
+    """
+
+    __slots__ = ("_changed", "_target", "error", "received", "staging", "ticket", "total", "transfer")
+
+    def __init__(self, transfer: int, total: int, staging: Any, changed: threading.Condition) -> None:
+        self.transfer = transfer
+        self.total = total
+        self.staging = staging
+        self.received = 0
+        self.ticket = 1
+        self.error: BaseException | None = None
+        self._target = None if staging is None else np.frombuffer(staging, np.uint8)
+        self._changed = changed
+
+    def write(self, ticket: int, offset: int, data: np.ndarray[Any, Any]) -> None:
+        """Store `data` (uint8) at `offset`, which must be what was received so far.
+
+        Raises:
+            ProtocolError: another offset, or beyond the end.
+            TransferEnded: a newer call writes this transfer.
+        """
+        size = data.shape[0]
+        if ticket != self.ticket or self._target is None:
+            raise TransferEnded(f"Transfer {self.transfer} was taken over or has ended.")
+        if offset != self.received or size > self.total - offset:
+            raise ProtocolError(
+                f"Transfer {self.transfer}: {size} bytes at {offset}, expected at {self.received} of {self.total} in all."
+            )
+        self._target[offset : offset + size] = data
+        with self._changed:
+            # Under the lock: a call that was taken over while it copied must not move the mark that the newer one reads.
+            if ticket != self.ticket:
+                raise TransferEnded(f"Transfer {self.transfer} was taken over.")
+            self.received = offset + size
+            if self.received == self.total:
+                self._target = None
+                self._changed.notify_all()
+
+
+class Transfers:
+    """All transfers of one session.
+
+    Args:
+        device: gives staging memory, from any thread.
+        executed_seq: the last batch executed.
+    """
+
+    def __init__(self, device: Device, executed_seq: Callable[[], int]) -> None:
+        self._device = device
+        self._executed_seq = executed_seq
+        self._changed = threading.Condition()
+        self._inbound: dict[int, Inbound] = {}
+        self._finished: OrderedDict[int, Inbound] = OrderedDict()
+        self._outbound: dict[int, memoryview | BaseException] = {}
+        self._closed = False
+
+    # -- Puts ---------------------------------------------------------------------------------------------------------
+    def begin(self, transfer: int, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Inbound, int]:
+        """The Put of this id, new or to be resumed, and the ticket to write it with; takes it over from an older call.
+
+        Raises:
+            ProtocolError: an id or size that cannot be, or another size than before.
+            OutOfMemoryError: also stored, for the "@upload" that names it.
+        """
+        if not 0 < transfer < 1 << 63 or not 0 < total < 1 << 62:
+            raise ProtocolError(f"Put: transfer {transfer} of {total} bytes is out of bounds.")
+        with self._changed:
+            self._check_open()
+            known = self._inbound.get(transfer) or self._finished.get(transfer)
+            if known is not None:
+                if known.total != total:
+                    raise ProtocolError(f"Put: transfer {transfer} has {known.total} bytes, now {total}.")
+                if known.error is not None:
+                    raise known.error
+                known.ticket += 1
+                return known, known.ticket
+            if len(self._inbound) >= MAX_OPEN:
+                raise ProtocolError(f"Put: {MAX_OPEN} transfers have begun and none was named; free what is not needed.")
+        staging, error = self._staging(total, after_seq, stop)
+        with self._changed:
+            self._check_open()
+            inbound = self._inbound.setdefault(transfer, Inbound(transfer, total, staging, self._changed))
+            inbound.error = error
+            inbound.ticket += 1  # two calls may have come this far: the later one writes
+            self._changed.notify_all()
+            if error is not None:
+                raise error
+            return inbound, inbound.ticket
+
+    def _staging(self, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Any, BaseException | None]:
+        """Staging memory, or the error. Short memory is decided only when the client's frees before it have run."""
+        while True:
+            late = self._executed_seq() >= after_seq
+            try:
+                return self._device.staging(total), None
+            except MemoryError as error:
+                if late:
+                    return None, error
+            if stop() or self._closed:
+                raise TransferEnded("The caller went away.")
+            time.sleep(0.002)  # rare: memory is short and frees are still in flight
+
+    def take(self, transfer: int, nbytes: int, stop: Callable[[], bool]) -> Any:
+        """For "@upload": the staging memory with all bytes of the transfer; waits for them. Once.
+
+        Raises:
+            ProtocolError: the transfer has another size.
+            OutOfMemoryError: as the Put was told.
+        """
+        with self._changed:
+            while True:
+                inbound = self._inbound.get(transfer)
+                if inbound is not None:
+                    if inbound.error is not None:
+                        raise inbound.error
+                    if inbound.total != nbytes:
+                        raise ProtocolError(f"Transfer {transfer} has {inbound.total} bytes, the array needs {nbytes}.")
+                    if inbound.received == inbound.total:
+                        break
+                elif transfer in self._finished:
+                    raise ProtocolError(f"Transfer {transfer} was used already.")
+                self._wait(stop)
+            del self._inbound[transfer]
+            staging, inbound.staging = inbound.staging, None
+            self._finished[transfer] = inbound
+            if len(self._finished) > MAX_REMEMBERED:
+                self._finished.popitem(last=False)
+            return staging
+
+    # -- Gets ---------------------------------------------------------------------------------------------------------
+    def export(self, transfer: int, data: memoryview) -> None:
+        """For "@export": these bytes are ready for Get. They stay unchanged while they are referenced."""
+        with self._changed:
+            if len(self._outbound) >= MAX_OPEN:
+                raise ProtocolError(f"{MAX_OPEN} exports are held; free the transfer ids that are done.")
+            self._outbound[transfer] = data.cast("B") if data.nbytes else memoryview(b"")
+            self._changed.notify_all()
+
+    def fail(self, transfer: int, error: BaseException) -> None:
+        """The "@export" of this transfer failed: a Get that waits for it ends."""
+        with self._changed:
+            self._outbound[transfer] = error
+            self._changed.notify_all()
+
+    def outbound(self, transfer: int, stop: Callable[[], bool]) -> memoryview:
+        """The bytes of an export; waits for it. Raises TransferEnded when it failed: the command's reply says why."""
+        with self._changed:
+            while transfer not in self._outbound:
+                self._wait(stop)
+            data = self._outbound[transfer]
+        if isinstance(data, BaseException):
+            raise TransferEnded(f"The export of transfer {transfer} failed: {data}")
+        return data
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+    def drop(self, transfer: int) -> None:
+        """The client freed this id: whatever is held under it goes."""
+        if not (self._inbound or self._outbound):
+            return
+        with self._changed:
+            self._outbound.pop(transfer, None)
+            inbound = self._inbound.pop(transfer, None)
+            if inbound is not None:
+                inbound.ticket += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End every wait and drop everything."""
+        with self._changed:
+            self._closed = True
+            for inbound in self._inbound.values():
+                inbound.ticket += 1
+            self._inbound.clear()
+            self._finished.clear()
+            self._outbound.clear()
+            self._changed.notify_all()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of transfers that have begun and were neither taken nor freed."""
+        with self._changed:
+            out = sum(len(data) for data in self._outbound.values() if isinstance(data, memoryview))
+            return out + sum(inbound.total for inbound in self._inbound.values())
+
+    def _wait(self, stop: Callable[[], bool]) -> None:
+        self._check_open()
+        if stop():
+            raise TransferEnded("The caller went away.")
+        self._changed.wait(_LOOK_S)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransferEnded("The session has ended.")
