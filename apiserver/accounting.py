@@ -1,0 +1,119 @@
+"""What a session holds, counted as CuPy's memory pool counts it, and refused before it is allocated.
+
+A buffer is charged once, rounded up to 512 bytes, from its first array to its last. Freed blocks stay in `total` until
+`free_blocks`, as a pool shows them, although the memory itself is given back at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cupool.contract.errors import OutOfMemoryError
+
+from .devices.base import MemoryInfo
+
+#: CuPy rounds every allocation up to this.
+BLOCK_BYTES = 512
+
+
+def rounded(nbytes: int) -> int:
+    """What a buffer of `nbytes` is charged."""
+    return (nbytes + BLOCK_BYTES - 1) & -BLOCK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A session's account, for status and metrics."""
+
+    used_bytes: int
+    peak_bytes: int
+    limit_bytes: int
+    handles: int
+    modules: int
+    kernel_s: float
+
+
+class Accounting:
+    """The account of one session. Single-threaded: only the executing thread changes it."""
+
+    __slots__ = ("_asked_limit", "kernel_s", "lease_limit", "modules", "peak", "total", "used")
+
+    def __init__(self, lease_limit: int) -> None:
+        #: bytes charged now
+        self.used = 0
+        #: most bytes ever charged at once
+        self.peak = 0
+        #: bytes the pool shows as its own: the most charged since the last `free_blocks`
+        self.total = 0
+        #: what the lease allows, bytes
+        self.lease_limit = lease_limit
+        #: what the program asked for with MemoryPool.set_limit, 0: nothing
+        self._asked_limit = 0
+        #: compiled kernels and modules made
+        self.modules = 0
+        #: seconds spent executing
+        self.kernel_s = 0.0
+
+    @property
+    def limit(self) -> int:
+        """The bytes this session may hold now."""
+        return min(self.lease_limit, self._asked_limit) if self._asked_limit else self.lease_limit
+
+    @property
+    def ceiling(self) -> int:
+        """Charging beyond this needs `grow`: it is either a new peak or too much."""
+        return min(self.total, self.limit)
+
+    def charge(self, nbytes: int) -> None:
+        """Charge a buffer of `nbytes` (rounded here).
+
+        Raises:
+            OutOfMemoryError: it would not fit; nothing is charged.
+        """
+        size = rounded(nbytes)
+        if self.used + size > self.ceiling:
+            self.grow(size)
+        self.used += size
+
+    def grow(self, size: int) -> None:
+        """Make room in the books for `size` more bytes (already rounded), without charging them. Raises OutOfMemoryError."""
+        wanted = self.used + size
+        if wanted > self.limit:
+            raise OutOfMemoryError(size, self.used, self.limit)
+        self.total = max(self.total, wanted)
+        self.peak = max(self.peak, wanted)
+
+    def refund(self, nbytes: int) -> None:
+        """The buffer of `nbytes` is gone."""
+        self.used -= rounded(nbytes)
+
+    def free_blocks(self) -> None:
+        """MemoryPool.free_all_blocks."""
+        self.total = self.used
+
+    def set_limit(self, size: int | None, fraction: float | None) -> None:
+        """MemoryPool.set_limit, with CuPy's errors. A limit above the lease is accepted and the lease stays."""
+        if size is None and fraction is None:
+            size = 0
+        if size is not None and fraction is not None:
+            raise ValueError("size and fraction cannot be specified at one time")
+        if fraction is not None:
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"memory limit fraction out of range: {fraction}")
+            size = int(self.lease_limit * fraction)
+        assert size is not None
+        if size < 0:
+            raise ValueError(f"memory limit size out of range: {size}")
+        self._asked_limit = size
+
+    def memory(self) -> MemoryInfo:
+        """As `@memory` replies it. The device's total is the lease: more is not this session's to see."""
+        total = max(self.total, self.used)
+        return MemoryInfo(
+            used=self.used,
+            total=total,
+            free=total - self.used,
+            limit=self._asked_limit,
+            device_free=max(self.lease_limit - total, 0),
+            device_total=self.lease_limit,
+        )

@@ -1,0 +1,69 @@
+"""What a failed command leaves behind: stored errors and poisoned buffers, and what wipes the poison away.
+
+A stored error stands under a handle in place of its array. A poisoned buffer still holds numbers, perhaps half written:
+whoever reads it gets the error, until one command overwrites all of it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from cupool.contract.errors import CupoolError, error_to_wire
+
+
+class StoredError:
+    """The error that a command left under the handles it promised."""
+
+    __slots__ = ("_wire", "error")
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self._wire: Any = None
+
+    def wire(self) -> Any:
+        """As a `cupool.v1.Error`; encoded once."""
+        if self._wire is None:
+            self._wire = error_to_wire(self.error, detail_of(self.error))
+        return self._wire
+
+
+class Propagated(Exception):
+    """An operand holds an earlier error: the command does not run, its results get that error, and nothing is reported again."""
+
+    def __init__(self, stored: StoredError) -> None:
+        super().__init__(str(stored.error))
+        self.stored = stored
+
+
+def detail_of(error: BaseException) -> str:
+    """The server-side traceback for a bug report: function names and lines of this package, never a path of the host."""
+    if isinstance(error, CupoolError):
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    return "\n".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} in {f.name}" for f in frames[-8:])
+
+
+#: Ops that overwrite all of their first argument whatever it held; the others with an `out=` overwrite that.
+_FILLS = frozenset({"ndarray.fill", "copyto", "ndarray.set"})
+
+
+def overwrites(op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of `op` writes its written arguments without reading what they held.
+
+    Cases: an `out=` (without `where`); fill and copyto (without `where`); an assignment to [...] or [:].
+    """
+    if kwargs.get("where") is not None and kwargs["where"] is not True:
+        return False
+    if op in _FILLS:
+        return True
+    if op == "ndarray.__setitem__":
+        key = args[1] if len(args) > 1 else None
+        return isinstance(key, (type(Ellipsis), slice, tuple)) and _is_whole(key)
+    return "out" in kwargs
+
+
+def _is_whole(key: Any) -> bool:
+    if isinstance(key, tuple):
+        return len(key) == 1 and _is_whole(key[0])
+    return key is Ellipsis or key == slice(None)
