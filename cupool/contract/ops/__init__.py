@@ -1,11 +1,48 @@
 """The op table: a frozen row per public CuPy name. `TABLE` is complete once this package is imported.
 
-To add a name: one row in the file of its family. A new shape behaviour: one rule in `rules.py` and the row. Then `make generate`.
+To add a name: one row in the file of its family. A new shape behaviour: one rule in `rules/` and the row. Then `make generate`.
 """
 
 from __future__ import annotations
 
 from cupool.contract.ops import _internal as _internal
-from cupool.contract.ops._row import CLIENT, LOCAL, NDIM, TABLE, Row, op, row_hashes, table_digest, unsupported
+from cupool.contract.ops import ufuncs as _ufuncs
+from cupool.contract.ops._row import (
+    CLIENT,
+    LOCAL,
+    NDIM,
+    REQUIRED,
+    TABLE,
+    UNKNOWN,
+    Parameter,
+    Row,
+    Same,
+    call_arguments,
+    infer,
+    op,
+    parameters,
+    row_hashes,
+    table_digest,
+    unsupported,
+)
 
-__all__ = ["CLIENT", "LOCAL", "NDIM", "TABLE", "Row", "op", "row_hashes", "table_digest", "unsupported"]
+del _ufuncs
+
+__all__ = [
+    "CLIENT",
+    "LOCAL",
+    "NDIM",
+    "REQUIRED",
+    "TABLE",
+    "UNKNOWN",
+    "Parameter",
+    "Row",
+    "Same",
+    "call_arguments",
+    "infer",
+    "op",
+    "parameters",
+    "row_hashes",
+    "table_digest",
+    "unsupported",
+]

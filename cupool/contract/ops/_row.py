@@ -9,14 +9,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-#: A rule: same parameters as the CuPy function, arrays replaced by Spec (Python and NumPy scalars stay), returns the
-#: results' Spec, a tuple of them, or None for "no array result". Raises the exception that CuPy raises.
+#: A rule: called as `call_arguments` says, arrays replaced by Spec (Python and NumPy scalars stay). Returns the result's Spec, a
+#: tuple of them, None for "no array result", or UNKNOWN when for these arguments only the data can tell (then `outs` says how
+#: many results). With `out=` it returns that parameter's Spec (or a tuple): the call's result is the given array.
+#: Raises the exception that CuPy raises.
 Rule = Callable[..., Any]
 
 #: The rule *is* the answer: computed on the client from specs, nothing is sent.
 LOCAL = "local"
+#: What a rule returns when these arguments' result depends on the data.
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """What a rule returns when the call's result is an argument itself (`a.astype(a.dtype, copy=False)`): nothing is sent."""
+
+    parameter: str
+
+
 #: Implemented by hand in the shim, out of other ops.
 CLIENT = "client"
 #: As many results as the first array has dimensions.
@@ -98,20 +112,119 @@ class Row:
 TABLE: dict[str, Row] = {}
 
 
+def split_signature(sig: str) -> list[str]:
+    """The pieces of a signature text between its commas: `["a", "/", "axis=None", "*args"]`.
+
+    By hand because this runs at import for every row: `ast` costs 30 times as much.
+    """
+    body = sig[1 : sig.rindex(")")]
+    if "(" not in body and "'" not in body and "[" not in body:
+        return [piece.strip() for piece in body.split(",") if piece.strip()]
+    pieces, depth, quoted, start = [], 0, False, 0
+    for i, c in enumerate(body):
+        if c == "'":
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif c in "([":
+            depth += 1
+        elif c in ")]":
+            depth -= 1
+        elif c == "," and not depth:
+            pieces.append(body[start:i].strip())
+            start = i + 1
+    pieces.append(body[start:].strip())
+    return [piece for piece in pieces if piece]
+
+
 def param_names(sig: str) -> tuple[str, ...]:
     """Parameter names of a signature text, in order, without `*`, `/` and defaults."""
+    return tuple(
+        piece.partition("=")[0].partition(":")[0].strip().lstrip("*") for piece in split_signature(sig) if piece not in ("*", "/")
+    )
+
+
+#: Stands for "no default" in `Parameter.default`.
+REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
+
+#: What a default in a signature text may name, beyond literals.
+_DEFAULT_NAMES = {"float": float, "int": int, "bool": bool, "complex": complex}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter. `kind` is "positional" (also by name unless before `/`), "args", "keyword" or "kwargs"."""
+
+    name: str
+    kind: str
+    default: Any
+
+
+@lru_cache(maxsize=4096)
+def parameters(sig: str) -> tuple[Parameter, ...]:
+    """The parameters of a signature text, with their default values."""
     import ast
 
-    tree = ast.parse(f"def f{sig}: pass").body[0]
-    assert isinstance(tree, ast.FunctionDef)
-    a = tree.args
-    names = [p.arg for p in (*a.posonlyargs, *a.args)]
-    if a.vararg:
-        names.append(a.vararg.arg)
-    names += [p.arg for p in a.kwonlyargs]
-    if a.kwarg:
-        names.append(a.kwarg.arg)
-    return tuple(names)
+    result, kind = [], "positional"
+    for piece in split_signature(sig):
+        name, _, default = piece.partition("=")
+        name = name.partition(":")[0].strip()
+        if piece == "/":
+            continue
+        if piece == "*":
+            kind = "keyword"
+        elif name.startswith("**"):
+            result.append(Parameter(name[2:], "kwargs", REQUIRED))
+        elif name.startswith("*"):
+            result.append(Parameter(name[1:], "args", REQUIRED))
+            kind = "keyword"
+        elif not default:
+            result.append(Parameter(name, kind, REQUIRED))
+        else:
+            default = default.strip()
+            value = _DEFAULT_NAMES[default] if default in _DEFAULT_NAMES else ast.literal_eval(default)
+            result.append(Parameter(name, kind, value))
+    return tuple(result)
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """Whether an argument is just the default: same type and equal, so that 0 is not False and -0.0 not 0.0."""
+    if value is default:
+        return True
+    return type(value) is type(default) and type(value) in (bool, int, str, tuple, float) and repr(value) == repr(default)
+
+
+def call_arguments(row: Row, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How rules, forms and devices are called.
+
+    Parameters without default (and before a `*args`) go positionally, then `*args`; the others by keyword, and only where they
+    differ from their default.
+
+    Args:
+        row: the row.
+        args: one value per name in `row.params`, as generated functions pass them (`*args` a tuple, `**kwargs` a dict).
+
+    Returns:
+        positional arguments and keyword arguments.
+    """
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for parameter, value in zip(parameters(row.sig), args, strict=True):
+        if parameter.kind == "args":
+            positional.extend(value)
+        elif parameter.kind == "kwargs":
+            keywords.update(value)
+        elif parameter.default is REQUIRED and parameter.kind == "positional":
+            positional.append(value)
+        elif parameter.default is REQUIRED or not is_default(value, parameter.default):
+            keywords[parameter.name] = value
+    return tuple(positional), keywords
+
+
+def infer(row: Row, args: tuple[Any, ...]) -> Any:
+    """Run the row's rule on one value per parameter, arrays replaced by Spec."""
+    positional, keywords = call_arguments(row, args)
+    return row.infer(*positional, **keywords)
 
 
 def op(name: str, sig: str, infer: Any = None, **fields: Any) -> Row:
