@@ -1,0 +1,3 @@
+import cupool
+
+cupool.install()
