@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract.errors import Unsupported
 from cupool.contract.ops._row import UNKNOWN
 from cupool.contract.ops.rules import views
 from cupool.contract.ops.rules._arrays import as_spec, check_out, is_scalar, is_sequence, packed, prod, promote, to_axis, to_shape
@@ -364,23 +365,22 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Sp
     array = as_spec(array)
     if isinstance(pad_width, Spec):
         raise TypeError("`pad_width` must be given as Python integers, not as a device array.")
-    if isinstance(pad_width, dict):
-        width = np.zeros((array.ndim, 2), np.intp)
-        for axis, value in pad_width.items():
-            width[to_axis(axis, array.ndim)] = value
-    else:
-        given = np.asarray(pad_width)
-        if given.dtype.kind not in "iu":
-            raise TypeError("`pad_width` must be of integral type.")
-        width = np.broadcast_to(given, (array.ndim, 2))
+    given = np.asarray(pad_width)
+    if given.dtype.kind != "i":
+        raise TypeError("`pad_width` must be of integral type.")
+    width = np.broadcast_to(given, (array.ndim, 2))
     if (width < 0).any():
         raise ValueError("index can't contain negative values")
-    if not callable(mode):
-        if mode not in _PAD_MODES:
-            raise ValueError(f"mode '{mode}' is not supported")
-        bad = set(kwargs) - set(_PAD_MODES[mode])
-        if bad:
-            raise ValueError(f"unsupported keyword arguments for mode '{mode}': {bad}")
+    if callable(mode):
+        raise Unsupported(
+            "cupy.pad with a Python function as mode: the function would have to run on the server.",
+            "Pad with mode='empty' and fill the edges through slices.",
+        )
+    if mode not in _PAD_MODES:
+        raise ValueError(f"mode '{mode}' is not supported")
+    bad = set(kwargs) - set(_PAD_MODES[mode])
+    if bad:
+        raise ValueError(f"unsupported keyword arguments for mode '{mode}': {bad}")
     shape = tuple(n + int(before) + int(after) for n, (before, after) in zip(array.shape, width.tolist(), strict=True))
     if mode not in ("constant", "empty") and prod(shape) and 0 in array.shape:
         empty = [i for i, n in enumerate(array.shape) if n == 0 and width[i].any()]
