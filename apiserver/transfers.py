@@ -1,169 +1,234 @@
-"""Bulk transfers between the bulk RPCs (or the lane) and the executor: who waits for whom, and who owns the bytes.
+"""What is on its way: bytes of Puts until "@upload" takes them, bytes of "@export" until the client frees them.
 
-Incoming: Put (or the lane) asks for a transfer's staging memory, fills it from offset 0 on and calls `advance`; the op `@upload`
-waits until it is complete and takes the memory, which on the CPU device becomes the array itself. Outgoing: `@export` leaves the
-bytes under the transfer id; Get waits for them. A transfer lives until the client frees its id, as it frees a handle.
-
-All methods may be called from any thread. Memory is charged by `device.staging` before it is allocated.
+State of the session, not of a connection: a cut Put or Get goes on where it stopped. Called from the threads of bulk calls and of the
+lane, and from the executor; one lock, never held while bytes are copied.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from cupool.contract.errors import ProtocolError, SessionLost
+import numpy as np
+
+from cupool.contract.errors import ProtocolError
+
+from .devices.base import Device
+
+#: Puts that have begun and were not taken, at most. A client of ours has few; more is a client that forgets its ids.
+MAX_OPEN = 1024
+#: Ids of finished Puts that are remembered, so that a repeat after a lost acknowledgement is answered and not stored.
+MAX_REMEMBERED = 1024
+#: How often a wait looks whether its caller is still there, seconds.
+_LOOK_S = 0.2
 
 
-class Incoming:
-    """One Put under way."""
+class TransferEnded(Exception):
+    """The session ended, the transfer was freed, or a newer call took it over."""
 
-    __slots__ = ("received", "staging", "taken", "total", "view")
 
-    def __init__(self, total: int, staging: Any, view: memoryview) -> None:
+class Inbound:
+    """One Put.
+
+    Attributes:
+        transfer, total: its id and size in bytes.
+        staging: the device's staging memory as it gave it; None once finished.
+        received: bytes received, contiguous from 0. Written by the holder of the current ticket alone.
+        ticket: number of the call that may write; a newer call takes over.
+        error: why there will be no bytes (out of memory), else None.
+    """
+
+    __slots__ = ("_changed", "_target", "error", "received", "staging", "ticket", "total", "transfer")
+
+    def __init__(self, transfer: int, total: int, staging: Any, changed: threading.Condition) -> None:
+        self.transfer = transfer
         self.total = total
-        #: what the device made, handed to `Device.upload`
         self.staging = staging
-        #: writable bytes of it
-        self.view = view
-        #: contiguous bytes from 0
         self.received = 0
-        #: the op has it: no more chunks
-        self.taken = False
+        self.ticket = 1
+        self.error: BaseException | None = None
+        self._target = None if staging is None else np.frombuffer(staging, np.uint8)
+        self._changed = changed
+
+    def write(self, ticket: int, offset: int, data: np.ndarray[Any, Any]) -> None:
+        """Store `data` (uint8) at `offset`, which must be what was received so far.
+
+        Raises:
+            ProtocolError: another offset, or beyond the end.
+            TransferEnded: a newer call writes this transfer.
+        """
+        size = data.shape[0]
+        if ticket != self.ticket or self._target is None:
+            raise TransferEnded(f"Transfer {self.transfer} was taken over or has ended.")
+        if offset != self.received or size > self.total - offset:
+            raise ProtocolError(
+                f"Transfer {self.transfer}: {size} bytes at {offset}, expected at {self.received} of {self.total} in all."
+            )
+        self._target[offset : offset + size] = data
+        with self._changed:
+            # Under the lock: a call that was taken over while it copied must not move the mark that the newer one reads.
+            if ticket != self.ticket:
+                raise TransferEnded(f"Transfer {self.transfer} was taken over.")
+            self.received = offset + size
+            if self.received == self.total:
+                self._target = None
+                self._changed.notify_all()
 
 
 class Transfers:
-    """The transfers of one session."""
+    """All transfers of one session.
 
-    def __init__(self, staging: Callable[[int], Any], discard: Callable[[int], None]) -> None:
-        """
-        Args:
-            staging: nbytes -> charged writable host memory; raises OutOfMemoryError.
-            discard: nbytes of staging memory that was never used are given back to the account.
-        """
-        self._staging = staging
-        self._discard = discard
+    Args:
+        device: gives staging memory, from any thread.
+        executed_seq: the last batch executed.
+    """
+
+    def __init__(self, device: Device, executed_seq: Callable[[], int]) -> None:
+        self._device = device
+        self._executed_seq = executed_seq
         self._changed = threading.Condition()
-        self._incoming: dict[int, Incoming] = {}
-        self._outgoing: dict[int, memoryview] = {}
-        self._finished: set[int] = set()
-        self._failed: dict[int, BaseException] = {}
-        self._ended = ""
+        self._inbound: dict[int, Inbound] = {}
+        self._finished: OrderedDict[int, Inbound] = OrderedDict()
+        self._outbound: dict[int, memoryview | BaseException] = {}
+        self._closed = False
 
-    # -- Put ----------------------------------------------------------------------------------------------------------
-
-    def incoming(self, transfer: int, total: int) -> Incoming:
-        """The transfer's staging memory; made on the first call, the same one afterwards.
+    # -- Puts ---------------------------------------------------------------------------------------------------------
+    def begin(self, transfer: int, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Inbound, int]:
+        """The Put of this id, new or to be resumed, and the ticket to write it with; takes it over from an older call.
 
         Raises:
-            OutOfMemoryError: it does not fit in the session's limit.
-            ProtocolError: another total than before.
-            SessionLost: the session ended.
+            ProtocolError: an id or size that cannot be, or another size than before.
+            OutOfMemoryError: also stored, for the "@upload" that names it.
         """
+        if not 0 < transfer < 1 << 63 or not 0 < total < 1 << 62:
+            raise ProtocolError(f"Put: transfer {transfer} of {total} bytes is out of bounds.")
         with self._changed:
-            self._check()
-            known = self._incoming.get(transfer)
+            self._check_open()
+            known = self._inbound.get(transfer) or self._finished.get(transfer)
             if known is not None:
                 if known.total != total:
-                    raise ProtocolError(f"Transfer {transfer} was announced with {known.total} bytes, now with {total}.")
-                return known
-            if transfer in self._finished:
-                done = Incoming(total, None, memoryview(b""))
-                done.received, done.taken = total, True
-                return done
-        staging = self._staging(total)
-        view = memoryview(staging).cast("B")[:total]
+                    raise ProtocolError(f"Put: transfer {transfer} has {known.total} bytes, now {total}.")
+                if known.error is not None:
+                    raise known.error
+                known.ticket += 1
+                return known, known.ticket
+            if len(self._inbound) >= MAX_OPEN:
+                raise ProtocolError(f"Put: {MAX_OPEN} transfers have begun and none was named; free what is not needed.")
+        staging, error = self._staging(total, after_seq, stop)
         with self._changed:
-            return self._incoming.setdefault(transfer, Incoming(total, staging, view))
-
-    def advance(self, transfer: int, received: int) -> None:
-        """`received` contiguous bytes are in place."""
-        with self._changed:
-            known = self._incoming.get(transfer)
-            if known is not None and received > known.received:
-                known.received = received
-                if received >= known.total:
-                    self._changed.notify_all()
-
-    def fail(self, transfer: int, error: BaseException) -> None:
-        """The transfer cannot complete (out of memory, for one): `@upload` raises this."""
-        with self._changed:
-            self._failed[transfer] = error
+            self._check_open()
+            inbound = self._inbound.setdefault(transfer, Inbound(transfer, total, staging, self._changed))
+            inbound.error = error
+            inbound.ticket += 1  # two calls may have come this far: the later one writes
             self._changed.notify_all()
+            if error is not None:
+                raise error
+            return inbound, inbound.ticket
 
-    def wait_incoming(self, transfer: int) -> Incoming:
-        """Wait until the transfer is complete and take it; for `@upload`.
+    def _staging(self, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Any, BaseException | None]:
+        """Staging memory, or the error. Short memory is decided only when the client's frees before it have run."""
+        while True:
+            late = self._executed_seq() >= after_seq
+            try:
+                return self._device.staging(total), None
+            except MemoryError as error:
+                if late:
+                    return None, error
+            if stop() or self._closed:
+                raise TransferEnded("The caller went away.")
+            time.sleep(0.002)  # rare: memory is short and frees are still in flight
+
+    def take(self, transfer: int, nbytes: int, stop: Callable[[], bool]) -> Any:
+        """For "@upload": the staging memory with all bytes of the transfer; waits for them. Once.
 
         Raises:
-            SessionLost: the session ended while waiting. Or the transfer's own error.
+            ProtocolError: the transfer has another size.
+            OutOfMemoryError: as the Put was told.
         """
         with self._changed:
             while True:
-                self._check()
-                if transfer in self._failed:
-                    raise self._failed.pop(transfer)
-                known = self._incoming.get(transfer)
-                if known is not None and known.received >= known.total:
-                    del self._incoming[transfer]
-                    known.taken = True
-                    self._finished.add(transfer)
-                    return known
-                if transfer in self._finished:
+                inbound = self._inbound.get(transfer)
+                if inbound is not None:
+                    if inbound.error is not None:
+                        raise inbound.error
+                    if inbound.total != nbytes:
+                        raise ProtocolError(f"Transfer {transfer} has {inbound.total} bytes, the array needs {nbytes}.")
+                    if inbound.received == inbound.total:
+                        break
+                elif transfer in self._finished:
                     raise ProtocolError(f"Transfer {transfer} was used already.")
-                self._changed.wait()
+                self._wait(stop)
+            del self._inbound[transfer]
+            staging, inbound.staging = inbound.staging, None
+            self._finished[transfer] = inbound
+            if len(self._finished) > MAX_REMEMBERED:
+                self._finished.popitem(last=False)
+            return staging
 
-    # -- Get ----------------------------------------------------------------------------------------------------------
-
+    # -- Gets ---------------------------------------------------------------------------------------------------------
     def export(self, transfer: int, data: memoryview) -> None:
-        """The bytes are ready for Get; they stay unchanged until the id is freed."""
+        """For "@export": these bytes are ready for Get. They stay unchanged while they are referenced."""
         with self._changed:
-            self._check()
-            self._outgoing[transfer] = data
+            if len(self._outbound) >= MAX_OPEN:
+                raise ProtocolError(f"{MAX_OPEN} exports are held; free the transfer ids that are done.")
+            self._outbound[transfer] = data.cast("B") if data.nbytes else memoryview(b"")
             self._changed.notify_all()
 
-    def fail_export(self, transfer: int, error: BaseException) -> None:
-        """There will be no bytes: a Get that waits raises this."""
-        self.fail(transfer, error)
-
-    def wait_outgoing(self, transfer: int, timeout_s: float | None = None) -> memoryview | None:
-        """The bytes under a transfer id, as soon as they are there; None when `timeout_s` has passed. Raises the export's error."""
+    def fail(self, transfer: int, error: BaseException) -> None:
+        """The "@export" of this transfer failed: a Get that waits for it ends."""
         with self._changed:
-            while transfer not in self._outgoing:
-                self._check()
-                if transfer in self._failed:
-                    raise self._failed[transfer]
-                if not self._changed.wait(timeout_s):
-                    return None
-            return self._outgoing[transfer]
+            self._outbound[transfer] = error
+            self._changed.notify_all()
+
+    def outbound(self, transfer: int, stop: Callable[[], bool]) -> memoryview:
+        """The bytes of an export; waits for it. Raises TransferEnded when it failed: the command's reply says why."""
+        with self._changed:
+            while transfer not in self._outbound:
+                self._wait(stop)
+            data = self._outbound[transfer]
+        if isinstance(data, BaseException):
+            raise TransferEnded(f"The export of transfer {transfer} failed: {data}")
+        return data
 
     # -- both ---------------------------------------------------------------------------------------------------------
-
-    def free(self, transfer: int) -> None:
-        """The client has freed this id. Unknown ids are no error."""
-        if not (self._incoming or self._outgoing or self._finished or self._failed):
+    def drop(self, transfer: int) -> None:
+        """The client freed this id: whatever is held under it goes."""
+        if not (self._inbound or self._outbound):
             return
         with self._changed:
-            self._outgoing.pop(transfer, None)
-            self._finished.discard(transfer)
-            self._failed.pop(transfer, None)
-            dropped = self._incoming.pop(transfer, None)
-        if dropped is not None and not dropped.taken:
-            self._discard(dropped.total)
-
-    def exported_bytes(self) -> int:
-        """Bytes that wait for Get."""
-        with self._changed:
-            return sum(data.nbytes for data in self._outgoing.values())
-
-    def end(self, reason: str) -> None:
-        """The session is over: everyone who waits gets SessionLost, and all memory is let go."""
-        with self._changed:
-            self._ended = reason or "The session ended."
-            self._incoming.clear()
-            self._outgoing.clear()
+            self._outbound.pop(transfer, None)
+            inbound = self._inbound.pop(transfer, None)
+            if inbound is not None:
+                inbound.ticket += 1
             self._changed.notify_all()
 
-    def _check(self) -> None:
-        if self._ended:
-            raise SessionLost(self._ended)
+    def close(self) -> None:
+        """End every wait and drop everything."""
+        with self._changed:
+            self._closed = True
+            for inbound in self._inbound.values():
+                inbound.ticket += 1
+            self._inbound.clear()
+            self._finished.clear()
+            self._outbound.clear()
+            self._changed.notify_all()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of transfers that have begun and were neither taken nor freed."""
+        with self._changed:
+            out = sum(len(data) for data in self._outbound.values() if isinstance(data, memoryview))
+            return out + sum(inbound.total for inbound in self._inbound.values())
+
+    def _wait(self, stop: Callable[[], bool]) -> None:
+        self._check_open()
+        if stop():
+            raise TransferEnded("The caller went away.")
+        self._changed.wait(_LOOK_S)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransferEnded("The session has ended.")
