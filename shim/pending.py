@@ -1,9 +1,12 @@
 """The one command list of this process. Order is total over all threads; `extend` of one tuple is one command, atomically.
 
-Boundary: no locks, no I/O. `outbox.py` takes from the front; hot paths append at the end:
+Boundary: no locks, no I/O. `outbox.py` takes from the front; hot paths append at the end and then look whether to send:
 
-    if len(COMMANDS) > GATE.words: flush()
     extend((form | hot_bits, mint(), a._handle, b._handle))
+    if len(COMMANDS) > GATE.words: flush()
+
+Look *after* the extend: while nothing is in flight the gate is 0 and the command leaves at once. `__del__` only extends; what
+it leaves goes with the next command, the next acknowledgement, or the session's ticker.
 
 The list object lives as long as the process; a fork or a new session clears it in place.
 """

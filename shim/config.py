@@ -1,0 +1,84 @@
+"""The shim's configuration: environment variables, read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the environment says.
+
+    Attributes:
+        addr: CUPOOL_ADDR, the pool: "host:port" or "unix:/path"; empty: an embedded pool is started for this process.
+        token: CUPOOL_TOKEN, the tenant credential; empty: none.
+        ca: CUPOOL_CA, PEM file of the authority that signed the pool's certificate; empty: no TLS.
+        sync: CUPOOL_SYNC=1, every call waits for its result, so that errors surface at the call.
+        reconnect_s: CUPOOL_RECONNECT_S, how long a lost connection is retried before the session is given up.
+        deadline_s: CUPOOL_DEADLINE_S, how long Acquire may queue.
+        function: CUPOOL_FUNCTION, who asks, for people and for warm kernels.
+        memory_bytes: CUPOOL_MEMORY, device memory wanted; 0: the pool's default.
+        device_kind: CUPOOL_DEVICE, "", "cuda" or "cpu".
+        start_s: how long an embedded pool may take to start.
+    """
+
+    addr: str = ""
+    token: str = ""
+    ca: str = ""
+    sync: bool = False
+    reconnect_s: float = 30.0
+    deadline_s: float = 10.0
+    function: str = ""
+    memory_bytes: int = 0
+    device_kind: str = ""
+    start_s: float = 60.0
+
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size_bytes(text: str) -> int:
+    """"512", "512M", "4GiB" as bytes. Raises ValueError for anything else."""
+    plain = text.strip().lower().removesuffix("b").removesuffix("i")
+    unit = _UNITS.get(plain[-1:], 1)
+    return int(float(plain[:-1] if unit != 1 else plain) * unit)
+
+
+def _read() -> Config:
+    env = os.environ.get
+
+    def number(name: str, default: float) -> float:
+        text = env(name, "")
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = -1.0
+        if value < 0:
+            raise ValueError(f"{name}={text!r} is not a number of seconds. Set it to one, for example {name}={default:g}, or unset it.")
+        return value
+
+    memory = env("CUPOOL_MEMORY", "")
+    try:
+        memory_bytes = size_bytes(memory) if memory else 0
+    except ValueError:
+        raise ValueError(f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it.") from None
+    return Config(
+        addr=env("CUPOOL_ADDR", ""),
+        token=env("CUPOOL_TOKEN", ""),
+        ca=env("CUPOOL_CA", ""),
+        sync=env("CUPOOL_SYNC", "") not in ("", "0"),
+        reconnect_s=number("CUPOOL_RECONNECT_S", 30.0),
+        deadline_s=number("CUPOOL_DEADLINE_S", 10.0),
+        function=env("CUPOOL_FUNCTION", ""),
+        memory_bytes=memory_bytes,
+        device_kind=env("CUPOOL_DEVICE", ""),
+        start_s=number("CUPOOL_START_S", 60.0),
+    )
+
+
+@lru_cache(maxsize=1)
+def config() -> Config:
+    """The configuration; read at the first call. Raises ValueError for a variable that makes no sense."""
+    return _read()
