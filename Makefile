@@ -2,7 +2,7 @@
 #
 #   make demo      the examples, unmodified, through an embedded pool; one table; out/china_quantised.png
 #   make test      every test that needs no GPU            make check   format, lint, types, imports, fresh files, quick tests
-#   make bench     ratio tables, benchmarks/results/       make prove PART=name   the long proofs whose name holds PART
+#   make bench     ratio tables, benchmarks/results/       make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
 #   make sizes     lines per component                     make clean
@@ -38,7 +38,7 @@ demo: .venv/.complete
 	$(RUN) tools/demo.py
 
 test: .venv/.complete tree
-	$(RUN) -m pytest -n 2 --dist loadfile -m 'not prove' -q
+	$(RUN) -m pytest -n 2 --dist loadfile -q
 
 check: .venv/.complete $(PROTO_VENV)/.complete tree
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-parts
@@ -60,13 +60,13 @@ check-fresh:
 check-proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py --check
 check-tests:
-	$(RUN) -m pytest -q -m 'not slow and not prove' tests/unit tests/contract
+	$(RUN) -m pytest -q -m 'not slow' tests/unit tests/contract
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks
 
 prove: .venv/.complete
-	$(RUN) -m pytest -q -m 'prove' -k '$(PART)' tests
+	$(RUN) tools/prove.py $(PART)
 
 gpu: tree
 	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
