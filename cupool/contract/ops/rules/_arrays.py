@@ -6,17 +6,17 @@ Boundary: pure; knows shapes and dtypes, never data. A shadow is only ever *view
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from cupool.contract.spec import Spec, spec_like, spec_of
+from cupool.contract.spec import Spec, spec_of
 
 __all__ = [
-    "as_spec", "broadcast", "check_out", "dtype_of", "is_scalar", "is_sequence", "on_shadow", "packed", "prod", "promote",
-    "reshaped_view", "shape_of", "to_axis", "to_shape", "view_spec",
+    "as_spec", "broadcast", "check_out", "dtype_of", "is_scalar", "is_sequence", "packed", "prod", "promote", "reshaped_view",
+    "shape_of", "to_axis", "to_shape",
 ]  # fmt: skip
 
 to_axis = normalize_axis_index
@@ -127,24 +127,6 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Any = None, casting: str 
     if dtype is not None and not np.can_cast(dtype, out.dtype, casting):
         raise TypeError(f"output (typecode {out.dtype.char!r}) could not be coerced from dtype {np.dtype(dtype)}")
     return out
-
-
-def view_spec(shadow: np.ndarray[Any, Any]) -> Spec:
-    """The spec of a view that NumPy made of a shadow."""
-    return spec_like(shadow)
-
-
-def on_shadow(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """The rule "what NumPy's own function makes of the shadow", for functions that always return a view (or a list of views)."""
-
-    def rule(a: Any, *args: Any, **kwargs: Any) -> Any:
-        result = function(as_spec(a).shadow, *args, **kwargs)
-        if isinstance(result, np.ndarray):
-            return spec_like(result)
-        return tuple(spec_like(view) for view in result)
-
-    rule.__name__ = rule.__qualname__ = f"view_{name or function.__name__}"
-    return rule
 
 
 def reshaped_view(shadow: np.ndarray[Any, Any], shape: tuple[int, ...], order: str = "C") -> np.ndarray[Any, Any] | None:

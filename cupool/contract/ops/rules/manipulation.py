@@ -12,7 +12,8 @@ from cupool.contract.errors import Unsupported
 from cupool.contract.ops._row import UNKNOWN
 from cupool.contract.ops.rules import views
 from cupool.contract.ops.rules._arrays import as_spec, check_out, is_scalar, is_sequence, packed, prod, promote, to_axis, to_shape
-from cupool.contract.spec import Spec, spec_like, spec_of
+from cupool.contract.ops.rules.common import layout
+from cupool.contract.spec import Spec, spec_like
 
 
 def viewed(name: str) -> Callable[..., Any]:
@@ -25,28 +26,8 @@ def viewed(name: str) -> Callable[..., Any]:
             return spec_like(result)
         return tuple(spec_like(view) for view in result)
 
-    rule.__name__ = f"view_{name}"
+    rule.rule_name = f"view_{name}"  # type: ignore[attr-defined]
     return rule
-
-
-def keep_layout(a: Spec, dtype: Any = None, order: str | None = "K") -> Spec:
-    """A new array of `a`'s shape as CuPy's `empty_like`: packed, in `order` ('K': axes in the order of `a`'s strides)."""
-    dtype = a.dtype if dtype is None else np.dtype(dtype)
-    order = (order or "K").upper()
-    if order == "A":
-        order = "F" if a.f_contiguous else "C"
-    if order != "K":
-        return packed(a.shape, dtype, order[0])
-    if a.c_contiguous:
-        return packed(a.shape, dtype)
-    if a.f_contiguous:
-        return packed(a.shape, dtype, "F")
-    strides = [0] * a.ndim
-    step = dtype.itemsize
-    for axis in sorted(range(a.ndim), key=lambda i: (abs(a.strides[i]), -i)):
-        strides[axis] = step
-        step *= a.shape[axis] or 1
-    return spec_of(a.shape, dtype, tuple(strides))
 
 
 # -- reshape and its kin -------------------------------------------------------------------------------------------------
@@ -81,7 +62,7 @@ def contiguous(order: str) -> Callable[..., Spec]:
             return a
         return packed(a.shape or (1,), wanted, order)
 
-    rule.__name__ = f"contiguous_{order}"
+    rule.rule_name = f"contiguous_{order}"  # type: ignore[attr-defined]
     return rule
 
 
@@ -103,7 +84,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None) -> Spec:
     order = "F" if "F" in flags else "C" if "C" in flags else "A"
     if "O" not in flags and wanted == a.dtype and (order == "A" or (a.c_contiguous if order == "C" else a.f_contiguous)):
         return a
-    return keep_layout(a, wanted, order)
+    return layout(a, order, wanted)
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
@@ -300,7 +281,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Spec:
         return packed(a.shape, a.dtype)
     if np.broadcast(shift, axes).ndim > 1:
         raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
-    return keep_layout(a)
+    return layout(a, "K", a.dtype)
 
 
 def delete(arr: Any, indices: Any, axis: Any = None) -> Any:
