@@ -75,6 +75,10 @@ class Message:
     def pack(self) -> bytes:
         return _MESSAGE.pack(self.kind, self.slot, self.transfer, self.offset, self.length, self.extra)
 
+    @classmethod
+    def unpack(cls, data: bytes) -> Message:
+        return cls(*_MESSAGE.unpack(data))
+
 
 class Wire:
     """A connected unix socket that speaks messages. Not for several threads at once.
@@ -105,7 +109,7 @@ class Wire:
 
     def receive(self) -> Message:
         """The next message. Raises LaneBroken at the end of the connection."""
-        return Message(*_MESSAGE.unpack(self.receive_exactly(MESSAGE_BYTES)))
+        return Message.unpack(self.receive_exactly(MESSAGE_BYTES))
 
     def receive_exactly(self, size: int) -> bytes:
         while len(self._pending) < size:

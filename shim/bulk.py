@@ -1,0 +1,494 @@
+"""Bulk bytes between this process and the server: arrays too large to travel in a batch.
+
+    handle = upload(array, spec)                a command "@upload" that waits, on the server, for the bytes
+    array = download(handle, spec, out=None)    one round trip: the command "@export" and the bytes it makes ready
+
+Cases of `upload`:
+  - lane: the caller copies into the ring and returns when the server has everything. No copy is kept.
+  - gRPC, fits in what is left of the retained budget: copied, sent by a thread of ours, the caller goes on at once.
+  - gRPC, larger: the caller waits until the server has everything. No copy is kept, so an upload needs no memory beside it.
+
+In every case the caller may change its array after return. A cut connection resumes at the byte that the server names (up) or that we
+have (down). Uploads are sent in the order of their calls, one after another: the server may need an older one to run the command that
+frees memory for a newer one.
+
+Boundary: commands by `dispatch.py`, connections by `session.py`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+
+from cupool.contract.codec import put_chunk, read_chunk
+from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
+from cupool.contract.lane import LaneBroken
+from cupool.contract.limits import MIB
+from cupool.contract.malloc import tune_allocator
+from cupool.contract.spec import Spec
+from cupool.v1 import session_pb2
+
+from . import dispatch, session
+from .lane import Lane, Reader, TransferFailed
+from .link import mint
+from .pending import extend
+
+#: Bytes of copies that may wait to be sent, all uploads together.
+RETAINED_BYTES = 64 * MIB
+#: A connection that makes no progress for so long, while the session believes that it has one, is given up.
+STALLED_S = 60.0
+
+_PUT = "/cupool.v1.SessionService/Put"
+_GET = "/cupool.v1.SessionService/Get"
+_ERROR_KEY = "cupool-error-bin"
+_TOTAL, _OFFSET = 3, 1
+
+#: Statuses after which another try can help: the connection broke, or the session changed its server or epoch.
+_RETRY = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkStatistics:
+    """Since the process started. `retained_bytes` is what waits now."""
+
+    uploads: int
+    downloads: int
+    up_bytes: int
+    down_bytes: int
+    lane_bytes: int
+    resumed: int
+    retained_bytes: int
+
+
+@dataclass(slots=True)
+class _Job:
+    """One upload. `read` reads the caller's array, or our copy when `retained` is not 0."""
+
+    transfer: int
+    total: int
+    read: Reader
+    after_seq: int
+    retained: int = 0
+    #: Bytes that the server has acknowledged; whether a call has been made, so that the next one asks where to go on.
+    received: int = 0
+    resume: bool = False
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class _State:
+    """Everything of this process; made anew in a forked child."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        #: Held while an upload is being sent; uploads go one after another.
+        self.sending = threading.Lock()
+        #: Held while a download uses the lane.
+        self.receiving = threading.Lock()
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        #: Uploads handed in and not finished.
+        self.outstanding = 0
+        self.retained = 0
+        self.worker: threading.Thread | None = None
+        self.lane: Lane | None = None
+        self.counts = {"uploads": 0, "downloads": 0, "up_bytes": 0, "down_bytes": 0, "lane_bytes": 0, "resumed": 0}
+
+    def count(self, **changes: int) -> None:
+        with self.lock:
+            for name, change in changes.items():
+                self.counts[name] += change
+
+
+_state = _State()
+
+
+def _after_fork() -> None:
+    global _state
+    lane = _state.lane
+    _state = _State()
+    if lane is not None:
+        lane.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def statistics() -> BulkStatistics:
+    with _state.lock:
+        return BulkStatistics(**_state.counts, retained_bytes=_state.retained)
+
+
+# -- up ---------------------------------------------------------------------------------------------------------------
+def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
+    """Make an array on the server from host bytes.
+
+    Args:
+        array: host array of any layout; its elements in C order are sent. Not kept, may be changed after return.
+        spec: of the array to make: same shape and dtype, packed in C order.
+
+    Returns:
+        the new array's handle.
+
+    Raises:
+        OutOfMemoryError: at once when this call waits for the server, else with the array's next use.
+        SessionLost: the session is gone.
+    """
+    tune_allocator()
+    array = np.asarray(array)
+    total = array.nbytes
+    if total != spec.nbytes or total == 0:
+        raise ValueError(f"cannot upload {total} bytes as {spec}")
+    state = _state
+    transfer = mint()
+    lane = _lane()
+    retained = 0
+    if lane is None:
+        with state.lock:
+            if state.retained + total <= RETAINED_BYTES:
+                retained = total
+                state.retained += total
+    job = _Job(transfer, total, _reader(array.copy() if retained else array), _flushed_seq(), retained)
+    state.count(uploads=1, up_bytes=total)
+    try:
+        _submit(state, job)
+        if not retained:
+            _wait_job(job)
+            if job.error is not None:
+                raise job.error
+    except BaseException:
+        extend((0, transfer))
+        raise
+    (handle,) = dispatch.send("@upload", (dispatch.INTEGER,), (transfer,), (spec,))
+    if not retained:
+        extend((0, transfer))
+    return handle
+
+
+def _flushed_seq() -> int:
+    """Send what is pending and say the last batch's number: frees before this upload count before memory is called short."""
+    session.flush()
+    return int(session.sent_seq())
+
+
+def _reader(array: np.ndarray[Any, Any]) -> Reader:
+    """Reads pieces of the array's bytes in C order, without a copy of the whole."""
+    if array.flags.c_contiguous:
+        flat = array.reshape(-1).view(np.uint8)
+        return lambda at, size: flat[at : at + size]
+    # flatiter copies what a slice of it names, in C order whatever the layout.
+    elements, itemsize = array.flat, array.itemsize
+
+    def gather(at: int, size: int) -> np.ndarray[Any, Any]:
+        first, last = at // itemsize, -(-(at + size) // itemsize)
+        piece = elements[first:last].view(np.uint8)
+        return piece[at - first * itemsize : at - first * itemsize + size]
+
+    return gather
+
+
+def _submit(state: _State, job: _Job) -> None:
+    """Send now, in this thread, when nothing is before it and the caller waits anyway; else queue."""
+    with state.lock:
+        inline = not job.retained and state.outstanding == 0
+        state.outstanding += 1
+        if inline:
+            state.sending.acquire()
+        else:
+            if state.worker is None:
+                state.worker = threading.Thread(target=_work, args=(state,), name="cupool-put", daemon=True)
+                state.worker.start()
+                atexit.register(_drain, state)
+            state.jobs.put(job)
+    if inline:
+        try:
+            _run(job)
+        finally:
+            state.sending.release()
+            _finish(state, job)
+
+
+def _work(state: _State) -> None:
+    while (job := state.jobs.get()) is not None:
+        with state.sending:
+            _run(job)
+        _finish(state, job)
+        if job.retained:
+            extend((0, job.transfer))
+        del job  # or its copy would live until the next one comes
+
+
+def _run(job: _Job) -> None:
+    try:
+        _send(job)
+    except Exception as error:  # the caller raises it, or the server does when "@upload" runs
+        job.error = error
+
+
+def _finish(state: _State, job: _Job) -> None:
+    job.read = _spent
+    with state.lock:
+        state.outstanding -= 1
+        state.retained -= job.retained
+    job.done.set()
+
+
+def _spent(at: int, size: int) -> Any:
+    raise AssertionError("an upload that is done reads nothing")
+
+
+def _wait_job(job: _Job) -> None:
+    while not job.done.wait(1.0):
+        _patience()
+
+
+def _drain(state: _State) -> None:
+    """At exit: what the caller believes sent is sent, unless the session is gone."""
+    worker = state.worker
+    if worker is not None and worker.is_alive():
+        state.jobs.put(None)
+        while worker.is_alive() and session.is_open():
+            worker.join(0.2)
+        state.worker = None
+
+
+def close() -> None:
+    """The session ends: finish what is queued while it is open, end the thread, close the lane."""
+    _drain(_state)
+    atexit.unregister(_drain)
+    if _state.lane is not None:
+        _state.lane.close()
+        _state.lane = None
+
+
+def _send(job: _Job) -> None:
+    lane = _lane()
+    resume = False
+    if lane is not None:
+        try:
+            lane.put(job.transfer, job.total, job.read, job.after_seq)
+        except LaneBroken:
+            resume = True
+            _state.count(resumed=1)
+        except TransferFailed as failed:
+            raise failed.error from None
+        else:
+            _state.count(lane_bytes=job.total)
+            return
+    job.resume = resume
+    _retry(lambda: _Put(job).run(), lambda: job.received)
+
+
+class _Put:
+    """One Put call: chunks from a generator in grpc's own thread, acknowledgements here."""
+
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+        self._resume = job.resume
+        job.resume = True
+        #: Where to begin, once known.
+        self._start = 0
+        self._started = threading.Event()
+        self._over = False
+        if not self._resume:
+            self._started.set()
+
+    def run(self) -> None:
+        """Raises grpc.RpcError when the call broke."""
+        target = session.link_target()
+        self._target = target
+        call = session.bulk_channel().stream_stream(_PUT, None, None)(self._chunks(), metadata=target.metadata)
+        job = self._job
+        try:
+            for data in call:
+                job.received = session_pb2.PutAck.FromString(data).received_bytes
+                if not self._started.is_set():
+                    self._start = job.received
+                    self._started.set()
+        finally:
+            self._over = True
+            self._started.set()
+            call.cancel()
+        if job.received != job.total:
+            raise ProtocolError(f"The server ended a Put of {job.total} bytes after {job.received}.")
+
+    def _chunks(self) -> Iterator[bytes]:
+        job, target = self._job, self._target
+        size = target.limits.chunk_bytes
+        first = {"total_bytes": job.total, "epoch": target.epoch, "after_seq": job.after_seq}
+        if self._resume:
+            yield put_chunk(job.transfer, 0, b"", **first)
+            first = {}
+            self._started.wait()
+        for at in range(self._start, job.total, size):
+            if self._over:
+                return
+            yield put_chunk(job.transfer, at, job.read(at, min(size, job.total - at)).data, **first)
+            first = {}
+
+
+# -- down -------------------------------------------------------------------------------------------------------------
+def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+    """Fetch an array's elements in C order.
+
+    Args:
+        handle: of the array on the server.
+        spec: its spec, as the client knows it.
+        out: where to put them; same shape and dtype. None: a new array in C order.
+
+    Returns:
+        `out`, or the new array, which the caller owns.
+
+    Raises:
+        the array's own deferred error, with the user's line; SessionLost.
+    """
+    tune_allocator()
+    direct = out is not None and out.flags.c_contiguous and out.flags.writeable
+    result = out if out is not None and direct else np.empty(spec.shape, spec.dtype)
+    transfer = mint()
+    (reply,) = dispatch.send("@export", (dispatch.HANDLE, dispatch.INTEGER), (handle, transfer), ("reply",))
+    try:
+        session.flush()
+        try:
+            _receive(transfer, result.reshape(-1).view(np.uint8))
+        except BaseException as error:
+            if isinstance(error, Exception):
+                session.wait_reply(reply)  # the command's own error says more
+            raise
+        session.wait_reply(reply)
+    finally:
+        extend((0, transfer))
+    _state.count(downloads=1, down_bytes=spec.nbytes)
+    if out is not None and not direct:
+        np.copyto(out, result)
+        return out
+    return result
+
+
+class _Fetch:
+    """Bytes of one transfer, as far as they have come."""
+
+    def __init__(self, transfer: int, target: np.ndarray[Any, Any]) -> None:
+        self.transfer = transfer
+        self.target = target
+        #: Bytes in place, contiguous from 0.
+        self.have = 0
+
+    def reached(self, have: int) -> None:
+        self.have = have
+
+    def run(self) -> None:
+        """One Get call, for what has not come yet. Raises grpc.RpcError when it broke."""
+        link = session.link_target()
+        total = self.target.shape[0]
+        request = session_pb2.GetRequest(transfer=self.transfer, offset=self.have, epoch=link.epoch).SerializeToString()
+        call = session.bulk_channel().unary_stream(_GET, None, None)(request, metadata=link.metadata)
+        try:
+            for frame in call:
+                fields, data = read_chunk(frame)
+                at, size = fields.get(_OFFSET, 0), len(data)
+                if at != self.have or size > total - at or fields.get(_TOTAL, total) != total:
+                    raise ProtocolError(f"The server sent {size} bytes at {at}; expected at {self.have}, of {total} in all.")
+                self.target[at : at + size] = np.frombuffer(data, np.uint8)
+                self.have = at + size
+        finally:
+            call.cancel()
+        if self.have != total:
+            raise ProtocolError(f"The server ended a Get of {total} bytes after {self.have}.")
+
+
+def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
+    state = _state
+    fetch = _Fetch(transfer, target)
+    lane = _lane()
+    if lane is not None:
+        try:
+            with state.receiving:
+                lane.get(transfer, target, fetch.reached)
+        except LaneBroken:
+            state.count(resumed=1, lane_bytes=fetch.have)
+        except TransferFailed as failed:
+            raise failed.error from None
+        else:
+            state.count(lane_bytes=target.shape[0])
+            return
+    _retry(fetch.run, lambda: fetch.have)
+
+
+# -- both -------------------------------------------------------------------------------------------------------------
+def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
+    """Run `attempt` until it succeeds; the session finds the way to the server again, or raises SessionLost."""
+    pause_s = 0.0
+    had = headway()
+    deadline = time.monotonic() + STALLED_S
+    while True:
+        try:
+            attempt()
+            return
+        except grpc.RpcError as error:
+            _raise_final(error)
+            last: BaseException = error
+        except ValueError as error:  # the channel was closed under us by a reconnect
+            if "closed channel" not in str(error):
+                raise
+            last = error
+        _patience()
+        if headway() > had:
+            had, pause_s, deadline = headway(), 0.0, time.monotonic() + STALLED_S
+        elif time.monotonic() > deadline:
+            raise SessionLost(
+                f"A bulk transfer made no headway for {STALLED_S:.0f} s: {last}.", "Check the link to the server."
+            ) from last
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2 + 0.01, 1.0)
+        _state.count(resumed=1)
+
+
+def _raise_final(error: Any) -> None:
+    """Raise what the status means when another try cannot help."""
+    code = error.code()
+    for key, value in error.trailing_metadata() or ():
+        if key == _ERROR_KEY:
+            raise error_from_wire(session_pb2.Error.FromString(value)) from None
+    if code not in _RETRY:
+        raise CupoolError(f"A bulk transfer failed: {code.name}: {error.details()}", "See the server's log.") from None
+
+
+def _patience() -> None:
+    """Asked while nothing comes: raises when there is nothing more to wait for."""
+    if not session.is_open():
+        raise SessionLost("The session was closed while bytes were on their way.", "Open a new one.")
+
+
+def _lane() -> Lane | None:
+    """The lane of the session's server, or None where it has none or it failed."""
+    where = session.link_target().lane
+    state = _state
+    if not where or os.environ.get("CUPOOL_LANE", "1") == "0":
+        return None
+    with state.lock:
+        lane = state.lane
+        if lane is None or lane.where != where:
+            if lane is not None:
+                lane.close()
+            metadata = dict(session.link_target().metadata)
+            token = metadata.get("authorization", "").removeprefix("Bearer ")
+            lane = state.lane = Lane(where, metadata.get("cupool-session", ""), token, _patience)
+    return lane if lane.is_usable else None
