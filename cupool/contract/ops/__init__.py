@@ -6,6 +6,8 @@ To add a name: one row in the file of its family. A new shape behaviour: one rul
 from __future__ import annotations
 
 from cupool.contract.ops import _internal as _internal
+from cupool.contract.ops import indexing as _indexing
+from cupool.contract.ops import manipulation as _manipulation
 from cupool.contract.ops import ufuncs as _ufuncs
 from cupool.contract.ops._row import (
     CLIENT,
@@ -26,7 +28,7 @@ from cupool.contract.ops._row import (
     unsupported,
 )
 
-del _ufuncs
+del _indexing, _manipulation, _ufuncs
 
 __all__ = [
     "CLIENT",
