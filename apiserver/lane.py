@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cupool.contract.errors import ProtocolError, SessionLost, error_to_wire
+from cupool.contract.errors import ProtocolError, error_to_wire
 from cupool.contract.lane import (
     BEGIN,
     DOWN,
@@ -42,8 +42,7 @@ from cupool.contract.lane import (
     create_segment,
 )
 
-from .bulk import CallEnded, Upload, exported
-from .transfers import Transfers
+from .transfers import TransferEnded, Transfers
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,6 @@ class LaneServer:
     Args:
         transfers: the session's.
         authorize: (session id, session token) -> whether they are this session's. Called before anything is allocated.
-        executed_seq: the last batch executed.
         where: "@name" in the abstract namespace, or a path in a private directory. None: a random abstract name, which leaves
             nothing behind however the process ends.
 
@@ -77,15 +75,8 @@ class LaneServer:
         where: for `ServerHello.lane`; empty when the lane could not be made.
     """
 
-    def __init__(
-        self,
-        transfers: Transfers,
-        authorize: Callable[[str, str], bool],
-        executed_seq: Callable[[], int],
-        where: str | None = None,
-    ) -> None:
+    def __init__(self, transfers: Transfers, authorize: Callable[[str, str], bool], where: str | None = None) -> None:
         self._transfers = transfers
-        self._executed_seq = executed_seq
         self._authorize = authorize
         self._closed = False
         self._lock = threading.Lock()
@@ -167,7 +158,7 @@ class LaneServer:
             log.debug("lane connection ended: %s", broken)
         except ProtocolError as error:
             log.warning("lane connection refused: %s", error)
-        except (CallEnded, SessionLost) as ended:
+        except TransferEnded as ended:
             log.debug("lane connection ended: %s", ended)
         finally:
             wire.close()
@@ -255,18 +246,16 @@ class LaneServer:
         if begin.kind != BEGIN:
             raise LaneBroken(f"message {begin.kind} where a transfer begins")
         try:
-            upload = Upload(
-                self._transfers, begin.transfer, begin.length, begin.extra, self._executed_seq, self._stop(wire)
-            )
+            inbound, ticket = self._transfers.begin(begin.transfer, begin.length, begin.extra, self._stop(wire))
         except (MemoryError, RuntimeError, ValueError) as error:
             self._fail(wire, begin.transfer, error)
         if begin.offset:
-            wire.send(Message(RESUME, transfer=begin.transfer, offset=upload.received))
-        while upload.received < upload.total:
+            wire.send(Message(RESUME, transfer=begin.transfer, offset=inbound.received))
+        while inbound.received < inbound.total:
             filled = wire.receive()
             if filled.kind != FILLED or filled.slot != turn or filled.transfer != begin.transfer or filled.length > ring.slot_bytes:
                 raise LaneBroken(f"unexpected {filled}")
-            upload.write(filled.offset, ring.slots[turn][: filled.length])
+            inbound.write(ticket, filled.offset, ring.slots[turn][: filled.length])
             self._up += filled.length
             wire.send(Message(FREED, slot=turn, transfer=begin.transfer))
             turn = (turn + 1) % len(ring)
@@ -278,13 +267,11 @@ class LaneServer:
         if read.kind != READ:
             raise LaneBroken(f"message {read.kind} where a transfer begins")
         try:
-            source = np.frombuffer(exported(self._transfers, read.transfer, self._stop(wire)), np.uint8)
+            source = np.frombuffer(self._transfers.outbound(read.transfer, self._stop(wire)), np.uint8)
             total = source.shape[0]
             if read.length != total or read.offset > total:
                 raise ProtocolError(f"transfer {read.transfer} has {total} bytes, asked for {read.length} from {read.offset}")
-        except (CallEnded, SessionLost):
-            raise
-        except Exception as error:  # the export's own error, of any kind, goes to the client
+        except (TransferEnded, ProtocolError, MemoryError) as error:
             self._fail(wire, read.transfer, error)
         at, free, oldest = read.offset, len(ring), turn
         while at < total or free < len(ring):
