@@ -1,0 +1,244 @@
+"""g++ for kernels: options, messages without the server's paths, a precompiled header, and a cache of shared objects.
+
+The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename, so
+several servers may share it. It holds native code that this user runs: the directory is this user's alone (0700).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from cupool.contract.errors import CompileException, OpMissing
+
+from .source import RefusedSource
+
+INCLUDE = Path(__file__).parent / "include"
+HEADER = "cupool_cuda.h"
+#: Seconds that one compilation may take.
+TIMEOUT_S = 300.0
+_FLAGS = (
+    "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
+    "-fno-threadsafe-statics", "-fno-semantic-interposition", "-fnon-call-exceptions", "-w", "-fdiagnostics-color=never", "-x", "c++",
+)  # fmt: skip
+MISSING = (
+    "No C++ compiler: this server's device is a CPU, where kernels are compiled by g++, and there is no g++ on the host of the server. "
+    "Arrays work without it."
+)
+CURE = "Install it there: apt-get install g++"
+
+#: NVRTC options that mean nothing here: architecture, debugging, tuning, precision below the host's.
+_IGNORED = re.compile(
+    r"-{1,2}(gpu-architecture|arch|device-debug|G|generate-line-info|lineinfo|device-int128|use_fast_math|fmad|ftz|prec-div|prec-sqrt"
+    r"|maxrregcount|extra-device-vectorization|ptxas-options|Xptxas|restrict|default-device|device-as-default-execution-space"
+    r"|disable-warnings|w|relocatable-device-code|rdc|dc|device-c|dw|device-w|display-error-number|err-no|diag-suppress|diag-warn|diag-error"
+    r"|builtin-move-forward|builtin-initializer-list|optimization-info|Werror|opt-level|O|dopt|dlto|pch|expt-relaxed-constexpr|time"
+    r"|split-compile|minimal|no-source-include|extended-lambda|expt-extended-lambda|m64|std-headers|unroll|cudart|Xcompiler)([=\d].*)?"
+)
+_STANDARDS = {"c++03": "17", "c++11": "17", "c++14": "17", "c++17": "17", "c++20": "20", "c++23": "23"}
+_DEFINE = re.compile(r"[A-Za-z_]\w*(\([^)]*\))?(=.*)?", re.DOTALL)
+
+
+def default_cache() -> Path:
+    """CUPOOL_CACHE_DIR, or `cupool` under the XDG cache directory."""
+    given = os.environ.get("CUPOOL_CACHE_DIR")
+    if given:
+        return Path(given) / "kernels"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "cupool" / "kernels"
+
+
+def _private(directory: Path) -> Path:
+    """Make the directory, for this user alone. Raises PermissionError when somebody else could write there."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = directory.stat()
+    if info.st_uid != os.geteuid():
+        raise PermissionError(f"The kernel cache {directory} belongs to another user. Set CUPOOL_CACHE_DIR to a directory of your own.")
+    if info.st_mode & 0o077:
+        directory.chmod(0o700)
+    return directory
+
+
+def translate_options(options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """NVRTC's options as (C++ standard, g++ arguments). Raises RefusedSource for one that is not known or not allowed."""
+    standard, result = "17", []
+    items = iter(options)
+    for option in items:
+        if option in ("-D", "--define-macro", "-U", "--undefine-macro", "-std", "--std", "-arch", "--gpu-architecture", "-Xptxas",
+                      "-Xcompiler"):  # fmt: skip
+            option = f"{option}={next(items, '')}" if option.startswith("--") or len(option) > 2 else option + next(items, "")
+        name, _, value = option.partition("=")
+        if name in ("--std", "-std"):
+            if value not in _STANDARDS:
+                raise RefusedSource(f"option {option}: the standards are {', '.join(_STANDARDS)}.")
+            standard = _STANDARDS[value]
+        elif name in ("--define-macro", "--undefine-macro"):
+            result.append(("-D" if "define-m" in name and not name.startswith("--un") else "-U") + value)
+        elif option.startswith(("-D", "-U")):
+            if not _DEFINE.fullmatch(option[2:].strip()):
+                raise RefusedSource(f"option {option}: not the name of a macro.")
+            result.append(option[:2] + option[2:].strip())
+        elif option.startswith(("-I", "--include-path")):
+            raise RefusedSource(f"option {option}: a kernel cannot include files of the server; the client sends headers along.")
+        elif not _IGNORED.fullmatch(option):
+            raise RefusedSource(f"option {option} is not known.")
+    return standard, tuple(result)
+
+
+class Compiler:
+    """Compiles sources to shared objects in a cache directory."""
+
+    def __init__(self, cache: Path | None = None, command: str = "g++") -> None:
+        self._cache = cache or default_cache()
+        self._command = command
+        self._header_ready: dict[str, Path] = {}
+
+    @cached_property
+    def path(self) -> str | None:
+        """Where the compiler is, or None."""
+        return shutil.which(self._command)
+
+    @cached_property
+    def version(self) -> str:
+        """The compiler's first line of --version, "" without a compiler."""
+        if self.path is None:
+            return ""
+        done = subprocess.run([self.path, "--version"], capture_output=True, text=True, timeout=30, check=False, env=_environment())
+        return done.stdout.partition("\n")[0]
+
+    def probe(self) -> str:
+        """Empty when kernels can be compiled; else why not and what to install."""
+        return "" if self.version else f"{MISSING} {CURE}"
+
+    @cached_property
+    def _header_hash(self) -> bytes:
+        h = hashlib.sha256(" ".join(_FLAGS).encode() + self.version.encode())
+        for file in sorted(INCLUDE.rglob("*")):
+            if file.is_file():
+                h.update(str(file.relative_to(INCLUDE)).encode() + b"\0" + file.read_bytes())
+        return h.digest()
+
+    def compile(self, text: str, options: Sequence[str], headers: Mapping[str, str], *, source: str, name: str,
+                backend: str = "nvrtc") -> Path:  # fmt: skip
+        """The shared object of `text`.
+
+        Args:
+            text: what g++ reads, with `#line` directives that lead back to `source`.
+            options: NVRTC's options.
+            headers: name -> text of headers that the client sent along.
+            source, name, backend: for the CompileException, with `options`.
+
+        Raises:
+            CompileException: with g++'s text, in which no path of this host appears.
+            OpMissing: there is no g++.
+        """
+        try:
+            standard, arguments = translate_options(options)
+        except RefusedSource as error:
+            raise CompileException(f"{name}: error: {error}", source, name, tuple(options), backend) from None
+        h = hashlib.sha256(self._header_hash)
+        for part in (text, standard, *arguments, *(part for item in sorted(headers.items()) for part in item)):
+            h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
+        target = self._cache / f"{h.hexdigest()[:40]}.so"
+        if target.exists() and target.stat().st_uid == os.geteuid():
+            return target
+        if not self.version:
+            raise OpMissing(MISSING, CURE)
+        _private(self._cache)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as folder:
+            build = Path(folder)
+            for header, contents in headers.items():
+                _write_header(build / "include", header, contents)
+            (build / "kernel.cc").write_text(text, encoding="utf-8", errors="surrogateescape")
+            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now", "-o", "kernel.so",
+                       "kernel.cc"]  # fmt: skip
+            done = self._run(command, build)
+            if done.returncode:
+                message = self._clean(done.stderr, build)
+                raise CompileException(message, source, name, tuple(options), backend)
+            os.replace(build / "kernel.so", target)
+        return target
+
+    def preprocess(self, text: str, options: Sequence[str]) -> str | None:
+        """`text` after the preprocessor, with `__global__` left as `cupool_global`; None when it fails."""
+        if self.path is None:
+            return None
+        try:
+            _, arguments = translate_options(options)
+        except RefusedSource:
+            return None
+        _private(self._cache)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix="scan-") as folder:
+            command = [self.path, *_FLAGS, "-E", "-P", *arguments, "-D__global__=cupool_global", "-D__CUDACC__", "-D__CUDACC_RTC__",
+                       "-D__CUDA_ARCH__=900", "-DCUPOOL_CPU", "-"]  # fmt: skip
+            bare = re.sub(r"^[ \t]*#[ \t]*include.*$", "", text, flags=re.MULTILINE)
+            done = self._run(command, Path(folder), bare)
+        return done.stdout if done.returncode == 0 else None
+
+    def _base(self, standard: str) -> list[str]:
+        assert self.path is not None
+        return [self.path, *_FLAGS, f"-std=gnu++{standard}", "-include", str(self._precompiled(standard))]
+
+    def _precompiled(self, standard: str) -> Path:
+        """The header, with its compiled form beside it (g++ takes that when it fits)."""
+        known = self._header_ready.get(standard)
+        if known is not None:
+            return known
+        folder = self._cache / f"header-{standard}-{self._header_hash.hex()[:32]}"
+        header = folder / HEADER
+        if not header.exists():
+            _private(self._cache)
+            with tempfile.TemporaryDirectory(dir=self._cache, prefix="header-build-") as temporary:
+                made = Path(temporary) / "made"
+                shutil.copytree(INCLUDE, made)
+                assert self.path is not None
+                command = [self.path, *_FLAGS[:-1], "c++-header", f"-std=gnu++{standard}", HEADER, "-o", f"{HEADER}.gch"]
+                done = self._run(command, made)
+                if done.returncode:
+                    raise RuntimeError(f"The kernel header does not compile with {self.version}: {self._clean(done.stderr, made)[:2000]}")
+                try:
+                    os.rename(made, folder)
+                except OSError:  # another server was first
+                    if not header.exists():
+                        raise
+        self._header_ready[standard] = header
+        return header
+
+    def _run(self, command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, input=text,
+                                  env=_environment(), errors="replace")  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"error: the compiler took longer than {TIMEOUT_S:.0f} s and was stopped")
+
+    def _clean(self, text: str, build: Path) -> str:
+        """g++'s messages without paths of this host; lines of the source are left as they are."""
+        own = sorted({str(build), str(build.resolve()), str(self._cache), str(INCLUDE)}, key=len, reverse=True)
+        lines = []
+        for line in text.splitlines():
+            if not re.match(r"\s+(\d+ )?\|", line):
+                for path in own:
+                    line = line.replace(path + "/", "").replace(path, "")
+                line = re.sub(r"(?<![\w.<])/(?:[\w.+-]+/)+", "", line)
+            lines.append(line)
+        return "\n".join(lines)
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()}
+
+
+def _write_header(folder: Path, name: str, contents: str) -> None:
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts:
+        raise RefusedSource(f"header {name}: headers are named relative to an include directory.")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(contents, encoding="utf-8", errors="surrogateescape")
