@@ -157,7 +157,7 @@ class LaneServer:
         except LaneBroken as broken:
             log.debug("lane connection ended: %s", broken)
         except ProtocolError as error:
-            log.warning("lane connection refused: %s", error)
+            log.warning("lane connection refused: %s", str(error))  # not the object: it holds the ring
         except TransferEnded as ended:
             log.debug("lane connection ended: %s", ended)
         finally:
@@ -169,7 +169,7 @@ class LaneServer:
     def _serve(self, wire: Wire) -> None:
         direction = self._greet(wire)
         try:
-            fd = create_segment()
+            fd = create_segment(SLOTS, SLOT_BYTES)
         except OSError as error:
             log.warning("No shared-memory lane, bulk bytes go over gRPC: no segment: %s", error)
             self._refuse(wire, f"no segment: {error}")
