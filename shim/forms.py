@@ -12,7 +12,6 @@ Cases:
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -22,12 +21,11 @@ from cupool.contract.limits import DEFAULT_LIMITS
 from cupool.contract.spec import forget_all
 from cupool.v1 import session_pb2
 
-from .pending import extend
+from .pending import LOCK, extend
 
 #: Forms defined at once. Below the protocol's default limit, so that renumbered ones still fit.
 MAX_FORMS = DEFAULT_LIMITS.forms - 4096
 
-_lock = threading.RLock()
 #: key -> form id.
 _ids: dict[Hashable, int] = {}
 #: form id -> serialised Form; only ids above `base`.
@@ -44,6 +42,8 @@ last = 0
 resets: set[int] = set()
 #: Called before a form is built, so that a session exists and `refused` is known. Set by `session.py`.
 ensure_session: Callable[[], Any] = lambda: None
+#: Called before a reset: everything pending is put into batches, with all definitions. Set by `session.py`.
+flush_all: Callable[[], Any] = lambda: None
 #: op name -> the error to raise when it is called: rows that this server lacks or has otherwise.
 refused: dict[str, Callable[[], Exception]] = {}
 #: Called after a reset: drop every cached form id.
@@ -67,7 +67,7 @@ def form(key: Hashable, build: Callable[[int], Any]) -> int:
 
 def _new_form(key: Hashable, build: Callable[[int], Any]) -> int:
     ensure_session()
-    with _lock:
+    with LOCK:
         number = _ids.get(key)
         if number is None:
             if len(_ids) >= MAX_FORMS:
@@ -120,7 +120,8 @@ def _slots(value: Any) -> int:
 def reset() -> None:
     """Forget all forms here and, by a command, on the server; drop every cache that holds form ids."""
     global base
-    with _lock:
+    with LOCK:
+        flush_all()
         for number in [n for n in arity if 0 < n <= base]:
             del arity[number], _builders[number]
         base = last
@@ -136,7 +137,7 @@ def reset() -> None:
 
 def renumber(number: int) -> int:
     """A form with the contents of a forgotten one, under a fresh number. Raises KeyError when even its contents are gone."""
-    with _lock:
+    with LOCK:
         return form(("renumbered", number), _builders[number])
 
 
@@ -154,8 +155,3 @@ def refuse(ops: dict[str, Callable[[], Exception]]) -> None:
     if changed and _ids:
         reset()
 
-
-def reset_lock() -> None:
-    """In a forked child: the lock may have been held by a thread that is not here."""
-    global _lock
-    _lock = threading.RLock()

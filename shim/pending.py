@@ -13,6 +13,7 @@ The list object lives as long as the process; a fork or a new session clears it 
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 #: Words of commands not yet sent; see `cupool.contract.codec.pack_words` for what an item may be.
@@ -30,3 +31,7 @@ class Gate:
 
 
 GATE = Gate()
+
+#: Over the register of forms and over flushing; one lock, because each needs the other. Appending takes none. Held for microseconds,
+#: never while waiting for the network. A fork takes it first, so that a child never inherits it held.
+LOCK = threading.RLock()

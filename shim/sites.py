@@ -1,6 +1,6 @@
 """Sites: which line of the user's program, in which thread, a command came from. A site is the tag of its commands.
 
-Boundary: knows frames and nothing else. Frames of files inside the cupool package are skipped.
+Boundary: knows frames and nothing else. Frames of modules inside the cupool package are skipped.
 """
 
 from __future__ import annotations
@@ -12,26 +12,23 @@ from typing import Any
 
 from cupool.contract.codec import TAG_MASK, TAG_SHIFT
 
-#: Tags are 1 .. TAG_MASK; 0 means "unknown". A program with more sites than this shares the last one.
+#: Tags are 1 .. MAX_SITES; 0 means "unknown". A program with more sites than this gets 0 for the others.
 MAX_SITES = min(TAG_MASK, 1 << 18)
 
-#: code object -> True when it belongs to cupool and is skipped.
-_inside: dict[Any, bool] = {}
-#: (code, line, thread) -> tag.
-_tags: dict[tuple[Any, int, int], int] = {}
+_PACKAGE = __name__.partition(".")[0]
+
+# Keyed by id(code): hashing a code object costs more than all the rest. `_kept` holds the code objects, so that an id cannot come
+# to mean another one.
+#: id(code) -> the frame is cupool's own and is skipped.
+_inside: dict[int, bool] = {}
+#: (id(code), instruction, thread) -> tag.
+_tags: dict[tuple[int, int, int], int] = {}
+#: (file, line, thread) -> tag.
+_lines: dict[tuple[str, int, int], int] = {}
 #: tag -> (file, line, thread).
 _sites: list[tuple[str, int, int]] = [("", 0, 0)]
-_lock = threading.Lock()
-_marker = __name__.rpartition(".shim.")[0] or "cupool"
-
-
-def _is_inside(code: Any, frame: Any) -> bool:
-    name = frame.f_globals.get("__name__", "")
-    inside = name == _marker or (name.startswith(_marker + ".") and not name.startswith(_marker + ".examples"))
-    if len(_inside) > 100_000:
-        _inside.clear()
-    _inside[code] = inside
-    return inside
+_kept: list[Any] = []
+_lock = threading.RLock()
 
 
 def site() -> int:
@@ -39,24 +36,39 @@ def site() -> int:
     frame: Any = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        inside = _inside.get(code)
+        inside = _inside.get(id(code))
         if inside is None:
-            inside = _is_inside(code, frame)
+            inside = _learn(code, frame)
         if not inside:
-            return _tags.get((code, frame.f_lineno, get_ident())) or _new_tag(code, frame.f_lineno)
+            return _tags.get((id(code), frame.f_lasti, get_ident())) or _new_tag(code, frame)
         frame = frame.f_back
     return 0
 
 
-def _new_tag(code: Any, line: int) -> int:
-    thread = get_ident()
+def _learn(code: Any, frame: Any) -> bool:
+    name = frame.f_globals.get("__name__") or ""
+    inside = name == _PACKAGE or name.startswith(_PACKAGE + ".")
     with _lock:
-        tag = len(_sites)
-        if tag > MAX_SITES:
-            return 0
-        _sites.append((code.co_filename, line, thread))
-        # The code object is kept alive by the key: its address cannot come to mean another one.
-        _tags[code, line, thread] = tag
+        if len(_kept) < MAX_SITES:
+            _kept.append(code)
+            _inside[id(code)] = inside
+    return inside
+
+
+def _new_tag(code: Any, frame: Any) -> int:
+    thread = get_ident()
+    line = frame.f_lineno or 0
+    where = (code.co_filename, line, thread)
+    with _lock:
+        tag = _lines.get(where)
+        if tag is None:
+            tag = len(_sites)
+            if tag > MAX_SITES:
+                return 0
+            _sites.append(where)
+            _lines[where] = tag
+        if id(code) in _inside:
+            _tags[id(code), frame.f_lasti, thread] = tag
     return tag
 
 
@@ -77,6 +89,6 @@ def where(tag: int) -> str:
 
 
 def reset_lock() -> None:
-    """In a forked child: the lock may have been held by a thread that is not here."""
+    """In a forked child: the lock may have been held by a thread that is not there any more."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()

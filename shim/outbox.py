@@ -1,0 +1,392 @@
+"""From the pending list to numbered batches that are kept until acknowledged.
+
+Boundary: knows words, forms and limits; knows neither gRPC nor sessions. What it hands to `put` is a serialised ClientFrame.
+
+Note [Flush]
+    Commands are appended at any time by any thread, signal handler or finalizer. A flush takes from the front, under `LOCK`:
+
+        copy the first n words -> snapshot the forms -> pack -> commit
+
+    *Commit* stores the batch in the window, makes it the tail, deletes the n words and hands the frame to the transport. These four are
+    calls of C functions that one C loop makes (`deque(map(call, ...))`): no bytecode runs in between, hence no signal handler, no
+    exception and no thread switch. Before the commit nothing has changed, so an exception leaves everything to the next flush; after it
+    everything has. A signal handler that flushes in the middle of a flush (`LOCK` is re-entrant) replaces the ticket, and the outer
+    commit, whose copy is stale, fails on its first step and starts again.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from operator import call, delitem, setitem
+from typing import Any
+
+from cupool.contract import codec
+from cupool.contract.errors import ProtocolError
+from cupool.contract.limits import DEFAULT_LIMITS, Limits
+
+from . import forms
+from .pending import COMMANDS, GATE, LOCK
+
+#: Words that may be pending while something is in flight: about 256 commands.
+GATE_WORDS = 1024
+#: A batch takes at most so many words, and so many bytes of side table and forms, unless one command alone is larger.
+BATCH_WORDS = 32_768
+BATCH_BYTES = 1 << 20
+
+_FORM_MASK = codec.FORM_MASK
+
+
+@dataclass(slots=True, frozen=True)
+class Batch:
+    """A numbered batch. `end` and `end_bytes` count from the session's start; `forms` and `base` say which forms it leaves defined."""
+
+    seq: int
+    end: int
+    end_bytes: int
+    forms: int
+    base: int
+    frame: bytes
+
+
+class _Irregular(Exception):
+    """The words need the careful walk: a side table, a reset, a forgotten form."""
+
+
+class _Arity(dict[int, int]):
+    """Header word -> words of its command. Asked once per command, so a plain dict hit."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+
+    def __missing__(self, header: int) -> int:
+        form = header & _FORM_MASK
+        if (form <= self.generation and form != codec.FREE) or form in forms.resets:
+            raise _Irregular
+        words = forms.arity[form]
+        if len(self) > 65_536:
+            self.clear()
+        self[header] = words
+        return words
+
+
+class _Unsendable(Exception):
+    """The first command of the list, `words` long, can never be sent."""
+
+    def __init__(self, words: int, error: Exception) -> None:
+        super().__init__(words, error)
+        self.words = words
+        self.error = error
+
+
+def _sink(frame: bytes) -> None:
+    """Where frames go while there is no link: they are in the window, and a new link sends that."""
+
+
+class Outbox:
+    """The sending half of one session. `put` is replaced by the link; it must be atomic (a C function)."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, received: Callable[[], int] = lambda: 0) -> None:
+        self.limits = limits
+        self._received = received
+        #: Batches not yet acknowledged, rising. Appended by commits, shortened by `acknowledge` alone.
+        self.window: deque[Batch] = deque()
+        first = Batch(0, 0, 0, forms.base, forms.base, b"")
+        self._tail = [first]
+        self._acked = first
+        self._tickets: dict[Any, None] = {}
+        self._arity = _Arity(forms.base)
+        self._put: Callable[[bytes], Any] = _sink
+        self._room = threading.Event()
+        self._blocked = 0
+        #: Set when nothing more will ever be acknowledged: raised by whoever flushes or waits for room.
+        self.lost: BaseException | None = None
+
+    # -- what others look at --------------------------------------------------------------------------------------
+    @property
+    def seq(self) -> int:
+        """The sequence number of the last batch made."""
+        return self._tail[0].seq
+
+    @property
+    def commands(self) -> int:
+        """Commands put into batches so far."""
+        return self._tail[0].end
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._tail[0].end_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another batch may be sent under the server's limits."""
+        tail, acked, limits = self._tail[0], self._acked, self.limits
+        return tail.end - acked.end < limits.inflight_commands and tail.end_bytes - acked.end_bytes < limits.inflight_bytes
+
+    # -- sending --------------------------------------------------------------------------------------------------
+    def flush(self) -> None:
+        """Make batches of everything pending and send them. Blocks while too much is in flight."""
+        while COMMANDS:
+            self.wait_room()
+            with LOCK:
+                while COMMANDS and self.has_room:
+                    self._cut()
+
+    def flush_over(self) -> None:
+        """Batches of everything pending and of every form, whatever is in flight: what a reset needs before it."""
+        with LOCK:
+            while COMMANDS or self._tail[0].forms < forms.last:
+                self._cut()
+
+    def flush_nowait(self) -> None:
+        """As `flush`, for the receiving thread: returns at once when another thread flushes, or when there is no room."""
+        if COMMANDS and self.lost is None and LOCK.acquire(blocking=False):
+            try:
+                while COMMANDS and self.has_room:
+                    self._cut()
+            finally:
+                LOCK.release()
+
+    def wait_room(self) -> None:
+        """Return when another batch may be sent. Raises what the session was lost of."""
+        while not self.has_room:
+            if self.lost is not None:
+                raise self.lost
+            self._blocked += 1
+            self._room.clear()
+            try:
+                # The timeout covers an acknowledgement between the look and the clear.
+                if not self.has_room:
+                    self._room.wait(0.05)
+            finally:
+                self._blocked -= 1
+        if self.lost is not None:
+            raise self.lost
+
+    def _cut(self) -> None:
+        """One batch from the front of the pending list. The caller holds LOCK. See Note [Flush]."""
+        ticket = object()
+        self._tickets.clear()
+        self._tickets[ticket] = None
+        try:
+            self._cut_with(ticket)
+        except _Unsendable as unsendable:
+            # Without it the others can go on. Its results stay undefined, so using them is an error.
+            drop = (partial(delitem, self._tickets, ticket), partial(delitem, COMMANDS, slice(0, unsendable.words)))
+            if self._do(drop):
+                raise unsendable.error from None
+        except Exception:
+            if ticket in self._tickets:
+                raise
+            # A flush inside this one took the words away under our hands; the caller looks again.
+
+    @staticmethod
+    def _do(steps: tuple[Callable[[], Any], ...]) -> bool:
+        """Run C functions with nothing in between; False, and nothing done, when the first (the ticket) refuses."""
+        try:
+            deque(map(call, steps), maxlen=0)
+        except KeyError:
+            return False
+        return True
+
+    def _cut_with(self, ticket: Any) -> None:
+        tail = self._tail[0]
+        items = COMMANDS[: BATCH_WORDS + 64]
+        # After the copy: whatever the copied words use is numbered by now. While a reset is on its way down the list, what comes
+        # before it needs nothing new (`forms.reset` flushes first) and what comes after it must not be defined yet.
+        upto, base = forms.last, tail.base
+        if forms.base != base:
+            upto = forms.base
+        definitions = forms.definitions(tail.forms, upto)
+        size = sum(len(data) for _, data in definitions)
+        if size > BATCH_BYTES:
+            self._commit_forms(ticket, tail, definitions)
+            return
+        budget = min(BATCH_BYTES, self.limits.frame_bytes - size - 1024)
+        try:
+            words, values, count, n = self._pack(items, budget)
+        except _Irregular:
+            # A fresh copy: `_pack` may have replaced items.
+            careful = _Careful(COMMANDS[: BATCH_WORDS + 64], base, budget)
+            words, values, count, n = careful.words, careful.values, careful.count, careful.taken
+            if careful.reset:
+                definitions, upto, base = [(careful.reset, forms.encoded[careful.reset])], careful.reset, careful.reset - 1
+            elif forms.last > upto and forms.base == base:
+                upto = forms.last  # renumbered just now
+                definitions = forms.definitions(tail.forms, upto)
+        self._commit(ticket, tail, n, count, upto, base, [data for _, data in definitions], words, values)
+
+    def _pack(self, items: list[Any], budget: int) -> tuple[bytes, list[bytes], int, int]:
+        """(words, values, commands, words taken); raises _Irregular where the careful walk is needed."""
+        arity = self._arity
+        n = len(items)
+        i = count = 0
+        if n <= BATCH_WORDS:
+            while i < n:
+                i += arity[items[i]]
+                count += 1
+        else:
+            while i < BATCH_WORDS:
+                i += arity[items[i]]
+                count += 1
+            if i > n:
+                items = COMMANDS[:i]
+            n = i
+            del items[i:]
+        if i != n:
+            raise ProtocolError("A command was appended in parts, or with another number of words than its form has.", _REPORT)
+        try:
+            return struct.pack(f"<{n}q", *items), [], count, n
+        except struct.error:
+            values = _side_table(items, budget)
+        try:
+            return struct.pack(f"<{n}q", *items), values, count, n
+        except struct.error:
+            raise _Irregular from None
+
+    def _commit_forms(self, ticket: Any, tail: Batch, definitions: list[tuple[int, bytes]]) -> None:
+        """A batch of definitions alone, when they are too many to ride along."""
+        chosen: list[bytes] = []
+        size = upto = 0
+        for number, data in definitions:
+            if chosen and size + len(data) > BATCH_BYTES:
+                break
+            chosen.append(data)
+            size += len(data)
+            upto = number
+        self._commit(ticket, tail, 0, 0, upto, tail.base, chosen, b"", [])
+
+    def _commit(
+        self, ticket: Any, tail: Batch, taken: int, count: int, upto: int, base: int, definitions: list[bytes], words: bytes,
+        values: list[bytes],
+    ) -> None:  # fmt: skip
+        seq = tail.seq + 1
+        frame = codec.batch_frame(
+            codec.encode_batch(seq, tail.end, count, definitions, words, values, self._received())
+        )
+        batch = Batch(seq, tail.end + count, tail.end_bytes + len(frame), upto, base, frame)
+        # Before the commit: an acknowledgement that comes right after it sets the gate to 0 again.
+        GATE.words = GATE_WORDS
+        steps = (
+            partial(delitem, self._tickets, ticket),
+            partial(self.window.append, batch),
+            partial(setitem, self._tail, 0, batch),
+            partial(delitem, COMMANDS, slice(0, taken)),
+            partial(self._put, frame),
+        )
+        if self._do(steps) and base != self._arity.generation:
+            self._arity = _Arity(base)
+
+    # -- acknowledgements and links ----------------------------------------------------------------------------------
+    def acknowledge(self, seq: int) -> None:
+        """Every batch up to `seq` has been executed. Called by the receiving thread alone."""
+        window = self.window
+        while window and window[0].seq <= seq:
+            self._acked = window.popleft()
+        if not window:
+            GATE.words = 0
+        if self._blocked and self.has_room:
+            self._room.set()
+
+    def attach(self, put: Callable[[bytes], Any]) -> int:
+        """Send all that is unacknowledged through `put`, and everything new from now on. Returns how many were resent."""
+        with LOCK:
+            batches = list(self.window)
+            for batch in batches:
+                put(batch.frame)
+            self._put = put
+        return len(batches)
+
+    def detach(self) -> None:
+        """The link is gone: keep batches in the window."""
+        self._put = _sink
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing will be acknowledged any more: wake and refuse whoever sends."""
+        self.lost = error
+        self.detach()
+        self._room.set()
+
+
+_REPORT = "This is a bug of cupool: please report it."
+
+
+def _side_table(items: list[Any], budget: int, first: int = 0) -> list[bytes]:
+    """Replace in place what is not an integer by its word; returns the side table, whose indices begin at `first`.
+
+    Raises _Irregular when it exceeds `budget` bytes.
+    """
+    values: list[bytes] = []
+    for k in [k for k, item in enumerate(items) if type(item) is not int]:
+        item = items[k]
+        if type(item) is float:
+            items[k] = codec.real_bits(item)
+        elif type(item) is bytes:
+            items[k] = first + len(values)
+            values.append(item)
+            budget -= len(item) + 8
+            if budget < 0:
+                raise _Irregular
+        else:
+            items[k] = int(item)
+    return values
+
+
+class _Careful:
+    """The walk, command by command, for resets, forgotten forms, and more values than one frame takes.
+
+    Attributes:
+        words, values, count: of the batch.
+        taken: words of the pending list that it stands for.
+        reset: the form id, when the batch is a reset (which is alone in its batch), else 0.
+    """
+
+    def __init__(self, items: list[Any], base: int, budget: int) -> None:
+        self.values: list[bytes] = []
+        self.count = self.taken = self.reset = 0
+        self._out: list[bytes] = []
+        while self.taken < min(len(items), BATCH_WORDS):
+            start = self.taken
+            header = items[start]
+            form = header & _FORM_MASK
+            if form in forms.resets:
+                if not self.count:
+                    self.reset, self.count, self.taken = form, 1, start + 1
+                    self._out.append(struct.pack("<q", header))
+                break
+            end = start + forms.arity[form]
+            if end > len(items):
+                items = COMMANDS[:end]
+                if end > len(items):
+                    raise ProtocolError("A command was appended with fewer words than its form has.", _REPORT)
+            if form != codec.FREE and form <= base:
+                header = header - form + forms.renumber(form)
+            budget = self._add([header, *items[start + 1 : end]], budget)
+            if budget < 0:
+                break
+            self.count += 1
+            self.taken = end
+        self.words = b"".join(self._out)
+
+    def _add(self, command: list[Any], budget: int) -> int:
+        """Append one command; returns what is left of `budget`, negative when the command must wait for the next batch."""
+        size = sum(len(item) + 8 for item in command if type(item) is bytes)
+        if size > budget and self.count:
+            return -1
+        try:
+            if size > budget:
+                raise ProtocolError(
+                    f"One call carries {size:,} bytes of values, more than a frame may ({budget:,}).", "Pass large data as arrays."
+                )
+            table = _side_table(command, size, len(self.values))
+            self._out.append(struct.pack(f"<{len(command)}q", *command))
+            self.values += table
+        except (ProtocolError, struct.error, TypeError) as error:
+            if self.count:
+                return -1
+            raise _Unsendable(len(command), error) from None
+        return budget - size
