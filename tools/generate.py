@@ -167,7 +167,7 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
         seen = {row.name for row in rows}
         for name, (target, sig) in sorted(table.METHODS.items()):
             if target not in seen:
-                raise SystemExit(f"method {name}: no row {target!r}")
+                continue  # tests/contract/test_table.py says so
             needs.add("_call")
             classes["ndarray"].append(method_source(name, target, sig, constant_of(target), table))
     imports = ["from __future__ import annotations\n\n"]

@@ -6,11 +6,30 @@ from __future__ import annotations
 
 from cupool.contract.ops import TABLE as _R
 
+from ..dispatch import call as _call
 from ..ufunc import ufunc
 
 _r_cupyx_rsqrt = _R['cupyx.rsqrt']
+_r_cupyx_scatter_add = _R['cupyx.scatter_add']
+_r_cupyx_scatter_max = _R['cupyx.scatter_max']
+_r_cupyx_scatter_min = _R['cupyx.scatter_min']
 
 rsqrt = ufunc(_r_cupyx_rsqrt, 1, 1, 'e->e f->f d->d F->F D->D')
 
 
-__all__ = ['rsqrt']
+def scatter_add(a, slices, value):
+    """As `cupyx.scatter_add`."""
+    return _call(_r_cupyx_scatter_add, (a, slices, value))
+
+
+def scatter_max(a, slices, value):
+    """As `cupyx.scatter_max`."""
+    return _call(_r_cupyx_scatter_max, (a, slices, value))
+
+
+def scatter_min(a, slices, value):
+    """As `cupyx.scatter_min`."""
+    return _call(_r_cupyx_scatter_min, (a, slices, value))
+
+
+__all__ = ['rsqrt', 'scatter_add', 'scatter_max', 'scatter_min']

@@ -6,10 +6,20 @@ from __future__ import annotations
 
 from cupool.contract.ops import TABLE as _R
 
+from ..dispatch import call as _call
 from ..ufunc import ufunc
 
 _r_absolute = _R['absolute']
 _r_add = _R['add']
+_r_all = _R['all']
+_r_allclose = _R['allclose']
+_r_alltrue = _R['alltrue']
+_r_amax = _R['amax']
+_r_amin = _R['amin']
+_r_angle = _R['angle']
+_r_any = _R['any']
+_r_append = _R['append']
+_r_arange = _R['arange']
 _r_arccos = _R['arccos']
 _r_arccosh = _R['arccosh']
 _r_arcsin = _R['arcsin']
@@ -17,24 +27,84 @@ _r_arcsinh = _R['arcsinh']
 _r_arctan = _R['arctan']
 _r_arctan2 = _R['arctan2']
 _r_arctanh = _R['arctanh']
+_r_argmax = _R['argmax']
+_r_argmin = _R['argmin']
+_r_argpartition = _R['argpartition']
+_r_argsort = _R['argsort']
+_r_argwhere = _R['argwhere']
+_r_around = _R['around']
+_r_array_equal = _R['array_equal']
+_r_array_equiv = _R['array_equiv']
+_r_array_split = _R['array_split']
+_r_ascontiguousarray = _R['ascontiguousarray']
+_r_asfortranarray = _R['asfortranarray']
+_r_astype = _R['astype']
+_r_atleast_1d = _R['atleast_1d']
+_r_atleast_2d = _R['atleast_2d']
+_r_atleast_3d = _R['atleast_3d']
+_r_average = _R['average']
+_r_bartlett = _R['bartlett']
+_r_bincount = _R['bincount']
 _r_bitwise_and = _R['bitwise_and']
 _r_bitwise_count = _R['bitwise_count']
 _r_bitwise_or = _R['bitwise_or']
 _r_bitwise_xor = _R['bitwise_xor']
+_r_blackman = _R['blackman']
+_r_broadcast_arrays = _R['broadcast_arrays']
+_r_broadcast_to = _R['broadcast_to']
 _r_cbrt = _R['cbrt']
 _r_ceil = _R['ceil']
+_r_choose = _R['choose']
+_r_clip = _R['clip']
+_r_column_stack = _R['column_stack']
+_r_compress = _R['compress']
+_r_concat = _R['concat']
+_r_concatenate = _R['concatenate']
 _r_conjugate = _R['conjugate']
+_r_convolve = _R['convolve']
+_r_copy = _R['copy']
 _r_copysign = _R['copysign']
+_r_copyto = _R['copyto']
+_r_corrcoef = _R['corrcoef']
+_r_correlate = _R['correlate']
 _r_cos = _R['cos']
 _r_cosh = _R['cosh']
+_r_count_nonzero = _R['count_nonzero']
+_r_cov = _R['cov']
+_r_cumprod = _R['cumprod']
+_r_cumproduct = _R['cumproduct']
+_r_cumsum = _R['cumsum']
+_r_cumulative_prod = _R['cumulative_prod']
+_r_cumulative_sum = _R['cumulative_sum']
 _r_deg2rad = _R['deg2rad']
+_r_delete = _R['delete']
+_r_diag = _R['diag']
+_r_diag_indices = _R['diag_indices']
+_r_diag_indices_from = _R['diag_indices_from']
+_r_diagflat = _R['diagflat']
+_r_diagonal = _R['diagonal']
+_r_diff = _R['diff']
+_r_digitize = _R['digitize']
 _r_divmod = _R['divmod']
+_r_dsplit = _R['dsplit']
+_r_dstack = _R['dstack']
+_r_ediff1d = _R['ediff1d']
+_r_empty = _R['empty']
+_r_empty_like = _R['empty_like']
 _r_equal = _R['equal']
 _r_exp = _R['exp']
 _r_exp2 = _R['exp2']
+_r_expand_dims = _R['expand_dims']
 _r_expm1 = _R['expm1']
+_r_extract = _R['extract']
+_r_eye = _R['eye']
 _r_fabs = _R['fabs']
+_r_fill_diagonal = _R['fill_diagonal']
 _r_fix = _R['fix']
+_r_flatnonzero = _R['flatnonzero']
+_r_flip = _R['flip']
+_r_fliplr = _R['fliplr']
+_r_flipud = _R['flipud']
 _r_float_power = _R['float_power']
 _r_floor = _R['floor']
 _r_floor_divide = _R['floor_divide']
@@ -42,21 +112,44 @@ _r_fmax = _R['fmax']
 _r_fmin = _R['fmin']
 _r_fmod = _R['fmod']
 _r_frexp = _R['frexp']
+_r_full = _R['full']
+_r_full_like = _R['full_like']
 _r_gcd = _R['gcd']
+_r_gradient = _R['gradient']
 _r_greater = _R['greater']
 _r_greater_equal = _R['greater_equal']
+_r_hamming = _R['hamming']
+_r_hanning = _R['hanning']
 _r_heaviside = _R['heaviside']
+_r_histogram = _R['histogram']
+_r_hsplit = _R['hsplit']
+_r_hstack = _R['hstack']
 _r_hypot = _R['hypot']
 _r_i0 = _R['i0']
+_r_identity = _R['identity']
+_r_in1d = _R['in1d']
+_r_indices = _R['indices']
+_r_interp = _R['interp']
+_r_intersect1d = _R['intersect1d']
 _r_invert = _R['invert']
+_r_isclose = _R['isclose']
+_r_iscomplex = _R['iscomplex']
 _r_isfinite = _R['isfinite']
+_r_isin = _R['isin']
 _r_isinf = _R['isinf']
 _r_isnan = _R['isnan']
+_r_isneginf = _R['isneginf']
+_r_isposinf = _R['isposinf']
+_r_isreal = _R['isreal']
+_r_ix_ = _R['ix_']
+_r_kaiser = _R['kaiser']
 _r_lcm = _R['lcm']
 _r_ldexp = _R['ldexp']
 _r_left_shift = _R['left_shift']
 _r_less = _R['less']
 _r_less_equal = _R['less_equal']
+_r_lexsort = _R['lexsort']
+_r_linspace = _R['linspace']
 _r_log = _R['log']
 _r_log10 = _R['log10']
 _r_log1p = _R['log1p']
@@ -67,32 +160,133 @@ _r_logical_and = _R['logical_and']
 _r_logical_not = _R['logical_not']
 _r_logical_or = _R['logical_or']
 _r_logical_xor = _R['logical_xor']
+_r_logspace = _R['logspace']
+_r_matrix_transpose = _R['matrix_transpose']
+_r_max = _R['max']
 _r_maximum = _R['maximum']
+_r_mean = _R['mean']
+_r_median = _R['median']
+_r_meshgrid = _R['meshgrid']
+_r_min = _R['min']
 _r_minimum = _R['minimum']
 _r_modf = _R['modf']
+_r_moveaxis = _R['moveaxis']
+_r_msort = _R['msort']
 _r_multiply = _R['multiply']
+_r_nan_to_num = _R['nan_to_num']
+_r_nanargmax = _R['nanargmax']
+_r_nanargmin = _R['nanargmin']
+_r_nancumprod = _R['nancumprod']
+_r_nancumsum = _R['nancumsum']
+_r_nanmax = _R['nanmax']
+_r_nanmean = _R['nanmean']
+_r_nanmedian = _R['nanmedian']
+_r_nanmin = _R['nanmin']
+_r_nanprod = _R['nanprod']
+_r_nanstd = _R['nanstd']
+_r_nansum = _R['nansum']
+_r_nanvar = _R['nanvar']
+_r_ndarray___getitem__ = _R['ndarray.__getitem__']
+_r_ndarray___setitem__ = _R['ndarray.__setitem__']
+_r_ndarray_astype = _R['ndarray.astype']
+_r_ndarray_byteswap = _R['ndarray.byteswap']
+_r_ndarray_copy = _R['ndarray.copy']
+_r_ndarray_fill = _R['ndarray.fill']
+_r_ndarray_flatten = _R['ndarray.flatten']
+_r_ndarray_partition = _R['ndarray.partition']
+_r_ndarray_sort = _R['ndarray.sort']
 _r_negative = _R['negative']
 _r_nextafter = _R['nextafter']
+_r_nonzero = _R['nonzero']
 _r_not_equal = _R['not_equal']
+_r_ones = _R['ones']
+_r_ones_like = _R['ones_like']
+_r_pad = _R['pad']
+_r_partition = _R['partition']
+_r_percentile = _R['percentile']
+_r_permute_dims = _R['permute_dims']
+_r_place = _R['place']
 _r_positive = _R['positive']
 _r_power = _R['power']
+_r_prod = _R['prod']
+_r_product = _R['product']
+_r_ptp = _R['ptp']
+_r_put = _R['put']
+_r_put_along_axis = _R['put_along_axis']
+_r_putmask = _R['putmask']
+_r_quantile = _R['quantile']
 _r_rad2deg = _R['rad2deg']
+_r_ravel = _R['ravel']
+_r_ravel_multi_index = _R['ravel_multi_index']
+_r_real_if_close = _R['real_if_close']
 _r_reciprocal = _R['reciprocal']
 _r_remainder = _R['remainder']
+_r_repeat = _R['repeat']
+_r_require = _R['require']
+_r_reshape = _R['reshape']
+_r_resize = _R['resize']
 _r_right_shift = _R['right_shift']
 _r_rint = _R['rint']
+_r_roll = _R['roll']
+_r_rollaxis = _R['rollaxis']
+_r_rot90 = _R['rot90']
+_r_round = _R['round']
+_r_round_ = _R['round_']
+_r_row_stack = _R['row_stack']
+_r_searchsorted = _R['searchsorted']
+_r_select = _R['select']
+_r_setdiff1d = _R['setdiff1d']
+_r_setxor1d = _R['setxor1d']
 _r_sign = _R['sign']
 _r_signbit = _R['signbit']
 _r_sin = _R['sin']
 _r_sinc = _R['sinc']
 _r_sinh = _R['sinh']
+_r_sometrue = _R['sometrue']
+_r_sort = _R['sort']
+_r_sort_complex = _R['sort_complex']
+_r_split = _R['split']
 _r_sqrt = _R['sqrt']
 _r_square = _R['square']
+_r_squeeze = _R['squeeze']
+_r_stack = _R['stack']
+_r_std = _R['std']
 _r_subtract = _R['subtract']
+_r_sum = _R['sum']
+_r_swapaxes = _R['swapaxes']
+_r_take = _R['take']
+_r_take_along_axis = _R['take_along_axis']
 _r_tan = _R['tan']
 _r_tanh = _R['tanh']
+_r_tile = _R['tile']
+_r_transpose = _R['transpose']
+_r_trapezoid = _R['trapezoid']
+_r_trapz = _R['trapz']
+_r_tri = _R['tri']
+_r_tril = _R['tril']
+_r_tril_indices = _R['tril_indices']
+_r_tril_indices_from = _R['tril_indices_from']
+_r_trim_zeros = _R['trim_zeros']
+_r_triu = _R['triu']
+_r_triu_indices = _R['triu_indices']
+_r_triu_indices_from = _R['triu_indices_from']
 _r_true_divide = _R['true_divide']
 _r_trunc = _R['trunc']
+_r_union1d = _R['union1d']
+_r_unique = _R['unique']
+_r_unique_all = _R['unique_all']
+_r_unique_counts = _R['unique_counts']
+_r_unique_inverse = _R['unique_inverse']
+_r_unique_values = _R['unique_values']
+_r_unravel_index = _R['unravel_index']
+_r_unwrap = _R['unwrap']
+_r_vander = _R['vander']
+_r_var = _R['var']
+_r_vsplit = _R['vsplit']
+_r_vstack = _R['vstack']
+_r_where = _R['where']
+_r_zeros = _R['zeros']
+_r_zeros_like = _R['zeros_like']
 
 absolute = ufunc(_r_absolute, 1, 1, '?->? b->b B->B h->h H->H i->i I->I l->l L->L q->q Q->Q e->e E->E f->f d->d F->f D->d')
 add = ufunc(_r_add, 2, 1, '??->? bb->b BB->B hh->h HH->H ii->i II->I ll->l LL->L qq->q QQ->Q ee->e EE->E ff->f dd->d FF->F DD->D')
@@ -199,4 +393,1078 @@ pow = power
 radians = deg2rad
 
 
-__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'asin', 'asinh', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'cbrt', 'ceil', 'conj', 'conjugate', 'copysign', 'cos', 'cosh', 'deg2rad', 'degrees', 'divide', 'divmod', 'equal', 'exp', 'exp2', 'expm1', 'fabs', 'fix', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'gcd', 'greater', 'greater_equal', 'heaviside', 'hypot', 'i0', 'invert', 'isfinite', 'isinf', 'isnan', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'maximum', 'minimum', 'mod', 'modf', 'multiply', 'negative', 'nextafter', 'not_equal', 'positive', 'pow', 'power', 'rad2deg', 'radians', 'reciprocal', 'remainder', 'right_shift', 'rint', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sqrt', 'square', 'subtract', 'tan', 'tanh', 'true_divide', 'trunc']
+def all(a, axis=None, out=None, keepdims=False):
+    """As `cupy.all`."""
+    return _call(_r_all, (a, axis, out, keepdims))
+
+
+def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """As `cupy.allclose`."""
+    return _call(_r_allclose, (a, b, rtol, atol, equal_nan))
+
+
+def alltrue(a, axis=None, out=None, keepdims=False):
+    """As `cupy.alltrue`. Note: deprecated in CuPy"""
+    return _call(_r_alltrue, (a, axis, out, keepdims))
+
+
+def amax(a, axis=None, out=None, keepdims=False):
+    """As `cupy.amax`."""
+    return _call(_r_amax, (a, axis, out, keepdims))
+
+
+def amin(a, axis=None, out=None, keepdims=False):
+    """As `cupy.amin`."""
+    return _call(_r_amin, (a, axis, out, keepdims))
+
+
+def angle(z, deg=False):
+    """As `cupy.angle`. Note: as CuPy's kernel: integers are angles of float16 to float64, by size"""
+    return _call(_r_angle, (z, deg))
+
+
+def any(a, axis=None, out=None, keepdims=False):
+    """As `cupy.any`."""
+    return _call(_r_any, (a, axis, out, keepdims))
+
+
+def append(arr, values, axis=None):
+    """As `cupy.append`."""
+    return _call(_r_append, (arr, values, axis))
+
+
+def arange(start, stop=None, step=1, dtype=None):
+    """As `cupy.arange`."""
+    return _call(_r_arange, (start, stop, step, dtype))
+
+
+def argmax(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.argmax`."""
+    return _call(_r_argmax, (a, axis, dtype, out, keepdims))
+
+
+def argmin(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.argmin`."""
+    return _call(_r_argmin, (a, axis, dtype, out, keepdims))
+
+
+def argpartition(a, kth, axis=-1):
+    """As `cupy.argpartition`."""
+    return _call(_r_argpartition, (a, kth, axis))
+
+
+def argsort(a, axis=-1, kind=None):
+    """As `cupy.argsort`."""
+    return _call(_r_argsort, (a, axis, kind))
+
+
+def argwhere(a):
+    """As `cupy.argwhere`."""
+    return _call(_r_argwhere, (a,))
+
+
+def around(a, decimals=0, out=None):
+    """As `cupy.around`."""
+    return _call(_r_around, (a, decimals, out))
+
+
+def array_equal(a1, a2, equal_nan=False):
+    """As `cupy.array_equal`."""
+    return _call(_r_array_equal, (a1, a2, equal_nan))
+
+
+def array_equiv(a1, a2):
+    """As `cupy.array_equiv`."""
+    return _call(_r_array_equiv, (a1, a2))
+
+
+def array_split(ary, indices_or_sections, axis=0):
+    """As `cupy.array_split`."""
+    return _call(_r_array_split, (ary, indices_or_sections, axis))
+
+
+def ascontiguousarray(a, dtype=None):
+    """As `cupy.ascontiguousarray`."""
+    return _call(_r_ascontiguousarray, (a, dtype))
+
+
+def asfortranarray(a, dtype=None):
+    """As `cupy.asfortranarray`."""
+    return _call(_r_asfortranarray, (a, dtype))
+
+
+def astype(x, dtype, /, *, copy=True):
+    """As `cupy.astype`."""
+    return _call(_r_astype, (x, dtype, copy))
+
+
+def atleast_1d(*arys):
+    """As `cupy.atleast_1d`."""
+    return _call(_r_atleast_1d, (arys,))
+
+
+def atleast_2d(*arys):
+    """As `cupy.atleast_2d`."""
+    return _call(_r_atleast_2d, (arys,))
+
+
+def atleast_3d(*arys):
+    """As `cupy.atleast_3d`."""
+    return _call(_r_atleast_3d, (arys,))
+
+
+def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
+    """As `cupy.average`. Note: weights that sum to zero raise ZeroDivisionError when the result is waited for"""
+    return _call(_r_average, (a, axis, weights, returned, keepdims))
+
+
+def bartlett(M):
+    """As `cupy.bartlett`. Note: CuPy computes with a float32 step"""
+    return _call(_r_bartlett, (M,))
+
+
+def bincount(x, weights=None, minlength=None):
+    """As `cupy.bincount`."""
+    return _call(_r_bincount, (x, weights, minlength))
+
+
+def blackman(M):
+    """As `cupy.blackman`. Note: CuPy computes with a float32 step"""
+    return _call(_r_blackman, (M,))
+
+
+def broadcast_arrays(*args):
+    """As `cupy.broadcast_arrays`."""
+    return _call(_r_broadcast_arrays, (args,))
+
+
+def broadcast_to(array, shape):
+    """As `cupy.broadcast_to`."""
+    return _call(_r_broadcast_to, (array, shape))
+
+
+def choose(a, choices, out=None, mode='raise'):
+    """As `cupy.choose`."""
+    return _call(_r_choose, (a, choices, out, mode))
+
+
+def clip(a, a_min, a_max, out=None):
+    """As `cupy.clip`."""
+    return _call(_r_clip, (a, a_min, a_max, out))
+
+
+def column_stack(tup):
+    """As `cupy.column_stack`."""
+    return _call(_r_column_stack, (tup,))
+
+
+def compress(condition, a, axis=None, out=None):
+    """As `cupy.compress`."""
+    return _call(_r_compress, (condition, a, axis, out))
+
+
+def concat(tup, axis=0, out=None, *, dtype=None, casting='same_kind'):
+    """As `cupy.concat`."""
+    return _call(_r_concat, (tup, axis, out, dtype, casting))
+
+
+def concatenate(tup, axis=0, out=None, *, dtype=None, casting='same_kind'):
+    """As `cupy.concatenate`."""
+    return _call(_r_concatenate, (tup, axis, out, dtype, casting))
+
+
+def convolve(a, v, mode='full'):
+    """As `cupy.convolve`."""
+    return _call(_r_convolve, (a, v, mode))
+
+
+def copy(a, order='K'):
+    """As `cupy.copy`."""
+    return _call(_r_copy, (a, order))
+
+
+def copyto(dst, src, casting='same_kind', where=None):
+    """As `cupy.copyto`."""
+    return _call(_r_copyto, (dst, src, casting, where))
+
+
+def corrcoef(a, y=None, rowvar=True, bias=None, ddof=None, *, dtype=None):
+    """As `cupy.corrcoef`."""
+    return _call(_r_corrcoef, (a, y, rowvar, bias, ddof, dtype))
+
+
+def correlate(a, v, mode='valid'):
+    """As `cupy.correlate`."""
+    return _call(_r_correlate, (a, v, mode))
+
+
+def count_nonzero(a, axis=None):
+    """As `cupy.count_nonzero`."""
+    return _call(_r_count_nonzero, (a, axis))
+
+
+def cov(a, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
+    """As `cupy.cov`."""
+    return _call(_r_cov, (a, y, rowvar, bias, ddof, fweights, aweights, dtype))
+
+
+def cumprod(a, axis=None, dtype=None, out=None):
+    """As `cupy.cumprod`."""
+    return _call(_r_cumprod, (a, axis, dtype, out))
+
+
+def cumproduct(a, axis=None, dtype=None, out=None):
+    """As `cupy.cumproduct`. Note: deprecated in CuPy"""
+    return _call(_r_cumproduct, (a, axis, dtype, out))
+
+
+def cumsum(a, axis=None, dtype=None, out=None):
+    """As `cupy.cumsum`."""
+    return _call(_r_cumsum, (a, axis, dtype, out))
+
+
+def cumulative_prod(x, /, *, axis=None, dtype=None, out=None, include_initial=False):
+    """As `cupy.cumulative_prod`."""
+    return _call(_r_cumulative_prod, (x, axis, dtype, out, include_initial))
+
+
+def cumulative_sum(x, /, *, axis=None, dtype=None, out=None, include_initial=False):
+    """As `cupy.cumulative_sum`."""
+    return _call(_r_cumulative_sum, (x, axis, dtype, out, include_initial))
+
+
+def delete(arr, indices, axis=None):
+    """As `cupy.delete`."""
+    return _call(_r_delete, (arr, indices, axis))
+
+
+def diag(v, k=0):
+    """As `cupy.diag`."""
+    return _call(_r_diag, (v, k))
+
+
+def diag_indices(n, ndim=2):
+    """As `cupy.diag_indices`."""
+    return _call(_r_diag_indices, (n, ndim))
+
+
+def diag_indices_from(arr):
+    """As `cupy.diag_indices_from`."""
+    return _call(_r_diag_indices_from, (arr,))
+
+
+def diagflat(v, k=0):
+    """As `cupy.diagflat`."""
+    return _call(_r_diagflat, (v, k))
+
+
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    """As `cupy.diagonal`."""
+    return _call(_r_diagonal, (a, offset, axis1, axis2))
+
+
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    """As `cupy.diff`."""
+    return _call(_r_diff, (a, n, axis, prepend, append))
+
+
+def digitize(x, bins, right=False):
+    """As `cupy.digitize`."""
+    return _call(_r_digitize, (x, bins, right))
+
+
+def dsplit(ary, indices_or_sections):
+    """As `cupy.dsplit`."""
+    return _call(_r_dsplit, (ary, indices_or_sections))
+
+
+def dstack(tup):
+    """As `cupy.dstack`."""
+    return _call(_r_dstack, (tup,))
+
+
+def ediff1d(arr, to_end=None, to_begin=None):
+    """As `cupy.ediff1d`."""
+    return _call(_r_ediff1d, (arr, to_end, to_begin))
+
+
+def empty(shape, dtype=float, order='C'):
+    """As `cupy.empty`."""
+    return _call(_r_empty, (shape, dtype, order))
+
+
+def empty_like(prototype, dtype=None, order='K', subok=None, shape=None):
+    """As `cupy.empty_like`."""
+    return _call(_r_empty_like, (prototype, dtype, order, subok, shape))
+
+
+def expand_dims(a, axis):
+    """As `cupy.expand_dims`."""
+    return _call(_r_expand_dims, (a, axis))
+
+
+def extract(condition, a):
+    """As `cupy.extract`."""
+    return _call(_r_extract, (condition, a))
+
+
+def eye(N, M=None, k=0, dtype=float, order='C'):
+    """As `cupy.eye`."""
+    return _call(_r_eye, (N, M, k, dtype, order))
+
+
+def fill_diagonal(a, val, wrap=False):
+    """As `cupy.fill_diagonal`."""
+    return _call(_r_fill_diagonal, (a, val, wrap))
+
+
+def flatnonzero(a):
+    """As `cupy.flatnonzero`."""
+    return _call(_r_flatnonzero, (a,))
+
+
+def flip(a, axis=None):
+    """As `cupy.flip`."""
+    return _call(_r_flip, (a, axis))
+
+
+def fliplr(a):
+    """As `cupy.fliplr`."""
+    return _call(_r_fliplr, (a,))
+
+
+def flipud(a):
+    """As `cupy.flipud`."""
+    return _call(_r_flipud, (a,))
+
+
+def full(shape, fill_value, dtype=None, order='C'):
+    """As `cupy.full`."""
+    return _call(_r_full, (shape, fill_value, dtype, order))
+
+
+def full_like(a, fill_value, dtype=None, order='K', subok=None, shape=None):
+    """As `cupy.full_like`."""
+    return _call(_r_full_like, (a, fill_value, dtype, order, subok, shape))
+
+
+def gradient(f, *varargs, axis=None, edge_order=1):
+    """As `cupy.gradient`."""
+    return _call(_r_gradient, (f, varargs, axis, edge_order))
+
+
+def hamming(M):
+    """As `cupy.hamming`. Note: CuPy computes with a float32 step"""
+    return _call(_r_hamming, (M,))
+
+
+def hanning(M):
+    """As `cupy.hanning`. Note: CuPy computes with a float32 step"""
+    return _call(_r_hanning, (M,))
+
+
+def histogram(x, bins=10, range=None, density=False, weights=None):
+    """As `cupy.histogram`."""
+    return _call(_r_histogram, (x, bins, range, density, weights))
+
+
+def hsplit(ary, indices_or_sections):
+    """As `cupy.hsplit`."""
+    return _call(_r_hsplit, (ary, indices_or_sections))
+
+
+def hstack(tup, *, dtype=None, casting='same_kind'):
+    """As `cupy.hstack`."""
+    return _call(_r_hstack, (tup, dtype, casting))
+
+
+def identity(n, dtype=float):
+    """As `cupy.identity`."""
+    return _call(_r_identity, (n, dtype))
+
+
+def in1d(ar1, ar2, assume_unique=False, invert=False):
+    """As `cupy.in1d`."""
+    return _call(_r_in1d, (ar1, ar2, assume_unique, invert))
+
+
+def indices(dimensions, dtype=int):
+    """As `cupy.indices`."""
+    return _call(_r_indices, (dimensions, dtype))
+
+
+def interp(x, xp, fp, left=None, right=None, period=None):
+    """As `cupy.interp`."""
+    return _call(_r_interp, (x, xp, fp, left, right, period))
+
+
+def intersect1d(arr1, arr2, assume_unique=False, return_indices=False):
+    """As `cupy.intersect1d`."""
+    return _call(_r_intersect1d, (arr1, arr2, assume_unique, return_indices))
+
+
+def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """As `cupy.isclose`."""
+    return _call(_r_isclose, (a, b, rtol, atol, equal_nan))
+
+
+def iscomplex(x):
+    """As `cupy.iscomplex`."""
+    return _call(_r_iscomplex, (x,))
+
+
+def isin(element, test_elements, assume_unique=False, invert=False):
+    """As `cupy.isin`."""
+    return _call(_r_isin, (element, test_elements, assume_unique, invert))
+
+
+def isneginf(x, out=None):
+    """As `cupy.isneginf`."""
+    return _call(_r_isneginf, (x, out))
+
+
+def isposinf(x, out=None):
+    """As `cupy.isposinf`."""
+    return _call(_r_isposinf, (x, out))
+
+
+def isreal(x):
+    """As `cupy.isreal`."""
+    return _call(_r_isreal, (x,))
+
+
+def ix_(*args):
+    """As `cupy.ix_`."""
+    return _call(_r_ix_, (args,))
+
+
+def kaiser(M, beta):
+    """As `cupy.kaiser`."""
+    return _call(_r_kaiser, (M, beta))
+
+
+def lexsort(keys):
+    """As `cupy.lexsort`."""
+    return _call(_r_lexsort, (keys,))
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
+    """As `cupy.linspace`."""
+    return _call(_r_linspace, (start, stop, num, endpoint, retstep, dtype, axis))
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    """As `cupy.logspace`."""
+    return _call(_r_logspace, (start, stop, num, endpoint, base, dtype, axis))
+
+
+def matrix_transpose(x, /):
+    """As `cupy.matrix_transpose`."""
+    return _call(_r_matrix_transpose, (x,))
+
+
+def max(a, axis=None, out=None, keepdims=False):
+    """As `cupy.max`."""
+    return _call(_r_max, (a, axis, out, keepdims))
+
+
+def mean(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.mean`."""
+    return _call(_r_mean, (a, axis, dtype, out, keepdims))
+
+
+def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
+    """As `cupy.median`."""
+    return _call(_r_median, (a, axis, out, overwrite_input, keepdims))
+
+
+def meshgrid(*xi, **kwargs):
+    """As `cupy.meshgrid`."""
+    return _call(_r_meshgrid, (xi, kwargs))
+
+
+def min(a, axis=None, out=None, keepdims=False):
+    """As `cupy.min`."""
+    return _call(_r_min, (a, axis, out, keepdims))
+
+
+def moveaxis(a, source, destination):
+    """As `cupy.moveaxis`."""
+    return _call(_r_moveaxis, (a, source, destination))
+
+
+def msort(a):
+    """As `cupy.msort`. Note: deprecated in CuPy"""
+    return _call(_r_msort, (a,))
+
+
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    """As `cupy.nan_to_num`."""
+    return _call(_r_nan_to_num, (x, copy, nan, posinf, neginf))
+
+
+def nanargmax(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.nanargmax`."""
+    return _call(_r_nanargmax, (a, axis, dtype, out, keepdims))
+
+
+def nanargmin(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.nanargmin`."""
+    return _call(_r_nanargmin, (a, axis, dtype, out, keepdims))
+
+
+def nancumprod(a, axis=None, dtype=None, out=None):
+    """As `cupy.nancumprod`."""
+    return _call(_r_nancumprod, (a, axis, dtype, out))
+
+
+def nancumsum(a, axis=None, dtype=None, out=None):
+    """As `cupy.nancumsum`."""
+    return _call(_r_nancumsum, (a, axis, dtype, out))
+
+
+def nanmax(a, axis=None, out=None, keepdims=False):
+    """As `cupy.nanmax`."""
+    return _call(_r_nanmax, (a, axis, out, keepdims))
+
+
+def nanmean(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.nanmean`."""
+    return _call(_r_nanmean, (a, axis, dtype, out, keepdims))
+
+
+def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
+    """As `cupy.nanmedian`."""
+    return _call(_r_nanmedian, (a, axis, out, overwrite_input, keepdims))
+
+
+def nanmin(a, axis=None, out=None, keepdims=False):
+    """As `cupy.nanmin`."""
+    return _call(_r_nanmin, (a, axis, out, keepdims))
+
+
+def nanprod(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.nanprod`."""
+    return _call(_r_nanprod, (a, axis, dtype, out, keepdims))
+
+
+def nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    """As `cupy.nanstd`."""
+    return _call(_r_nanstd, (a, axis, dtype, out, ddof, keepdims))
+
+
+def nansum(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.nansum`."""
+    return _call(_r_nansum, (a, axis, dtype, out, keepdims))
+
+
+def nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    """As `cupy.nanvar`."""
+    return _call(_r_nanvar, (a, axis, dtype, out, ddof, keepdims))
+
+
+def nonzero(a):
+    """As `cupy.nonzero`."""
+    return _call(_r_nonzero, (a,))
+
+
+def ones(shape, dtype=float, order='C'):
+    """As `cupy.ones`."""
+    return _call(_r_ones, (shape, dtype, order))
+
+
+def ones_like(a, dtype=None, order='K', subok=None, shape=None):
+    """As `cupy.ones_like`."""
+    return _call(_r_ones_like, (a, dtype, order, subok, shape))
+
+
+def pad(array, pad_width, mode='constant', **kwargs):
+    """As `cupy.pad`."""
+    return _call(_r_pad, (array, pad_width, mode, kwargs))
+
+
+def partition(a, kth, axis=-1):
+    """As `cupy.partition`."""
+    return _call(_r_partition, (a, kth, axis))
+
+
+def percentile(a, q, axis=None, out=None, overwrite_input=False, method='linear', keepdims=False, *, interpolation=None):
+    """As `cupy.percentile`."""
+    return _call(_r_percentile, (a, q, axis, out, overwrite_input, method, keepdims, interpolation))
+
+
+def permute_dims(a, axes=None):
+    """As `cupy.permute_dims`."""
+    return _call(_r_permute_dims, (a, axes))
+
+
+def place(arr, mask, vals):
+    """As `cupy.place`."""
+    return _call(_r_place, (arr, mask, vals))
+
+
+def prod(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.prod`."""
+    return _call(_r_prod, (a, axis, dtype, out, keepdims))
+
+
+def product(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.product`. Note: deprecated in CuPy"""
+    return _call(_r_product, (a, axis, dtype, out, keepdims))
+
+
+def ptp(a, axis=None, out=None, keepdims=False):
+    """As `cupy.ptp`."""
+    return _call(_r_ptp, (a, axis, out, keepdims))
+
+
+def put(a, ind, v, mode='wrap'):
+    """As `cupy.put`."""
+    return _call(_r_put, (a, ind, v, mode))
+
+
+def put_along_axis(arr, indices, values, axis):
+    """As `cupy.put_along_axis`."""
+    return _call(_r_put_along_axis, (arr, indices, values, axis))
+
+
+def putmask(a, mask, values):
+    """As `cupy.putmask`."""
+    return _call(_r_putmask, (a, mask, values))
+
+
+def quantile(a, q, axis=None, out=None, overwrite_input=False, method='linear', keepdims=False, *, interpolation=None):
+    """As `cupy.quantile`."""
+    return _call(_r_quantile, (a, q, axis, out, overwrite_input, method, keepdims, interpolation))
+
+
+def ravel(a, order='C'):
+    """As `cupy.ravel`."""
+    return _call(_r_ravel, (a, order))
+
+
+def ravel_multi_index(multi_index, dims, mode='wrap', order='C'):
+    """As `cupy.ravel_multi_index`."""
+    return _call(_r_ravel_multi_index, (multi_index, dims, mode, order))
+
+
+def real_if_close(a, tol=100):
+    """As `cupy.real_if_close`."""
+    return _call(_r_real_if_close, (a, tol))
+
+
+def repeat(a, repeats, axis=None):
+    """As `cupy.repeat`."""
+    return _call(_r_repeat, (a, repeats, axis))
+
+
+def require(a, dtype=None, requirements=None):
+    """As `cupy.require`."""
+    return _call(_r_require, (a, dtype, requirements))
+
+
+def reshape(a, newshape, order='C', *, copy=None):
+    """As `cupy.reshape`."""
+    return _call(_r_reshape, (a, newshape, order, copy))
+
+
+def resize(a, new_shape):
+    """As `cupy.resize`."""
+    return _call(_r_resize, (a, new_shape))
+
+
+def roll(a, shift, axis=None):
+    """As `cupy.roll`."""
+    return _call(_r_roll, (a, shift, axis))
+
+
+def rollaxis(a, axis, start=0):
+    """As `cupy.rollaxis`."""
+    return _call(_r_rollaxis, (a, axis, start))
+
+
+def rot90(a, k=1, axes=(0, 1)):
+    """As `cupy.rot90`."""
+    return _call(_r_rot90, (a, k, axes))
+
+
+def round(a, decimals=0, out=None):
+    """As `cupy.round`."""
+    return _call(_r_round, (a, decimals, out))
+
+
+def round_(a, decimals=0, out=None):
+    """As `cupy.round_`."""
+    return _call(_r_round_, (a, decimals, out))
+
+
+def row_stack(tup, *, dtype=None, casting='same_kind'):
+    """As `cupy.row_stack`."""
+    return _call(_r_row_stack, (tup, dtype, casting))
+
+
+def searchsorted(a, v, side='left', sorter=None):
+    """As `cupy.searchsorted`."""
+    return _call(_r_searchsorted, (a, v, side, sorter))
+
+
+def select(condlist, choicelist, default=0):
+    """As `cupy.select`."""
+    return _call(_r_select, (condlist, choicelist, default))
+
+
+def setdiff1d(ar1, ar2, assume_unique=False):
+    """As `cupy.setdiff1d`."""
+    return _call(_r_setdiff1d, (ar1, ar2, assume_unique))
+
+
+def setxor1d(ar1, ar2, assume_unique=False):
+    """As `cupy.setxor1d`."""
+    return _call(_r_setxor1d, (ar1, ar2, assume_unique))
+
+
+def sometrue(a, axis=None, out=None, keepdims=False):
+    """As `cupy.sometrue`. Note: deprecated in CuPy"""
+    return _call(_r_sometrue, (a, axis, out, keepdims))
+
+
+def sort(a, axis=-1, kind=None):
+    """As `cupy.sort`."""
+    return _call(_r_sort, (a, axis, kind))
+
+
+def sort_complex(a):
+    """As `cupy.sort_complex`."""
+    return _call(_r_sort_complex, (a,))
+
+
+def split(ary, indices_or_sections, axis=0):
+    """As `cupy.split`."""
+    return _call(_r_split, (ary, indices_or_sections, axis))
+
+
+def squeeze(a, axis=None):
+    """As `cupy.squeeze`."""
+    return _call(_r_squeeze, (a, axis))
+
+
+def stack(tup, axis=0, out=None, *, dtype=None, casting='same_kind'):
+    """As `cupy.stack`."""
+    return _call(_r_stack, (tup, axis, out, dtype, casting))
+
+
+def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    """As `cupy.std`."""
+    return _call(_r_std, (a, axis, dtype, out, ddof, keepdims))
+
+
+def sum(a, axis=None, dtype=None, out=None, keepdims=False):
+    """As `cupy.sum`."""
+    return _call(_r_sum, (a, axis, dtype, out, keepdims))
+
+
+def swapaxes(a, axis1, axis2):
+    """As `cupy.swapaxes`."""
+    return _call(_r_swapaxes, (a, axis1, axis2))
+
+
+def take(a, indices, axis=None, out=None):
+    """As `cupy.take`. Note: indices out of range wrap, as in CuPy"""
+    return _call(_r_take, (a, indices, axis, out))
+
+
+def take_along_axis(a, indices, axis):
+    """As `cupy.take_along_axis`."""
+    return _call(_r_take_along_axis, (a, indices, axis))
+
+
+def tile(A, reps):
+    """As `cupy.tile`."""
+    return _call(_r_tile, (A, reps))
+
+
+def transpose(a, axes=None):
+    """As `cupy.transpose`."""
+    return _call(_r_transpose, (a, axes))
+
+
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """As `cupy.trapezoid`."""
+    return _call(_r_trapezoid, (y, x, dx, axis))
+
+
+def trapz(y, x=None, dx=1.0, axis=-1):
+    """As `cupy.trapz`."""
+    return _call(_r_trapz, (y, x, dx, axis))
+
+
+def tri(N, M=None, k=0, dtype=float):
+    """As `cupy.tri`."""
+    return _call(_r_tri, (N, M, k, dtype))
+
+
+def tril(m, k=0):
+    """As `cupy.tril`."""
+    return _call(_r_tril, (m, k))
+
+
+def tril_indices(n, k=0, m=None):
+    """As `cupy.tril_indices`."""
+    return _call(_r_tril_indices, (n, k, m))
+
+
+def tril_indices_from(arr, k=0):
+    """As `cupy.tril_indices_from`."""
+    return _call(_r_tril_indices_from, (arr, k))
+
+
+def trim_zeros(filt, trim='fb'):
+    """As `cupy.trim_zeros`."""
+    return _call(_r_trim_zeros, (filt, trim))
+
+
+def triu(m, k=0):
+    """As `cupy.triu`."""
+    return _call(_r_triu, (m, k))
+
+
+def triu_indices(n, k=0, m=None):
+    """As `cupy.triu_indices`."""
+    return _call(_r_triu_indices, (n, k, m))
+
+
+def triu_indices_from(arr, k=0):
+    """As `cupy.triu_indices_from`."""
+    return _call(_r_triu_indices_from, (arr, k))
+
+
+def union1d(arr1, arr2):
+    """As `cupy.union1d`."""
+    return _call(_r_union1d, (arr1, arr2))
+
+
+def unique(ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True):
+    """As `cupy.unique`."""
+    return _call(_r_unique, (ar, return_index, return_inverse, return_counts, axis, equal_nan))
+
+
+def unique_all(x):
+    """As `cupy.unique_all`."""
+    return _call(_r_unique_all, (x,))
+
+
+def unique_counts(x):
+    """As `cupy.unique_counts`."""
+    return _call(_r_unique_counts, (x,))
+
+
+def unique_inverse(x):
+    """As `cupy.unique_inverse`."""
+    return _call(_r_unique_inverse, (x,))
+
+
+def unique_values(x):
+    """As `cupy.unique_values`."""
+    return _call(_r_unique_values, (x,))
+
+
+def unravel_index(indices, dims, order='C'):
+    """As `cupy.unravel_index`."""
+    return _call(_r_unravel_index, (indices, dims, order))
+
+
+def unwrap(p, discont=None, axis=-1, *, period=6.283185307179586):
+    """As `cupy.unwrap`."""
+    return _call(_r_unwrap, (p, discont, axis, period))
+
+
+def vander(x, N=None, increasing=False):
+    """As `cupy.vander`."""
+    return _call(_r_vander, (x, N, increasing))
+
+
+def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    """As `cupy.var`."""
+    return _call(_r_var, (a, axis, dtype, out, ddof, keepdims))
+
+
+def vsplit(ary, indices_or_sections):
+    """As `cupy.vsplit`."""
+    return _call(_r_vsplit, (ary, indices_or_sections))
+
+
+def vstack(tup, *, dtype=None, casting='same_kind'):
+    """As `cupy.vstack`."""
+    return _call(_r_vstack, (tup, dtype, casting))
+
+
+def where(condition, x=None, y=None):
+    """As `cupy.where`."""
+    return _call(_r_where, (condition, x, y))
+
+
+def zeros(shape, dtype=float, order='C'):
+    """As `cupy.zeros`."""
+    return _call(_r_zeros, (shape, dtype, order))
+
+
+def zeros_like(a, dtype=None, order='K', subok=None, shape=None):
+    """As `cupy.zeros_like`."""
+    return _call(_r_zeros_like, (a, dtype, order, subok, shape))
+
+
+class ndarrayMethods:
+    """Methods of `ndarray` that are commands. A mixin of the hand-written class."""
+
+    __slots__ = ()
+
+    def __getitem__(a, key):
+        """As `cupy.ndarray.__getitem__`. Note: fancy and boolean keys; integer-array indices out of range wrap, as on CUDA"""
+        return _call(_r_ndarray___getitem__, (a, key))
+
+    def __setitem__(a, key, value):
+        """As `cupy.ndarray.__setitem__`. Note: with duplicate indices the winner is undefined, as in CuPy"""
+        return _call(_r_ndarray___setitem__, (a, key, value))
+
+    def all(self, axis=None, out=None, keepdims=False):
+        """As `cupy.ndarray.all`."""
+        return _call(_r_all, (self, axis, out, keepdims))
+
+    def any(self, axis=None, out=None, keepdims=False):
+        """As `cupy.ndarray.any`."""
+        return _call(_r_any, (self, axis, out, keepdims))
+
+    def argmax(self, axis=None, out=None, dtype=None, keepdims=False):
+        """As `cupy.ndarray.argmax`."""
+        return _call(_r_argmax, (self, axis, dtype, out, keepdims))
+
+    def argmin(self, axis=None, out=None, dtype=None, keepdims=False):
+        """As `cupy.ndarray.argmin`."""
+        return _call(_r_argmin, (self, axis, dtype, out, keepdims))
+
+    def argpartition(self, kth, axis=-1):
+        """As `cupy.ndarray.argpartition`."""
+        return _call(_r_argpartition, (self, kth, axis))
+
+    def argsort(self, axis=-1, kind=None):
+        """As `cupy.ndarray.argsort`."""
+        return _call(_r_argsort, (self, axis, kind))
+
+    def astype(self, dtype, order='K', casting=None, subok=None, copy=True):
+        """As `cupy.ndarray.astype`."""
+        return _call(_r_ndarray_astype, (self, dtype, order, casting, subok, copy))
+
+    def byteswap(self, inplace=False):
+        """As `cupy.ndarray.byteswap`."""
+        return _call(_r_ndarray_byteswap, (self, inplace))
+
+    def choose(self, choices, out=None, mode='raise'):
+        """As `cupy.ndarray.choose`."""
+        return _call(_r_choose, (self, choices, out, mode))
+
+    def clip(self, min=None, max=None, out=None):
+        """As `cupy.ndarray.clip`."""
+        return _call(_r_clip, (self, min, max, out))
+
+    def copy(self, order='C'):
+        """As `cupy.ndarray.copy`."""
+        return _call(_r_ndarray_copy, (self, order))
+
+    def cumprod(self, axis=None, dtype=None, out=None):
+        """As `cupy.ndarray.cumprod`."""
+        return _call(_r_cumprod, (self, axis, dtype, out))
+
+    def cumsum(self, axis=None, dtype=None, out=None):
+        """As `cupy.ndarray.cumsum`."""
+        return _call(_r_cumsum, (self, axis, dtype, out))
+
+    def diagonal(self, offset=0, axis1=0, axis2=1):
+        """As `cupy.ndarray.diagonal`."""
+        return _call(_r_diagonal, (self, offset, axis1, axis2))
+
+    def fill(a, value):
+        """As `cupy.ndarray.fill`."""
+        return _call(_r_ndarray_fill, (a, value))
+
+    def flatten(a, order='C'):
+        """As `cupy.ndarray.flatten`."""
+        return _call(_r_ndarray_flatten, (a, order))
+
+    def max(self, axis=None, out=None, keepdims=False):
+        """As `cupy.ndarray.max`."""
+        return _call(_r_max, (self, axis, out, keepdims))
+
+    def mean(self, axis=None, dtype=None, out=None, keepdims=False):
+        """As `cupy.ndarray.mean`."""
+        return _call(_r_mean, (self, axis, dtype, out, keepdims))
+
+    def min(self, axis=None, out=None, keepdims=False):
+        """As `cupy.ndarray.min`."""
+        return _call(_r_min, (self, axis, out, keepdims))
+
+    def nonzero(self):
+        """As `cupy.ndarray.nonzero`."""
+        return _call(_r_nonzero, (self,))
+
+    def partition(self, kth, axis=-1):
+        """As `cupy.ndarray.partition`."""
+        return _call(_r_ndarray_partition, (self, kth, axis))
+
+    def prod(self, axis=None, dtype=None, out=None, keepdims=False):
+        """As `cupy.ndarray.prod`."""
+        return _call(_r_prod, (self, axis, dtype, out, keepdims))
+
+    def ptp(self, axis=None, out=None, keepdims=False):
+        """As `cupy.ndarray.ptp`."""
+        return _call(_r_ptp, (self, axis, out, keepdims))
+
+    def put(self, indices, values, mode='wrap'):
+        """As `cupy.ndarray.put`."""
+        return _call(_r_put, (self, indices, values, mode))
+
+    def ravel(self, order='C'):
+        """As `cupy.ndarray.ravel`."""
+        return _call(_r_ravel, (self, order))
+
+    def repeat(self, repeats, axis=None):
+        """As `cupy.ndarray.repeat`."""
+        return _call(_r_repeat, (self, repeats, axis))
+
+    def round(self, decimals=0, out=None):
+        """As `cupy.ndarray.round`."""
+        return _call(_r_around, (self, decimals, out))
+
+    def searchsorted(self, v, side='left', sorter=None):
+        """As `cupy.ndarray.searchsorted`."""
+        return _call(_r_searchsorted, (self, v, side, sorter))
+
+    def sort(self, axis=-1, kind=None):
+        """As `cupy.ndarray.sort`."""
+        return _call(_r_ndarray_sort, (self, axis, kind))
+
+    def squeeze(self, axis=None):
+        """As `cupy.ndarray.squeeze`."""
+        return _call(_r_squeeze, (self, axis))
+
+    def std(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+        """As `cupy.ndarray.std`."""
+        return _call(_r_std, (self, axis, dtype, out, ddof, keepdims))
+
+    def sum(self, axis=None, dtype=None, out=None, keepdims=False):
+        """As `cupy.ndarray.sum`."""
+        return _call(_r_sum, (self, axis, dtype, out, keepdims))
+
+    def swapaxes(self, axis1, axis2):
+        """As `cupy.ndarray.swapaxes`."""
+        return _call(_r_swapaxes, (self, axis1, axis2))
+
+    def take(self, indices, axis=None, out=None):
+        """As `cupy.ndarray.take`."""
+        return _call(_r_take, (self, indices, axis, out))
+
+    def var(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+        """As `cupy.ndarray.var`."""
+        return _call(_r_var, (self, axis, dtype, out, ddof, keepdims))
+
+
+__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dsplit', 'dstack', 'ediff1d', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tile', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unwrap', 'vander', 'var', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']

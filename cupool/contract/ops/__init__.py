@@ -6,8 +6,13 @@ To add a name: one row in the file of its family. A new shape behaviour: one rul
 from __future__ import annotations
 
 from cupool.contract.ops import _internal as _internal
+from cupool.contract.ops import creation as _creation
 from cupool.contract.ops import indexing as _indexing
+from cupool.contract.ops import logic as _logic
 from cupool.contract.ops import manipulation as _manipulation
+from cupool.contract.ops import reductions as _reductions
+from cupool.contract.ops import sorting as _sorting
+from cupool.contract.ops import statistics as _statistics
 from cupool.contract.ops import ufuncs as _ufuncs
 from cupool.contract.ops._row import (
     CLIENT,
@@ -28,7 +33,7 @@ from cupool.contract.ops._row import (
     unsupported,
 )
 
-del _indexing, _manipulation, _ufuncs
+del _creation, _indexing, _logic, _manipulation, _reductions, _sorting, _statistics, _ufuncs
 
 __all__ = [
     "CLIENT",

@@ -54,7 +54,8 @@ def _parse(text: str, error: str) -> tuple[Loop, ...]:
     loops = []
     for item in text.split():
         ins, outs = (tuple(_dtype(c) for c in part) for part in item.lstrip("!").split("->"))
-        if None not in ins and None not in outs:
+        # Not `None in ins`: dtype('float64') == None is True in NumPy.
+        if all(d is not None for d in (*ins, *outs)):
             loops.append(Loop(ins, outs, error if item[0] == "!" else ""))  # type: ignore[arg-type]
     return tuple(loops)
 
