@@ -1,0 +1,170 @@
+"""A pool in one process: `python -m cupool.pool --embedded` or `--listen 127.0.0.1:7070 --devices cpu:2:1GiB --token-file FILE`.
+
+Prints one JSON line on its standard output when clients may come: {"addr", "token", "admin", "admin_token"}, or {"error", "cure"} and
+ends. With --embedded it lives as long as the program that started it: when its standard input ends, or that process does,
+it ends everything it started, at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from .config import PoolConfig, default_memory_bytes, parse_devices
+from .rundir import RunDir
+
+#: What the extra `server` brings and a pool or its servers import.
+_NEEDED = ("grpc_health", "grpc_reflection", "scipy", "ml_dtypes", "psutil")
+#: How long servers may take to end when the pool is told to end; none in an embedded pool whose program is gone.
+_END_GRACE_S = 2.0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="cupool pool start", description="Start a pool on this machine.")
+    result.add_argument("--embedded", action="store_true", help="a pool for the program that starts it, gone when that ends")
+    result.add_argument("--listen", default="", help="host:port (port 0: any) or unix:/path; default: a unix socket of its own")
+    result.add_argument("--admin-listen", default="", help="where AdminService listens; default: a unix socket of its own")
+    result.add_argument("--devices", default="", help="kind[:count[:memory]],...: cpu:2:1GiB, cuda:1, cuda@3; default: what there is")
+    result.add_argument("--token-file", type=Path, help="file with the credential that clients show; default: a fresh one, printed")
+    result.add_argument("--admin-token-file", type=Path, help="the same for AdminService")
+    result.add_argument("--sessions-per-device", type=int, default=0, help="sessions on a device at once; default 1, embedded 8")
+    result.add_argument("--spare", type=int, default=1, help="warm servers kept beside those that are leased; default 1")
+    result.add_argument("--kernel-limit-ms", type=int, default=0, help="end a server whose kernel runs longer; default: the server's")
+    result.add_argument("--park-grace-ms", type=int, default=60_000, help="how long a session without a client is kept")
+    result.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    return result
+
+
+def configure(arguments: list[str], folder: Path) -> PoolConfig:
+    """The configuration that the command line describes.
+
+    Raises:
+        ValueError, OSError: it makes no sense, or a file cannot be read. The text says what to do.
+    """
+    from . import devices, services
+
+    options = parser().parse_args(arguments)
+    found = parse_devices(options.devices) if options.devices else [devices.find()]
+    listen = options.listen or f"unix:{folder / 'pool.sock'}"
+    admin = options.admin_listen or f"unix:{folder / 'admin.sock'}"
+    for address in (listen, admin):
+        if not services.is_local(address):
+            raise ValueError(
+                f"The pool does not listen at {address}: other machines could reach it, and whoever opens a session may run code "
+                "here. Listen at 127.0.0.1 or a unix socket; addresses for other machines come with TLS, in a later version."
+            )
+    return PoolConfig(
+        devices=tuple(_with_memory(d) for d in found),
+        listen=listen,
+        admin_listen=admin,
+        token=_credential(options.token_file),
+        admin_token=_credential(options.admin_token_file),
+        embedded=options.embedded,
+        sessions_per_device=options.sessions_per_device or (8 if options.embedded else 1),
+        spare=options.spare,
+        kernel_limit_ms=options.kernel_limit_ms,
+        park_grace_ms=options.park_grace_ms,
+        log_level=options.log_level,
+    )
+
+
+def _with_memory(device: Any) -> Any:
+    import dataclasses
+
+    return device if device.memory_bytes else dataclasses.replace(device, memory_bytes=default_memory_bytes(device.kind))
+
+
+def _credential(file: Path | None) -> str:
+    if file is None:
+        return secrets.token_urlsafe(32)
+    token = file.read_text().strip()
+    if not token:
+        raise ValueError(f"{file} is empty. Put the credential into it: one line.")
+    return token
+
+
+def missing_modules() -> list[str]:
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
+def say(**record: str) -> None:
+    """One JSON line on the standard output."""
+    with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the end of our input tells that too
+        print(json.dumps(record), flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the pool until it is told to end. Returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if missing := missing_modules():
+        say(
+            error=f"A pool needs the extra `server`, which is not installed here (no module {', '.join(missing)}).",
+            cure="Install it: pip install 'cupool[server]', or set CUPOOL_ADDR to a pool on another machine.",
+        )
+        return 2
+    run_dir = RunDir()
+    try:
+        try:
+            config = configure(arguments, run_dir.path)
+        except (ValueError, OSError) as error:
+            say(error=str(error), cure="")
+            return 2
+        return serve(config, run_dir.path)
+    finally:
+        run_dir.remove()
+
+
+def serve(config: PoolConfig, folder: Path) -> int:
+    """Listen, start warm servers, and serve until told to end."""
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    from .agent import Agent
+    from .controller import Controller
+    from .services import Serving
+
+    agent = Agent(config, folder)
+    controller = Controller(config, agent)
+    agent.listener = controller
+    if config.embedded:
+        _live_with_parent(agent)
+    else:
+        signal.signal(signal.SIGINT, lambda *_: agent.stop())
+    signal.signal(signal.SIGTERM, lambda *_: agent.stop())
+    try:
+        serving = Serving(controller, config)
+    except OSError as error:
+        agent.close(0)
+        say(error=str(error), cure="")
+        return 2
+    serving.start()
+    controller.open()
+    say(addr=serving.address, token=config.token, admin=serving.admin_address, admin_token=config.admin_token)
+    agent.run()
+    controller.close()
+    agent.close(0 if config.embedded else _END_GRACE_S)
+    serving.stop(0)
+    return 0
+
+
+def _live_with_parent(agent: Any) -> None:
+    """End when our input ends or the program that started us does. A key pressed at its terminal is that program's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.suppress(PermissionError):  # a file: it never says that the program ended
+        agent.watch_end_of(0)
+    parent = os.getppid()
+    if parent > 1:
+        with contextlib.suppress(ProcessLookupError):  # gone already: our input has ended too
+            agent.watch_end_of(os.pidfd_open(parent))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,101 @@
+"""The pool's configuration: one frozen record, made from the command line and the environment once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+_UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "1GiB", "512 MiB", "1000000".
+
+    Raises:
+        ValueError: not a size.
+    """
+    digits = text.strip().rstrip("".join({c for u in _UNITS for c in u} | {c.lower() for u in _UNITS for c in u} | {" "}))
+    unit = text.strip()[len(digits) :].strip().upper()
+    if unit not in _UNITS:
+        raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.")
+    try:
+        size = int(float(digits) * _UNITS[unit])
+    except ValueError:
+        raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.") from None
+    if size <= 0:
+        raise ValueError(f"{text!r} is not a positive size.")
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One device of this host."""
+
+    kind: str  #: "cpu" or "cuda"
+    index: int  #: the GPU's number; a CPU device's number
+    memory_bytes: int  #: what sessions may hold; 0: what the device has
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}:{self.index}"
+
+
+def parse_devices(text: str) -> list[DeviceConfig]:
+    """Devices from "cpu:2:1GiB,cuda:1": kind, count and memory of each, the last two optional; "cuda@3" is GPU 3 alone.
+
+    Raises:
+        ValueError: it does not read so.
+    """
+    devices: list[DeviceConfig] = []
+    for part in text.split(","):
+        words = part.strip().split(":")
+        kind, at, index = words[0].partition("@")
+        if kind not in ("cpu", "cuda") or len(words) > 3:
+            raise ValueError(f"{part!r} is no device. Write cpu:2:1GiB (kind, count, memory), cuda:1, or cuda@3 for GPU 3.")
+        try:
+            count = int(words[1]) if len(words) > 1 else 1
+            first = int(index) if at else sum(1 for d in devices if d.kind == kind)
+        except ValueError:
+            raise ValueError(f"{part!r} is no device: the count is not a number. Write cpu:2:1GiB.") from None
+        if not 1 <= count <= 1024:
+            raise ValueError(f"{part!r}: a host has 1 to 1024 devices of a kind.")
+        memory = parse_size(words[2]) if len(words) > 2 else 0
+        devices += [DeviceConfig(kind, first + i, memory) for i in range(count)]
+    return devices
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """What one pool process does."""
+
+    devices: tuple[DeviceConfig, ...]
+    listen: str = ""  #: "host:port" or "unix:/path"; empty: a unix socket in a folder of its own
+    admin_listen: str = ""  #: where AdminService listens; empty: a unix socket beside it
+    token: str = ""  #: the credential that clients show
+    admin_token: str = ""
+    embedded: bool = False
+    sessions_per_device: int = 1
+    #: Warm servers kept beside those that are leased. The embedded pool keeps one only while nothing is leased: a second
+    #: server would start while the program computes.
+    spare: int = 1
+    kernel_limit_ms: int = 0  #: an endless kernel ends its server after this; 0: the server's default
+    park_grace_ms: int = 60_000  #: how long a session without a client is kept
+    start_limit_s: float = 60.0  #: a server that is not ready by then counts as failed
+    lease_s: int = 60
+    log_level: str = "warning"
+
+
+def host_id() -> str:
+    """This host's boot id: a client that knows it can name its process to us."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def default_memory_bytes(kind: str) -> int:
+    """What a CPU device offers when nobody said: half of this machine's memory. 0 for a GPU: what it has."""
+    if kind != "cpu":
+        return 0
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
