@@ -6,6 +6,7 @@ A buffer is charged once, rounded up to 512 bytes, from its first array to its l
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from cupool.contract.errors import OutOfMemoryError
@@ -34,9 +35,9 @@ class Usage:
 
 
 class Accounting:
-    """The account of one session. Single-threaded: only the executing thread changes it."""
+    """The account of one session. Only the executing thread changes it, but for `stage` and `unstage`."""
 
-    __slots__ = ("_asked_limit", "kernel_s", "lease_limit", "modules", "peak", "total", "used")
+    __slots__ = ("_asked_limit", "_lock", "_staged", "ceiling", "kernel_s", "lease_limit", "modules", "peak", "total", "used")
 
     def __init__(self, lease_limit: int) -> None:
         #: bytes charged now
@@ -53,16 +54,19 @@ class Accounting:
         self.modules = 0
         #: seconds spent executing
         self.kernel_s = 0.0
+        #: bytes of transfers that no array owns yet; charged by other threads
+        self._staged = 0
+        self._lock = threading.Lock()
+        #: charging beyond this needs `grow`: it is either a new peak or too much
+        self.ceiling = 0
 
     @property
     def limit(self) -> int:
         """The bytes this session may hold now."""
         return min(self.lease_limit, self._asked_limit) if self._asked_limit else self.lease_limit
 
-    @property
-    def ceiling(self) -> int:
-        """Charging beyond this needs `grow`: it is either a new peak or too much."""
-        return min(self.total, self.limit)
+    def _settle(self) -> None:
+        self.ceiling = min(self.total, self.limit - self._staged)
 
     def charge(self, nbytes: int) -> None:
         """Charge a buffer of `nbytes` (rounded here).
@@ -78,18 +82,35 @@ class Accounting:
     def grow(self, size: int) -> None:
         """Make room in the books for `size` more bytes (already rounded), without charging them. Raises OutOfMemoryError."""
         wanted = self.used + size
-        if wanted > self.limit:
+        if wanted > self.limit - self._staged:
             raise OutOfMemoryError(size, self.used, self.limit)
         self.total = max(self.total, wanted)
         self.peak = max(self.peak, wanted)
+        self._settle()
 
     def refund(self, nbytes: int) -> None:
         """The buffer of `nbytes` is gone."""
         self.used -= rounded(nbytes)
 
+    def stage(self, nbytes: int) -> None:
+        """Charge memory for a transfer to come; from any thread. Raises OutOfMemoryError."""
+        size = rounded(nbytes)
+        with self._lock:
+            if self.used + self._staged + size > self.limit:
+                raise OutOfMemoryError(size, self.used + self._staged, self.limit)
+            self._staged += size
+            self._settle()
+
+    def unstage(self, nbytes: int) -> None:
+        """A transfer's memory was taken by an array, or dropped; from any thread."""
+        with self._lock:
+            self._staged -= rounded(nbytes)
+            self._settle()
+
     def free_blocks(self) -> None:
         """MemoryPool.free_all_blocks."""
         self.total = self.used
+        self._settle()
 
     def set_limit(self, size: int | None, fraction: float | None) -> None:
         """MemoryPool.set_limit, with CuPy's errors. A limit above the lease is accepted and the lease stays."""
@@ -105,14 +126,16 @@ class Accounting:
         if size < 0:
             raise ValueError(f"memory limit size out of range: {size}")
         self._asked_limit = size
+        self._settle()
 
     def memory(self) -> MemoryInfo:
         """As `@memory` replies it. The device's total is the lease: more is not this session's to see."""
-        total = max(self.total, self.used)
+        used = self.used + self._staged
+        total = max(self.total, used)
         return MemoryInfo(
-            used=self.used,
+            used=used,
             total=total,
-            free=total - self.used,
+            free=total - used,
             limit=self._asked_limit,
             device_free=max(self.lease_limit - total, 0),
             device_total=self.lease_limit,

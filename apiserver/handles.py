@@ -139,7 +139,7 @@ class Handles:
         if buffer is None:
             if charge:
                 self.accounting.charge(root.nbytes)
-            buffer = self.buffers[id(root)] = Buffer(root, root.nbytes)
+            buffer = self.buffers[id(root)] = Buffer(root, root.nbytes if charge else array.nbytes)
         buffer.handles.add(handle)
         self.table[handle] = array
 

@@ -28,6 +28,16 @@ class Device(Protocol):
     kind: str  # "cpu" or "cuda"
     array_type: type
 
+    #: Make a device and stream number current for the calls that follow; None when order is total anyway (the CPU device).
+    select: Callable[[int, int], None] | None
+
+    def open(self, accounting: Any, handles: Any) -> None:
+        """The session begins: its `accounting.Accounting` (charge memory there before allocating it) and its `handles.Handles`
+        (`rebind` puts every alias of a buffer onto other memory)."""
+
+    def enter(self) -> None:
+        """Called in each thread before it executes its first batch: thread-bound settings of libraries."""
+
     def describe(self) -> Any:
         """A `cupool.v1.DeviceInfo`, complete but for the session's own limits."""
 
@@ -40,6 +50,21 @@ class Device(Protocol):
 
     def missing(self) -> dict[str, str]:
         """impl name -> reason, for ops this device cannot have (no library, no compiler)."""
+
+    def as_array(self, value: Any) -> Any:
+        """A device array of what an implementation returned instead of one (a NumPy or Python scalar). TypeError for anything else."""
+
+    def host_value(self, value: Any) -> Any:
+        """What a reply sends for a value that `contract.values.encode` does not know: device arrays as numpy arrays."""
+
+    def copy(self, array: Any, spec: Spec | None) -> Any:
+        """A new array with the same elements in memory of its own (`.base` is None), strides as in `spec` (None: packed, C order)."""
+
+    def from_bytes(self, spec: Spec, data: bytes) -> Any:
+        """A new array of `spec` from bytes in C order. Already charged."""
+
+    def free_blocks(self) -> None:
+        """Give memory that is kept for reuse back to the system."""
 
     def empty(self, spec: Spec) -> Any:
         """A new array of this spec (packed), accounted. Raises OutOfMemoryError before allocating."""

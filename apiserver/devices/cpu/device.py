@@ -1,0 +1,213 @@
+"""The CPU device: NumPy for arrays, g++ for kernels. A working device, with a memory limit of its own.
+
+Boundary: memory and the calls of the `Device` protocol; the ops are in `ops_*.py`, kernels in `kernels/`, addresses in `arena.py`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupool.contract.errors import OutOfMemoryError
+from cupool.contract.spec import Spec
+
+from ..base import MemoryInfo
+from . import facts, memory, streams
+from .memory import Array
+
+_SCALARS = (np.generic, bool, int, float, complex, np.ndarray)
+
+
+class CpuDevice:
+    """One CPU device of one process."""
+
+    kind = "cpu"
+    array_type: type = np.ndarray
+    select: Callable[[int, int], None] | None = None
+
+    def __init__(self, number: int = 0, limit_bytes: int = 1 << 31) -> None:
+        self.number = number
+        self.limit_bytes = limit_bytes
+        self._accounting: Any = None
+        self._engine: Any = None
+        self._timeline = streams.Timeline()
+        self._table: dict[str, Callable[..., Any]] = {}
+
+    def open(self, accounting: Any, handles: Any) -> None:
+        self._accounting = accounting
+        engine = self.engine()
+        if engine is not None:
+            engine.open(accounting, handles)
+
+    def enter(self) -> None:
+        # CuPy never warns about a value: infinities and NaNs are results. NumPy keeps this setting per thread.
+        np.seterr(all="ignore")
+
+    def engine(self) -> Any:
+        """The kernel engine; None when this build has none."""
+        if self._engine is None:
+            try:
+                from .kernels import Engine
+            except ImportError:
+                return None
+            self._engine = Engine(self)
+        return self._engine
+
+    # -- what it is -------------------------------------------------------------------------------------------------------
+
+    def describe(self) -> Any:
+        return facts.describe(self.number, self.limit_bytes, self._engine)
+
+    def warm(self) -> None:
+        """One op of each library, so that the first command of a session finds them loaded."""
+        self.enter()
+        a = np.eye(8)
+        np.add(a, a)
+        a @ a
+        np.linalg.solve(a, a[0])
+        np.fft.fft(a[0])
+        np.random.default_rng(0).normal(size=4)
+
+    def resolve(self, impl: str) -> Callable[..., Any]:
+        if not self._table:
+            self._table = {**self._timeline.ops(), **_engine_ops(self.engine())}
+        found = self._table.get(impl)
+        return found if found is not None else _op_resolver()(impl)
+
+    def missing(self) -> dict[str, str]:
+        return dict(getattr(_ops(), "MISSING", {}))
+
+    # -- arrays -----------------------------------------------------------------------------------------------------------
+
+    def as_array(self, value: Any) -> Array:
+        if not isinstance(value, _SCALARS):
+            raise TypeError(f"{type(value).__name__} is not an array")
+        return np.asarray(value)
+
+    def host_value(self, value: Any) -> Any:
+        raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the client")
+
+    def empty(self, spec: Spec) -> Array:
+        self._accounting.charge(spec.nbytes)
+        return memory.empty(spec)
+
+    def from_bytes(self, spec: Spec, data: bytes) -> Array:
+        made = memory.empty(spec)
+        if spec.size:
+            made[...] = np.frombuffer(data, spec.dtype).reshape(spec.shape)
+        return made
+
+    def copy(self, array: Array, spec: Spec | None) -> Array:
+        return np.array(array, order="C") if spec is None else memory.conform(array, spec)
+
+    def conform(self, array: Array, spec: Spec) -> Array:
+        return memory.conform(array, spec)
+
+    view = staticmethod(memory.view)
+
+    def buffer_of(self, array: Array) -> Array:
+        return memory.root_of(array)
+
+    # -- transfers --------------------------------------------------------------------------------------------------------
+
+    def staging(self, nbytes: int) -> memoryview:
+        """Charged as staged until the array that it becomes is stored, or it is dropped."""
+        account = self._accounting
+        account.stage(nbytes)
+        try:
+            memory_ = np.empty(nbytes, np.uint8)
+        except MemoryError:
+            account.unstage(nbytes)
+            raise OutOfMemoryError(nbytes, account.used, account.limit) from None
+        _staged[id(memory_)] = weakref.finalize(memory_, _unstage, account, nbytes, id(memory_))
+        return memory_.data
+
+    def upload(self, spec: Spec, staging: Any) -> Array:
+        owner = staging.obj
+        release = _staged.pop(id(owner), None)
+        if release is not None:
+            release.detach()
+            self._accounting.unstage(owner.nbytes)
+        if owner.nbytes < spec.nbytes:
+            raise ValueError(f"{owner.nbytes} bytes were uploaded for an array of {spec.nbytes}")
+        if spec.c_contiguous:
+            return np.ndarray(spec.shape, spec.dtype, owner, 0, spec.strides)
+        return memory.conform(np.ndarray(spec.shape, spec.dtype, owner), spec)
+
+    def download(self, array: Array) -> memoryview:
+        """A copy, charged until it is dropped: the array may change before the client has all bytes."""
+        account, nbytes = self._accounting, array.nbytes
+        account.stage(nbytes)
+        copied = np.empty(nbytes, np.uint8)
+        weakref.finalize(copied, account.unstage, nbytes)
+        if nbytes:
+            np.ndarray(array.shape, array.dtype, copied)[...] = array
+        return copied.data
+
+    # -- the session ------------------------------------------------------------------------------------------------------
+
+    def free_blocks(self) -> None:
+        """Nothing is kept: NumPy's memory goes back when an array is dropped."""
+
+    def synchronize(self) -> None:
+        """Every command has completed when the next one starts."""
+
+    def memory(self) -> MemoryInfo:
+        info: MemoryInfo = self._accounting.memory()
+        return info
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+
+#: id of staging memory -> what gives its charge back when it is dropped unused.
+_staged: dict[int, Any] = {}
+
+
+def _unstage(account: Any, nbytes: int, key: int) -> None:
+    _staged.pop(key, None)
+    account.unstage(nbytes)
+
+
+def _ops() -> Any:
+    try:
+        from . import ops
+    except ImportError:  # until the op registry has landed
+        return None
+    return ops
+
+
+def _op_resolver() -> Callable[[str], Callable[..., Any]]:
+    ops = _ops()
+    if ops is not None:
+        return ops.resolve  # type: ignore[no-any-return]
+
+    def by_name(impl: str) -> Callable[..., Any]:
+        found: Any = np
+        for part in impl.split("."):
+            found = getattr(found, part, None)
+        if found is None:
+            raise KeyError(impl)
+        return found  # type: ignore[no-any-return]
+
+    return by_name
+
+
+_ENGINE_OPS = (
+    "@pointer", "@from_pointer", "@kernel_raw", "@kernel_binary", "@kernel_function", "@kernel_attributes", "@kernel_set_attribute",
+    "@kernel_global", "@kernel_compile", "@launch", "@kernel_elementwise", "@call_elementwise", "@kernel_reduction", "@call_reduction",
+)  # fmt: skip
+
+
+def _engine_ops(engine: Any) -> dict[str, Callable[..., Any]]:
+    """Op name -> the engine's method of that name, without its "@"."""
+    if engine is None:
+        return {}
+    return {name: getattr(engine, name[1:]) for name in _ENGINE_OPS if hasattr(engine, name[1:])}
+
+
+__all__ = ["CpuDevice"]

@@ -1,0 +1,104 @@
+"""Arrays of the CPU device as pieces of memory: views with bounds, strides as promised, copies of one's own.
+
+See Note [Buffers] in `apiserver/handles.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cupool.contract.spec import Spec, _is_packed
+
+Array = np.ndarray[Any, Any]
+
+
+def root_of(array: Array) -> Array:
+    """The last array on the `.base` chain: it stands for the memory."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    return array
+
+
+def address_of(array: Array) -> int:
+    """The address of an array's first element."""
+    return int(array.__array_interface__["data"][0])
+
+
+def flat_bytes(root: Array) -> Array:
+    """The memory of a packed root as uint8, in address order, sharing it."""
+    flat = root.ravel(order="K")
+    if flat.size and address_of(flat) != address_of(root):
+        raise ValueError("the array's memory is not in one piece")
+    return np.ndarray((root.nbytes,), np.uint8, flat.data if root.dtype.kind not in "Mm" else flat.view(np.int64).data)
+
+
+def view(array: Array, offset: int, spec: Spec) -> Array:
+    """A view of `spec`, its first element `offset` bytes from the first one of `array`.
+
+    Raises:
+        ValueError: an element would lie outside of the array's buffer.
+    """
+    try:
+        if array.flags.c_contiguous and offset >= 0:
+            # The common case: within the array itself. NumPy checks the bounds.
+            return np.ndarray(spec.shape, spec.dtype, array, offset, spec.strides)
+    except (ValueError, TypeError):
+        pass  # outside of the array, perhaps inside of its buffer
+    root = root_of(array)
+    at = address_of(array) - address_of(root) + offset
+    low, high = extent(spec)
+    if spec.size and (at + low < 0 or at + high > root.nbytes):
+        raise ValueError(f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes")
+    if spec.size == 0:
+        return np.ndarray(spec.shape, spec.dtype, flat_bytes(root), 0, spec.strides)
+    return np.ndarray(spec.shape, spec.dtype, flat_bytes(root), at, spec.strides)
+
+
+def extent(spec: Spec) -> tuple[int, int]:
+    """First byte and end of the memory that an array of this spec touches, counted from its first element."""
+    low, high = 0, spec.itemsize
+    for n, stride in zip(spec.shape, spec.strides, strict=True):
+        if n == 0:
+            return 0, 0
+        if stride < 0:
+            low += (n - 1) * stride
+        else:
+            high += (n - 1) * stride
+    return low, high
+
+
+def empty(spec: Spec) -> Array:
+    """A new array with the strides of `spec`, alone in its memory."""
+    if spec.c_contiguous:
+        made = np.empty(spec.shape, spec.dtype)
+    elif spec.f_contiguous:
+        made = np.empty(spec.shape, spec.dtype, order="F")
+    else:
+        made = _empty_strided(spec)
+    if made.strides != spec.strides:
+        # A dimension of length 0 or 1 may have any stride.
+        made = np.ndarray(spec.shape, spec.dtype, made, 0, spec.strides) if _fits(spec, made.nbytes) else _empty_strided(spec)
+    return made
+
+
+def _fits(spec: Spec, nbytes: int) -> bool:
+    low, high = extent(spec)
+    return low == 0 and high <= nbytes
+
+
+def _empty_strided(spec: Spec) -> Array:
+    order = sorted(range(spec.ndim), key=lambda k: abs(spec.strides[k]))
+    packed = _is_packed([(spec.shape[k], abs(spec.strides[k])) for k in order], spec.itemsize)
+    low, high = extent(spec)
+    memory = np.empty(spec.nbytes if packed else max(high - low, 1), np.uint8)
+    return np.ndarray(spec.shape, spec.dtype, memory, -low, spec.strides)
+
+
+def conform(array: Array, spec: Spec) -> Array:
+    """The elements of `array` with the strides of `spec`."""
+    made = empty(spec)
+    made[...] = array
+    return made

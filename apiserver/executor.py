@@ -1,0 +1,427 @@
+"""Runs batches: one flat walk over the words, in the thread that read them.
+
+Cases, for each command: a free; a form whose results are known arrays (charged before it runs, then one call of its step); a form
+whose step keeps the account itself (views, replies, unknown results, objects). While no fault exists operands are taken from the table
+unchecked; with one, every command runs its careful step, which looks at each operand.
+
+Boundary: knows forms, handles and the device; sequence numbers, frames and connections are `session.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import get_ident
+from typing import Any
+
+from cupool.contract.codec import DEVICE_MASK, DEVICE_SHIFT, FORM_MASK, STREAM_MASK, STREAM_SHIFT, TAG_SHIFT, read_words
+from cupool.contract.errors import OpMissing, OutOfMemoryError, ProtocolError
+from cupool.contract.limits import Limits
+from cupool.contract.ops import TABLE
+from cupool.contract.statusfile import StatusWriter
+from cupool.contract.values import HandleRef, decode
+from cupool.v1 import session_pb2
+
+from .accounting import Accounting, Usage
+from .devices.base import Device
+from .faults import Propagated, StoredError
+from .forms import (
+    ARRAY,
+    OBJECT,
+    REPLY,
+    SLOT_HANDLE,
+    SLOT_INTEGER,
+    SLOT_REAL,
+    SLOT_VALUE,
+    UNKNOWN,
+    Form,
+    Reader,
+    SlotPlan,
+    compile_form,
+)
+from .handles import Handles
+from .internal import INTERNAL
+from .steps import Stepper
+from .transfers import Transfers
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a batch leaves to tell: serialisable `Result` and `Failure` messages, in order."""
+
+    results: list[Any]
+    failures: list[Any]
+
+
+class Executor:
+    """Executes the commands of one session on one device. Single-threaded."""
+
+    def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
+                 allow_faults: bool = False) -> None:  # fmt: skip
+        self.device = device
+        self.limits = limits
+        self.status = status or StatusWriter()
+        self.allow_faults = allow_faults
+        self.accounting = Accounting(limit_bytes)
+        self.handles = Handles(self.accounting, device.array_type, limits.handles)
+        self.executed_seq = 0
+        self.executed_commands = 0
+        self.failed_commands = 0
+        self.transfers = Transfers(device, lambda: self.executed_seq)
+        #: asked by waits inside a command: whether to give up
+        self.stop: Callable[[], bool] = lambda: False
+        device.open(self.accounting, self.handles)
+        self._impls = resolve_table(device)
+        self._missing = device.missing()
+        #: form id -> (words, bytes to charge or -1, step); what the loop reads
+        self._fast: dict[int, tuple[int, int, Callable[[list[int], int], None]]] = {}
+        self._careful: dict[int, Callable[[list[int], int], None]] = {}
+        self._forms: dict[int, Form] = {}
+        self.values: Any = ()
+        self._reals: Any = None
+        self._results: list[Any] = []
+        self._failures: list[Any] = []
+        self._ordered = device.select is not None
+        self._place = 0
+        self.stepper = Stepper(self)
+        self.batch_forms: set[int] = set()
+        self._thread = 0
+
+    # -- what steps read ------------------------------------------------------------------------------------------------
+
+    def leaves(self) -> dict[int, Callable[[SlotPlan], Reader]]:
+        """Slot kind -> maker of the function that reads such a slot of a command."""
+        return {
+            SLOT_HANDLE: self._handle_reader,
+            SLOT_INTEGER: lambda plan: _word_reader(plan.offset),
+            SLOT_REAL: lambda plan: self._real_reader(plan.offset),
+            SLOT_VALUE: lambda plan: self._value_reader(plan.offset),
+        }
+
+    def _handle_reader(self, plan: SlotPlan) -> Reader:
+        # What is written may be poisoned: the careful step has looked at it where that matters.
+        get, offset = (self.handles.raw if plan.written else self.handles.get), plan.offset
+        return lambda words, i: get(words[i + offset])
+
+    def _real_reader(self, offset: int) -> Reader:
+        return lambda words, i: self._reals[i + offset]
+
+    def _value_reader(self, offset: int) -> Reader:
+        return lambda words, i: decode(self.value(words[i + offset]), self._leaf)
+
+    def value(self, index: int) -> Any:
+        """The side table's entry, a `cupool.v1.Value`."""
+        if not 0 <= index < len(self.values):
+            raise ProtocolError(f"Value {index} of a batch with {len(self.values)}.")
+        return self.values[index]
+
+    def real(self, index: int) -> float:
+        """The word at `index` of the batch as a double."""
+        return float(self._reals[index])
+
+    def _leaf(self, ref: Any) -> Any:
+        if isinstance(ref, HandleRef):
+            return self.handles.get(ref.handle)
+        raise ProtocolError("A slot inside a batch's values; slots belong in forms.")
+
+    def reply(self, result: Any) -> None:
+        """Add a `cupool.v1.Result` to what this batch answers."""
+        self._results.append(result)
+
+    @property
+    def stream(self) -> int:
+        """The stream number of the command being executed."""
+        return self._place >> (STREAM_SHIFT - DEVICE_SHIFT)
+
+    def impl(self, row: Any) -> Callable[..., Any]:
+        """The device's implementation, or one that raises why there is none."""
+        found = self._impls.get(row.impl)
+        if found is not None:
+            return found
+        reason = self._missing.get(row.impl, "this device has no implementation of it")
+
+        def missing(*args: Any, **kwargs: Any) -> Any:
+            raise OpMissing(f"{row.name} is not available on this server: {reason}.")
+
+        return missing
+
+    # -- forms ----------------------------------------------------------------------------------------------------------
+
+    def define(self, message: Any) -> None:
+        """Define a form. Raises ProtocolError when it cannot be, or was defined with other contents."""
+        known = self._forms.get(message.id)
+        if known is not None:
+            if known.message != message.SerializeToString(deterministic=True):
+                raise ProtocolError(f"Form {message.id} is defined already, with other contents.")
+            return
+        if len(self._forms) >= self.limits.forms:
+            raise ProtocolError(f"More than {self.limits.forms} forms; reset them with @forms_reset.")
+        row = TABLE.get(message.op)
+        if row is None or not row.is_remote:
+            raise ProtocolError(f"Form {message.id}: this server has no op {message.op[:80]!r}.")
+        form = compile_form(message, row, self.leaves())
+        self.stepper.equip(form)
+        assert form.step is not None
+        self._forms[form.id] = form
+        self._fast[form.id] = (form.width, form.charge, form.step)
+
+    def reset_forms(self, keep: set[int]) -> None:
+        """Forget every form but those in `keep`."""
+        for form in [f for f in self._forms if f not in keep]:
+            del self._forms[form]
+            del self._fast[form]
+
+    # -- batches --------------------------------------------------------------------------------------------------------
+
+    def run(self, batch: Any) -> Outcome:
+        """Execute a parsed `cupool.v1.Batch`.
+
+        Raises:
+            ProtocolError: the batch is malformed. What came before the malformed command has been executed: the session is
+                over.
+        """
+        if self._thread != get_ident():
+            self._thread = get_ident()
+            self.device.enter()
+        words = read_words(batch, self.limits)
+        self._results, self._failures = [], []
+        self.batch_forms = {form.id for form in batch.forms}
+        if words and self._starts_with_reset(batch, words):
+            self.reset_forms({words[0] & FORM_MASK} - self.batch_forms)
+        for form in batch.forms:
+            self.define(form)
+        self.values = batch.values
+        self._reals = memoryview(batch.commands).cast("d") if words else None
+        started = time.perf_counter()
+        self.status.batch(batch.seq)
+        try:
+            done = self._walk(words, batch.position)
+        finally:
+            self.status.batch(0)
+            self.accounting.kernel_s += time.perf_counter() - started
+            self.values, self._reals = (), None
+        if done != batch.count:
+            raise ProtocolError(f"Batch {batch.seq} announced {batch.count} commands and holds {done}.")
+        self.executed_commands += done
+        self.executed_seq = batch.seq
+        return Outcome(self._results, self._failures)
+
+    def _starts_with_reset(self, batch: Any, words: list[int]) -> bool:
+        """Whether the batch begins by forgetting all forms: then the ids it defines may be ones in use until now."""
+        first = words[0] & FORM_MASK
+        known = self._forms.get(first)
+        return any(f.id == first and f.op == "@forms_reset" for f in batch.forms) or (
+            known is not None and known.row.name == "@forms_reset"
+        )
+
+    def _walk(self, words: list[int], position: int) -> int:
+        """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
+        i = count = 0
+        while True:
+            i, count, error = (self._walk_careful if self.handles.faults or self._ordered else self._walk_fast)(words, i, count)
+            if error is not None:
+                i += self._failed(words, i, position + count, error)
+                count += 1
+            elif i >= len(words):
+                return count
+
+    def _walk_fast(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
+        """Until the end, a failure (then `i` is the failed command) or the first fault."""
+        handles, accounting, transfers = self.handles, self.accounting, self.transfers
+        pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
+        fast, array_type, n = self._fast, self.device.array_type, len(words)
+        try:
+            while i < n:
+                header = words[i]
+                if not header:
+                    handle = words[i + 1]
+                    value = pop(handle, None)
+                    if type(value) is array_type and value.base is None and id(value) not in buffers:
+                        accounting.used -= (value.nbytes + 511) & -512
+                    elif value is not None:
+                        dropped(handle, value)
+                    else:
+                        drop(handle)
+                    i += 2
+                else:
+                    width, charge, step = fast[header & FORM_MASK]
+                    if charge >= 0:
+                        used = accounting.used + charge
+                        if used > accounting.ceiling:
+                            accounting.grow(charge)
+                        step(words, i)
+                        accounting.used = used
+                    else:
+                        step(words, i)
+                        if handles.faults:
+                            return i + width, count + 1, None
+                    i += width
+                count += 1
+        except Exception as error:
+            return i, count, error
+        return i, count, None
+
+    def _walk_careful(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
+        """As `_walk_fast`, with every operand looked at, and the stream selected; until there is no fault any more."""
+        handles, forms, n = self.handles, self._forms, len(words)
+        try:
+            while i < n:
+                header = words[i]
+                if not header:
+                    if words[i + 1] in handles.table:
+                        handles.free(words[i + 1])
+                    else:
+                        self.transfers.drop(words[i + 1])
+                    i += 2
+                else:
+                    form = forms[header & FORM_MASK]
+                    place = header >> DEVICE_SHIFT & (DEVICE_MASK | STREAM_MASK << (STREAM_SHIFT - DEVICE_SHIFT))
+                    if place != self._place or header < 0:
+                        self._select(header, place)
+                    self.stepper.careful(form, words, i)
+                    i += form.width
+                count += 1
+                if not handles.faults and not self._ordered:
+                    return i, count, None
+        except Exception as error:
+            return i, count, error
+        return i, count, None
+
+    def _select(self, header: int, place: int) -> None:
+        if header < 0:
+            raise ProtocolError("A command's header is negative.")
+        self._place = place
+        if self.device.select is not None:
+            self.device.select(place & DEVICE_MASK, place >> (STREAM_SHIFT - DEVICE_SHIFT))
+
+    # -- failures -------------------------------------------------------------------------------------------------------
+
+    def _failed(self, words: list[int], i: int, position: int, error: BaseException) -> int:
+        """Book the failure of the command at `i`: store, poison, tell. Returns the command's width.
+
+        Raises:
+            ProtocolError: the command is malformed, not failed.
+        """
+        header = words[i]
+        form = self._forms.get(header & FORM_MASK) if header > 0 else None
+        if header == 0:
+            if i + 2 > len(words):
+                raise ProtocolError("The last command of a batch is cut off.")
+            raise error
+        if form is None:
+            raise ProtocolError(f"Form {header & FORM_MASK} is not defined." if header > 0 else "A command's header is negative.")
+        if i + form.width > len(words):
+            raise ProtocolError(f"The last command of a batch is cut off: {form.row.name} has {form.width} words.")
+        if isinstance(error, ProtocolError):
+            raise error
+        error = self._cause(form, words, i, error)
+        propagated = isinstance(error, Propagated)
+        stored = error.stored if isinstance(error, Propagated) else StoredError(_as_user_error(error, self.accounting))
+        touched = self._poison_written(form, words, i, stored)
+        answered = self._store_error(form, words, i, stored, touched)
+        if not propagated:
+            self.failed_commands += 1
+            if not answered:
+                self._failures.append(session_pb2.Failure(
+                    tag=header >> TAG_SHIFT, op=form.row.name, handles=touched, error=stored.wire(), position=position
+                ))  # fmt: skip
+        return form.width
+
+    def _cause(self, form: Form, words: list[int], i: int, error: BaseException) -> BaseException:
+        """What really went wrong: an unknown handle or a stored error among the operands shows first as something else."""
+        for slot in form.slots:
+            if slot.kind == SLOT_HANDLE:
+                handle = words[i + slot.offset]
+                value = self.handles.table.get(handle)
+                if value is None:
+                    return self.handles.unknown(handle)
+                if type(value) is StoredError:
+                    return Propagated(value)
+        return error
+
+    def _poison_written(self, form: Form, words: list[int], i: int, stored: StoredError) -> list[int]:
+        touched: set[int] = set()
+        for slot in form.written:
+            if slot.kind == SLOT_HANDLE:
+                touched.update(self.handles.poison(words[i + slot.offset], stored))
+            elif slot.kind == SLOT_VALUE:
+                for handle in handles_in(self.values, words[i + slot.offset]):
+                    touched.update(self.handles.poison(handle, stored))
+        return sorted(touched)
+
+    def _store_error(self, form: Form, words: list[int], i: int, stored: StoredError, touched: list[int]) -> bool:
+        """Put the error under the promised handles (added to `touched`); answer replies with it. Returns whether a reply told it."""
+        told = False
+        for k, plan in enumerate(form.results):
+            handle = words[i + 1 + k]
+            if plan.kind in (REPLY, UNKNOWN):
+                self._results.append(session_pb2.Result(id=handle, error=stored.wire()))
+                told |= plan.kind == REPLY
+            if plan.kind != REPLY:
+                self._remove_result(handle)
+                self.handles.put_error(handle, stored)
+                touched.append(handle)
+        return told
+
+    def _remove_result(self, handle: int) -> None:
+        """A command with several results failed after it had stored some: they go."""
+        if handle in self.handles.table:
+            self.handles.free(handle)
+
+    # -- end ------------------------------------------------------------------------------------------------------------
+
+    def usage(self) -> Usage:
+        """The session's account."""
+        account = self.accounting
+        return Usage(account.used, account.peak, account.limit, len(self.handles.table), account.modules, account.kernel_s)
+
+    def close(self) -> None:
+        """Free all that the session holds."""
+        self.transfers.close()
+        self.handles.clear()
+        self._forms.clear()
+        self._fast.clear()
+        self.device.close()
+
+
+def _word_reader(offset: int) -> Reader:
+    return lambda words, i: words[i + offset]
+
+
+def handles_in(values: Any, index: int) -> list[int]:
+    """Every handle inside one side-table value."""
+    found: list[int] = []
+    if 0 <= index < len(values):
+        decode(values[index], lambda ref: found.append(ref.handle) if isinstance(ref, HandleRef) else None)
+    return found
+
+
+def _as_user_error(error: BaseException, accounting: Accounting) -> BaseException:
+    """NumPy's MemoryError (a temporary did not fit) as CuPy's."""
+    if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):
+        return OutOfMemoryError(0, accounting.used, accounting.limit)
+    return error
+
+
+def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
+    """Every remote op's implementation on this device, by `row.impl`.
+
+    Raises:
+        LookupError: ops that the device neither has nor declares missing; all of them are named.
+    """
+    impls: dict[str, Callable[..., Any]] = {}
+    missing, absent = device.missing(), []
+    for row in TABLE.values():
+        if not row.is_remote or row.impl in INTERNAL or row.impl in missing or row.impl in impls:
+            continue
+        try:
+            impls[row.impl] = device.resolve(row.impl)
+        except KeyError:
+            absent.append(f"{row.name} ({row.impl})" if row.impl != row.name else row.name)
+    if absent and os.environ.get("CUPOOL_LENIENT_TABLE") != "1":
+        raise LookupError(f"the {device.kind} device has no implementation of {len(absent)} ops of the table: {', '.join(absent)}")
+    return impls
+
+
+__all__ = ["ARRAY", "OBJECT", "Executor", "Outcome", "handles_in", "resolve_table"]

@@ -1,0 +1,387 @@
+"""Makes the step of a form: the function that runs one command.
+
+A step of a common shape (one or two operands, one array out) is a closure over everything it needs; all others build their
+argument tree. Every array result is compared with its spec: that is what makes a disagreement between the ends an error and never a
+wrong number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cupool.contract.errors import ContractViolation, ProtocolError
+from cupool.contract.spec import Spec
+from cupool.contract.values import dtype_to_wire, encode
+from cupool.v1 import session_pb2
+
+from .accounting import rounded
+from .forms import (
+    ARRAY,
+    OBJECT,
+    REPLY,
+    SLOT_HANDLE,
+    SLOT_INTEGER,
+    SLOT_REAL,
+    SLOT_VALUE,
+    Constant,
+    Form,
+    Reader,
+    ResultPlan,
+    reader,
+)
+from .internal import INTERNAL
+
+if TYPE_CHECKING:
+    from .executor import Executor
+
+Step = Callable[[list[int], int], None]
+#: Checks a result and makes it storable: (result, words, index of the header) -> array alone in its buffer, or one with a record.
+Admit = Callable[[Any, list[int], int], Any]
+
+#: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
+_KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
+
+
+class Stepper:
+    """Makes steps for one executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._handles = executor.handles
+        self._device = executor.device
+        self._array_type = executor.device.array_type
+
+    def equip(self, form: Form) -> None:
+        """Give a compiled form its step and what to charge for it."""
+        maker = INTERNAL.get(form.row.impl)
+        if maker is not None:
+            form.step = maker(self._executor, form)
+            return
+        impl = self._executor.impl(form.row)
+        if form.row.name in _KERNELS:
+            impl = self._watched(form.row.name, impl)
+        plain = form.row.view_of is None and all(plan.kind == ARRAY for plan in form.results)
+        if not plain:
+            form.step = self._general(form, impl)
+            return
+        form.charge = sum(rounded(plan.spec.nbytes) for plan in form.results if plan.spec is not None)
+        form.step = self._short(form, impl) or self._plain(form, impl)
+
+    def careful(self, form: Form, words: list[int], i: int) -> None:
+        """Run one command with every operand looked at first."""
+        handles = self._handles
+        if handles.faults and not form.raw:
+            for slot in form.slots:
+                if slot.kind == SLOT_HANDLE:
+                    (handles.raw if slot.written and form.fresh else handles.get)(words[i + slot.offset])
+        step, account = form.step, self._executor.accounting
+        assert step is not None
+        if form.charge >= 0:
+            if account.used + form.charge > account.ceiling:
+                account.grow(form.charge)
+            step(words, i)
+            account.used += form.charge
+        else:
+            step(words, i)
+        if form.fresh and handles.faults:
+            for slot in form.written:
+                if slot.kind == SLOT_HANDLE:
+                    handles.cleanse(handles.table[words[i + slot.offset]])
+
+    # -- steps of plain forms: every result a new array of known spec ---------------------------------------------------
+
+    def _short(self, form: Form, impl: Callable[..., Any]) -> Step | None:
+        """A closure for the common shapes; None for the others."""
+        if len(form.results) != 1:
+            return None
+        maker = _SHORT.get(form.shape_key)
+        spec = form.results[0].spec
+        if maker is None or spec is None:
+            return None
+        return maker(impl, spec, self._handles, self._executor, self._admitter(form, form.results[0]), isinstance(impl, np.ufunc))
+
+    def _plain(self, form: Form, impl: Callable[..., Any]) -> Step:
+        """Builds the argument tree; results in one go."""
+        call = self._caller(form, impl)
+        admits = [self._admitter(form, plan) for plan in form.results]
+        n, put = len(admits), self._put_admitted
+        if n == 0:
+            return lambda words, i: call(words, i) and None
+        if n == 1:
+            admit = admits[0]
+
+            def one(words: list[int], i: int) -> None:
+                put(words[i + 1], admit(_only(call(words, i)), words, i))
+
+            return one
+
+        def several(words: list[int], i: int) -> None:
+            results = _exactly(call(words, i), n, form)
+            arrays = [admit(result, words, i) for admit, result in zip(admits, results, strict=True)]
+            for k, array in enumerate(arrays, i + 1):
+                put(words[k], array)
+
+        return several
+
+    def _put_admitted(self, handle: int, array: Any) -> None:
+        if array.base is None:
+            self._handles.put_own(handle, array)
+        else:
+            self._handles.put_shared(handle, array, charge=False)
+
+    def _admitter(self, form: Form, plan: ResultPlan) -> Admit:
+        """The full check of a new array result against its spec."""
+        spec, device, name = plan.spec, self._device, form.row.name
+        assert spec is not None
+
+        def admit(result: Any, words: list[int], i: int) -> Any:
+            array = self._as_array(result, name)
+            if array.dtype != spec.dtype or array.shape != spec.shape:
+                raise ContractViolation(
+                    f"{name} gave {array.dtype} {array.shape}, the client expected {spec.dtype} {spec.shape}.",
+                    "This is a bug of cupool; please report it with the call that caused it.",
+                )
+            if array.strides != spec.strides:
+                array = device.conform(array, spec)
+            if self._lives_elsewhere(array, form, words, i):
+                array = device.copy(array, spec)
+            return array
+
+        return admit
+
+    def _as_array(self, result: Any, name: str) -> Any:
+        if type(result) is self._array_type:
+            return result
+        try:
+            return self._device.as_array(result)
+        except TypeError:
+            raise ContractViolation(
+                f"{name} gave a {type(result).__name__} where an array was promised.", "This is a bug of cupool; please report it."
+            ) from None
+
+    def _lives_elsewhere(self, array: Any, form: Form, words: list[int], i: int) -> bool:
+        """Whether a result that must be new shares memory with something the session has, or hides in a larger piece of memory."""
+        handles = self._handles
+        root = array if array.base is None else handles.root_of(array)
+        if id(root) in handles.buffers or (array is not root and root.nbytes != array.nbytes):
+            return True
+        table = handles.table
+        return any(table.get(handle) is root for handle in self._named(form, words, i))
+
+    def _named(self, form: Form, words: list[int], i: int) -> list[int]:
+        """Every handle that a command names as an argument."""
+        from .executor import handles_in
+
+        named = [words[i + s.offset] for s in form.slots if s.kind == SLOT_HANDLE]
+        for slot in form.slots:
+            if slot.kind == SLOT_VALUE:
+                named += handles_in(self._executor.values, words[i + slot.offset])
+        return named
+
+    # -- all other steps ------------------------------------------------------------------------------------------------
+
+    def _caller(self, form: Form, impl: Callable[..., Any]) -> Reader:
+        """(words, i) -> the implementation's result."""
+        if all(isinstance(item, Constant) for item in form.kwargs.values()):
+            kwargs = {name: item.value for name, item in form.kwargs.items() if isinstance(item, Constant)}
+            return _positional_caller([reader(a) for a in form.args], kwargs, impl)
+        args = [reader(a) for a in form.args]
+        named = [(name, reader(item)) for name, item in form.kwargs.items()]
+
+        def call(words: list[int], i: int) -> Any:
+            return impl(*[read(words, i) for read in args], **{name: read(words, i) for name, read in named})
+
+        return call
+
+    def _general(self, form: Form, impl: Callable[..., Any]) -> Step:
+        """Views, replies, unknown results, objects, and mixtures of them."""
+        call = self._caller(form, impl)
+        n, store = len(form.results), self._store
+        handles = self._handles
+
+        def step(words: list[int], i: int) -> None:
+            handles.named = self._named(form, words, i)
+            result = call(words, i)
+            if n == 1:
+                plan = form.results[0]
+                store(form, plan, words[i + 1], result if plan.kind == REPLY else _only(result), words, i)
+            elif n:
+                for k, one in enumerate(_exactly(result, n, form)):
+                    store(form, form.results[k], words[i + 1 + k], one, words, i)
+
+        return step
+
+    def _store(self, form: Form, plan: ResultPlan, handle: int, result: Any, words: list[int], i: int) -> None:
+        if plan.kind == REPLY:
+            self.answer(handle, result)
+            return
+        if plan.kind == OBJECT:
+            self._handles.put_object(handle, result)
+            return
+        array = self._as_array(result, form.row.name)
+        spec = plan.spec
+        if spec is not None:
+            self._store_known(form, spec, handle, array, words, i)
+            return
+        if form.row.view_of is None and self._lives_elsewhere(array, form, words, i):
+            array = self._device.copy(array, None)
+        self._put_or_share(handle, array)
+        self._executor.reply(session_pb2.Result(id=handle, spec=spec_to_wire(array)))
+
+    def _store_known(self, form: Form, spec: Spec, handle: int, array: Any, words: list[int], i: int) -> None:
+        if array.dtype != spec.dtype or array.shape != spec.shape:
+            raise ContractViolation(
+                f"{form.row.name} gave {array.dtype} {array.shape}, the client expected {spec.dtype} {spec.shape}.",
+                "This is a bug of cupool; please report it with the call that caused it.",
+            )
+        if array.strides != spec.strides:
+            array = self._device.conform(array, spec)
+        if form.row.view_of is None and self._lives_elsewhere(array, form, words, i):
+            array = self._device.copy(array, spec)
+        self._put_or_share(handle, array)
+
+    def _put_or_share(self, handle: int, array: Any) -> None:
+        """Store an array that may lie in an operand's buffer. Charged when it does not."""
+        handles = self._handles
+        root = array if array.base is None else handles.root_of(array)
+        if id(root) not in handles.buffers:
+            for owner in handles.named:
+                if handles.table.get(owner) is root:
+                    handles.put_view(handle, array, owner)
+                    return
+            if array is root:
+                handles.accounting.charge(array.nbytes)
+                handles.put_own(handle, array)
+                return
+        handles.put_shared(handle, array, charge=True)
+
+    def answer(self, reply_id: int, value: Any) -> None:
+        """Reply a host value. Raises ProtocolError when it is too large for a frame."""
+        device = self._device
+        message = encode(value, lambda v: device.host_value(v))
+        if message.ByteSize() > self._executor.limits.frame_bytes - 4096:
+            raise ProtocolError(f"A reply of {message.ByteSize()} bytes is over the frame limit; fetch it by @export and Get.")
+        self._executor.reply(session_pb2.Result(id=reply_id, value=message))
+
+    def _watched(self, name: str, impl: Callable[..., Any]) -> Callable[..., Any]:
+        """A kernel call that says in the status file what runs."""
+        status = self._executor.status
+
+        def watched(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+            status.running(str(getattr(kernel, "name", name)))
+            try:
+                return impl(kernel, *args, **kwargs)
+            finally:
+                status.running("")
+
+        return watched
+
+
+def spec_to_wire(array: Any) -> Any:
+    """An array's spec as a `cupool.v1.ResultSpec`."""
+    return session_pb2.ResultSpec(dtype=dtype_to_wire(array.dtype), shape=array.shape, strides=array.strides)
+
+
+def _only(result: Any) -> Any:
+    """The one result of an op that wraps it in a tuple, as `nonzero` does."""
+    return result[0] if isinstance(result, tuple | list) and len(result) == 1 else result
+
+
+def _exactly(result: Any, n: int, form: Form) -> Any:
+    if not isinstance(result, tuple | list) or len(result) != n:
+        got = len(result) if isinstance(result, tuple | list) else 1
+        raise ContractViolation(f"{form.row.name} gave {got} results, the client expected {n}.", "This is a bug of cupool; please report it.")
+    return result
+
+
+def _positional_caller(args: list[Reader], kwargs: dict[str, Any], impl: Callable[..., Any]) -> Reader:
+    if len(args) == 1 and not kwargs:
+        only = args[0]
+        return lambda words, i: impl(only(words, i))
+    if len(args) == 1:
+        first = args[0]
+        return lambda words, i: impl(first(words, i), **kwargs)
+    return lambda words, i: impl(*[read(words, i) for read in args], **kwargs)
+
+
+# -- short steps ----------------------------------------------------------------------------------------------------------
+# Each takes what it needs into local names. `new` says that the implementation (a NumPy ufunc) always makes a new array, so that
+# only its type, dtype, shape and strides need comparing.
+
+
+def _two_handles(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
+    table, dtype, shape, strides, kind, refuse = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type, handles.refuse_known
+    limit, put = handles.limit, handles.put_shared
+
+    def step(words: list[int], i: int) -> None:
+        handle = words[i + 1]
+        if handle in table or handle <= 0 or len(table) >= limit:
+            refuse(handle)
+        r = impl(table[words[i + 2]], table[words[i + 3]])
+        if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
+            r = admit(r, words, i)
+            if r.base is not None:
+                put(handle, r, False)
+                return
+        table[handle] = r
+
+    return step
+
+
+def _one_handle(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
+    table, dtype, shape, strides, kind, refuse = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type, handles.refuse_known
+    limit, put = handles.limit, handles.put_shared
+
+    def step(words: list[int], i: int) -> None:
+        handle = words[i + 1]
+        if handle in table or handle <= 0 or len(table) >= limit:
+            refuse(handle)
+        r = impl(table[words[i + 2]])
+        if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
+            r = admit(r, words, i)
+            if r.base is not None:
+                put(handle, r, False)
+                return
+        table[handle] = r
+
+    return step
+
+
+def _handle_and_scalar(real: bool, first: bool) -> Callable[..., Step]:
+    """(handle, scalar) when `first`, else (scalar, handle)."""
+
+    def make(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
+        table, dtype, shape, strides, kind = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type
+        refuse, limit, put, number = handles.refuse_known, handles.limit, handles.put_shared, executor.real
+        at, scalar_at = (2, 3) if first else (3, 2)
+
+        def step(words: list[int], i: int) -> None:
+            handle = words[i + 1]
+            if handle in table or handle <= 0 or len(table) >= limit:
+                refuse(handle)
+            array = table[words[i + at]]
+            scalar = number(i + scalar_at) if real else words[i + scalar_at]
+            r = impl(array, scalar) if first else impl(scalar, array)
+            if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
+                r = admit(r, words, i)
+                if r.base is not None:
+                    put(handle, r, False)
+                    return
+            table[handle] = r
+
+        return step
+
+    return make
+
+
+_SHORT: dict[tuple[int, ...], Callable[..., Step]] = {
+    (SLOT_HANDLE, SLOT_HANDLE): _two_handles,
+    (SLOT_HANDLE,): _one_handle,
+    (SLOT_HANDLE, SLOT_INTEGER): _handle_and_scalar(real=False, first=True),
+    (SLOT_INTEGER, SLOT_HANDLE): _handle_and_scalar(real=False, first=False),
+    (SLOT_HANDLE, SLOT_REAL): _handle_and_scalar(real=True, first=True),
+    (SLOT_REAL, SLOT_HANDLE): _handle_and_scalar(real=True, first=False),
+}
