@@ -1,36 +1,486 @@
 """`cupy.ndarray`: a handle and a spec.
 
-Boundary: hot paths (operators, basic indexing) are here; functions and most methods go through `dispatch`.
+Boundary: what a program sees of an array. Operators come from `operators.py`, methods that are commands from the generated mixin,
+views from `views.py`, indexing from `indexing.py`, bytes in and out from `convert.py`.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from types import GenericAlias
 from typing import Any
 
+import numpy as np
+
+from cupool.contract import ids
+from cupool.contract.spec import Spec, forget_all, spec_of
+
+from . import dispatch, operators, session
+from ._generated import functions
+from .arithmetic import Operators
+from .flags import Flags
 from .pending import extend
 
+_new: Any = object.__new__
+_MAX_NDIM = 32
 
-class ndarray:  # noqa: N801 - CuPy's name
+
+class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
     """An array on the server.
 
     Attributes:
         _handle: this array's handle (owned: freed when this object dies).
         _spec: interned `cupool.contract.spec.Spec`; None while pending (only the data can tell; `_resolve()` waits).
-        _base: the array whose memory this is a view of, or None.
-        _offset: bytes from the first element of `_base` (the root) to the first element of this array.
+        _view: (root array, bytes from its first element to this one's) of a view; unset for an array of its own memory.
+        _probe: of a pending array, what is known of its shape, or None; unset otherwise.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_base", "_handle", "_offset", "_spec")
+    __slots__ = ("__weakref__", "_handle", "_probe", "_spec", "_view")
+    __module__ = "cupy"
+    __array_priority__ = 100
+    __hash__ = None  # type: ignore[assignment]
+
+    _handle: int
+    _spec: Spec | None
+
+    def __new__(
+        cls, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str | None = "C",
+        *args: Any, **kwargs: Any,
+    ) -> ndarray:  # fmt: skip
+        from . import create
+
+        made = create.constructed(shape, dtype, memptr, strides, order)
+        return made if cls is ndarray else made.view(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Everything is done in `__new__`, so that subclasses may take other arguments."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dispatch.register_array_class(cls)
+
+    def __array_finalize__(self, obj: Any) -> None:
+        pass
 
     def __del__(self, extend: Any = extend) -> None:
-        extend((0, self._handle))
+        # Appends only: a finalizer may run at any bytecode and at interpreter exit.
+        try:
+            extend((0, self._handle))
+        except AttributeError:  # never got a handle
+            pass
+
+    # -- what is known without asking ---------------------------------------------------------------------------------
+
+    def _resolve(self) -> Spec:
+        """The spec; waits when only the data can tell it."""
+        spec = self._spec
+        if spec is None:
+            spec = self._spec = session.wait_spec(self._handle)
+        return spec
+
+    @property
+    def _base(self) -> ndarray | None:
+        try:
+            return self._view[0]  # type: ignore[no-any-return]
+        except AttributeError:
+            return None
+
+    @property
+    def _offset(self) -> int:
+        try:
+            return self._view[1]  # type: ignore[no-any-return]
+        except AttributeError:
+            return 0
+
+    @property
+    def base(self) -> ndarray | None:
+        """The array whose memory this is a view of."""
+        return self._base
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of axes. Assigning reshapes without a copy, or raises."""
+        return (self._spec or self._resolve()).shape
+
+    @shape.setter
+    def shape(self, newshape: Any) -> None:
+        from . import views
+
+        views.reshape_in_place(self, newshape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        spec = self._spec
+        if spec is None:
+            if self._probe is not None:
+                return self._probe.first.dtype  # type: ignore[no-any-return]
+            spec = self._resolve()
+        return spec.dtype
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Strides of axes in bytes."""
+        return (self._spec or self._resolve()).strides
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        spec = self._spec
+        if spec is None:
+            if self._probe is not None:
+                return self._probe.first.ndim  # type: ignore[no-any-return]
+            spec = self._resolve()
+        return spec.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return (self._spec or self._resolve()).size
+
+    @property
+    def itemsize(self) -> int:
+        """Size of an element in bytes."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Total size of all elements in bytes, without skips."""
+        return (self._spec or self._resolve()).nbytes
+
+    @property
+    def flags(self) -> Flags:
+        """Contiguity and ownership."""
+        spec = self._spec or self._resolve()
+        return Flags(spec.c_contiguous, spec.f_contiguous, self._base is None)
+
+    @property
+    def device(self) -> Any:
+        """The device that holds the array."""
+        from .cupy.cuda.device import Device
+
+        return Device(0)
+
+    @property
+    def data(self) -> Any:
+        """Pointer to the first element; its number is asked for when `.ptr` is read."""
+        from .cupy.cuda.memory import MemoryPointer
+
+        return MemoryPointer.of_array(self)
+
+    @property
+    def cstruct(self) -> Any:
+        """As a kernel argument."""
+        return self
+
+    def mdspan(self, *, index_type: Any, allow_unsafe: bool = False) -> Any:
+        """As `cupy.ndarray.mdspan`: not supported."""
+        from cupool.contract.errors import Unsupported
+
+        raise Unsupported("ndarray.mdspan is not supported: its layout is a C++ type of the device.", "Pass the array itself.")
+
+    # -- views ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def T(self) -> ndarray:  # noqa: N802 - CuPy's name
+        """Shape-reversed view; the array itself below two dimensions."""
+        return self if self.ndim < 2 else self.transpose()
+
+    @property
+    def mT(self) -> ndarray:  # noqa: N802 - CuPy's name
+        """View with the last two axes swapped."""
+        if self.ndim < 2:
+            raise ValueError("matrix transpose with ndim < 2 is undefined")
+        return self.swapaxes(-1, -2)
+
+    @property
+    def flat(self) -> Any:
+        """One-dimensional iterator."""
+        from .flatiter import flatiter
+
+        return flatiter(self)
+
+    @property
+    def real(self) -> ndarray:
+        """Real part: a view of complex arrays, else the array itself."""
+        from . import views
+
+        return views.real(self) if self.dtype.kind == "c" else self
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        self.real[...] = value
+
+    @property
+    def imag(self) -> ndarray:
+        """Imaginary part: a view of complex arrays, else zeros."""
+        from . import create, views
+
+        return views.imag(self) if self.dtype.kind == "c" else create.zeros_like(self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        if self.dtype.kind != "c":
+            raise TypeError("cupy.ndarray does not have imaginary part to set")
+        self.imag[...] = value
+
+    def transpose(self, *axes: Any) -> ndarray:
+        """View with axes permuted."""
+        from . import views
+
+        return views.transpose(self, axes)
+
+    def swapaxes(self, axis1: int, axis2: int) -> ndarray:
+        """View with two axes swapped."""
+        from . import views
+
+        return views.on_shadow(self, lambda s: s.swapaxes(axis1, axis2))
+
+    def squeeze(self, axis: Any = None) -> ndarray:
+        """View without axes of length one."""
+        from . import views
+
+        return views.on_shadow(self, lambda s: s.squeeze(axis))
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
+        """View of a diagonal."""
+        from . import views
+
+        return views.on_shadow(self, lambda s: s.diagonal(offset, axis1, axis2))
+
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> ndarray:
+        """The same elements in another shape: a view where the memory allows it."""
+        from . import views
+
+        if len(shape) == 1 and (isinstance(shape[0], (tuple, list)) or np.iterable(shape[0])):
+            shape = tuple(shape[0])
+        return views.reshape(self, shape, order, copy)
+
+    def ravel(self, order: str = "C") -> ndarray:
+        """One-dimensional, a view where the memory allows it."""
+        from . import views
+
+        return views.ravel(self, order)
+
+    def view(self, dtype: Any = None, type: Any = None) -> Any:  # noqa: A002 - CuPy's name
+        """The same memory as another dtype or another array class."""
+        from . import views
+
+        return views.view_as(self, dtype, type)
+
+    def reduced_view(self, dtype: Any = None) -> ndarray:
+        """View with as few dimensions as the strides allow."""
+        from . import views
+
+        return views.reduced(self) if dtype is None else views.reduced(self).view(dtype)
+
+    # -- indexing -------------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        indexing.setitem(self, key, value)
+
+    def __len__(self) -> int:
+        shape = self.shape
+        if not shape:
+            raise TypeError("len() of unsized object")
+        return shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        shape = self.shape
+        if not shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(shape[0]))
+
+    # -- copies and conversion --------------------------------------------------------------------------------------------
+
+    def astype(self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> ndarray:
+        """A copy (or, with copy=False, the array itself where it fits) of another dtype."""
+        from . import create
+
+        if casting is not None:
+            raise TypeError("casting is not supported yet")
+        if subok is not None:
+            raise TypeError("subok is not supported yet")
+        return create.astype(self, dtype, order, True if copy else None)
+
+    def copy(self, order: str | None = "C") -> ndarray:
+        """A copy on the device."""
+        from . import create
+
+        return create.astype(self, self.dtype, order, True)
+
+    def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray[Any, Any]:
+        """A copy in host memory. Waits, whatever `blocking` says: the bytes come over a network."""
+        return convert.get(self, stream, order, out)
+
+    def set(self, arr: Any, stream: Any = None) -> None:
+        """Copy a host array of the same shape and dtype into this one."""
+        convert.set_array(self, arr, stream)
+
+    def item(self) -> Any:
+        """The element of an array of size one."""
+        if self.size != 1:
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        return self.get().item()
+
+    def tolist(self) -> Any:
+        """As nested Python lists."""
+        return self.get().tolist()
+
+    def tobytes(self, order: Any = "C") -> bytes:
+        """The elements' bytes."""
+        return self.get().tobytes(order)
+
+    def tofile(self, fid: Any, sep: str = "", format: str = "%s") -> None:  # noqa: A002 - NumPy's name
+        """Write to a file on this machine."""
+        self.get().tofile(fid, sep, format)
+
+    def dump(self, file: Any) -> None:
+        """Write a pickle to a file object."""
+        import pickle
+
+        pickle.dump(self, file, -1)
+
+    def dumps(self) -> bytes:
+        """A pickle."""
+        import pickle
+
+        return pickle.dumps(self, -1)
+
+    def __reduce__(self) -> Any:
+        return _from_host, (self.get(order="A"), type(self) if type(self) is not ndarray else None)
+
+    def __copy__(self) -> ndarray:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> ndarray:
+        return self.copy()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    def __bool__(self) -> bool:
+        return convert.truth(self)
+
+    def __int__(self) -> int:
+        return int(self.get())
+
+    def __float__(self) -> float:
+        return float(self.get())
+
+    def __complex__(self) -> complex:
+        return complex(self.get())
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.get())
+
+    def __repr__(self) -> str:
+        return repr(self.get())
+
+    def __str__(self) -> str:
+        return str(self.get())
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.get(), format_spec)
+
+    def __class_getitem__(cls, item: Any) -> GenericAlias:
+        one, two = item
+        return GenericAlias(ndarray, (one, two))
+
+    # -- protocols ------------------------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return protocols.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return protocols.array_function(func, types, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return protocols.array_namespace(api_version)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return protocols.cuda_array_interface(self)
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+        return protocols.dlpack(self, dl_device, copy, max_version)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return protocols.DLPACK_DEVICE
+
+    def toDlpack(self) -> Any:  # noqa: N802 - CuPy's name
+        """As `cupy.ndarray.toDlpack`."""
+        return self.__dlpack__()
 
 
-def new_array(handle: int, spec: Any, base: Any = None, offset: int = 0) -> ndarray:
+def new_array(handle: int, spec: Spec | None, base: ndarray | None = None, offset: int = 0, probe: Any = None) -> ndarray:
     """An array around a handle that a command has promised. `spec` None: pending."""
-    a = ndarray.__new__(ndarray)
+    a: ndarray = _new(ndarray)
     a._handle = handle
     a._spec = spec
-    a._base = base
-    a._offset = offset
+    if spec is None:
+        a._probe = probe
+    if base is not None:
+        a._view = (base, offset)
     return a
+
+
+def cast_class(a: ndarray, cls: Any, obj: Any = None) -> Any:
+    """The same array (same handle, taken over) as an instance of a subclass.
+
+    A subclass's arrays have a spec object of their own, so that they never hit a hot table; see Note [Hot tables].
+    """
+    if cls is ndarray:
+        return a
+    made = _new(cls)
+    made._handle, a._handle = a._handle, 0
+    made._spec = a._spec and twin(a._spec)
+    if a._spec is None:
+        made._probe = a._probe
+    if a._base is not None:
+        made._view = a._view
+    made.__array_finalize__(obj)
+    return made
+
+
+def twin(spec: Spec) -> Spec:
+    """An equal spec that is not the interned one."""
+    known = spec.cache("twin")
+    if "twin" not in known:
+        known["twin"] = Spec(spec.shape, spec.dtype, spec.strides)
+    return known["twin"]  # type: ignore[no-any-return]
+
+
+def _from_host(host: Any, cls: Any = None) -> Any:
+    """Unpickling: onto this process's device, keeping the order of the axes in memory."""
+    a = convert.array(host)
+    return a if cls is None else a.view(cls)
+
+
+def _after_fork() -> None:
+    """In a forked child: arrays of the parent keep their specs, new ones get others, so no cache mixes them."""
+    forget_all()
+    dispatch.clear()
+    _rebind()
+
+
+def _rebind() -> None:
+    dispatch.mint = ids.minter()
+    operators.bind(ndarray, dispatch.mint)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+dispatch.ndarray = ndarray
+dispatch.new_array = new_array
+dispatch.register_array_class(ndarray)
+_rebind()
+
+from . import convert, indexing, protocols  # noqa: E402 - they need the class
+
+__all__ = ["cast_class", "ndarray", "new_array", "spec_of"]

@@ -1,28 +1,618 @@
 """From a public name's arguments to a command. `call` is what generated functions call.
 
+Note [Plans]. A call is decided by its *key*: the specs of its arrays and the types and values of the rest, except values that travel
+in slots. Key -> plan (form, result specs) is a dict hit; a miss runs the rule, which raises CuPy's errors at the user's line. Keys
+never mix what compares equal but is different: 1, True, 1.0, -0.0.
+
 Boundary: rules decide shapes and dtypes, `forms.py` numbers the forms, `pending.py` holds the commands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from cupool.contract import ids
+from cupool.contract.codec import TAG_SHIFT
+from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, call_arguments, is_default, parameters
+from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
+from cupool.contract.spec import Spec
+from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, HandleRef, SlotRef, encode, named
+from cupool.contract.values import dtype_to_wire
+from cupool.v1 import session_pb2
+
+from . import forms, operators, session, sites, streams
+from .config import config
 from .objects import RemoteObject
+from .operators import double_bits
+from .pending import COMMANDS, GATE, extend
+from .probe import Probe, probed
+from .session import flush
+
+HANDLE, INTEGER, REAL, VALUE = (SlotRef(kind) for kind in (SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE))
+
+#: Longer sequences of arrays travel as one side-table value, so that each length does not need a form of many slots.
+LONG_SEQUENCE = 64
+#: Plans kept per row before they are dropped.
+MAX_PLANS = 8192
+#: Host arrays up to this size travel in the batch. Half the protocol's default, to leave room in a frame.
+INLINE_BYTES = 32 * 1024
+#: Host arrays up to this size are compared by content; plans of calls with larger ones are not kept.
+KEYED_BYTES = 512
+
+# Set by `array.py`: it imports this module.
+ndarray: Any = None
+new_array: Callable[..., Any]
+#: Mints the next handle. Fetched again after a fork.
+mint: Callable[[], int] = ids.minter()
+#: CUPOOL_SYNC=1.
+_sync = False
 
 
-def call(row: Any, args: tuple[Any, ...]) -> Any:
+class Plan:
+    """What a key leads to. `results`: per result a Spec, a Probe, UNKNOWN, or a marker string of `_MARKERS`."""
+
+    __slots__ = ("head", "is_tuple", "out", "results", "single")
+
+    def __init__(self, head: int, results: tuple[Any, ...], is_tuple: bool, out: Any) -> None:
+        self.head = head
+        self.results = results
+        self.is_tuple = is_tuple
+        #: Path to the argument that is the result, for calls with `out=`; or None.
+        self.out = out
+        self.single = results[0] if len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
+
+
+#: Functions that merely call the method of their argument: given a NumPy array they give NumPy's result.
+DUCK = frozenset(
+    (
+        "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "compress", "cumprod", "cumsum",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "around", "squeeze", "std",
+        "sum", "swapaxes", "take", "trace", "transpose", "var",
+    )
+)  # fmt: skip
+
+
+class Op:
+    """What `call` needs of a row, prepared once."""
+
+    __slots__ = ("defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.name = row.name
+        self.plans: dict[Any, Plan] = {}
+        self.duck = row.name in DUCK
+        self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
+        varying = set(row.varying)
+        if row.family == "ufunc":
+            varying.update(row.arrays)
+        given = parameters(row.sig)
+        self.walkers = tuple(_WALK_VARYING if p.name in varying else _WALK for p in given)
+        # Defaults of varying parameters: an argument equal to it is left out of the form, so it must not claim a slot.
+        self.defaults = tuple(p.default if p.name in varying else REQUIRED for p in given)
+        # Forms hold required parameters and *args first, whatever the signature's order.
+        first = [i for i, p in enumerate(given) if p.kind == "args" or (p.default is REQUIRED and p.kind == "positional")]
+        rest = [i for i in range(len(given)) if i not in first]
+        self.order = tuple(first + rest) if first + rest != list(range(len(given))) else None
+
+
+_OPS: dict[str, Op] = {}
+
+
+def op_of(row: Row) -> Op:
+    """The prepared row."""
+    known = _OPS.get(row.name)
+    if known is None:
+        known = _OPS.setdefault(row.name, Op(row))
+    return known
+
+
+def clear() -> None:
+    """Forget every plan: forms were dropped, or a session ended."""
+    for known in _OPS.values():
+        known.plans.clear()
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+# A walker takes (argument, slots), returns the key of the argument and appends the words of its slots.
+
+
+#: Part of the key of a call that is not worth keeping: its plan is made anew each time.
+_NO_KEY = object()
+
+
+def _walk_array(a: Any, slots: list[Any]) -> Any:
+    slots.append(a._handle)
+    spec = a._spec
+    return spec if spec is not None else a._probe or UNKNOWN
+
+
+def _walk_same(value: Any, slots: list[Any]) -> Any:
+    return value
+
+
+def _walk_typed(value: Any, slots: list[Any]) -> Any:
+    return type(value), value
+
+
+def _walk_float(value: float, slots: list[Any]) -> Any:
+    return float, value.hex()
+
+
+def _walk_complex(value: complex, slots: list[Any]) -> Any:
+    return complex, value.real.hex(), value.imag.hex()
+
+
+def _walk_sequence(items: Any, slots: list[Any]) -> Any:
+    if len(items) > LONG_SEQUENCE and all(isinstance(item, ndarray) for item in items):
+        slots.append(_long_sequence(items))
+        return (type(items), "long", *(a._spec if a._spec is not None else UNKNOWN for a in items))
+    return (type(items), *(_WALK.get(type(item), _walk_other)(item, slots) for item in items))
+
+
+def _long_sequence(items: Any) -> bytes:
+    refs = [HandleRef(a._handle) for a in items]
+    return bytes(encode(type(items)(refs)).SerializeToString())
+
+
+def _walk_varying_sequence(items: Any, slots: list[Any]) -> Any:
+    if len(items) > LONG_SEQUENCE and all(isinstance(item, ndarray) for item in items):
+        return _walk_sequence(items, slots)
+    return (type(items), *(_WALK_VARYING.get(type(item), _walk_other)(item, slots) for item in items))
+
+
+def _walk_dict(items: dict[str, Any], slots: list[Any]) -> Any:
+    return (dict, *((name, _WALK.get(type(item), _walk_other)(item, slots)) for name, item in items.items()))
+
+
+def _walk_slice(value: slice, slots: list[Any]) -> Any:
+    return (slice, *(_WALK.get(type(v), _walk_other)(v, slots) for v in (value.start, value.stop, value.step)))
+
+
+def _walk_host_array(value: Any, slots: list[Any]) -> Any:
+    if value.dtype.hasobject:
+        return _NO_KEY
+    slots.append(_host_word(value))
+    if value.nbytes > KEYED_BYTES:
+        return _NO_KEY
+    return np.ndarray, value.dtype, value.shape, value.tobytes()
+
+
+def _host_word(value: Any) -> bytes:
+    """The side-table value of a host array; one that is too large for a batch is uploaded first."""
+    if value.nbytes > INLINE_BYTES:
+        from . import convert
+
+        return bytes(encode(HandleRef(convert.upload(value)._handle)).SerializeToString())
+    return bytes(encode(value).SerializeToString())
+
+
+def _walk_host_scalar(value: Any, slots: list[Any]) -> Any:
+    return type(value), value.dtype, value.tobytes()
+
+
+def _walk_other(value: Any, slots: list[Any]) -> Any:
+    if isinstance(value, ndarray):
+        return _walk_array(value, slots)
+    if isinstance(value, RemoteObject):
+        slots.append(value.handle)
+        return type(value)
+    if isinstance(value, np.ndarray):
+        return _walk_host_array(value, slots)
+    if isinstance(value, np.generic):
+        return _walk_host_scalar(value, slots)
+    if isinstance(value, (np.dtype, type)):
+        return value
+    for base, walk in ((bool, _walk_typed), (int, _walk_same), (float, _walk_float), (str, _walk_same), (tuple, _walk_sequence)):
+        if isinstance(value, base):
+            return type(value), walk(value, slots)
+    return _NO_KEY
+
+
+_WALK: dict[type, Callable[[Any, list[Any]], Any]] = {
+    type(None): _walk_same,
+    bool: _walk_typed,
+    int: _walk_same,
+    str: _walk_same,
+    bytes: _walk_same,
+    float: _walk_float,
+    complex: _walk_complex,
+    tuple: _walk_sequence,
+    list: _walk_sequence,
+    dict: _walk_dict,
+    slice: _walk_slice,
+    type(Ellipsis): _walk_same,
+    type: _walk_same,
+    np.ndarray: _walk_host_array,
+}
+
+
+def _walk_varying_int(value: int, slots: list[Any]) -> Any:
+    # Rules look at a varying integer's sign and size at most (does it fit the loop?).
+    bits = value.bit_length()
+    if bits > 63:
+        slots.append(bytes(encode(value).SerializeToString()))
+        return int, value < 0, bits, value
+    slots.append(value)
+    return int, value < 0, (bits > 7) + (bits > 8) + (bits > 15) + (bits > 16) + (bits > 31) + (bits > 32)
+
+
+def _walk_varying_float(value: float, slots: list[Any]) -> Any:
+    slots.append(double_bits(value))
+    return float
+
+
+def _walk_varying_value(value: Any, slots: list[Any]) -> Any:
+    slots.append(bytes(encode(value).SerializeToString()))
+    return type(value)
+
+
+def _walk_varying_scalar(value: Any, slots: list[Any]) -> Any:
+    slots.append(bytes(encode(value).SerializeToString()))
+    # Small ints of NumPy types are strong, so their value does not matter to a rule.
+    return type(value), value.dtype
+
+
+_WALK_VARYING: dict[type, Callable[[Any, list[Any]], Any]] = {
+    **_WALK,
+    int: _walk_varying_int,
+    float: _walk_varying_float,
+    complex: _walk_varying_value,
+    bool: _walk_varying_value,
+    list: _walk_varying_sequence,
+    tuple: _walk_varying_sequence,
+}
+
+
+def register_array_class(cls: type) -> None:
+    """The array class, plain or a subclass, gets walkers of its own. NumPy's scalar types too, once."""
+    _WALK[cls] = _WALK_VARYING[cls] = _walk_array
+
+
+for _scalar in {np.dtype(c).type for c in "?bBhHiIlLqQefdFD"}:
+    _WALK[_scalar] = _walk_host_scalar
+    _WALK_VARYING[_scalar] = _walk_varying_scalar
+
+
+# -- the call ----------------------------------------------------------------------------------------------------------
+
+
+def call(row: Row, args: tuple[Any, ...]) -> Any:
     """Run `row` with `args` in the order of `row.params` (`*args` as a tuple, `**kwargs` as a dict); returns the function's result.
 
     Results are arrays (or a tuple of them), a host value for `host` rows, or the caller's `out`.
     """
-    raise NotImplementedError
+    op = _OPS.get(row.name) or op_of(row)
+    if op.duck and not isinstance(args[0], ndarray):
+        return _duck(row, args)
+    if op.viewer is not None:
+        from . import views
+
+        view = views.of_function(op.viewer, row, args)
+        if view is not None:
+            return view
+    plan, slots = prepare(op, args)
+    return finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
 
 
-def construct(row: Any, args: tuple[Any, ...], cls: type[RemoteObject] = RemoteObject) -> RemoteObject:
+def finish_single(plan: Plan, slots: list[Any]) -> Any:
+    """Queue the command of a plan with one array of known spec as its result."""
+    handle = mint()
+    result = new_array(handle, plan.single)
+    extend((plan.head | header_bits(), handle, *slots))
+    if len(COMMANDS) > GATE.words:
+        flush()
+    if _sync:
+        session.after_call()
+    return result
+
+
+def _duck(row: Row, args: tuple[Any, ...]) -> Any:
+    first = args[0]
+    positional, keywords = call_arguments(row, args)
+    if not isinstance(first, np.ndarray):
+        convert = getattr(first, "__cupy_get_ndarray__", None)
+        if convert is not None:
+            return call(row, (convert(), *args[1:]))
+        name = {"amax": "max", "amin": "min", "around": "round"}.get(row.name, row.name)
+        if not hasattr(first, name):
+            raise AttributeError(f"{type(first).__name__!r} object has no attribute {name!r}")
+    return getattr(np, row.name)(*positional, **keywords)
+
+
+def construct(row: Row, args: tuple[Any, ...], cls: type[RemoteObject] = RemoteObject) -> RemoteObject:
     """Run a constructor row (`row.object`); the result is an instance of `cls` that owns the handle."""
-    raise NotImplementedError
+    plan, slots = prepare(op_of(row), args)
+    result: RemoteObject = finish(plan, row, args, slots, cls)
+    return result
 
 
-def call_local(row: Any, args: tuple[Any, ...]) -> Any:
-    """Answer a LOCAL row from specs and values; nothing is sent."""
-    raise NotImplementedError
+def call_local(row: Row, args: tuple[Any, ...]) -> Any:
+    """Answer a LOCAL row from specs and values; nothing is sent.
+
+    Where NumPy's function of the same name says the same about shapes and dtypes, it is asked about the specs' shadows.
+    """
+    from . import local
+
+    return local.answer(row, args)
+
+
+def send(name: str, args: tuple[Any, ...], slots: tuple[Any, ...], results: tuple[Any, ...] = ()) -> tuple[int, ...]:
+    """Queue one of our own commands ("@view").
+
+    Args:
+        name: op name.
+        args: form arguments, with SlotRef leaves.
+        slots: their words.
+        results: per result a Spec or marker.
+
+    Returns:
+        the handles or reply ids minted for the results.
+    """
+    head = define(name, args, {}, results)
+    ids = tuple(mint() for _ in results)
+    extend((head | header_bits(), *ids, *slots))
+    if len(COMMANDS) > GATE.words:
+        flush()
+    return ids
+
+
+def ask(name: str, args: tuple[Any, ...], slots: tuple[Any, ...]) -> Any:
+    """Queue one of our own commands that has a reply, and wait for it."""
+    (reply,) = send(name, args, slots, ("reply",))
+    return session.wait_reply(reply)
+
+
+def header_bits() -> int:
+    """Tag and stream of a command that this thread issues now."""
+    return sites.site() << TAG_SHIFT | streams.bits()
+
+
+def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tuple[Any, ...]) -> int:
+    """The number of the form: op, argument trees with SlotRef leaves, results as in `Plan`."""
+    global _sync
+    message = session_pb2.Form(
+        op=name, args=[encode(a, _literal) for a in args], kwargs=named(kwargs, _literal), results=[_result(r) for r in results]
+    )
+    contents: bytes = message.SerializeToString(deterministic=True)
+
+    def build(number: int) -> Any:
+        form = session_pb2.Form.FromString(contents)
+        form.id = number
+        return form
+
+    number = forms.form(contents, build)
+    if config().sync and not _sync:
+        _sync = True
+        operators.leave_hot()
+    return number
+
+
+_RESULTS = {"reply": {"reply": True}, "object": {"object": True}, UNKNOWN: {"unknown": True}}
+
+
+def _result(result: Any) -> Any:
+    if isinstance(result, Spec):
+        return session_pb2.ResultSpec(dtype=dtype_to_wire(result.dtype), shape=result.shape, strides=result.strides)
+    return session_pb2.ResultSpec(**_RESULTS[UNKNOWN if isinstance(result, Probe) else result])
+
+
+def _literal(value: Any) -> Any:
+    """Literals beyond `values.encode`: Python's types as dtypes."""
+    if value in (bool, int, float, complex):
+        return np.dtype(value)
+    raise TypeError(f"Unsupported type {type(value)}")
+
+
+def is_sync() -> bool:
+    """Whether CUPOOL_SYNC=1 asks for a wait after every call."""
+    return _sync
+
+
+def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
+    """The plan for these arguments and the words of their slots. Runs the rule when there is none yet."""
+    slots: list[Any] = []
+    walkers, defaults = op.walkers, op.defaults
+    if op.order is None:
+        key = tuple(
+            [
+                "default" if default is not REQUIRED and is_default(arg, default) else walk.get(type(arg), _walk_other)(arg, slots)
+                for arg, walk, default in zip(args, walkers, defaults, strict=True)
+            ]
+        )
+    else:
+        parts = []
+        for i in op.order:
+            arg = args[i]
+            skip = defaults[i] is not REQUIRED and is_default(arg, defaults[i])
+            parts.append("default" if skip else walkers[i].get(type(arg), _walk_other)(arg, slots))
+        key = tuple(parts)
+    plan = op.plans.get(key)
+    if plan is None:
+        plan = _plan(op, args)
+        if not _has_no_key(key):
+            if len(op.plans) >= MAX_PLANS:
+                op.plans.clear()
+            op.plans[key] = plan
+    return plan, slots
+
+
+def _has_no_key(key: Any) -> bool:
+    return any(part is _NO_KEY or (type(part) is tuple and _has_no_key(part)) for part in key)
+
+
+# -- a miss ------------------------------------------------------------------------------------------------------------
+
+
+class _Tree:
+    """Turns arguments into what the rule sees and what the form holds, in the slot order of the walkers."""
+
+    def __init__(self) -> None:
+        self.pending: list[Any] = []
+
+    def split(self, value: Any, varying: bool) -> tuple[Any, Any]:
+        """(for the rule, for the form)"""
+        if isinstance(value, ndarray):
+            session.check_handle(value._handle)
+            if value._spec is None:
+                self.pending.append(value)
+            return value, HANDLE
+        if isinstance(value, RemoteObject):
+            return value, HANDLE
+        kind = type(value)
+        if kind is tuple or kind is list:
+            if len(value) > LONG_SEQUENCE and all(isinstance(item, ndarray) for item in value):
+                self.pending.extend(a for a in value if a._spec is None)
+                return value, VALUE
+            pairs = [self.split(item, varying) for item in value]
+            return kind(p[0] for p in pairs), kind(p[1] for p in pairs)
+        if kind is dict:
+            pairs = [self.split(item, False) for item in value.values()]
+            return dict(zip(value, (p[0] for p in pairs), strict=True)), dict(zip(value, (p[1] for p in pairs), strict=True))
+        if kind is slice:
+            pairs = [self.split(item, False) for item in (value.start, value.stop, value.step)]
+            return slice(*(p[0] for p in pairs)), slice(*(p[1] for p in pairs))
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            return value, VALUE
+        if varying:
+            return value, _varying_slot(value)
+        return value, value
+
+
+def _varying_slot(value: Any) -> Any:
+    kind = type(value)
+    if kind is int:
+        return INTEGER if value.bit_length() <= 63 else VALUE
+    if kind is float:
+        return REAL
+    if kind is bool or kind is complex or isinstance(value, np.generic):
+        return VALUE
+    return value
+
+
+def _plan(op: Op, args: tuple[Any, ...]) -> Plan:
+    row = op.row
+    tree = _Tree()
+    for_rule, for_form = [], []
+    indices = op.order or range(len(args))
+    pairs: dict[int, tuple[Any, Any]] = {}
+    for i in indices:
+        skip = op.defaults[i] is not REQUIRED and is_default(args[i], op.defaults[i])
+        pairs[i] = (args[i], args[i]) if skip else tree.split(args[i], op.walkers[i] is _WALK_VARYING)
+    for i in range(len(args)):
+        for_rule.append(pairs[i][0])
+        for_form.append(pairs[i][1])
+    results, is_tuple, out = _results(row, for_rule, tree.pending)
+    positional, keywords = call_arguments(row, tuple(for_form))
+    try:
+        head = define(row.name, positional, keywords, () if out is not None else results)
+    except TypeError as error:
+        raise TypeError(f"Unsupported type in the arguments of {row.name}: {error}") from None
+    return Plan(head, results, is_tuple, out)
+
+
+def _results(row: Row, args: list[Any], pending: list[Any]) -> tuple[tuple[Any, ...], bool, Any]:
+    """(results, whether the function returns a tuple, the `out` arguments or None)."""
+    if row.host:
+        return ("reply",), False, None
+    if row.object:
+        return ("object",), False, None
+    inferred = UNKNOWN if row.infer is None else _infer(row, args, pending)
+    out = _given_out(row, args)
+    if inferred is None:
+        return (), False, None
+    if isinstance(inferred, str) and inferred == UNKNOWN:
+        count = row.outs
+        if count == NDIM:
+            count = next(a for a in args if isinstance(a, ndarray)).ndim
+        assert isinstance(count, int)
+        return (UNKNOWN,) * count, count != 1 or row.outs == NDIM, out
+    if isinstance(inferred, (tuple, list)):
+        return tuple(inferred), True, out
+    return (inferred,), False, out
+
+
+def _given_out(row: Row, args: list[Any]) -> Any:
+    if "out" not in row.params:
+        return None
+    value = args[row.params.index("out")]
+    if value is None or (isinstance(value, tuple) and all(v is None for v in value)):
+        return None
+    return "out"
+
+
+def _spec_leaf(value: Any, index: int | None) -> Any:
+    """Arrays -> specs, recursively. `index` chooses a pending array's stand-in; None: it must be known."""
+    if isinstance(value, ndarray):
+        spec = value._spec
+        if spec is None:
+            spec = value._probe.pick(index) if index is not None else value._resolve()
+        return spec
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return kind(_spec_leaf(item, index) for item in value)
+    if kind is dict:
+        return {name: _spec_leaf(item, index) for name, item in value.items()}
+    if kind is slice:
+        return slice(*(_spec_leaf(v, index) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+def _infer(row: Row, args: list[Any], pending: list[Any]) -> Any:
+    """The rule's answer. With pending operands the rule runs on stand-ins; see `probe.py`."""
+
+    def run(index: int | None) -> Any:
+        positional, keywords = call_arguments(row, tuple(_spec_leaf(a, index) for a in args))
+        return row.infer(*positional, **keywords)
+
+    if pending and all(a._probe is not None for a in pending):
+        answer = probed(run)
+        if answer is not None:
+            return answer
+    try:
+        return run(None)
+    except (TypeError, ValueError, IndexError, KeyError, NotImplementedError, OverflowError, ArithmeticError, RuntimeError) as error:
+        # The rule's own frames say nothing to the user.
+        raise error.with_traceback(None) from None
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: Any = None) -> Any:
+    """Queue the command of a plan and make its results."""
+    results = plan.results if plan.out is None else ()
+    ids = [mint() for _ in results]
+    made = [_wrap(i, r, cls) for i, r in zip(ids, results, strict=True)]
+    extend((plan.head | header_bits(), *ids, *slots))
+    if len(COMMANDS) > GATE.words:
+        flush()
+    if row.host:
+        return session.wait_reply(ids[0])
+    if _sync:
+        session.after_call()
+    if plan.out is not None:
+        out = args[row.params.index("out")]
+        return out[0] if isinstance(out, tuple) and not plan.is_tuple else out
+    if plan.is_tuple:
+        return tuple(made)
+    return made[0] if made else None
+
+
+def _wrap(handle: int, result: Any, cls: Any) -> Any:
+    if isinstance(result, Spec):
+        return new_array(handle, result)
+    if isinstance(result, Probe):
+        return new_array(handle, None, probe=result)
+    if result == UNKNOWN:
+        return new_array(handle, None)
+    if result == "object":
+        return cls.from_handle(handle)
+    return None
+
+
+forms.on_reset.append(clear)
+forms.on_reset.append(operators.clear)

@@ -1,0 +1,202 @@
+"""The hot paths: operators of `ndarray` on arrays and Python numbers.
+
+Note [Hot tables]. Each operator has a table: left operand's spec -> {right operand's spec, or `float`, or `int`: entry}. An entry
+exists only when the whole call is decided by the specs: no stream but the default one in use, result small enough not to need the
+user's line, plain `ndarray` on both sides. Then a call is two dict lookups, one `extend` and one new object. Whatever is not
+in the table takes `slow_binary`, which raises the errors, and fills the table when it may. Specs are compared by identity: arrays
+from before a fork, and arrays of subclasses (`array.twin`), have specs of their own and so never hit.
+
+Boundary: no rule is evaluated here; `ufunc.py` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Any
+
+import numpy as np
+
+from . import streams
+from .session import flush
+from .pending import COMMANDS, GATE, extend
+
+#: Results from this size on take the slow path, which records the user's line.
+TAGGED_BYTES = 64 * 1024
+#: When tables hold this many entries together, all are dropped.
+MAX_ENTRIES = 200_000
+
+_pack = Struct("<d").pack
+_unpack = Struct("<q").unpack
+_new: Any = object.__new__
+
+Table = dict[Any, dict[Any, Any]]
+TABLES: list[Table] = []
+_entries = 0
+#: False once a call must look at more than the specs.
+hot = True
+
+# Set by `bind`: this module and `array.py` need each other.
+ndarray: Any = None
+mint: Callable[[], int] = lambda: 0
+
+#: Bits of doubles met as scalar operands. Zeros are not kept: 0.0 and -0.0 are one key.
+_double_bits: dict[float, int] = {}
+
+
+def bind(cls: Any, minter: Callable[[], int]) -> None:
+    """Give this module the array class and the current minter. Called at import, and after a fork with the child's minter."""
+    global ndarray, mint
+    ndarray, mint = cls, minter
+
+
+def clear() -> None:
+    """Forget every entry: forms were dropped, or a session ended."""
+    global _entries
+    _entries = 0
+    for table in TABLES:
+        table.clear()
+
+
+def leave_hot() -> None:
+    """Send every call through the slow path from here on."""
+    global hot
+    hot = False
+    clear()
+
+
+streams.LEAVE_HOT.append(leave_hot)
+
+
+def remember(table: Table, left: Any, right: Any, entry: Any) -> None:
+    """Fill a hot table."""
+    global _entries
+    if not hot:
+        return
+    if _entries >= MAX_ENTRIES:
+        clear()
+    _entries += 1
+    table.setdefault(left, {})[right] = entry
+
+
+def double_bits(value: float) -> int:
+    """The SLOT_REAL word of a double."""
+    bits = _double_bits.get(value)
+    if bits is None:
+        bits = _unpack(_pack(value))[0]
+        if value and len(_double_bits) < 4096:
+            _double_bits[value] = bits
+    return bits
+
+
+def new_table() -> Table:
+    """A registered table."""
+    table: Table = {}
+    TABLES.append(table)
+    return table
+
+
+def binary(name: str, slow: Callable[[Any, Any, Any], Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
+    """The method of a binary operator.
+
+    Args:
+        name: the method's name.
+        slow: `slow(self, other, table)` does the whole call and may fill the table; see Note [Hot tables].
+        swapped: `other` is the left operand (`__radd__`).
+    """
+    table = new_table()
+
+    def method(self: Any, other: Any) -> Any:
+        kind = type(other)
+        try:
+            if kind is ndarray:
+                head, spec = table[self._spec][other._spec]
+                word = other._handle
+            elif kind is float:
+                head, spec = table[self._spec][float]
+                word = double_bits(other)
+            elif kind is int:
+                head, spec, low, high = table[self._spec][int]
+                if not low <= other <= high:
+                    return slow(self, other, table)
+                word = other
+            else:
+                return slow(self, other, table)
+        except KeyError:
+            return slow(self, other, table)
+        result = _new(ndarray)
+        result._spec = spec
+        result._handle = handle = mint()
+        extend((head, handle, word, self._handle) if swapped else (head, handle, self._handle, word))
+        if len(COMMANDS) > GATE.words:
+            flush()
+        return result
+
+    method.__name__ = name
+    method.__qualname__ = f"ndarray.{name}"
+    return method
+
+
+def inplace(name: str, slow: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The method of an in-place operator: the ufunc with `out=` its left operand."""
+    table = new_table()
+
+    def method(self: Any, other: Any) -> Any:
+        kind = type(other)
+        try:
+            if kind is ndarray:
+                head = table[self._spec][other._spec]
+                word = other._handle
+            elif kind is float:
+                head = table[self._spec][float]
+                word = double_bits(other)
+            elif kind is int:
+                head, low, high = table[self._spec][int]
+                if not low <= other <= high:
+                    return slow(self, other, table)
+                word = other
+            else:
+                return slow(self, other, table)
+        except KeyError:
+            return slow(self, other, table)
+        handle = self._handle
+        extend((head, handle, word, handle))
+        if len(COMMANDS) > GATE.words:
+            flush()
+        return self
+
+    method.__name__ = name
+    method.__qualname__ = f"ndarray.{name}"
+    return method
+
+
+def unary(name: str, slow: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """The method of a unary operator."""
+    table = new_table()
+
+    def method(self: Any) -> Any:
+        try:
+            head, spec = table[self._spec][None]
+        except KeyError:
+            return slow(self, table)
+        result = _new(ndarray)
+        result._spec = spec
+        result._handle = handle = mint()
+        extend((head, handle, self._handle))
+        if len(COMMANDS) > GATE.words:
+            flush()
+        return result
+
+    method.__name__ = name
+    method.__qualname__ = f"ndarray.{name}"
+    return method
+
+
+def int_bounds(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Python ints that fit a loop on operands of `dtype` whatever their value: what an `int` entry may be used for."""
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return max(int(info.min), -(1 << 63)), min(int(info.max), (1 << 63) - 1)
+    if dtype.kind in "fc":
+        return -(1 << 31), 1 << 31
+    return 0, 127

@@ -1,0 +1,82 @@
+"""The current stream of each thread, as the bits it has in a command's header.
+
+Boundary: numbers only; `cupy.cuda.Stream` is in `shim/cupy/cuda/stream.py`. As long as no thread has a current stream other than
+the default one, hot paths need not look here: `LEAVE_HOT` callbacks tell them when that changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from cupool.contract.codec import STREAM_MASK, STREAM_SHIFT
+
+
+class _Local(threading.local):
+    bits = 0
+
+
+_local = _Local()
+_lock = threading.Lock()
+_next = 1
+_recycled: list[int] = []
+
+#: Whether a stream other than the default one was ever current in this process.
+used = False
+
+#: Called once, when the first stream other than the default one becomes current.
+LEAVE_HOT: list[Callable[[], None]] = []
+
+
+def bits() -> int:
+    """The stream field of a command that this thread issues now, shifted into place."""
+    return _local.bits
+
+
+def current() -> int:
+    """The number of this thread's current stream; 0 is the default stream."""
+    return _local.bits >> STREAM_SHIFT
+
+
+def set_current(number: int) -> None:
+    """Make a stream this thread's current one."""
+    global used
+    if number and not used:
+        used = True
+        for callback in LEAVE_HOT:
+            callback()
+    _local.bits = number << STREAM_SHIFT
+
+
+def mint_stream() -> int:
+    """A stream number that is not in use. Raises RuntimeError when the header has no room for more."""
+    global _next
+    with _lock:
+        if _recycled:
+            return _recycled.pop()
+        number, _next = _next, _next + 1
+    if number > STREAM_MASK:
+        raise RuntimeError(f"More than {STREAM_MASK} streams are alive at once. Destroy some, or share them between threads.")
+    return number
+
+
+def retire(number: int) -> None:
+    """Give a destroyed stream's number back. Commands already queued keep their order, so it can be used again at once."""
+    _recycled.append(number)
+
+
+class using:  # noqa: N801 - reads as a statement
+    """`with using(stream):` commands go to `stream` (an object with a number, or None for the current one)."""
+
+    __slots__ = ("_before", "_stream")
+
+    def __init__(self, stream: object) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        self._before = current()
+        if self._stream is not None:
+            set_current(getattr(self._stream, "_number", 0))
+
+    def __exit__(self, *exc: object) -> None:
+        set_current(self._before)
