@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 import numpy as np
 
 from cupool.contract.codec import put_chunk, read_chunk
@@ -41,6 +40,7 @@ from . import dispatch, session
 from .lane import Lane, Reader, TransferFailed
 from .link import mint
 from .pending import extend
+from .transport import import_grpc
 
 #: Bytes of copies that may wait to be sent, all uploads together.
 RETAINED_BYTES = 64 * MIB
@@ -52,17 +52,8 @@ _GET = "/cupool.v1.SessionService/Get"
 _ERROR_KEY = "cupool-error-bin"
 _TOTAL, _OFFSET = 3, 1
 
-#: Statuses after which another try can help: the connection broke, or the session changed its server or epoch.
-_RETRY = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.INTERNAL,
-    }
-)
+#: Names of the statuses after which another try can help: the connection broke, or the session changed its server or epoch.
+_RETRY = frozenset({"UNAVAILABLE", "CANCELLED", "ABORTED", "FAILED_PRECONDITION", "UNKNOWN", "INTERNAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +426,7 @@ def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
 # -- both -------------------------------------------------------------------------------------------------------------
 def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
     """Run `attempt` until it succeeds; the session finds the way to the server again, or raises SessionLost."""
+    grpc = import_grpc()
     pause_s = 0.0
     had = headway()
     deadline = time.monotonic() + STALLED_S
@@ -463,12 +455,12 @@ def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
 
 def _raise_final(error: Any) -> None:
     """Raise what the status means when another try cannot help."""
-    code = error.code()
+    code = error.code().name
     for key, value in error.trailing_metadata() or ():
         if key == _ERROR_KEY:
             raise error_from_wire(session_pb2.Error.FromString(value)) from None
     if code not in _RETRY:
-        raise CupoolError(f"A bulk transfer failed: {code.name}: {error.details()}", "See the server's log.") from None
+        raise CupoolError(f"A bulk transfer failed: {code}: {error.details()}", "See the server's log.") from None
 
 
 def _patience() -> None:

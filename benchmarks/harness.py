@@ -1,0 +1,255 @@
+"""What every row needs: samples, ratios, placements, processes beside us, and the product's own server processes.
+
+A row is a module of `benchmarks.rows` with `ROW`, `TITLE` and `run(quick) -> list[Ratio | Value]`. Its product and its baseline alternate
+within one run, because machines are noisy and ratios are what is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Marks every process that comes from this one, however it was started, so that placements and clean-up find it.
+RUN_VARIABLE = "CUPOOL_BENCH_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Ours over a baseline.
+
+    Attributes:
+        what: what is divided by what.
+        ours, baseline: samples, paired in time; `unit` of both.
+        goal: what the ratio must reach, None: shown for the curve alone.
+        more_is_better: of the ratio: bandwidths yes, times no.
+    """
+
+    what: str
+    ours: Sequence[float]
+    baseline: Sequence[float]
+    unit: str
+    goal: float | None = None
+    more_is_better: bool = False
+    note: str = ""
+
+    @property
+    def ratios(self) -> list[float]:
+        return [a / b for a, b in zip(self.ours, self.baseline, strict=True)]
+
+    @property
+    def value(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def is_met(self) -> bool | None:
+        return None if self.goal is None else (self.value >= self.goal if self.more_is_better else self.value <= self.goal)
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "what": self.what, "ratio": self.value, "spread": spread(self.ratios), "goal": self.goal, "met": self.is_met,
+            "more_is_better": self.more_is_better, "unit": self.unit, "ours": summary(self.ours),
+            "baseline": summary(self.baseline), "note": self.note,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A plain figure against a goal: bytes, counts."""
+
+    what: str
+    samples: Sequence[float]
+    unit: str
+    goal: float | None = None
+    note: str = ""
+    more_is_better: bool = False
+
+    @property
+    def value(self) -> float:
+        return statistics.median(self.samples)
+
+    @property
+    def is_met(self) -> bool | None:
+        return None if self.goal is None else self.value <= self.goal
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "what": self.what, "value": self.value, "spread": spread(self.samples), "goal": self.goal, "met": self.is_met,
+            "unit": self.unit, "note": self.note,
+        }  # fmt: skip
+
+
+def spread(samples: Sequence[float]) -> list[float]:
+    """Lower and upper quartile."""
+    if len(samples) < 2:
+        return [samples[0], samples[0]]
+    quartiles = statistics.quantiles(samples, n=4, method="inclusive")
+    return [quartiles[0], quartiles[2]]
+
+
+def summary(samples: Sequence[float]) -> dict[str, Any]:
+    return {"median": statistics.median(samples), "quartiles": spread(samples), "samples": len(samples)}
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def alternate(repeats: int, *works: Callable[[], float], warm: int = 1) -> list[list[float]]:
+    """Call each of `works` in turn, `repeats` times; each returns its own sample. The first `warm` rounds are not kept."""
+    samples: list[list[float]] = [[] for _ in works]
+    for round_ in range(repeats + warm):
+        for kept, work in zip(samples, works, strict=True):
+            sample = work()
+            if round_ >= warm:
+                kept.append(sample)
+    return samples
+
+
+# -- placement --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where client and server run. On one core only processor time counts; on two also waking a sleeping one."""
+
+    name: str
+    client: frozenset[int]
+    server: frozenset[int]
+
+
+def placements() -> list[Placement]:
+    """Both on one core, and on two, where this machine has two."""
+    cores = sorted(os.sched_getaffinity(0))
+    one = [Placement("one core", frozenset(cores[:1]), frozenset(cores[:1]))]
+    return one + ([Placement("two cores", frozenset(cores[:1]), frozenset(cores[1:2]))] if len(cores) > 1 else [])
+
+
+def pin(pid: int, cores: frozenset[int]) -> None:
+    """Pin every thread of a process; threads to come inherit it from the one that starts them."""
+    for name in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(name), cores)
+
+
+@contextlib.contextmanager
+def placed(placement: Placement, servers: Callable[[], list[int]]) -> Iterator[None]:
+    """Client and servers at their cores, and everywhere again afterwards."""
+    everywhere = frozenset(os.sched_getaffinity(0))
+    for pid in servers():
+        pin(pid, placement.server)
+    pin(os.getpid(), placement.client)
+    try:
+        yield
+    finally:
+        pin(os.getpid(), everywhere)
+        for pid in servers():
+            pin(pid, everywhere)
+
+
+def marked_processes() -> list[int]:
+    """All processes but this one that come from it, as their environment says."""
+    mark = f"{RUN_VARIABLE}={os.environ.get(RUN_VARIABLE, '')}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it ended, or is not ours to look at
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return found
+
+
+# -- processes beside us ----------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Peer:
+    """A process of `benchmarks.peers`, by the port that it serves."""
+
+    process: subprocess.Popen[str]
+    port: int
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@contextlib.contextmanager
+def peer(*arguments: str) -> Iterator[Peer]:
+    """Run `python -m benchmarks.peers ARGUMENTS`, which prints its port; ended at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.peers", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"benchmarks.peers {' '.join(arguments)} ended before it served; see its error above")
+        yield Peer(process, int(line))
+    finally:
+        process.stdin.close()  # a peer ends when its standard input does, however we end
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
+
+
+def script(source: str, *, env: dict[str, str] | None = None, timeout_s: float = 60.0) -> str:
+    """Run a Python program in a fresh interpreter; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout_s
+    )
+    if done.returncode:
+        raise RuntimeError(f"a benchmark's program failed:\n{source}\n{done.stderr}")
+    return done.stdout
+
+
+def mark_run() -> None:
+    """Call once in a row's process, before it starts any other."""
+    os.environ.setdefault(RUN_VARIABLE, uuid.uuid4().hex)
+
+
+# -- what a result is worth -------------------------------------------------------------------------------------------
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    import platform
+
+    cpu = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory / 2**30), "kernel": platform.release()}
+
+
+def versions() -> dict[str, str]:
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in ("numpy", "grpcio", "protobuf", "cupool"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def plain(results: Sequence[Ratio | Value]) -> list[dict[str, Any]]:
+    return [{"kind": type(r).__name__.lower(), **r.record()} for r in results]
+
+
+__all__ = [
+    "ROOT", "Peer", "Placement", "Ratio", "Value", "alternate", "machine", "mark_run", "marked_processes", "peer", "pin",
+    "placed", "placements", "plain", "script", "timed", "versions",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""One module a row of the goals: `ROW`, `TITLE`, `run(quick) -> list[Ratio | Value]`."""
