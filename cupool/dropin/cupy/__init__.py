@@ -1,3 +1,3 @@
 import cupool
 
-cupool.install()
+cupool.install()  # what this import returns is the shim: cupool.shim.cupy
