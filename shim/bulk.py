@@ -38,7 +38,7 @@ from cupool.v1 import session_pb2
 
 from . import dispatch, session
 from .lane import Lane, Reader, TransferFailed
-from .link import mint
+from .mint import mint
 from .pending import extend
 from .transport import import_grpc
 
