@@ -58,7 +58,11 @@ class Executor:
     """Executes the commands of one session on one device. Single-threaded."""
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
-                 allow_faults: bool = False) -> None:  # fmt: skip
+                 allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None) -> None:  # fmt: skip
+        """
+        Args:
+            impls: what `resolve_table` gave, when the caller has it already.
+        """
         self.device = device
         self.limits = limits
         self.status = status or StatusWriter()
@@ -72,7 +76,7 @@ class Executor:
         #: asked by waits inside a command: whether to give up
         self.stop: Callable[[], bool] = lambda: False
         device.open(self.accounting, self.handles)
-        self._impls = resolve_table(device)
+        self._impls = resolve_table(device) if impls is None else impls
         self._missing = device.missing()
         #: form id -> (words, bytes to charge or -1, step); what the loop reads
         self._fast: dict[int, tuple[int, int, Callable[[list[int], int], None]]] = {}
@@ -419,7 +423,7 @@ def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
             impls[row.impl] = device.resolve(row.impl)
         except KeyError:
             absent.append(f"{row.name} ({row.impl})" if row.impl != row.name else row.name)
-    if absent and os.environ.get("CUPOOL_LENIENT_TABLE") != "1":
+    if absent and os.environ.get("CUPOOL_STRICT_TABLE") == "1":
         raise LookupError(f"the {device.kind} device has no implementation of {len(absent)} ops of the table: {', '.join(absent)}")
     return impls
 

@@ -4,4 +4,27 @@ from __future__ import annotations
 
 from .base import Device, MemoryInfo
 
-__all__ = ["Device", "MemoryInfo"]
+
+def make_device(kind: str, number: int, memory_bytes: int, arena_base: int = 0) -> Device:
+    """The device of this process.
+
+    Args:
+        kind: "cpu" or "cuda".
+        arena_base: where its arena begins; 0: its own choice.
+
+    Raises:
+        ValueError: no such kind. ImportError, RuntimeError: it cannot run here.
+    """
+    if kind == "cpu":
+        from .cpu.device import CpuDevice
+
+        return CpuDevice(number, memory_bytes, arena_base)
+    if kind == "cuda":
+        from .cuda.device import CudaDevice
+
+        made: Device = CudaDevice(number, memory_bytes, arena_base)
+        return made
+    raise ValueError(f"no device kind {kind!r}; there are cpu and cuda")
+
+
+__all__ = ["Device", "MemoryInfo", "make_device"]

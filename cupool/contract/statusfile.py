@@ -103,5 +103,10 @@ class StatusWriter:
         length = min(_U32.unpack_from(self._map, 24)[0], _RUNNING_MAX)
         return bytes(self._map[_RUNNING_AT : _RUNNING_AT + length]).decode("utf-8", "replace")
 
+    def running_s(self) -> float | None:
+        """How long it has been running, None when nothing does."""
+        since_ns = _U64.unpack_from(self._map, 16)[0]
+        return (time.monotonic_ns() - since_ns) / 1e9 if since_ns else None
+
     def close(self) -> None:
         self._map.close()

@@ -28,9 +28,10 @@ class CpuDevice:
     array_type: type = np.ndarray
     select: Callable[[int, int], None] | None = None
 
-    def __init__(self, number: int = 0, limit_bytes: int = 1 << 31) -> None:
+    def __init__(self, number: int = 0, limit_bytes: int = 1 << 31, arena_base: int = 0) -> None:
         self.number = number
         self.limit_bytes = limit_bytes
+        self.arena_base = arena_base
         self._accounting: Any = None
         self._engine: Any = None
         self._timeline = streams.Timeline()

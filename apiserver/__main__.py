@@ -1,0 +1,83 @@
+"""`python -m cupool.apiserver`: one API server process. See `--help`.
+
+When it is ready it prints one line of JSON on standard output: {"ready": true, "endpoint": "127.0.0.1:4711", "pid": 4242}. It serves
+one session and ends; it also ends when its standard input is closed, because that means that its agent is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from cupool.contract.malloc import tune_allocator
+from cupool.contract.statusfile import StatusWriter
+
+from .config import Config, parse
+from .devices import make_device
+from .log import configure
+from .service import ApiServer, serve_control
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    config = parse(argv)
+    configure(config.server, config.log_level)
+    tune_allocator()
+    try:
+        status = StatusWriter(config.status_file or None)
+        device = make_device(config.kind, config.number, config.memory_bytes, config.arena_base)
+        device.warm()
+        server = ApiServer(config, device, status)
+    except (LookupError, ImportError, OSError, ValueError, RuntimeError) as error:
+        print(f"cupool.apiserver: cannot start: {error}", file=sys.stderr)
+        return 1
+    if config.assignment is not None:
+        server.assign(config.assignment)
+    return run(config, server)
+
+
+def run(config: Config, server: ApiServer) -> int:
+    """Serve until there is a reason to end."""
+    signal.signal(signal.SIGTERM, lambda *_: server.stop("terminated"))
+    signal.signal(signal.SIGINT, lambda *_: server.stop("interrupted"))
+    try:
+        data, endpoint = server.serve()
+        control = serve_control(server, config.control) if config.control else None
+    except RuntimeError as error:
+        print(f"cupool.apiserver: cannot listen: {error}", file=sys.stderr)
+        return 1
+    if config.stdin_watch:
+        threading.Thread(target=_watch_stdin, args=(server,), name="cupool-stdin", daemon=True).start()
+    print(json.dumps({"ready": True, "endpoint": endpoint, "pid": os.getpid()}), flush=True)
+    reason = server.wait_done()
+    log.info("event=server-ends reason=%r", reason)
+    server.close()
+    stopping: list[Any] = [data.stop(0.2)]
+    if control is not None:
+        stopping.append(control.stop(0.2))
+    for stopped in stopping:
+        stopped.wait(1.0)
+    server.status.close()
+    return 0
+
+
+def _watch_stdin(server: ApiServer) -> None:
+    """The agent holds the other end of standard input and never writes: end of file means that it is gone."""
+    fd = sys.stdin.fileno()
+    while os.read(fd, 4096):
+        pass
+    server.stop("the agent is gone")
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Threads may be inside of a kernel or a call that never returns: nothing of theirs is worth waiting for.
+    os._exit(code)

@@ -1,0 +1,120 @@
+"""The server's configuration: one frozen record, read once from the command line. There are no other settings."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+from cupool.contract.limits import GIB, KIB, MIB
+
+_UNITS = {"": 1, "B": 1, "K": KIB, "KIB": KIB, "M": MIB, "MIB": MIB, "G": GIB, "GIB": GIB, "KB": 1000, "MB": 10**6, "GB": 10**9}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The one session of a server's life, see `AssignRequest` in server.proto."""
+
+    session: str
+    token_sha256: bytes
+    epoch: int = 1
+    limit_bytes: int = 0
+    park_grace_s: float = 30.0
+    kernel_limit_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """
+    Attributes:
+        kind, number: the device: "cpu" or "cuda", and which.
+        memory_bytes: what the device may hold; an assignment may give less.
+        listen: "127.0.0.1:0" or "unix:/path" for clients.
+        control: "unix:/path" for the agent; empty: no control service.
+        server: this server's id.
+        status_file: see `cupool.contract.statusfile`; empty: none.
+        arena_base: where the arena begins; 0: the device's choice.
+        stdin_watch: end when standard input is closed: the agent is gone.
+        assignment: the session given at start, for standalone use; else the agent assigns it.
+    """
+
+    kind: str
+    number: int
+    memory_bytes: int
+    listen: str
+    control: str
+    server: str
+    status_file: str
+    log_level: str
+    kernel_limit_s: float
+    stdin_watch: bool
+    allow_faults: bool
+    arena_base: int
+    assignment: Assignment | None
+
+
+def parse_bytes(text: str) -> int:
+    """A size: "2GiB", "512MiB", "1000000". Raises ValueError."""
+    digits = text.strip().rstrip("BbIiKkMmGg")
+    unit = text.strip()[len(digits) :].upper()
+    if unit not in _UNITS or not digits:
+        raise ValueError(f"{text!r} is not a size; write for example 2GiB or 512MiB")
+    return int(float(digits) * _UNITS[unit])
+
+
+def _device(text: str) -> tuple[str, int]:
+    kind, _, number = text.partition(":")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
+        raise ValueError(f"{text!r} is not a device; write cpu:0 or cuda:0")
+    return kind, int(number or 0)
+
+
+def _argument(parse: object) -> object:
+    """A parser whose ValueError becomes argparse's message."""
+
+    def checked(text: str) -> object:
+        try:
+            return parse(text)  # type: ignore[operator]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def parse(argv: list[str] | None = None) -> Config:
+    """The configuration of a command line. Exits with a message when it cannot be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cupool.apiserver", description="One API server: one device, one session. Started by an agent or by hand."
+    )
+    parser.add_argument("--device", type=_argument(_device), default=("cpu", 0), help="cpu:N or cuda:N")  # type: ignore[arg-type]
+    parser.add_argument("--memory-limit", type=_argument(parse_bytes), default=2 * GIB, help="2GiB")  # type: ignore[arg-type]
+    parser.add_argument("--listen", default="127.0.0.1:0", help="where clients come: 127.0.0.1:0 or unix:/path")
+    parser.add_argument("--control", default="", help="where the agent comes: unix:/path")
+    parser.add_argument("--server-id", default="", help="name of this server in the pool")
+    parser.add_argument("--status-file", default="", help="made by the agent; says what this server does")
+    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--kernel-limit", type=float, default=0.0, help="seconds a kernel may run; 0: for ever")
+    parser.add_argument("--no-stdin", action="store_true", help="go on when standard input is closed")
+    parser.add_argument("--allow-faults", action="store_true", help="run @fault commands; for tests")
+    parser.add_argument("--arena-base", type=lambda text: int(text, 0), default=0, help="address of the arena")
+    parser.add_argument("--assign", default="", metavar="SESSION:TOKEN", help="the session, for use without an agent")
+    parser.add_argument("--epoch", type=int, default=1, help="the assigned session's epoch")
+    parser.add_argument("--park-grace", type=float, default=30.0, help="seconds to keep a session without a client")
+    args = parser.parse_args(argv)
+    return Config(
+        kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,
+        server=args.server_id or f"server-{uuid.uuid4().hex[:8]}", status_file=args.status_file, log_level=args.log_level,
+        kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, allow_faults=args.allow_faults, arena_base=args.arena_base,
+        assignment=_assignment(parser, args),
+    )  # fmt: skip
+
+
+def _assignment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Assignment | None:
+    if not args.assign:
+        return None
+    session, separator, token = args.assign.partition(":")
+    if not (session and separator and token):
+        parser.error("--assign takes SESSION:TOKEN")
+    digest = hashlib.sha256(token.encode()).digest()
+    return Assignment(session, digest, args.epoch, args.memory_limit, args.park_grace, args.kernel_limit)

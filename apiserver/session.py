@@ -1,0 +1,317 @@
+"""One session: what a client is promised across connections. Sequence numbers, positions, ordinals, duplicates, parking, the end.
+
+A session is not a connection. At any time at most one `Stream` is current; a new one fences the old. Batches run in the thread
+of the stream that read them, one at a time. Frames with results or failures get an ordinal and are kept until the client says
+that it received them.
+
+Note [Resume]: a fenced stream's thread may still be executing its batch. The new stream is told the last batch that is *done*, so the
+client sends the running one again; its thread waits for the lock, finds the batch executed, and drops it as a duplicate. Nothing
+runs twice and nothing waits for a dead connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from cupool.contract.codec import _varint
+from cupool.contract.errors import ProtocolError
+from cupool.contract.limits import Limits
+from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
+from cupool.v1 import session_pb2
+
+from .config import Assignment
+from .executor import Executor, Outcome
+
+log = logging.getLogger(__name__)
+
+#: Hashes of executed batches that are kept to compare duplicates with. A client cannot have more than this unacknowledged.
+KEPT_HASHES = 100_000
+#: Result frames that a client has not said it received, at most, in bytes. A client of ours acknowledges with every batch.
+KEPT_FRAME_BYTES = 256 << 20
+NONCE_BYTES = 16
+
+
+class Refused(Exception):
+    """A stream or frame is refused. `status` is the name of a gRPC status."""
+
+    def __init__(self, status: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class Stream(Protocol):
+    """One Attach stream, as the session sees it. Any thread may call these."""
+
+    def send(self, frame: bytes) -> bool:
+        """Send a serialised ServerFrame; False when the stream is over."""
+
+    def close(self, status: str, sentence: str) -> None:
+        """End the stream with a gRPC status; its reader gets no more frames."""
+
+
+class Session:
+    """The session of this server's life."""
+
+    def __init__(self, assignment: Assignment, executor: Executor, limits: Limits, digests: tuple[bytes, dict[str, bytes]],
+                 hello: Callable[[], dict[str, Any]], ended: Callable[[str], None]) -> None:  # fmt: skip
+        """
+        Args:
+            digests: the op table's digest, and the hash of each row.
+            hello: fields of ServerHello that the service knows: server, device, lane.
+            ended: called once, when the session is over, with the reason.
+        """
+        self.assignment = assignment
+        self.executor = executor
+        self.limits = limits
+        self.epoch = assignment.epoch
+        self._digest, self._row_hashes = digests
+        self._hello = hello
+        self._on_end = ended
+        self._lock = threading.Lock()
+        self._executing = threading.Lock()
+        self._stream: Stream | None = None
+        self._nonce = b""
+        #: whether a client has ever attached
+        self.attached_before = False
+        self._client_limits = limits
+        self._seen: OrderedDict[int, int] = OrderedDict()
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._kept_bytes = 0
+        self._ordinal = 0
+        self._received = 0
+        self.last_frame_at = time.monotonic()
+        #: why the session is over; empty while it lives
+        self.over = ""
+        executor.stop = lambda: bool(self.over)
+
+    # -- attaching ----------------------------------------------------------------------------------------------------
+
+    def attach(self, stream: Stream, hello: Any) -> None:
+        """Make `stream` the session's stream, answer its hello and send again what the client has not received.
+
+        The caller holds the stream's send order: nothing else is sent on it before this returns.
+
+        Raises:
+            Refused: version, epoch, nonce.
+        """
+        version = negotiate(list(hello.versions))
+        if version is None:
+            raise Refused("FAILED_PRECONDITION", mismatch_sentence(list(hello.versions), SUPPORTED))
+        if hello.epoch != self.epoch:
+            raise Refused("FAILED_PRECONDITION", f"The session is at epoch {self.epoch}, the client's hello says {hello.epoch}. "
+                          "It has moved since: ask the pool where it is.")  # fmt: skip
+        if len(hello.nonce_next) != NONCE_BYTES:
+            raise Refused("INVALID_ARGUMENT", f"ClientHello.nonce_next must be {NONCE_BYTES} random bytes, it has {len(hello.nonce_next)}.")
+        with self._lock:
+            if self.over:
+                raise Refused("NOT_FOUND", f"The session is over: {self.over}")
+            if self._nonce not in (hello.nonce_previous, hello.nonce_next):
+                raise Refused("FAILED_PRECONDITION", "The nonce is stale: another process, a clone of this one, attached to the session. "
+                              "Acquire a session of its own.")  # fmt: skip
+            if hello.received > self._ordinal:
+                raise Refused("INVALID_ARGUMENT", f"The client says it received frame {hello.received}; only {self._ordinal} were sent.")
+            old, self._stream = self._stream, stream
+            self._nonce = hello.nonce_next
+            resumed, self.attached_before = self.attached_before, True
+            self._client_limits = Limits.from_wire(hello.limits)
+            self._forget(hello.received)
+            kept = [frame for _, frame in self._kept]
+            executed, position = self.executor.executed_seq, self.executor.executed_commands
+        if old is not None:
+            old.close("ABORTED", "A newer stream of the same session took over.")
+        self.last_frame_at = time.monotonic()
+        same = hello.op_table_digest in (b"", self._digest)
+        frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
+            version=version, epoch=self.epoch, resumed=resumed, executed_seq=executed, executed_position=position,
+            op_table_digest=self._digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), **self._hello(),
+        ))  # fmt: skip
+        stream.send(frame.SerializeToString())
+        for data in kept:
+            stream.send(data)
+
+    def detached(self, stream: Stream) -> None:
+        """The stream is over; the session is parked unless a newer stream has it."""
+        with self._lock:
+            if self._stream is stream:
+                self._stream = None
+                self.last_frame_at = time.monotonic()
+
+    @property
+    def is_attached(self) -> bool:
+        return self._stream is not None
+
+    def parked_s(self) -> float | None:
+        """Seconds without a client, None while one is attached."""
+        return None if self._stream is not None else time.monotonic() - self.last_frame_at
+
+    # -- frames of the client -------------------------------------------------------------------------------------------
+
+    def receive(self, stream: Stream, data: bytes) -> bool:
+        """Handle one serialised ClientFrame after the hello; returns False when the client said goodbye.
+
+        Raises:
+            Refused: the frame breaks the protocol. The stream ends; the session stays, unless `over` is set.
+        """
+        frame = parse_frame(data, self.limits)
+        kind = frame.WhichOneof("kind")
+        self.last_frame_at = time.monotonic()
+        if kind == "batch":
+            self._batch(stream, frame.batch, hash(data))
+        elif kind == "credit":
+            self._credit(frame.credit.received)
+        elif kind == "probe":
+            stream.send(session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString())
+        elif kind == "goodbye":
+            self.end(f"the client said goodbye: {frame.goodbye.reason[:200]}" if frame.goodbye.reason else "the client said goodbye")
+            return False
+        else:
+            raise Refused("INVALID_ARGUMENT", "A hello after the first frame." if kind == "hello" else "A ClientFrame with no kind set.")
+        return True
+
+    def _credit(self, received: int) -> None:
+        if received <= self._received:
+            return
+        with self._lock:
+            if received > self._ordinal:
+                raise Refused("INVALID_ARGUMENT", f"The client says it received frame {received}; only {self._ordinal} were sent.")
+            self._forget(received)
+
+    def _forget(self, received: int) -> None:
+        """Drop kept frames up to `received`. Under the lock."""
+        self._received = max(self._received, received)
+        while self._kept and self._kept[0][0] <= received:
+            self._kept_bytes -= len(self._kept.popleft()[1])
+
+    def _batch(self, stream: Stream, batch: Any, digest: int) -> None:
+        self._credit(batch.received)
+        with self._executing:
+            if self.over:
+                raise Refused("NOT_FOUND", f"The session is over: {self.over}")
+            if stream is not self._stream:
+                raise Refused("ABORTED", "A newer stream of the same session took over.")
+            executor = self.executor
+            if batch.seq <= executor.executed_seq:
+                self._duplicate(batch, digest)
+                told = False
+            else:
+                self._check_place(batch)
+                told = self._run(batch, digest)
+            if not told:
+                stream.send(b"\x10" + _varint(executor.executed_seq))
+
+    def _duplicate(self, batch: Any, digest: int) -> None:
+        """A batch that was executed before: it must be the same one."""
+        known = self._seen.get(batch.seq)
+        if known is None:
+            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} was executed too long ago to compare; {self.executor.executed_seq} is the last.")
+        if known != digest:
+            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} was executed with other contents. A client resends batches unchanged.")
+
+    def _check_place(self, batch: Any) -> None:
+        executor = self.executor
+        if batch.seq != executor.executed_seq + 1:
+            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} came after batch {executor.executed_seq}: sequence numbers have a gap.")
+        if batch.position != executor.executed_commands:
+            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} begins at command {batch.position}, {executor.executed_commands} were executed.")
+        if self._kept_bytes > KEPT_FRAME_BYTES:
+            raise Refused("RESOURCE_EXHAUSTED", f"The client has not said that it received {len(self._kept)} frames. Send Batch.received or Credit.")
+
+    def _run(self, batch: Any, digest: int) -> bool:
+        """Execute; returns whether a frame with results or failures has said so already."""
+        try:
+            outcome = self.executor.run(batch)
+        except ProtocolError as error:
+            self.end(f"a batch broke the protocol: {error}")
+            raise Refused("INVALID_ARGUMENT", f"{error} The session is over, because part of the batch may have been executed.") from None
+        self._seen[batch.seq] = digest
+        if len(self._seen) > KEPT_HASHES:
+            self._seen.popitem(last=False)
+        if outcome.results or outcome.failures:
+            self._answer(outcome)
+            return True
+        return False
+
+    def _answer(self, outcome: Outcome) -> None:
+        """Send results and failures, in frames that the client can take, and keep them."""
+        room = max(self._client_limits.frame_bytes // 2, 64 << 10)
+        results: list[Any] = []
+        failures: list[Any] = []
+        size = 0
+        for target, items in ((failures, outcome.failures), (results, outcome.results)):
+            for item in items:
+                if size and size + item.ByteSize() > room:
+                    self._send_kept(results, failures)
+                    results.clear()
+                    failures.clear()
+                    size = 0
+                target.append(item)
+                size += item.ByteSize() + 8
+        self._send_kept(results, failures)
+
+    def _send_kept(self, results: list[Any], failures: list[Any]) -> None:
+        with self._lock:
+            self._ordinal += 1
+            frame = session_pb2.ServerFrame(
+                ordinal=self._ordinal, executed_seq=self.executor.executed_seq, results=results, failures=failures
+            ).SerializeToString()
+            self._kept.append((self._ordinal, frame))
+            self._kept_bytes += len(frame)
+            stream = self._stream
+        if stream is not None:
+            stream.send(frame)
+
+    # -- the end --------------------------------------------------------------------------------------------------------
+
+    def going_away(self, reason: str, grace_ms: int) -> None:
+        """Tell the client that this server is about to stop serving the session."""
+        stream = self._stream
+        if stream is not None:
+            frame = session_pb2.ServerFrame(executed_seq=self.executor.executed_seq,
+                                            going_away=session_pb2.GoingAway(reason=reason, grace_ms=grace_ms))  # fmt: skip
+            stream.send(frame.SerializeToString())
+
+    def end(self, reason: str) -> None:
+        """The session is over, for good. Frees what it holds once the running batch has stopped."""
+        with self._lock:
+            if self.over:
+                return
+            self.over = reason
+        log.info("event=session-ended session=%s reason=%r", self.assignment.session, reason)
+        self.executor.transfers.close()
+        self._on_end(reason)
+
+    def close(self) -> None:
+        """Free everything; after `end`, when no batch runs any more or the process is about to exit anyway."""
+        stream = self._stream
+        if stream is not None:
+            stream.close("NOT_FOUND", f"The session is over: {self.over}")
+        if self._executing.acquire(timeout=1.0):
+            try:
+                self.executor.close()
+            finally:
+                self._executing.release()
+
+
+def parse_frame(data: bytes, limits: Limits) -> Any:
+    """A `cupool.v1.ClientFrame`.
+
+    Raises:
+        Refused: too large, or not one.
+    """
+    if len(data) > limits.frame_bytes:
+        raise Refused("RESOURCE_EXHAUSTED", f"A frame of {len(data)} bytes; the limit is {limits.frame_bytes}.")
+    try:
+        return session_pb2.ClientFrame.FromString(data)
+    except (DecodeError, RecursionError):
+        raise Refused("INVALID_ARGUMENT", "A frame that is not a ClientFrame.") from None
+
+
+__all__ = ["Refused", "Session", "Stream", "parse_frame"]
