@@ -109,7 +109,11 @@ class Stepper:
         admits = [self._admitter(form, plan) for plan in form.results]
         n, put = len(admits), self._put_admitted
         if n == 0:
-            return lambda words, i: call(words, i) and None
+
+            def none(words: list[int], i: int) -> None:
+                call(words, i)
+
+            return none
         if n == 1:
             admit = admits[0]
 
