@@ -1,10 +1,258 @@
-"""The minter of handles for modules that are not hot: always the current one, also after a fork."""
+"""The link: keeps one Attach stream up under a session, and resumes it on a new connection when it breaks.
+
+Boundary: decides when to reconnect and when to give up. Frames are the outbox's and inbox's, connections the transport's.
+
+Cases when a stream ends:
+  - we are closing: done.
+  - the server refused (STATUS table): the session is lost, or could never be opened; no retry.
+  - the connection broke, the server went away, a frame arrived damaged, a newer stream of ours fenced this one: a new
+    connection, attach, resend; until `reconnect_s` have passed without an attach, or the pool says that the session is gone.
+  - the link is silent while something waits: probe after 1 s; no answer 1 s later: a new connection (a frozen and thawed
+    process, a peer that vanished). Each such round without progress doubles the patience: the server may just be busy.
+"""
 
 from __future__ import annotations
 
-from . import dispatch
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, VersionMismatch
+from cupool.contract.limits import DEFAULT_LIMITS, Limits
+from cupool.contract.versions import SUPPORTED
+from cupool.v1 import session_pb2
+
+from .inbox import Inbox
+from .lease import Lease, status_error
+from .outbox import Outbox
+from .transport import Disconnected, Stream, Transport
+
+#: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
+#: number of rounds without progress tells them apart.
+RETRIED = frozenset(
+    {"OK", "CANCELLED", "UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "ABORTED", "DATA_LOSS", "INVALID_ARGUMENT"}
+)
+DAMAGED = frozenset({"DATA_LOSS", "INVALID_ARGUMENT", "ABORTED"})
+MAX_DAMAGED = 5
+SILENCE_S = 1.0
+PROBE_S = 1.0
+HELLO_S = 5.0
+MAX_PATIENCE = 16.0
 
 
-def mint() -> int:
-    """The next handle, reply id or transfer id."""
-    return dispatch.mint()
+class Link:
+    """One session's connection.
+
+    Attributes:
+        server_hello: the last ServerHello.
+        reconnects: how often a broken stream was replaced.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        lease: Lease,
+        outbox: Outbox,
+        reconnect_s: float,
+        fate: Callable[[Lease], str | None],
+        digest: bytes,
+        on_hello: Callable[[Any], None],
+        on_lost: Callable[[BaseException], None],
+        client: str,
+    ) -> None:
+        self.lease = lease
+        self.inbox = Inbox(outbox.acknowledge, self._control)
+        self.server_hello: Any = None
+        self.reconnects = 0
+        self._transport = transport
+        self._outbox = outbox
+        self._reconnect_s = reconnect_s
+        self._fate = fate
+        self._digest = digest
+        self._on_hello = on_hello
+        self._on_lost = on_lost
+        self._client = client
+        self._nonces = (b"", os.urandom(16))
+        self._stream: Stream | None = None
+        self._started_s = 0.0
+        self._is_attached = False
+        self._closing = threading.Event()
+        self._attached = threading.Event()
+        self._probe_s: float | None = None
+        self._patience = 1.0
+        self._damaged = 0
+        self._round = 0
+        self._thread = threading.Thread(target=self._run, name="cupool-link", daemon=True)
+
+    def start(self, timeout_s: float) -> None:
+        """Connect; returns when the server has said hello. Raises what it was refused with."""
+        self._thread.start()
+        if not self._attached.wait(timeout_s + 1):
+            raise SessionLost(f"The server at {self.lease.endpoint} did not answer within {timeout_s:g} s.", "Check the network.")
+        if self.inbox.lost is not None:
+            raise self.inbox.lost
+
+    # -- the link's thread --------------------------------------------------------------------------------------------
+    def _run(self) -> None:
+        broken_s = time.monotonic()
+        attempt = 0
+        while not self._closing.is_set():
+            self._is_attached = False
+            end = self._serve()
+            if self._closing.is_set():
+                return
+            now = time.monotonic()
+            if self._is_attached:
+                broken_s, attempt = now, 0
+            try:
+                self._judge(end, now - broken_s, attempt)
+            except CupoolError as error:
+                self._lose(error)
+                return
+            self.reconnects += self.server_hello is not None
+            self._closing.wait(min(0.01 * 2**attempt, 1.0) if attempt else 0.0)
+            attempt += 1
+
+    def _serve(self) -> Disconnected:
+        """One stream, from attach to its end."""
+        self._probe_s = None
+        self._started_s = time.monotonic()
+        self._round += 1
+        on_frame = partial(self._on_frame, self._round)
+        stream = self._stream = self._transport.attach(self.lease.endpoint, self.lease.metadata, on_frame)
+        try:
+            hello = session_pb2.ClientHello(
+                versions=SUPPORTED,
+                client=self._client,
+                epoch=self.lease.epoch,
+                # The same two until the server has answered: it may have had the hello whose answer was lost.
+                nonce_previous=self._nonces[0],
+                nonce_next=self._nonces[1],
+                op_table_digest=self._digest,
+                limits=DEFAULT_LIMITS.to_wire(),
+                received=self.inbox.received,
+            )
+            stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
+            return stream.read()
+        finally:
+            self._outbox.detach()
+            self._stream = None
+            stream.close()
+
+    def _judge(self, end: Disconnected, broken_for_s: float, attempt: int) -> None:
+        """Return when another connection should be tried; raise what the session is lost of otherwise."""
+        at = f"the server at {self.lease.endpoint}"
+        if end.code not in RETRIED:
+            raise self._with_fate(status_error(end.code, end.details, at))
+        self._damaged = self._damaged + 1 if end.code in DAMAGED else self._damaged
+        if self._damaged > MAX_DAMAGED:
+            raise status_error(end.code, end.details, at)
+        if attempt and end.code == "UNAVAILABLE":
+            fate = self._fate(self.lease)
+            if fate is not None:
+                raise SessionLost(f"The session is gone: {fate}", "Run the program again; its arrays are gone.")
+        if broken_for_s > self._reconnect_s:
+            raise SessionLost(
+                f"The connection to {at} is lost and could not be made again for {self._reconnect_s:g} s: {end.details or end.code}.",
+                "Check the network and the server; CUPOOL_RECONNECT_S sets how long to try.",
+            )
+
+    def _with_fate(self, error: CupoolError) -> CupoolError:
+        """The pool knows better than the server why a session is not there."""
+        fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
+        return SessionLost(f"The session is gone: {fate}", error.cure) if fate else error
+
+    def _lose(self, error: BaseException) -> None:
+        self._outbox.fail(error)
+        self.inbox.fail(error)
+        self._on_lost(error)
+        self._attached.set()
+
+    # -- frames (the transport's receiving thread) ------------------------------------------------------------------------
+    def _on_frame(self, round_: int, data: bytes) -> None:
+        if round_ != self._round:
+            return  # of a stream that was given up; the server sends it again on the new one
+        self._probe_s = None
+        before = self.inbox.executed_seq, self.inbox.received
+        self.inbox.on_frame(data)
+        if before != (self.inbox.executed_seq, self.inbox.received):
+            self._patience = 1.0
+            self._damaged = 0
+        # An acknowledgement that finds commands pending sends them: when nothing is in flight, nobody else might.
+        if not self._outbox.window:
+            self._outbox.flush_nowait()
+
+    def _control(self, frame: Any) -> None:
+        if frame.HasField("hello"):
+            self._on_server_hello(frame.hello)
+        if frame.HasField("moved") and not frame.moved.prepare:
+            self._on_moved(frame.moved)
+
+    def _on_server_hello(self, hello: Any) -> None:
+        stream = self._stream
+        if stream is None or self._closing.is_set():
+            return
+        if hello.version not in SUPPORTED:
+            raise VersionMismatch(f"The server chose protocol version {hello.version}, which was not offered.")
+        if hello.executed_seq > self._outbox.seq or hello.executed_seq < self.inbox.executed_seq:
+            raise ProtocolError(f"The server says it executed batch {hello.executed_seq} of {self._outbox.seq}.")
+        self._nonces = (self._nonces[1], os.urandom(16))
+        self._outbox.limits = Limits.from_wire(hello.limits)
+        self.inbox.executed_seq = hello.executed_seq
+        self._outbox.acknowledge(hello.executed_seq)
+        if self.server_hello is None:
+            self._on_hello(hello)
+        self.server_hello = hello
+        self._is_attached = True
+        self._outbox.attach(stream.put)
+        self._attached.set()
+
+    def _on_moved(self, moved: Any) -> None:
+        if moved.epoch <= self.lease.epoch:
+            return  # never back to a lower epoch
+        old = self.lease
+        self.lease = Lease(old.session, moved.session_token or old.token, moved.endpoint, moved.epoch, "", "")
+        self.renew()
+
+    # -- from other threads -----------------------------------------------------------------------------------------------
+    def look(self, now: float) -> None:
+        """Called by the ticker: probe a silent link while something waits; replace one that does not answer."""
+        stream = self._stream
+        if stream is None:
+            return
+        if not self._is_attached:
+            if now - self._started_s > HELLO_S * self._patience:
+                self._patience = min(self._patience * 2, MAX_PATIENCE)
+                stream.cancel()
+            return
+        if not (self.inbox.is_awaited or self._outbox.window):
+            return
+        if self._probe_s is None:
+            if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:
+                self._probe_s = now
+                stream.put(session_pb2.ClientFrame(probe=session_pb2.Probe(id=1)).SerializeToString())
+        elif now - self._probe_s > PROBE_S * self._patience:
+            self._patience = min(self._patience * 2, MAX_PATIENCE)
+            self.renew()
+
+    def renew(self) -> None:
+        """Replace the connection by a new one."""
+        stream = self._stream
+        if stream is not None:
+            stream.cancel()
+
+    def close(self, reason: str, timeout_s: float) -> None:
+        """Say goodbye and end the stream; the thread ends. From any thread but the link's."""
+        self._closing.set()
+        self._outbox.detach()
+        stream = self._stream
+        if stream is not None:
+            stream.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason=reason)).SerializeToString())
+            stream.finish()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self.renew()
+            self._thread.join(timeout_s)

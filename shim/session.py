@@ -5,22 +5,332 @@ Boundary: callers append commands to `pending.COMMANDS` and come here to flush, 
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+import threading
+import time
+from _thread import get_ident
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from cupool.contract import ids
+from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionLost, VersionMismatch
+from cupool.contract.limits import Limits
+from cupool.contract.spec import spec_of
+from cupool.contract.values import decode
+from cupool.v1 import session_pb2, value_pb2
 
-def current() -> Any:
+from . import embedded, forms, sites
+from .config import Config, config
+from .lease import Lease, PoolClient
+from .link import Link
+from .outbox import Outbox
+from .pending import COMMANDS, GATE, LOCK, extend
+from .transport import GrpcTransport, Transport, open_channel
+
+#: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
+SWITCH_S = 1e-4
+#: At exit: how long commands in flight may take, and how long the goodbye.
+EXIT_DRAIN_S = 10.0
+EXIT_GOODBYE_S = 2.0
+#: The ticker's shortest and longest sleep.
+TICK_S = 0.001
+IDLE_TICK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the sessions of this process did so far. Bytes are of the command streams; bulk counts its own."""
+
+    commands: int = 0
+    batches: int = 0
+    waits: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    reconnects: int = 0
+    waits_by_site: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTarget:
+    """Where bulk transfers go. `metadata` authenticates every call; `lane` is empty where there is none."""
+
+    endpoint: str
+    metadata: tuple[tuple[str, str], ...]
+    epoch: int
+    lane: str
+    limits: Limits
+
+
+class Session:
+    """One session from lease to release. `current()` gives the process's."""
+
+    def __init__(self, settings: Config, transport: Transport | None = None, pool: Any = None) -> None:
+        """Acquires and attaches. Raises PoolUnreachable, LeaseRefused, VersionMismatch, SessionLost."""
+        self.settings = settings
+        self._bulk: tuple[Any, Any] | None = None
+        self._bulk_lock = threading.Lock()
+        self._stop = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="cupool-ticker", daemon=True)
+        self.waits = 0
+        self.waits_by_tag: dict[int, int] = {}
+        self._pool = pool or _pool_client(settings)
+        lease: Lease = self._pool.acquire(settings)
+        try:
+            self.outbox = Outbox(received=lambda: self.link.inbox.received)
+            self.link = Link(
+                transport or GrpcTransport(settings.ca),
+                lease,
+                self.outbox,
+                settings.reconnect_s,
+                self._pool.fate,
+                _digest(),
+                self._on_hello,
+                self._on_lost,
+                f"cupool-python {_version()}",
+            )
+            self.inbox = self.link.inbox
+            self.link.start(settings.reconnect_s)
+        except BaseException:
+            self.link.close("", 0.2)
+            self._pool.release(lease, "the client could not attach")
+            self._pool.close()
+            raise
+        self._ticker.start()
+
+    def _on_hello(self, hello: Any) -> None:
+        theirs = dict(hello.row_hashes)
+        self.refused: dict[str, Callable[[], Exception]] = {}
+        if theirs:
+            from cupool.contract.ops import row_hashes
+
+            for name, own in row_hashes().items():
+                if theirs.get(name) != own:
+                    self.refused[name] = partial(_missing if name not in theirs else _differing, name, hello.server)
+
+    def _on_lost(self, error: BaseException) -> None:
+        self._stop.set()
+
+    # -- asking and waiting -------------------------------------------------------------------------------------------
+    def wait(self, number: int, waiter: Any) -> Any:
+        """Flush, wait for the result `number`, account for it. Returns its `cupool.v1.Result`, errors raised."""
+        if not self.inbox.has(number):
+            tag = sites.site()
+            self.waits += 1
+            self.waits_by_tag[tag] = self.waits_by_tag.get(tag, 0) + 1
+        self.outbox.flush()
+        result = self.inbox.wait(number, waiter)
+        deferred = self.inbox.deferred
+        if result.HasField("error"):
+            raise deferred.exception_for(result.error)
+        if deferred:
+            error = deferred.take(get_ident())
+            if error is not None:
+                raise error
+        return result
+
+    # -- the ticker ---------------------------------------------------------------------------------------------------
+    def _tick(self) -> None:
+        """Sends what nothing else sends (frees while all is quiet), and looks after a silent link."""
+        delay, seen = TICK_S, 0
+        while not self._stop.wait(delay):
+            self.outbox.flush_nowait()
+            seq = self.outbox.seq
+            delay = TICK_S if seq != seen else min(delay * 2, IDLE_TICK_S)
+            seen = seq
+            self.link.look(time.monotonic())
+
+    # -- bulk ---------------------------------------------------------------------------------------------------------
+    def target(self) -> LinkTarget:
+        lease, hello = self.link.lease, self.link.server_hello
+        return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, hello.lane, self.outbox.limits)
+
+    def bulk_channel(self) -> Any:
+        key = (self.link.lease.endpoint, self.link.reconnects)
+        with self._bulk_lock:
+            if self._bulk is None or self._bulk[0] != key:
+                if self._bulk is not None:
+                    self._bulk[1].close()
+                self._bulk = (key, open_channel(key[0], self.settings.ca))
+            return self._bulk[1]
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+    def close(self, reason: str, drain_s: float) -> list[str]:
+        """End the session; returns the texts of errors that were never reported."""
+        if self.outbox.lost is None:
+            try:
+                self._drain(drain_s)
+            except CupoolError:
+                pass  # lost at the very end: what was lost with it is reported below, and there is nothing left to save
+        self._stop.set()
+        if self._ticker.ident is not None and threading.current_thread() is not self._ticker:
+            self._ticker.join(1.0)
+        self.link.close(reason, EXIT_GOODBYE_S)
+        if self._bulk is not None:
+            self._bulk[1].close()
+        self._pool.release(self.link.lease, reason)
+        self._pool.close()
+        closed = ForeignArray("The session was closed.", "Make the array again.")
+        self.outbox.fail(closed)
+        self.inbox.fail(closed)
+        return self.inbox.deferred.unreported()
+
+    def _drain(self, drain_s: float) -> None:
+        """Flush, and wait until everything has been executed, for at most `drain_s`."""
+        deadline = time.monotonic() + drain_s
+        self.outbox.flush()
+        while self.outbox.window and self.outbox.lost is None and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+class _Process:
+    """What this process has: its session, what earlier ones did, and how it was told to connect."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.session: Session | None = None
+        self.opener = 0
+        self.override: Config | None = None
+        self.inherited: embedded.Address | None = None
+        self.first_handle = 0
+        self.before = Statistics()
+        self.switch_s = 0.0
+        self.has_atexit = False
+
+
+_process = _Process()
+#: Never emptied: a forked child must not run the destructors of its parent's grpc objects.
+_graveyard: list[Any] = []
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cupool")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _digest() -> bytes:
+    from cupool.contract.ops import table_digest
+
+    return table_digest()
+
+
+def _missing(name: str, server: str) -> Exception:
+    return OpMissing(f"The server ({server}) has no op {name!r}.", "Upgrade cupool on the server.")
+
+
+def _differing(name: str, server: str) -> Exception:
+    return VersionMismatch(f"The server ({server}) has another definition of {name!r}.", "Use the same release of cupool on both sides.")
+
+
+def _pool_client(settings: Config) -> PoolClient:
+    if settings.addr:
+        return PoolClient(settings.addr, settings.token, settings.ca)
+    address = _process.inherited
+    if address is None:
+        address = embedded.start().address(settings.start_s)
+    return PoolClient(address.addr, address.token)
+
+
+def current() -> Session:
     """The open session; opens it (lease, channel, attach) at the first call. Raises PoolUnreachable, LeaseRefused, ..."""
-    raise NotImplementedError
+    session = _process.session
+    if session is not None and session.outbox.lost is None:
+        return session
+    return _open()
 
 
+def _open() -> Session:
+    process = _process
+    with process.lock:
+        old = process.session
+        if old is not None:
+            if old.outbox.lost is None:
+                return old
+            _bury(old)
+            raise old.outbox.lost.with_traceback(None)
+        if process.opener:
+            raise RuntimeError("A session is being opened; a signal handler cannot use arrays meanwhile.")
+        process.opener = get_ident()
+        try:
+            session = Session(process.override or config())
+        finally:
+            process.opener = 0
+        forms.refuse(session.refused)
+        process.first_handle = next_handle()
+        process.session = session
+        if not process.switch_s:
+            process.switch_s = sys.getswitchinterval()
+            sys.setswitchinterval(min(SWITCH_S, process.switch_s))
+        _register_exit()
+        return session
+
+
+def next_handle() -> int:
+    """A fresh handle."""
+    return ids.minter()()
+
+
+def _bury(session: Session) -> None:
+    """Take a lost session away, so that the next need opens another. Its unsent commands go with it."""
+    process = _process
+    with LOCK:
+        COMMANDS.clear()
+        GATE.words = 0
+    process.session = None
+    process.before = _sum(process.before, session)
+    for text in session.close("lost", 0.0):
+        print(f"cupool: an error that was never looked at: {text}", file=sys.stderr)
+
+
+def _register_exit() -> None:
+    if not _process.has_atexit:
+        _process.has_atexit = True
+        atexit.register(_at_exit)
+        # Children of multiprocessing leave through os._exit, past atexit, but run these.
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)() is not None:
+            util.Finalize(None, _at_exit, exitpriority=0)
+
+
+def connect(addr: str | None = None, token: str | None = None) -> None:
+    """Open the session now, at this pool instead of the environment's. Raises CupoolError when a session is open."""
+    from dataclasses import replace
+
+    if is_open():
+        raise CupoolError("This process has a session already.", "Connect before the first array is made.")
+    settings = config()
+    if addr is not None:
+        settings = replace(settings, addr=addr, token=token or "")
+    elif token is not None:
+        settings = replace(settings, token=token)
+    _process.override = settings
+    current()
+
+
+# -- what everybody calls ----------------------------------------------------------------------------------------------
 def is_open() -> bool:
     """Whether a session is open; never opens one."""
-    raise NotImplementedError
+    session = _process.session
+    return session is not None and session.outbox.lost is None
 
 
 def flush() -> None:
     """Send what is pending. May block for flow control. Never call it from `__del__`."""
-    raise NotImplementedError
+    current().outbox.flush()
+
+
+def sent_seq() -> int:
+    """The sequence number of the last batch that was sent; 0 before the first."""
+    session = _process.session
+    return 0 if session is None else session.outbox.seq
 
 
 def ask(words: tuple[Any, ...], reply_id: int) -> Any:
@@ -28,59 +338,175 @@ def ask(words: tuple[Any, ...], reply_id: int) -> Any:
 
     Raises the reply's own error, or a deferred error of this thread.
     """
-    raise NotImplementedError
+    session = current()
+    waiter = session.inbox.expect(reply_id)
+    extend(words)
+    return decode(session.wait(reply_id, waiter).value)
 
 
 def wait_reply(reply_id: int) -> Any:
     """As `ask`, for a command that was appended before."""
-    raise NotImplementedError
+    session = current()
+    return decode(session.wait(reply_id, session.inbox.expect(reply_id)).value)
 
 
 def wait_spec(handle: int) -> Any:
     """The `Spec` of an array that was promised as `unknown`. Flushes and waits. Raises the array's error."""
-    raise NotImplementedError
+    from cupool.contract.values import dtype_from_wire
+
+    session = current()
+    if session.inbox.has_dropped and not session.inbox.has(handle):
+        dtype, shape, strides = _ask_op("@spec", handle)
+        return spec_of(tuple(shape), dtype, tuple(strides))
+    spec = session.wait(handle, session.inbox.expect(handle)).spec
+    return spec_of(tuple(spec.shape), dtype_from_wire(spec.dtype), tuple(spec.strides))
+
+
+def _ask_op(op: str, *handles: int) -> Any:
+    """Ask an op of ours whose arguments are handles."""
+
+    def build(number: int) -> Any:
+        slots = [value_pb2.Value(slot=value_pb2.SLOT_HANDLE)] * len(handles)
+        return session_pb2.Form(id=number, op=op, args=slots, results=[session_pb2.ResultSpec(reply=True)])
+
+    form = forms.form(("session", op), build)
+    reply = next_handle()
+    return ask((form | sites.hot_bits(), reply, *handles), reply)
 
 
 def wait_all() -> None:
     """A barrier: returns when everything sent before has completed on the device. Raises deferred errors of this thread."""
-    raise NotImplementedError
+    _ask_op("@barrier")
 
 
 def after_call() -> None:
     """With CUPOOL_SYNC=1 dispatch calls this after every call: a barrier, so that an error surfaces at its call."""
-    raise NotImplementedError
+    if (_process.override or config()).sync:
+        wait_all()
 
 
 def device() -> Any:
     """The `cupool.v1.DeviceInfo` of the session's device, as told at hello. Opens the session."""
-    raise NotImplementedError
+    return current().link.server_hello.device
 
 
-def limits() -> Any:
-    """The server's `cupool.contract.limits.Limits`. Opens the session."""
-    raise NotImplementedError
+def limits() -> Limits:
+    """The server's limits. Opens the session."""
+    return current().outbox.limits
 
 
 def check_handle(handle: int) -> None:
     """Raises ForeignArray when `handle` was minted before a fork, or in a session that is gone."""
-    raise NotImplementedError
+    if ids.range_of(handle) != ids.current_range:
+        raise ForeignArray(
+            "The array belongs to another process: it was made before a fork.",
+            "Make it in this process, or hand its values over as a NumPy array.",
+        )
+    if handle < _process.first_handle:
+        raise ForeignArray("The array belongs to a session that is gone.", "Make it again.")
 
 
-def link_target() -> Any:
+def link_target() -> LinkTarget:
     """Where bulk transfers go: a frozen record (endpoint, metadata, epoch, lane, limits). Opens the session."""
-    raise NotImplementedError
+    return current().target()
 
 
 def bulk_channel() -> Any:
     """A grpc.Channel to the session's server apart from the command stream's; made at the first call, new after a reconnect."""
-    raise NotImplementedError
+    return current().bulk_channel()
 
 
-def statistics() -> Any:
-    """A frozen record: commands, batches, waits, bytes_up, bytes_down, waits_by_site, reconnects."""
-    raise NotImplementedError
+def statistics() -> Statistics:
+    """What the sessions of this process did so far."""
+    session = _process.session
+    return _process.before if session is None else _sum(_process.before, session)
+
+
+def _sum(before: Statistics, session: Session) -> Statistics:
+    by_site = dict(before.waits_by_site)
+    for tag, count in list(session.waits_by_tag.items()):
+        place = sites.where(tag) or "unknown"
+        by_site[place] = by_site.get(place, 0) + count
+    return Statistics(
+        commands=before.commands + session.outbox.commands,
+        batches=before.batches + session.outbox.seq,
+        waits=before.waits + session.waits,
+        bytes_up=before.bytes_up + session.outbox.sent_bytes,
+        bytes_down=before.bytes_down + session.inbox.bytes,
+        reconnects=before.reconnects + session.link.reconnects,
+        waits_by_site=by_site,
+    )
 
 
 def close() -> None:
     """Flush, wait for what is in flight, end the session, release the lease. Arrays of it become foreign."""
-    raise NotImplementedError
+    _close("the program closed the session", EXIT_DRAIN_S)
+    embedded.stop()
+
+
+def _close(reason: str, drain_s: float) -> None:
+    process = _process
+    session = process.session
+    if session is not None:
+        bulk = sys.modules.get(f"{__package__}.bulk")
+        if bulk is not None and session.outbox.lost is None:
+            bulk.close()
+        texts = session.close(reason, drain_s)
+        process.before = _sum(process.before, session)
+        process.session = None
+        process.first_handle = next_handle()
+        with LOCK:
+            COMMANDS.clear()
+            GATE.words = 0
+        if process.switch_s:
+            sys.setswitchinterval(process.switch_s)
+            process.switch_s = 0.0
+        if texts:
+            print(f"cupool: {len(texts)} error(s) that the program never looked at:", file=sys.stderr)
+            for text in texts[:20]:
+                print(text, file=sys.stderr)
+
+
+def _at_exit() -> None:
+    _close("the program ended", EXIT_DRAIN_S)
+    embedded.stop()
+
+
+# -- fork ----------------------------------------------------------------------------------------------------------------
+def _before_fork() -> None:
+    # So that the child never inherits them held by a thread that it does not have.
+    _process.lock.acquire()
+    LOCK.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    LOCK.release()
+    _process.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _process
+    LOCK.release()
+    old = _process
+    _graveyard.append(old)
+    COMMANDS.clear()
+    GATE.words = 0
+    ids.enter_child_range()
+    sites.reset_lock()
+    _process = _Process()
+    _process.override = old.override
+    _process.switch_s = old.switch_s
+    _process.inherited = embedded.after_fork_in_child() or old.inherited
+    _process.has_atexit = old.has_atexit and old.session is None
+
+
+def _flush_all() -> None:
+    session = _process.session
+    if session is not None and session.outbox.lost is None:
+        session.outbox.flush_over()
+
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+forms.ensure_session = current
+forms.flush_all = _flush_all

@@ -1,0 +1,123 @@
+"""Errors of commands that nobody waited for: remembered by issuing thread, raised once at that thread's next wait.
+
+Boundary: takes `cupool.v1.Failure` messages from the receiving thread, gives exceptions to waiting threads.
+
+Cases at a wait of thread T:
+  - the awaited value is itself an error: that is raised; an equal deferred error of any thread is thereby reported, and says which
+    call it was;
+  - else the first deferred error of T, or of nobody (tag 0), is raised, with the others of T in its notes;
+  - else nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from cupool.contract.errors import error_from_wire
+
+from . import sites
+
+#: Entries kept per thread; more are only counted.
+MAX_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A failure that was not reported yet. `error` is the `cupool.v1.Error`, `key` its bytes."""
+
+    error: Any
+    key: bytes
+    op: str
+    tag: int
+
+    def note(self) -> str:
+        place = sites.where(self.tag)
+        return f"cupool: op {self.op!r} called at {place}" if place else f"cupool: op {self.op!r}"
+
+
+@dataclass(slots=True)
+class _Queue:
+    entries: list[Entry] = field(default_factory=list)
+    dropped: int = 0
+
+
+class Deferred:
+    """The unreported failures of one session."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._queues: dict[int, _Queue] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def add(self, failure: Any) -> None:
+        """Remember a `cupool.v1.Failure`."""
+        thread = sites.describe(failure.tag)[2]
+        entry = Entry(failure.error, failure.error.SerializeToString(), failure.op, failure.tag)
+        with self._lock:
+            queue = self._queues.setdefault(thread, _Queue())
+            if len(queue.entries) < MAX_KEPT:
+                queue.entries.append(entry)
+            else:
+                queue.dropped += 1
+
+    def exception_for(self, error: Any) -> BaseException:
+        """The exception of an awaited value's own error, with the note of the call that caused it where that is known."""
+        exception = error_from_wire(error)
+        if self._queues:
+            key = error.SerializeToString()
+            with self._lock:
+                for thread, queue in list(self._queues.items()):
+                    same = [e for e in queue.entries if e.key == key]
+                    if same:
+                        exception.add_note(same[0].note())
+                        self._keep(thread, queue, [e for e in queue.entries if e.key != key])
+                        break
+        return exception
+
+    def _keep(self, thread: int, queue: _Queue, entries: list[Entry]) -> None:
+        queue.entries = entries
+        if not entries:
+            del self._queues[thread]
+
+    def take(self, thread: int) -> BaseException | None:
+        """The exception that `thread` must raise at its wait, or None."""
+        if not self._queues:
+            return None
+        with self._lock:
+            for key in (thread, 0):
+                queue = self._queues.pop(key, None)
+                if queue is not None:
+                    return _combined(queue)
+        return None
+
+    def unreported(self) -> list[str]:
+        """What was never raised, a text each; forgets it."""
+        with self._lock:
+            queues = list(self._queues.values())
+            self._queues.clear()
+        lines = []
+        for queue in queues:
+            lines += [f"{_text(e.error)}\n  {e.note()}" for e in queue.entries]
+            if queue.dropped:
+                lines.append(f"... and {queue.dropped} more")
+        return lines
+
+
+def _text(error: Any) -> str:
+    return f"{error.type}: {error.message}"
+
+
+def _combined(queue: _Queue) -> BaseException:
+    first, *others = queue.entries
+    exception = error_from_wire(first.error)
+    exception.add_note(first.note())
+    for entry in others[:3]:
+        exception.add_note(f"cupool: also failed: {_text(entry.error)} ({entry.note().removeprefix('cupool: ')})")
+    rest = len(others[3:]) + queue.dropped
+    if rest:
+        exception.add_note(f"cupool: and {rest} more calls failed")
+    return exception

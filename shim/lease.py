@@ -1,0 +1,131 @@
+"""Leases: from a pool address to a session on a server, and back.
+
+Boundary: PoolService's calls and the mapping of refusals. The embedded pool's process is `embedded.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from cupool.contract.errors import CupoolError, LeaseRefused, PoolUnreachable, ProtocolError, SessionLost, VersionMismatch
+from cupool.v1 import pool_pb2
+
+from .config import Config
+from .transport import disconnected, open_channel
+
+#: gRPC status -> (exception, what happened, cure). The one place where statuses become exceptions.
+STATUS: dict[str, tuple[type[CupoolError], str, str]] = {
+    "ABORTED": (SessionLost, "Another client took the session over", "Do not share a session between processes."),
+    "ALREADY_EXISTS": (LeaseRefused, "The pool refused the lease", "Read the reason above."),
+    "DATA_LOSS": (ProtocolError, "What the server sent could not be read", "Check that the address is a cupool pool, and the versions."),
+    "DEADLINE_EXCEEDED": (LeaseRefused, "No server became free in time", "Raise CUPOOL_DEADLINE_S, or ask the pool's operator for more servers."),
+    "FAILED_PRECONDITION": (SessionLost, "The server refused the session", "Run the program again; its arrays are gone."),
+    "INVALID_ARGUMENT": (ProtocolError, "The server could not read a frame", "This is a bug of cupool: please report it."),
+    "NOT_FOUND": (SessionLost, "The server does not know the session", "Run the program again; its arrays are gone."),
+    "PERMISSION_DENIED": (LeaseRefused, "The pool does not allow it", "Check CUPOOL_TOKEN, or ask the pool's operator."),
+    "RESOURCE_EXHAUSTED": (LeaseRefused, "The pool has no server free for this", "Try again later, set CUPOOL_DEADLINE_S to queue, or ask the pool's operator."),
+    "UNAUTHENTICATED": (LeaseRefused, "The pool does not accept the credential", "Set CUPOOL_TOKEN to a token of this pool."),
+    "UNAVAILABLE": (PoolUnreachable, "No answer", "Check CUPOOL_ADDR and that the pool runs; unset CUPOOL_ADDR for a pool of this process's own."),
+    "UNIMPLEMENTED": (VersionMismatch, "The server does not know this call", "Upgrade cupool on the older side."),
+}  # fmt: skip
+
+
+def status_error(code: str, details: str, at: str) -> CupoolError:
+    """The exception for a gRPC status. `at` says who answered, or did not: "the pool at 10.0.0.1:7077"."""
+    cls, what, cure = STATUS.get(code, (SessionLost, f"The call failed with {code}", "Run the program again."))
+    if code == "FAILED_PRECONDITION" and "version" in details.lower():
+        cls, cure = VersionMismatch, "Use the same minor release of cupool on both sides."
+    return cls(f"{what} ({at}): {details.strip().rstrip('.') or code}.", cure)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What Acquire gave."""
+
+    session: str
+    token: str
+    endpoint: str
+    epoch: int
+    server: str
+    device: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Of every call to the server."""
+        return (("authorization", f"Bearer {self.token}"), ("cupool-session", self.session))
+
+
+def host_id() -> str:
+    """The boot id of this host: proves to a pool on it that our process id means something there."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+class PoolClient:
+    """PoolService at one address."""
+
+    def __init__(self, addr: str, token: str = "", ca: str = "") -> None:
+        self.addr = addr
+        self._channel = open_channel(addr, ca)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        from cupool.v1 import pool_pb2_grpc  # imports grpc
+
+        self._stub: Any = pool_pb2_grpc.PoolServiceStub(self._channel)
+
+    def acquire(self, config: Config) -> Lease:
+        """A session. Raises PoolUnreachable or LeaseRefused."""
+        request = pool_pb2.AcquireRequest(
+            function=config.function,
+            memory_bytes=config.memory_bytes,
+            deadline_ms=int(config.deadline_s * 1000),
+            device_kind=config.device_kind,
+            client_pid=os.getpid() if platform.system() == "Linux" else 0,
+            host_id=host_id(),
+        )
+        reply = self._call(self._stub.Acquire, request, config.deadline_s + 10)
+        return Lease(reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device)
+
+    def release(self, lease: Lease, reason: str, timeout_s: float = 2.0) -> None:
+        """End the session. A pool that does not answer is no error: it frees what nobody renews."""
+        request = pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.token, reason=reason)
+        try:
+            self._call(self._stub.Release, request, timeout_s)
+        except CupoolError:
+            return
+
+    def fate(self, lease: Lease, timeout_s: float = 1.0) -> str | None:
+        """Why the session is gone, by WatchSession; None while it is not, or when the pool does not say."""
+        import grpc
+
+        request = pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.token)
+        call = self._stub.WatchSession(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            for status in call:
+                if status.state in (pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST):
+                    return str(status.reason) or "The pool ended the session."
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return "The pool does not know the session any more."
+        finally:
+            call.cancel()
+        return None
+
+    def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+        import grpc
+
+        try:
+            return method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            end = disconnected(error)
+        hint = end.metadata.get("cupool-retry-after-ms")
+        details = end.details + (f" (try again in {int(hint) / 1000:g} s)" if hint and hint.isdigit() else "")
+        raise status_error(end.code, details, f"the pool at {self.addr}")
+
+    def close(self) -> None:
+        self._channel.close()

@@ -1,0 +1,154 @@
+"""How frames travel: a small interface, and grpcio's public API behind it.
+
+Boundary: knows endpoints, metadata and bytes; nothing of sessions. grpc is imported at the first use, not at import.
+
+Frames out go through a `SimpleQueue`, whose `put` is a C function (see Note [Flush]). Frames in are handed over by the deserialiser,
+which grpcio runs in the thread that takes messages from its core: a waiting caller is woken from there, one thread hop earlier
+than if a reader thread passed the message on. The reader thread only asks for the next message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+ATTACH = "/cupool.v1.SessionService/Attach"
+#: Above the largest frame or bulk chunk that either side sends.
+MESSAGE_BYTES = 16 << 20
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Without it a hung peer is noticed after 65 s.
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    # A new channel must be a new connection: the old one may be what is broken.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+class Disconnected(Exception):
+    """A stream ended. `code` is the gRPC status's name ("UNAVAILABLE"; "OK" when the server ended it), `details` its text."""
+
+    def __init__(self, code: str, details: str, metadata: dict[str, str] | None = None) -> None:
+        super().__init__(f"{code}: {details}")
+        self.code = code
+        self.details = details
+        self.metadata = metadata or {}
+
+
+class Stream(Protocol):
+    """One Attach stream."""
+
+    #: Send one serialised ClientFrame. Never blocks; a C function.
+    put: Callable[[bytes], Any]
+
+    def read(self) -> Disconnected:
+        """Run until the stream ends, handing each frame to the callback; returns why it ended."""
+
+    def finish(self) -> None:
+        """No more frames from here: half-close."""
+
+    def cancel(self) -> None:
+        """End the stream at once, from any thread."""
+
+    def close(self) -> None:
+        """Give everything back. After `read` has returned."""
+
+
+class Transport(Protocol):
+    """Opens streams."""
+
+    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
+        """A new stream on a new connection."""
+
+
+def import_grpc() -> Any:
+    """The grpc module. In a process that may fork it must know so before its core starts."""
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import grpc
+
+    return grpc
+
+
+def open_channel(endpoint: str, ca: str = "") -> Any:
+    """A grpc.Channel over a connection of its own. `ca`: PEM file of the authority; empty: no TLS."""
+    grpc = import_grpc()
+    if not ca:
+        return grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS)
+    with open(ca, "rb") as file:
+        credentials = grpc.ssl_channel_credentials(file.read())
+    return grpc.secure_channel(endpoint, credentials, options=CHANNEL_OPTIONS)
+
+
+def disconnected(error: Any) -> Disconnected:
+    """What a grpc.RpcError says."""
+    trailers = {k: v for k, v in (error.trailing_metadata() or ()) if isinstance(v, str)}
+    return Disconnected(error.code().name, error.details() or "", trailers)
+
+
+class GrpcStream:
+    """One Attach stream through grpcio's public API."""
+
+    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> None:
+        self._grpc = import_grpc()
+        self._channel = channel
+        self._on_frame = on_frame
+        self._failure: BaseException | None = None
+        queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self.put = queue.put
+        method = channel.stream_stream(ATTACH, request_serializer=None, response_deserializer=self._receive)
+        self._call: Any = method(iter(queue.get, None), metadata=metadata)
+
+    def _receive(self, data: bytes) -> bool:
+        try:
+            self._on_frame(data)
+        except BaseException as error:  # noqa: BLE001 - grpcio would only log it
+            self._failure = error
+            raise
+        return True
+
+    def read(self) -> Disconnected:
+        try:
+            for _ in self._call:
+                pass
+        except self._grpc.RpcError as error:
+            if self._failure is not None:
+                return Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
+            return disconnected(error)
+        return Disconnected("OK", "")
+
+    def finish(self) -> None:
+        self.put(None)  # type: ignore[arg-type]
+
+    def cancel(self) -> None:
+        call = self._call
+        if call is not None:
+            call.cancel()
+
+    def close(self) -> None:
+        # In this order, and dropped: a live stream object at interpreter exit hangs one exit in fifty.
+        self.finish()
+        self.cancel()
+        self._call = None
+        self._channel.close()
+
+
+class GrpcTransport:
+    """grpcio's public API."""
+
+    def __init__(self, ca: str = "") -> None:
+        self._ca = ca
+
+    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> GrpcStream:
+        return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)
