@@ -20,6 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
+from cupool import stats
 from cupool.shim import finder
 
 _HERE = os.path.realpath(__file__)
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of `cupool run`. Everything after the script belongs to the script."""
     result = argparse.ArgumentParser(
         prog="cupool run",
+        allow_abbrev=False,
         usage="cupool run [options] (script.py | -m module | -c code | -) [arguments ...]",
         description="Run a program with `import cupy` being the shim.",
     )
@@ -162,7 +164,6 @@ def _execute_spec(spec: importlib.machinery.ModuleSpec) -> None:
 def _execute(code: CodeType, main_module: ModuleType) -> None:
     """Run `code` as the program's `__main__`."""
     main_module.__dict__["__builtins__"] = builtins
-    # Kept: a module that loses its last reference has its names cleared, and these are the running program's own.
     main_module.__dict__.setdefault("__annotations__", {})
     sys.modules["__main__"] = main_module
     try:
@@ -198,9 +199,6 @@ def statistics_at_end(show: bool, json_file: str | None) -> Iterator[None]:
         yield
     finally:
         if show or json_file:
-            from cupool import stats
-
-            # A program that never touched an array has no session, and numpy need not be imported to say so.
             record = stats.collect()
             if json_file:
                 Path(json_file).write_text(json.dumps(record, indent=1) + "\n")
