@@ -1,0 +1,123 @@
+"""Sorting, searching and sets on NumPy. CuPy's sorts are stable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def sort(a: Array, axis: Any = -1, kind: Any = None) -> Array:
+    return np.ascontiguousarray(np.sort(a, axis=axis, kind="stable"))
+
+
+def argsort(a: Array, axis: Any = -1, kind: Any = None) -> Array:
+    return np.ascontiguousarray(np.argsort(np.atleast_1d(a), axis=axis, kind="stable"))
+
+
+def sort_in_place(self: Array, axis: int = -1, kind: Any = None) -> None:
+    self.sort(axis=axis, kind="stable")
+
+
+def partition_in_place(self: Array, kth: Any, axis: int = -1) -> None:
+    self.partition(kth, axis=axis)
+
+
+def lexsort(keys: Array) -> Array:
+    return np.asarray(np.lexsort(keys if keys.ndim == 2 else keys.reshape(-1, 1))) if keys.ndim == 2 else np.array(0, np.int64)
+
+
+def argpartition(a: Array, kth: Any, axis: Any = -1) -> Array:
+    if axis is None:
+        a, axis = a.reshape(-1), -1
+    if a.shape[axis] == 0:
+        return np.empty(0, np.int64)
+    return np.ascontiguousarray(np.argpartition(a, kth, axis=axis))
+
+
+def sort_complex(a: Array) -> Array:
+    return np.sort(a.astype(np.complex64 if a.dtype.char in "bhBHF" else np.complex128), kind="stable")
+
+
+def searchsorted(a: Array, v: Any, side: str = "left", sorter: Any = None) -> Array:
+    if a.size == 0:
+        return np.zeros(np.shape(v), np.int64)
+    return np.asarray(np.searchsorted(a, v, "right" if side == "right" else "left", sorter), np.int64)
+
+
+def where(condition: Array, x: Any = None, y: Any = None) -> Any:
+    if x is None:
+        return nonzero(condition)
+    from .ops_ufuncs import _converted
+    from cupool.contract.ops.rules.elementwise import choose
+
+    loop = choose("@where", (np.bool_(True), *(_typed(v) for v in (x, y))))
+    _, first, second = loop.inputs
+    return np.asarray(np.where(condition.astype(np.bool_), _converted(x, first), _converted(y, second)))
+
+
+def _typed(value: Any) -> Any:
+    from cupool.contract.spec import spec_like
+
+    return spec_like(value) if isinstance(value, np.ndarray) else value
+
+
+def nonzero(a: Array) -> tuple[Array, ...]:
+    return tuple(np.nonzero(a)) if a.ndim else tuple(np.nonzero(np.atleast_1d(a)))[:0]
+
+
+def unique(
+    ar: Array, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False, axis: Any = None, *,
+    equal_nan: Any = True,
+) -> Any:  # fmt: skip
+    made = np.unique(
+        ar, return_index=bool(return_index), return_inverse=bool(return_inverse), return_counts=bool(return_counts), axis=axis,
+        equal_nan=bool(equal_nan),
+    )  # fmt: skip
+    if not isinstance(made, tuple):
+        return made
+    parts = list(made)
+    if return_inverse:
+        place = 2 if return_index else 1
+        parts[place] = parts[place].reshape(ar.shape if axis is None else -1)
+    return tuple(parts)
+
+
+def intersect1d(arr1: Array, arr2: Array, assume_unique: Any = False, return_indices: Any = False) -> Any:
+    return np.intersect1d(arr1, arr2, bool(assume_unique), bool(return_indices))
+
+
+def in1d(ar1: Array, ar2: Array, assume_unique: Any = False, invert: Any = False) -> Array:
+    return np.isin(ar1.ravel(), ar2, invert=bool(invert))
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "sort": sort,
+    "argsort": argsort,
+    "ndarray.sort": sort_in_place,
+    "ndarray.partition": partition_in_place,
+    "lexsort": lexsort,
+    "msort": lambda a: sort(a, 0),
+    "sort_complex": sort_complex,
+    "partition": lambda a, kth, axis=-1: np.ascontiguousarray(np.partition(a, kth, axis=axis)),
+    "argpartition": argpartition,
+    "searchsorted": searchsorted,
+    "where": where,
+    "nonzero": nonzero,
+    "flatnonzero": lambda a: np.flatnonzero(a),
+    "argwhere": lambda a: np.argwhere(a),
+    "unique": unique,
+    "unique_all": lambda x: unique(x, True, True, True, equal_nan=False),
+    "unique_counts": lambda x: unique(x, return_counts=True, equal_nan=False),
+    "unique_inverse": lambda x: unique(x, return_inverse=True, equal_nan=False),
+    "unique_values": lambda x: unique(x, equal_nan=False),
+    "union1d": lambda arr1, arr2: np.union1d(arr1, arr2),
+    "intersect1d": intersect1d,
+    "setdiff1d": lambda ar1, ar2, assume_unique=False: np.setdiff1d(ar1, ar2, bool(assume_unique)),
+    "setxor1d": lambda ar1, ar2, assume_unique=False: np.setxor1d(ar1.ravel(), ar2.ravel(), bool(assume_unique)),
+    "in1d": in1d,
+    "isin": lambda element, test_elements, assume_unique=False, invert=False: np.isin(element, test_elements, invert=bool(invert)),
+}
