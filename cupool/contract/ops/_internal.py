@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cupool.contract.ops._row import op
+from cupool.contract.ops.rules.kernels import from_pointer, kernel_outputs, kernel_reduced, nothing
 
 # -- bringing data in and out ---------------------------------------------------------------------------------------
 op("@upload", "(transfer)", outs=1, repeat="exact", note="array from the bytes of a Put transfer; spec from the form's result")
@@ -17,7 +18,8 @@ op("@view", "(a, offset)", view_of="a", repeat="exact", note="view with the resu
    "bounds are checked against a's buffer")  # fmt: skip
 op("@alias", "(a)", view_of="a", repeat="exact", note="a second handle for the same array")
 op("@pointer", "(a)", host=True, repeat="exact", note="expose a's buffer in the arena; reply the address of its first element")
-op("@from_pointer", "(address, nbytes)", repeat="exact", note="array (spec from the form) over arena memory; illegal ranges fail")
+op("@from_pointer", "(address, dtype, shape, strides)", from_pointer, view_of="address", varying=("address",), repeat="exact",
+   note="view of device memory in use, first element at `address`; illegal ranges fail")
 # -- session --------------------------------------------------------------------------------------------------------
 op("@forms_reset", "()", repeat="exact", note="forget every form defined before this batch")
 op("@memory", "()", host=True, uses=("pool",), repeat="recorded", note="reply {used, total, free, limit, device_free, device_total}")
@@ -34,22 +36,26 @@ op("@event_query", "(event)", host=True, uses=("event",), repeat="recorded")
 op("@event_wait", "(event)", host=True, uses=("event",), repeat="exact", note="reply when the event has happened")
 op("@event_elapsed", "(start, end)", host=True, uses=("event",), repeat="recorded", note="reply milliseconds")
 op("@stream_wait_event", "(event)", uses=("event", "stream"), repeat="exact", note="the command's stream waits")
-# -- kernels (sources go by content hash, once per session; see apiserver/devices) ------------------------------------
-op("@kernel_raw", "(source, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, name_expressions)",
-   object="module", repeat="exact", note="RawModule: source text")  # fmt: skip
-op("@kernel_binary", "(image,)", object="module", repeat="exact", note="RawModule(path=…): cubin or PTX bytes read on the client")
+# -- kernels (sources go by content, once per session; see apiserver/devices) ------------------------------------------
+op("@kernel_raw", "(source, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, name_expressions, headers)",
+   object="module", repeat="exact", note="RawModule: source text; headers: name -> text, read on the client along -I")  # fmt: skip
+op("@kernel_binary", "(image)", object="module", repeat="exact", note="RawModule(path=…): cubin or PTX bytes read on the client")
 op("@kernel_function", "(module, name)", object="function", repeat="exact")
-op("@kernel_attributes", "(function)", host=True, repeat="exact")
-op("@kernel_set_attribute", "(function, name, value)", repeat="exact")
-op("@kernel_global", "(module, name)", host=True, repeat="exact", note="reply (address, nbytes) of a module global")
+op("@kernel_attributes", "(function)", host=True, repeat="exact", note="reply a mapping of CuPy's attribute names; -1: not known here")
+op("@kernel_set_attribute", "(function, name, value)", nothing, repeat="exact")
+op("@kernel_global", "(module, name)", host=True, repeat="exact", note="reply (address, nbytes) of a module global; nbytes 0: not known")
 op("@kernel_compile", "(module)", host=True, repeat="exact", note="compile now; reply None or fail with CompileException")
-op("@launch", "(function, grid, block, args, shared_mem)", writes=("args",), uses=("stream",), repeat="same-fingerprint",
+op("@launch", "(function, grid, block, args, shared_mem)", nothing, writes=("args",), uses=("stream",), repeat="same-fingerprint",
+   varying=("grid", "block", "args", "shared_mem"), arrays=("args",),
    note="a raw kernel may follow pointers: it may write the whole arena, not its arguments alone")  # fmt: skip
 op("@kernel_elementwise", "(in_params, out_params, operation, name, reduce_dims, preamble, loop_prep, after_loop, options)",
    object="elementwise", repeat="exact")  # fmt: skip
-op("@call_elementwise", "(kernel, args, size, block_size, types)", writes=("args",), uses=("stream",),
-   note="args: inputs then outputs, all given; types: type parameter -> dtype")  # fmt: skip
+op("@call_elementwise", "(kernel, args, types, shape, outs, size, block_size, out=None)", kernel_outputs, writes=("out",),
+   arrays=("args", "out"), varying=("args",), uses=("stream",),
+   note="args: the inputs; types: type parameter -> dtype; outs: dtypes of the outputs; out: all outputs, or None: they are made. "
+   "What raw arguments point to may be written: it lies in the arena")  # fmt: skip
 op("@kernel_reduction", "(in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, reduce_type, reduce_dims, "
    "preamble, options)", object="reduction", repeat="exact")  # fmt: skip
-op("@call_reduction", "(kernel, args, axis, keepdims, types)", writes=("args",), uses=("stream",),
-   note="args: inputs then outputs, all given; types: type parameter -> dtype")  # fmt: skip
+op("@call_reduction", "(kernel, args, types, axis, keepdims, shape, outs, out=None)", kernel_reduced, writes=("out",),
+   arrays=("args", "out"), varying=("args",), uses=("stream",),
+   note="axis: the reduced axes of the broadcast inputs, ascending; shape: of the result; the rest as @call_elementwise")  # fmt: skip

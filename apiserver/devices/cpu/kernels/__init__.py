@@ -6,3 +6,7 @@
     generate.py  the sources of elementwise and reduction kernels
     ops.py       the device's implementations of the op table's kernel rows
 """
+
+from .ops import Engine
+
+__all__ = ["Engine"]

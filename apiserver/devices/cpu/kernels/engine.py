@@ -19,9 +19,9 @@ from .compiler import Compiler
 from .source import RefusedSource, check_includes, has_barriers, renamed, rewrite_shared, scan_kernels
 
 MAX_THREADS = 1024
-#: Static and dynamic shared memory of a block, as on the device that the header claims to be (compute capability 9.0).
+#: Dynamic shared memory of a block, and what a program may raise it to: as `facts.py` says.
 SHARED_BYTES = 48 * 1024
-SHARED_BYTES_OPTIN = 232_448
+SHARED_BYTES_OPTIN = 96 * 1024
 STACK_BYTES = 256 * 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)

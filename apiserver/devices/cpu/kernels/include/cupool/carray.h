@@ -122,6 +122,14 @@ class CIndexer {
   const index_t& get() const { return index_; }
 };
 
+namespace cupool {
+// An element of a structured array: copied, not looked into.
+template <int n, int align>
+struct alignas(align) Bytes {
+  char data[n];
+};
+}  // namespace cupool
+
 template <class T>
 inline T _floor_divide(T x, T y) {
   if (std::is_floating_point<T>::value) return (T)std::floor((double)x / (double)y);

@@ -1,0 +1,397 @@
+"""The kernel rows of the op table on the CPU device: arrays become pointers into the arena, calls become launches.
+
+Boundary: knows arrays, the arena and the handle table; `engine.py` knows only bytes and addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cupool.contract.errors import CUDADriverError, OpMissing
+from cupool.contract.spec import spec_of
+
+from ..arena import Arena
+from ..memory import address_of, root_of
+from . import generate
+from .arguments import pack
+from .engine import SHARED_BYTES_OPTIN, Function, KernelEngine, Module
+from .generate import Argument
+from .generate import Parameter as Declared
+from .watchdog import Watchdog
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(slots=True)
+class RawModuleObject:
+    """What a RawModule handle stands for. Compiled at the first need; an error comes again each time."""
+
+    source: str
+    options: tuple[str, ...]
+    backend: str
+    expressions: tuple[str, ...]
+    headers: dict[str, str]
+    module: Module | None = None
+
+
+@dataclass(slots=True)
+class FunctionObject:
+    """What a RawKernel handle stands for."""
+
+    module: RawModuleObject
+    name: str
+    function: Function | None = None
+    attributes: dict[str, int] = field(default_factory=dict)
+
+
+class _Generated:
+    """An elementwise or reduction kernel: the source's parts, and a function for each kind of call."""
+
+    __slots__ = ("addressed", "functions", "inputs", "name", "options", "outputs", "parts", "reduce_dims")
+
+    def __init__(self, in_params: str, out_params: str, name: str, reduce_dims: bool, options: Sequence[str], parts: dict[str, str]) -> None:
+        self.inputs = generate.parse_parameters(in_params, True)
+        self.outputs = generate.parse_parameters(out_params, False)
+        self.name = name
+        self.reduce_dims = bool(reduce_dims)
+        self.options = tuple(options)
+        self.parts = parts
+        self.functions: dict[Any, Function] = {}
+        code = " ".join(parts.values())
+        #: parameters whose addresses the code may see: they lie in the arena
+        self.addressed = frozenset(
+            p.name for p in (*self.inputs, *self.outputs) if p.raw or re.search(rf"(?<!&)&\s*\(?\s*{re.escape(p.name)}\b", code)
+        )
+
+
+class Engine:
+    """The kernels of one device.
+
+    Attributes:
+        arena: the session's address range.
+    """
+
+    def __init__(self, device: Any = None, engine: KernelEngine | None = None, arena: Arena | None = None) -> None:
+        self._kernels = engine or KernelEngine()
+        self.arena = arena or Arena()
+        self._accounting: Any = None
+        self._rebind: Callable[..., None] | None = None
+        self.watchdog = Watchdog(int(getattr(device, "kernel_limit_ms", 0) or 0), getattr(device, "status", None))
+
+    # -- the device's side ------------------------------------------------------------------------------------------------
+
+    def why_not(self) -> str:
+        """Empty when kernels compile here; else why not and what to install."""
+        return self._kernels.probe()
+
+    def open(self, accounting: Any, handles: Any) -> None:
+        """The session begins."""
+        self._accounting = accounting
+        self._rebind = handles.rebind
+
+    def limit(self, limit_ms: int, status: Any) -> None:
+        """Kernels may run this long; the reason of an end goes to `status` (a StatusWriter)."""
+        self.watchdog.close()
+        self.watchdog = Watchdog(limit_ms, status)
+
+    def close(self) -> None:
+        """The session is over."""
+        self.watchdog.close()
+        self.arena.close()
+
+    # -- addresses --------------------------------------------------------------------------------------------------------
+
+    def expose(self, array: Array) -> tuple[int, Array]:
+        """(address of the first element, the array in the arena). Moves the array's whole buffer there, and every alias with it."""
+        root = root_of(array)
+        if not self.arena.holds(root):
+            _, rebuild = self.arena.move_in(root)
+            moved = rebuild(array)
+            if self._rebind is not None:
+                self._rebind(root, rebuild)
+            array = moved
+        return address_of(array), array
+
+    def pointer(self, a: Array) -> int:
+        """`@pointer`"""
+        return self.expose(a)[0]
+
+    def from_pointer(self, address: int, dtype: Any, shape: Sequence[int], strides: Sequence[int]) -> Array:
+        """`@from_pointer`"""
+        return self.arena.array_at(int(address), spec_of(tuple(shape), dtype, tuple(strides)))
+
+    # -- raw kernels ------------------------------------------------------------------------------------------------------
+
+    def kernel_raw(self, source: str, options: Sequence[str], backend: str, translate_cucomplex: bool, enable_cooperative_groups: bool,
+                   jitify: Any, name_expressions: Sequence[str] | None, headers: dict[str, str] | None = None) -> RawModuleObject:  # fmt: skip
+        """`@kernel_raw`: nothing is compiled yet."""
+        if enable_cooperative_groups:
+            raise OpMissing(
+                "enable_cooperative_groups: the CPU device runs the blocks of a grid one after the other, so a grid cannot wait for all its "
+                "blocks.", "Split the kernel where it synchronises the grid, or use a GPU."
+            )  # fmt: skip
+        self._count()
+        return RawModuleObject(source, tuple(options), backend, tuple(name_expressions or ()), dict(headers or {}))
+
+    def kernel_binary(self, image: bytes) -> RawModuleObject:
+        """`@kernel_binary`: a GPU's machine code."""
+        raise OpMissing("A cubin, fatbin or PTX file is GPU code, and this server's device is a CPU.", "Pass the source: RawModule(code=…).")
+
+    def _load(self, module: RawModuleObject) -> Module:
+        if module.module is None:
+            module.module = self._kernels.module(
+                module.source, module.options, name="kernel.cu", expressions=module.expressions, headers=module.headers,
+                backend=module.backend,
+            )  # fmt: skip
+        return module.module
+
+    def kernel_function(self, module: RawModuleObject, name: str) -> FunctionObject:
+        """`@kernel_function`"""
+        return FunctionObject(module, name)
+
+    def _function(self, kernel: FunctionObject) -> Function:
+        if kernel.function is None:
+            kernel.function = self._load(kernel.module).function(kernel.name)
+        return kernel.function
+
+    def kernel_compile(self, module: RawModuleObject | FunctionObject) -> None:
+        """`@kernel_compile`"""
+        if isinstance(module, FunctionObject):
+            self._function(module)
+        else:
+            self._load(module)
+
+    def kernel_attributes(self, function: FunctionObject) -> dict[str, int]:
+        """`@kernel_attributes`"""
+        loaded = self._function(function)
+        return {
+            "max_threads_per_block": 1024, "shared_size_bytes": -1, "const_size_bytes": -1, "local_size_bytes": -1, "num_regs": -1,
+            "ptx_version": 90, "binary_version": 90, "cache_mode_ca": 0,
+            "max_dynamic_shared_size_bytes": loaded.max_dynamic_shared_bytes,
+            "preferred_shared_memory_carveout": function.attributes.get("preferred_shared_memory_carveout", -1),
+        }  # fmt: skip
+
+    def kernel_set_attribute(self, function: FunctionObject, name: str, value: int) -> None:
+        """`@kernel_set_attribute`"""
+        if name == "max_dynamic_shared_size_bytes":
+            if not 0 <= value <= SHARED_BYTES_OPTIN:
+                raise CUDADriverError(1, f"CUDA_ERROR_INVALID_VALUE: invalid argument: {name} {value}, at most {SHARED_BYTES_OPTIN}")
+            self._function(function).max_dynamic_shared_bytes = value
+        elif name == "preferred_shared_memory_carveout":
+            function.attributes[name] = value
+        else:
+            raise AttributeError(f"kernel attribute {name!r} cannot be set")
+
+    def kernel_global(self, module: RawModuleObject, name: str) -> tuple[int, int]:
+        """`@kernel_global`"""
+        address, nbytes = self._load(module).address_of(name)
+        if nbytes:
+            self.arena.add_region(address, nbytes)
+        return address, nbytes
+
+    def launch(self, function: FunctionObject, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int) -> None:
+        """`@launch`"""
+        loaded = self._function(function)
+        if len(args) < len(loaded.parameters):
+            raise ValueError(f"kernel {function.name!r} takes {len(loaded.parameters)} arguments, {len(args)} were given")
+        packed = []
+        for i, (parameter, value) in enumerate(zip(loaded.parameters, args, strict=False)):
+            if isinstance(value, np.ndarray):
+                if parameter.kind != "p" and not (parameter.kind == "i" and parameter.nbytes == 8):
+                    raise TypeError(f"argument {i} is an array; the kernel's parameter is not a pointer ({parameter.nbytes} bytes)")
+                packed.append(self.expose(value)[0].to_bytes(8, "little"))
+            else:
+                packed.append(pack(parameter, value, i))
+        self._run(loaded, grid, block, packed, int(shared_mem))
+
+    def _run(self, function: Function, grid: Sequence[int], block: Sequence[int], packed: Sequence[bytes], shared_bytes: int) -> None:
+        self.watchdog.started(function.name)
+        try:
+            function.launch(grid, block, packed, shared_bytes)
+        finally:
+            self.watchdog.ended()
+
+    # -- elementwise kernels ----------------------------------------------------------------------------------------------
+
+    def kernel_elementwise(self, in_params: str, out_params: str, operation: str, name: str, reduce_dims: bool, preamble: str,
+                           loop_prep: str, after_loop: str, options: Sequence[str]) -> _Generated:  # fmt: skip
+        """`@kernel_elementwise`"""
+        self._count()
+        parts = {"operation": operation, "preamble": preamble, "loop_prep": loop_prep, "after_loop": after_loop}
+        return _Generated(in_params, out_params, name, reduce_dims, options, parts)
+
+    def call_elementwise(self, kernel: _Generated, args: Sequence[Any], types: dict[str, Any], shape: Sequence[int], outs: Sequence[Any],
+                         size: int | None, block_size: int, out: Sequence[Array] | None = None) -> tuple[Array, ...]:  # fmt: skip
+        """`@call_elementwise`"""
+        shape = tuple(shape)
+        params = (*kernel.inputs, *kernel.outputs)
+        results = tuple(out) if out is not None else self._outputs(kernel, shape, outs)
+        if 0 in shape:
+            return results
+        given = self._given(kernel, params, (*args, *results), types)
+        results = tuple(given[len(kernel.inputs) :])
+        views = [np.broadcast_to(a, shape) if _is_plain(p, a) else a for p, a in zip(params, given, strict=True)]
+        if kernel.reduce_dims:
+            shape = _merge(views, params, shape)
+        arguments = tuple(_argument(a) for a in views)
+        key = (arguments, len(shape), tuple(sorted((k, np.dtype(v)) for k, v in types.items())))
+        function = kernel.functions.get(key)
+        if function is None:
+            source = generate.elementwise(params, arguments, types, len(shape), name=kernel.name, **kernel.parts)
+            function = kernel.functions[key] = self._compiled(kernel, source)
+        total = 1
+        for n in shape:
+            total *= n
+        grid, block = 1, 1
+        if generate.GRID_NAMES.search(" ".join(kernel.parts.values())):
+            grid, block = min(2**31 - 1, -(-total // block_size)), min(block_size, total)
+        self._run(function, (grid,), (block,), [*map(_bytes_of, views), _indexer(shape)], 0)
+        return results
+
+    def _given(self, kernel: _Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]) -> list[Any]:
+        """Arguments with addressed arrays in the arena and scalars of their parameter's type."""
+        given = []
+        for p, value in zip(params, args, strict=True):
+            if isinstance(value, np.ndarray):
+                given.append(self.expose(value)[1] if p.name in kernel.addressed else value)
+            else:
+                dtype = np.dtype(types[p.ctype]) if p.dtype is None else p.dtype
+                scalar = np.empty((), dtype)
+                scalar[()] = value
+                given.append(scalar[()])
+        return given
+
+    def _outputs(self, kernel: _Generated, shape: tuple[int, ...], outs: Sequence[Any]) -> tuple[Array, ...]:
+        return tuple(
+            self.arena.empty(shape, dtype) if p.name in kernel.addressed else np.empty(shape, dtype)
+            for p, dtype in zip(kernel.outputs, outs, strict=True)
+        )
+
+    def _compiled(self, kernel: _Generated, source: str) -> Function:
+        module = self._kernels.module(source, kernel.options, name=kernel.name)
+        return module.function(kernel.name)
+
+    # -- reduction kernels ------------------------------------------------------------------------------------------------
+
+    def kernel_reduction(self, in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: str, name: str,
+                         reduce_type: str, reduce_dims: bool, preamble: str, options: Sequence[str]) -> _Generated:  # fmt: skip
+        """`@kernel_reduction`"""
+        self._count()
+        parts = {"map_expr": map_expr, "reduce_expr": reduce_expr, "post_map_expr": post_map_expr, "identity": identity,
+                 "reduce_type": reduce_type, "preamble": preamble}  # fmt: skip
+        return _Generated(in_params, out_params, name, reduce_dims, options, parts)
+
+    def call_reduction(self, kernel: _Generated, args: Sequence[Any], types: dict[str, Any], axis: Sequence[int], keepdims: bool,
+                       shape: Sequence[int], outs: Sequence[Any], out: Sequence[Array] | None = None) -> tuple[Array, ...]:  # fmt: skip
+        """`@call_reduction`"""
+        results = tuple(out) if out is not None else self._outputs(kernel, tuple(shape), outs)
+        if 0 in tuple(shape):
+            return results
+        params = (*kernel.inputs, *kernel.outputs)
+        nin = len(kernel.inputs)
+        given = self._given(kernel, params, (*args, *results), types)
+        results = tuple(given[nin:])
+        in_shape = np.broadcast_shapes(*(a.shape for p, a in zip(kernel.inputs, given, strict=False) if _is_plain(p, a)))
+        kept = tuple(d for d in range(len(in_shape)) if d not in axis)
+        order = (*axis, *kept)
+        inputs = [np.broadcast_to(a, in_shape).transpose(order) if _is_plain(p, a) else a for p, a in zip(kernel.inputs, given, strict=False)]
+        moved_shape = tuple(in_shape[d] for d in order)
+        out_shape = tuple(in_shape[d] for d in kept)
+        outputs = [a.reshape(out_shape) if _is_plain(p, a) and a.shape != out_shape and a.size else a
+                   for p, a in zip(kernel.outputs, results, strict=True)]  # fmt: skip
+        if any(not np.shares_memory(a, b, max_work=1) for a, b in zip(outputs, results, strict=True) if a is not b):
+            raise ValueError("an output of a reduction kernel with keepdims must be packed")
+        lanes = generate.reduction_lanes(_product(moved_shape), _product(out_shape), _contiguous_size(inputs, kernel.inputs, out_shape))
+        if kernel.reduce_dims:
+            moved_shape = _merge(inputs, kernel.inputs, moved_shape)
+            out_shape = _merge(outputs, kernel.outputs, out_shape)
+        views = [*inputs, *outputs]
+        arguments = tuple(_argument(a) for a in views)
+        ndims = len(moved_shape), len(out_shape)
+        key = (arguments, ndims, lanes, tuple(sorted((k, np.dtype(v)) for k, v in types.items())))
+        function = kernel.functions.get(key)
+        if function is None:
+            source = generate.reduction(params, arguments, types, nin, ndims, name=kernel.name, lanes=lanes, **kernel.parts)
+            function = kernel.functions[key] = self._compiled(kernel, source)
+        self._run(function, (1,), (1,), [*map(_bytes_of, views), _indexer(moved_shape), _indexer(out_shape)], 0)
+        return results
+
+    def _count(self) -> None:
+        if self._accounting is not None:
+            self._accounting.modules += 1
+
+
+# -- arrays as parameters -------------------------------------------------------------------------------------------------
+
+
+def _is_plain(parameter: Declared, value: Any) -> bool:
+    return isinstance(value, np.ndarray) and not parameter.raw
+
+
+def _product(shape: Sequence[int]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def _argument(value: Any) -> Argument:
+    if isinstance(value, np.ndarray):
+        return Argument(value.dtype, value.ndim, value.flags.c_contiguous)
+    return Argument(value.dtype, None)
+
+
+def _bytes_of(value: Any) -> bytes:
+    """As CArray or as the scalar's own bytes."""
+    if not isinstance(value, np.ndarray):
+        return bytes(value.tobytes())
+    words = (address_of(value), value.size, *value.shape, *value.strides)
+    return np.array(words, np.int64).tobytes()
+
+
+def _indexer(shape: Sequence[int]) -> bytes:
+    """As CIndexer: size, shape, room for an index."""
+    return np.array((_product(shape), *shape, *([0] * max(len(shape), 1))), np.int64).tobytes()
+
+
+def _merge(views: list[Any], params: Sequence[Declared], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Join neighbouring dimensions that every plain array steps through evenly. Changes `views`; returns the new shape."""
+    plain = [k for k, (p, a) in enumerate(zip(params, views, strict=False)) if _is_plain(p, a)]
+    if not plain or len(shape) <= 1:
+        return shape
+    groups: list[list[int]] = []  # [extent, last dimension]
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        if groups and all(views[k].strides[d] * n == views[k].strides[groups[-1][1]] for k in plain):
+            groups[-1] = [groups[-1][0] * n, d]
+        else:
+            groups.append([n, d])
+    merged = tuple(n for n, _ in groups)
+    for k in plain:
+        strides = tuple(views[k].strides[d] for _, d in groups)
+        views[k] = np.lib.stride_tricks.as_strided(views[k], merged, strides)
+    return merged
+
+
+def _contiguous_size(views: Sequence[Any], params: Sequence[Declared], out_shape: tuple[int, ...]) -> int:
+    """The longest run of outputs over which an input is packed; as CuPy counts it."""
+    best = 1
+    for p, a in zip(params, views, strict=False):
+        if not _is_plain(p, a):
+            continue
+        run = 1
+        for j in range(len(out_shape)):
+            if a.strides[a.ndim - j - 1] != run * a.itemsize:
+                break
+            run *= out_shape[len(out_shape) - j - 1]
+        best = max(best, run)
+    return best
+
+
+__all__ = ["Engine", "FunctionObject", "RawModuleObject"]
