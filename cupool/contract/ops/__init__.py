@@ -8,8 +8,10 @@ from __future__ import annotations
 from cupool.contract.ops import _internal as _internal
 from cupool.contract.ops import creation as _creation
 from cupool.contract.ops import indexing as _indexing
+from cupool.contract.ops import linalg as _linalg
 from cupool.contract.ops import logic as _logic
 from cupool.contract.ops import manipulation as _manipulation
+from cupool.contract.ops import random as _random
 from cupool.contract.ops import reductions as _reductions
 from cupool.contract.ops import sorting as _sorting
 from cupool.contract.ops import statistics as _statistics
@@ -33,7 +35,7 @@ from cupool.contract.ops._row import (
     unsupported,
 )
 
-del _creation, _indexing, _logic, _manipulation, _reductions, _sorting, _statistics, _ufuncs
+del _creation, _indexing, _linalg, _logic, _manipulation, _random, _reductions, _sorting, _statistics, _ufuncs
 
 __all__ = [
     "CLIENT",

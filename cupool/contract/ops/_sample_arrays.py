@@ -44,3 +44,15 @@ def spd(n: int, dtype: Any = "f8", batch: tuple[int, ...] = ()) -> Any:
 def idx(*values: int, dtype: Any = "i8") -> Any:
     """An index array."""
     return np.array(values, dtype)
+
+
+class Remote:
+    """In a sample: a remote object, made by calling a constructor's row."""
+
+    def __init__(self, row: str, *args: Any, **kwargs: Any) -> None:
+        self.row = row
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self) -> str:
+        return f"Remote({self.row!r}, {self.args})"

@@ -85,15 +85,9 @@ def to_shape(shape: Any) -> tuple[int, ...]:
     """A shape argument as a tuple of ints. None is ()."""
     if shape is None:
         return ()
-    if isinstance(shape, (int, np.integer)):
-        return (int(shape),)
-    if isinstance(shape, np.ndarray):
-        shape = shape.tolist()
-        if isinstance(shape, int):
-            return (shape,)
     if isinstance(shape, Spec):
         raise TypeError("a shape must be given as Python integers, not as a device array")
-    result = tuple(operator.index(n) for n in shape)
+    result = tuple(operator.index(n) for n in (shape if np.iterable(shape) else (shape,)))
     if any(n < 0 for n in result):
         raise ValueError("negative dimensions are not allowed")
     return result
