@@ -74,10 +74,9 @@ op("amin", MAX, rules.extremum("min"), writes=("out",), server="min")
 op("ptp", MAX, rules.ptp, writes=("out",), samples=_axes("bBhHiIlLefdFD"),
    errors=lambda: [fails(TypeError, mask(3)), fails(AxisError, arr(2), axis=1)])  # fmt: skip
 
-for _name in ("argmax", "argmin"):
-    op(_name, ARGMAX, rules.arg_extremum(_name), writes=("out",), samples=_one_axis(), errors=_empty_too)
-for _name in ("nanargmax", "nanargmin"):
-    op(_name, ARGMAX, rules.arg_extremum(_name), writes=("out",), samples=_one_axis(), errors=_empty_too)
+for _name in ("argmax", "argmin", "nanargmax", "nanargmin"):
+    op(_name, ARGMAX, rules.arg_extremum(_name), writes=("out",), samples=_one_axis(),
+       errors=lambda: [fails(AxisError, arr(2, 3), axis=2), fails(TypeError, arr(2, 3), axis=(0, 1)), fails(ValueError, arr(0))])  # fmt: skip
 
 for _name in ("all", "any"):
     op(_name, MAX, rules.truth(_name), writes=("out",), samples=_axes(), errors=_bad_axis_or_twice)

@@ -262,7 +262,7 @@ def diagflat(v: Any, k: Any = 0) -> Any:
     """A matrix with the flat input as diagonal."""
     size = v.size if isinstance(v, Spec) else int(np.size(v))
     n = size + abs(operator.index(k))
-    return spec_of((n, n), dtype_of(v) if isinstance(v, Spec | Scalar) else np.asarray(v).dtype)
+    return spec_of((n, n), dtype_of(v) if isinstance(v, (Spec, *Scalar)) else np.asarray(v).dtype)
 
 
 @rule("vander")
