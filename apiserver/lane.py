@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import socket
 import threading
 import time
@@ -227,13 +228,16 @@ class LaneServer:
     def _stop(self, wire: Wire) -> Callable[[], bool]:
         """Whether a wait in `transfers` has lost its client."""
 
+        poll = select.poll()
+        poll.register(wire.sock, select.POLLIN)
+
         def stop() -> bool:
             if self._closed:
                 return True
-            try:
-                return not wire.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            except BlockingIOError:
+            if not poll.poll(0):
                 return False
+            try:
+                return not wire.sock.recv(1, socket.MSG_PEEK)
             except OSError:
                 return True
 
