@@ -42,6 +42,7 @@ from cupool.contract.lane import (
     address,
     create_segment,
 )
+from cupool.contract.malloc import tune_allocator
 
 from .transfers import TransferEnded, Transfers
 
@@ -169,6 +170,7 @@ class LaneServer:
 
     def _serve(self, wire: Wire) -> None:
         direction = self._greet(wire)
+        tune_allocator()
         try:
             fd = create_segment(SLOTS, SLOT_BYTES)
         except OSError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec
 
+from ...blocks import BlockCache
 from ..base import MemoryInfo
 from . import facts, memory, streams
 from .memory import Array
@@ -36,6 +37,7 @@ class CpuDevice:
         self._engine: Any = None
         self._timeline = streams.Timeline()
         self._table: dict[str, Callable[..., Any]] = {}
+        self._blocks = BlockCache()
 
     def open(self, accounting: Any, handles: Any) -> None:
         self._accounting = accounting
@@ -119,7 +121,7 @@ class CpuDevice:
         account = self._accounting
         account.stage(nbytes)
         try:
-            memory_ = np.empty(nbytes, np.uint8)
+            memory_ = self._blocks.take(nbytes)
         except MemoryError:
             account.unstage(nbytes)
             raise OutOfMemoryError(nbytes, account.used, account.limit) from None
@@ -142,7 +144,7 @@ class CpuDevice:
         """A copy, charged until it is dropped: the array may change before the client has all bytes."""
         account, nbytes = self._accounting, array.nbytes
         account.stage(nbytes)
-        copied = np.empty(nbytes, np.uint8)
+        copied = self._blocks.take(nbytes)
         weakref.finalize(copied, account.unstage, nbytes)
         if nbytes:
             np.ndarray(array.shape, array.dtype, copied)[...] = array
@@ -151,7 +153,8 @@ class CpuDevice:
     # -- the session ------------------------------------------------------------------------------------------------------
 
     def free_blocks(self) -> None:
-        """Nothing is kept: NumPy's memory goes back when an array is dropped."""
+        """Only large transfers' memory is kept for reuse; an array's goes back when it is dropped."""
+        self._blocks.clear()
 
     def synchronize(self) -> None:
         """Every command has completed when the next one starts."""
