@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
 # What `make gpu` runs with: the link tree instead of an install, and not the working directory before it.
-TREE := PYTHONPATH=build/typing PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
+TREE := PYTHONPATH=$(CURDIR)/build/typing PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
 PART ?=
 
@@ -53,8 +53,9 @@ check-mypy: tree
 	$(BIN)/mypy
 check-pyright: tree
 	$(BIN)/pyright
-check-imports:
-	$(BIN)/lint-imports
+check-imports: tree
+	@# In the tree of links: it looks into the working directory first, and there `cupool` has no components.
+	cd build/typing && ../../$(BIN)/lint-imports --no-cache --config ../../pyproject.toml
 check-fresh:
 	$(RUN) tools/generate.py --check
 check-proto: $(PROTO_VENV)/.complete

@@ -51,7 +51,15 @@ def usage(arguments: list[str]) -> int:
 
 
 #: Commands that the base install can run.
-BASE = {"run": run, "version": version, "dropin-path": dropin_path, "help": usage, "-h": usage, "--help": usage, "--version": version}
+BASE = {
+    "run": run,
+    "version": version,
+    "dropin-path": dropin_path,
+    "help": usage,
+    "-h": usage,
+    "--help": usage,
+    "--version": version,
+}
 
 #: Commands of an extra: name -> module of the command line whose `main(arguments)` runs it.
 EXTRA = {"pool": "cupool.pool.cli.pool"}

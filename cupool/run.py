@@ -7,6 +7,7 @@ begin at its own first line.
 from __future__ import annotations
 
 import argparse
+import atexit
 import builtins
 import contextlib
 import importlib.machinery
@@ -21,7 +22,8 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from cupool import stats
-from cupool.shim import finder
+from cupool.shim import embedded, finder
+from cupool.shim.config import config
 
 _HERE = os.path.realpath(__file__)
 
@@ -37,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("-m", dest="module", metavar="module", help="run a module, as `python -m` does")
     result.add_argument("-c", dest="code", metavar="code", help="run code given as a string, as `python -c` does")
     result.add_argument("--addr", help="the pool, instead of CUPOOL_ADDR; without either an embedded pool starts")
-    result.add_argument("--stats", action="store_true", help="print waits by line, commands and bytes when the program ends")
+    result.add_argument(
+        "--stats", action="store_true", help="print waits by line, commands and bytes when the program ends"
+    )
     result.add_argument("--stats-json", metavar="FILE", help="write the same to FILE as JSON")
     return result
 
@@ -70,6 +74,7 @@ def main(arguments: list[str]) -> int:
     paths = os.environ.get("PYTHONPATH", "")
     if str(finder.DROPIN) not in paths.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join([str(finder.DROPIN), paths] if paths else [str(finder.DROPIN)])
+    start_pool()
     with statistics_at_end(options.stats, options.stats_json):
         if options.module is not None:
             run_module(options.module, rest)
@@ -78,6 +83,14 @@ def main(arguments: list[str]) -> int:
         else:
             run_script(rest[0], rest[1:])
     return 0
+
+
+def start_pool() -> None:
+    """Without a pool to go to, start the embedded one now: it gets ready while the program imports NumPy."""
+    if not config().addr:
+        embedded.start()
+        # Registered before the session's own end, so it runs after it; a program without arrays has nothing else to end it.
+        atexit.register(embedded.stop, 1.0)
 
 
 def run_script(path: str, arguments: list[str]) -> None:

@@ -51,5 +51,7 @@ def as_text(record: dict[str, Any]) -> str:
     )
     if record["reconnects"]:
         head += f", {record['reconnects']} reconnects"
-    lines = [f"  {count:>8} waits  {site}" for site, count in sorted(record["waits_by_site"].items(), key=lambda i: -i[1])]
+    lines = [
+        f"  {count:>8} waits  {site}" for site, count in sorted(record["waits_by_site"].items(), key=lambda i: -i[1])
+    ]
     return "\n".join([head, *lines])

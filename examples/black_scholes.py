@@ -1,6 +1,6 @@
 """Prices of a million European options by the Black–Scholes formula.
 
-    python black_scholes.py [--numpy]
+python black_scholes.py [--numpy]
 """
 
 import math

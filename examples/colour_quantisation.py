@@ -74,8 +74,15 @@ def main():
     worst_mean = float(np.abs(expected - palette / 255).max())
     error = float(((host_pixels - palette[host_labels] / 255) ** 2).sum(axis=1).mean())
     best = float(((host_pixels - palette[nearest(np, host_pixels, palette / 255)] / 255) ** 2).sum(axis=1).mean())
-    assert len(palette) == COLOURS and worst_mean < 0.01 and error < best * 1.001, (len(palette), worst_mean, error, best)
-    print(f"{COLOURS} colours after {checks} convergence checks, mean squared error {error:.6f}, written to {options.out}")
+    assert len(palette) == COLOURS and worst_mean < 0.01 and error < best * 1.001, (
+        len(palette),
+        worst_mean,
+        error,
+        best,
+    )
+    print(
+        f"{COLOURS} colours after {checks} convergence checks, mean squared error {error:.6f}, written to {options.out}"
+    )
     print(f"checked against NumPy: colours are the means of their pixels within {worst_mean:.4f}")
 
 

@@ -20,7 +20,9 @@ ROUNDS_PER_CHECK = 5
 MAX_CHECKS = 20
 TOLERANCE = 1e-6
 TRUE_MEANS = np.array([[-3.0, -3.0], [0.0, 2.5], [4.0, -1.0], [3.5, 4.0]])
-TRUE_SPREADS = np.array([[[1.0, 0.3], [0.0, 0.6]], [[0.5, 0.0], [0.4, 0.9]], [[0.8, -0.5], [0.0, 0.7]], [[0.6, 0.0], [0.0, 0.6]]])
+TRUE_SPREADS = np.array(
+    [[[1.0, 0.3], [0.0, 0.6]], [[0.5, 0.0], [0.4, 0.9]], [[0.8, -0.5], [0.0, 0.7]], [[0.6, 0.0], [0.0, 0.6]]]
+)
 
 
 def log_densities(xp, x, weights, means, covariances):

@@ -1,6 +1,6 @@
 """Price of an Asian option by Monte-Carlo simulation, with a European one simulated beside it as a check.
 
-    python monte_carlo.py [--numpy]
+python monte_carlo.py [--numpy]
 """
 
 import math

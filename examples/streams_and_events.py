@@ -1,6 +1,6 @@
 """Two streams that work side by side, an event that one waits for, and the time between two events.
 
-    python streams_and_events.py
+python streams_and_events.py
 """
 
 import cupy as cp

@@ -1,6 +1,6 @@
 """A matrix product by tiles in shared memory, as a raw CUDA kernel.
 
-    python tiled_matmul.py
+python tiled_matmul.py
 """
 
 import cupy as cp

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import logging
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .config import PoolConfig, default_memory_bytes, parse_devices
+from .config import DeviceConfig, PoolConfig, parse_devices
 from .rundir import RunDir
 
 #: What the extra `server` brings and a pool or its servers import.
@@ -30,16 +31,33 @@ _END_GRACE_S = 2.0
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="cupool pool start", description="Start a pool on this machine.")
-    result.add_argument("--embedded", action="store_true", help="a pool for the program that starts it, gone when that ends")
-    result.add_argument("--listen", default="", help="host:port (port 0: any) or unix:/path; default: a unix socket of its own")
-    result.add_argument("--admin-listen", default="", help="where AdminService listens; default: a unix socket of its own")
-    result.add_argument("--devices", default="", help="kind[:count[:memory]],...: cpu:2:1GiB, cuda:1, cuda@3; default: what there is")
-    result.add_argument("--token-file", type=Path, help="file with the credential that clients show; default: a fresh one, printed")
+    result.add_argument(
+        "--embedded", action="store_true", help="a pool for the program that starts it, gone when that ends"
+    )
+    result.add_argument(
+        "--listen", default="", help="host:port (port 0: any) or unix:/path; default: a unix socket of its own"
+    )
+    result.add_argument(
+        "--admin-listen", default="", help="where AdminService listens; default: a unix socket of its own"
+    )
+    result.add_argument(
+        "--devices", default="", help="kind[:count[:memory]],...: cpu:2:1GiB, cuda:1, cuda@3; default: what there is"
+    )
+    result.add_argument(
+        "--token-file", type=Path, help="file with the credential that clients show; default: a fresh one, printed"
+    )
     result.add_argument("--admin-token-file", type=Path, help="the same for AdminService")
-    result.add_argument("--sessions-per-device", type=int, default=0, help="sessions on a device at once; default 1, embedded 8")
-    result.add_argument("--spare", type=int, default=1, help="warm servers kept beside those that are leased; default 1")
-    result.add_argument("--kernel-limit-ms", type=int, default=0, help="end a server whose kernel runs longer; default: the server's")
+    result.add_argument(
+        "--sessions-per-device", type=int, default=0, help="sessions on a device at once; default 1, embedded 8"
+    )
+    result.add_argument(
+        "--spare", type=int, default=1, help="warm servers kept beside those that are leased; default 1"
+    )
+    result.add_argument(
+        "--kernel-limit-ms", type=int, default=0, help="end a server whose kernel runs longer; default: the server's"
+    )
     result.add_argument("--park-grace-ms", type=int, default=60_000, help="how long a session without a client is kept")
+    result.add_argument("--allow-faults", action="store_true", help="let clients ask a server to fail; for tests")
     result.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return result
 
@@ -73,14 +91,15 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
         spare=options.spare,
         kernel_limit_ms=options.kernel_limit_ms,
         park_grace_ms=options.park_grace_ms,
+        allow_faults=options.allow_faults,
         log_level=options.log_level,
     )
 
 
-def _with_memory(device: Any) -> Any:
-    import dataclasses
+def _with_memory(device: DeviceConfig) -> DeviceConfig:
+    from .devices import default_memory_bytes
 
-    return device if device.memory_bytes else dataclasses.replace(device, memory_bytes=default_memory_bytes(device.kind))
+    return device if device.memory_bytes else dataclasses.replace(device, memory_bytes=default_memory_bytes(device))
 
 
 def _credential(file: Path | None) -> str:

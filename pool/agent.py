@@ -176,10 +176,8 @@ class Agent:
         self._wake_write = -1
 
     def _drain_wake(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # somebody read it before us
             os.read(self._wake_read, 65536)
-        except BlockingIOError:
-            pass  # somebody read it before us
 
     def _read(self, server: ServerProcess) -> None:
         assert self.listener is not None and server.process is not None and server.process.stdout is not None
@@ -216,7 +214,9 @@ class Agent:
         pidfd = self._pidfds.pop(server.id)
         self._selector.unregister(pidfd)
         os.close(pidfd)
-        if server.process.stdout is not None and server.process.stdout in [k.fileobj for k in self._selector.get_map().values()]:
+        if server.process.stdout is not None and server.process.stdout in [
+            k.fileobj for k in self._selector.get_map().values()
+        ]:
             self._selector.unregister(server.process.stdout)
         del self._servers[server.id]
         server.close()

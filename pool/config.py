@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-_UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+    "TIB": 1 << 40,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 
 
 def parse_size(text: str) -> int:
@@ -14,7 +23,9 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: not a size.
     """
-    digits = text.strip().rstrip("".join({c for u in _UNITS for c in u} | {c.lower() for u in _UNITS for c in u} | {" "}))
+    digits = text.strip().rstrip(
+        "".join({c for u in _UNITS for c in u} | {c.lower() for u in _UNITS for c in u} | {" "})
+    )
     unit = text.strip()[len(digits) :].strip().upper()
     if unit not in _UNITS:
         raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.")
@@ -51,7 +62,9 @@ def parse_devices(text: str) -> list[DeviceConfig]:
         words = part.strip().split(":")
         kind, at, index = words[0].partition("@")
         if kind not in ("cpu", "cuda") or len(words) > 3:
-            raise ValueError(f"{part!r} is no device. Write cpu:2:1GiB (kind, count, memory), cuda:1, or cuda@3 for GPU 3.")
+            raise ValueError(
+                f"{part!r} is no device. Write cpu:2:1GiB (kind, count, memory), cuda:1, or cuda@3 for GPU 3."
+            )
         try:
             count = int(words[1]) if len(words) > 1 else 1
             first = int(index) if at else sum(1 for d in devices if d.kind == kind)
@@ -82,6 +95,7 @@ class PoolConfig:
     park_grace_ms: int = 60_000  #: how long a session without a client is kept
     start_limit_s: float = 60.0  #: a server that is not ready by then counts as failed
     lease_s: int = 60
+    allow_faults: bool = False  #: servers run `@fault` commands, for tests
     log_level: str = "warning"
 
 
@@ -92,10 +106,3 @@ def host_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
-
-
-def default_memory_bytes(kind: str) -> int:
-    """What a CPU device offers when nobody said: half of this machine's memory. 0 for a GPU: what it has."""
-    if kind != "cpu":
-        return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -148,7 +148,9 @@ class Controller:
         with self._lock:
             session = self._session_of(session_id, token)
             if session.state != states.SESSION_LEASED:
-                raise Refused(grpc.StatusCode.NOT_FOUND, f"The session is over. {session.reason}".strip(), "Acquire a new one.")
+                raise Refused(
+                    grpc.StatusCode.NOT_FOUND, f"The session is over. {session.reason}".strip(), "Acquire a new one."
+                )
             return self._lease(session, "")
 
     def release(self, session_id: str, token: str, reason: str) -> None:
@@ -167,7 +169,10 @@ class Controller:
                 raise Refused(
                     grpc.StatusCode.NOT_FOUND, f"There is no session {session_id!r}.", "List them with ListAllSessions."
                 )
-        self._end(session, f"Ended by an operator{': ' + reason if reason else ''}. Start the program again for a new session.")
+        self._end(
+            session,
+            f"Ended by an operator{': ' + reason if reason else ''}. Start the program again for a new session.",
+        )
 
     def sessions(self) -> list[pool_pb2.SessionStatus]:
         """Every session that is not over."""
@@ -314,7 +319,9 @@ class Controller:
             text = f"{error.code().name}: {error.details()}"
             self._end(session, f"Its server did not take it ({text}).")
             raise Refused(
-                grpc.StatusCode.UNAVAILABLE, f"The server {server.id} did not take the session ({text}).", "Acquire again."
+                grpc.StatusCode.UNAVAILABLE,
+                f"The server {server.id} did not take the session ({text}).",
+                "Acquire again.",
             ) from error
 
     def _end(self, session: Session, reason: str) -> None:
@@ -332,7 +339,9 @@ class Controller:
     def _session_of(self, session_id: str, token: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None or not hmac.compare_digest(session.token_sha256, hashlib.sha256(token.encode()).digest()):
-            raise Refused(grpc.StatusCode.NOT_FOUND, f"There is no session {session_id!r} with this token.", "Acquire a new one.")
+            raise Refused(
+                grpc.StatusCode.NOT_FOUND, f"There is no session {session_id!r} with this token.", "Acquire a new one."
+            )
         return session
 
     def _lease(self, session: Session, token: str) -> pool_pb2.Lease:
@@ -354,7 +363,9 @@ class Controller:
                 f"This pool has no {request.device_kind!r} device, only {', '.join(kinds)}.",
                 "Unset CUPOOL_DEVICE, or ask another pool.",
             )
-        memories = [d.memory_bytes for d in self._config.devices if not request.device_kind or d.kind == request.device_kind]
+        memories = [
+            d.memory_bytes for d in self._config.devices if not request.device_kind or d.kind == request.device_kind
+        ]
         if request.memory_bytes and all(0 < m < request.memory_bytes for m in memories):
             raise Refused(
                 grpc.StatusCode.FAILED_PRECONDITION,
@@ -383,5 +394,7 @@ class Controller:
         return Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, "Try again later, or wait in line: CUPOOL_DEADLINE_S.")
 
     def _forget_old(self) -> None:
-        for key in [k for k, s in self._sessions.items() if s.state in states.FINAL][: max(0, len(self._sessions) - _REMEMBERED)]:
+        for key in [k for k, s in self._sessions.items() if s.state in states.FINAL][
+            : max(0, len(self._sessions) - _REMEMBERED)
+        ]:
             del self._sessions[key]

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
+import os
 import sys
 from pathlib import Path
 
-from .config import DeviceConfig, default_memory_bytes
+from .config import DeviceConfig
 
 
-def gpu_count() -> int:
-    """GPUs that the driver shows; 0 without a driver or without `nvidia-ml-py`."""
+def gpu_memories() -> list[int]:
+    """The memory of each GPU that the driver shows, in bytes; none without a driver or without `nvidia-ml-py`."""
     try:
         import pynvml
     except ModuleNotFoundError:
-        return 0
+        return []
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return 0  # no driver, or no GPU
+        return []  # no driver, or no GPU
     try:
-        return int(pynvml.nvmlDeviceGetCount())
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in handles]
     finally:
         pynvml.nvmlShutdown()
+
+
+def default_memory_bytes(device: DeviceConfig) -> int:
+    """What a device offers when nobody said: half of this machine's memory, or nine tenths of the GPU's."""
+    if device.kind == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    memories = gpu_memories()
+    if device.index >= len(memories):
+        raise ValueError(
+            f"There is no GPU {device.index} here: the driver shows {len(memories)}. "
+            "Look at `nvidia-smi`, and install the extras `server` and `cuda12` or `cuda13`; or use --devices cpu:1."
+        )
+    return memories[device.index] * 9 // 10
 
 
 def has_cupy() -> bool:
     """Whether the real CuPy is installed. The drop-in folder, which gives the shim, does not count."""
     path = [p for p in sys.path if Path(p).name != "dropin"]
-    finder = importlib.machinery.PathFinder
-    return finder.find_spec("cupy", path) is not None
+    return importlib.machinery.PathFinder.find_spec("cupy", path) is not None
 
 
 def find() -> DeviceConfig:
     """The device for an embedded pool: the first GPU where CuPy can use it, else the CPU device."""
-    if gpu_count() and has_cupy():
-        return DeviceConfig("cuda", 0, 0)
-    return DeviceConfig("cpu", 0, default_memory_bytes("cpu"))
+    return DeviceConfig("cuda" if has_cupy() and gpu_memories() else "cpu", 0, 0)

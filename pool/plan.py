@@ -62,7 +62,9 @@ def starts(
             if (kind and device.kind != kind) or device.id in blocked:
                 continue
             busy = occupied(device.id, servers) + coming.count(device.id)
-            if busy < sessions_per_device + (spare if keep_spare_while_leased else 0) and (best is None or (busy, place) < best):
+            if busy < sessions_per_device + (spare if keep_spare_while_leased else 0) and (
+                best is None or (busy, place) < best
+            ):
                 best, found = (busy, place), device
         return found
 

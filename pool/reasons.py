@@ -29,7 +29,7 @@ def death_sentence(returncode: int, status: Status | None) -> str:
     """
     doing = f" while it ran {_running(status.running)}" if status is not None and status.running else ""
     if status is not None and status.reason:
-        return status.reason
+        return f"The server ended: {status.reason.rstrip('.')}."
     if returncode < 0:
         cure = _CURES.get(-returncode, "")
         return f"The server was ended by {_signal_name(-returncode)}{doing}. {cure}".strip()
@@ -46,10 +46,8 @@ def start_sentence(returncode: int, status: Status | None, log_tail: str) -> str
 
 
 def _running(name: str) -> str:
-    kind, found, rest = name.partition(":")
-    if found and kind == "kernel":
-        return f"the kernel '{rest}'"
-    return f"the op '{name}'" if not name.startswith(("the ", "kernel ")) else name
+    """Servers name the kernel that runs, and internal ops by their @name."""
+    return f"the op '{name}'" if name.startswith("@") else f"the kernel '{name}'"
 
 
 def _signal_name(number: int) -> str:

@@ -30,7 +30,9 @@ _CONTROL_LIMIT_S = 10.0
 
 def environment() -> dict[str, str]:
     """What a server inherits: no pool address, no credential, and no drop-in that would turn its own CuPy into the shim."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("CUPOOL_ADDR", "CUPOOL_TOKEN", "CUPOOL_PREOPEN", "CUPOOL_SYNC")}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("CUPOOL_ADDR", "CUPOOL_TOKEN", "CUPOOL_PREOPEN", "CUPOOL_SYNC")
+    }
     dropin = Path(__file__).resolve().parent.parent / "cupool" / "dropin"
     paths = [p for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p and not _is_dropin(p, dropin)]
     kept.pop("PYTHONPATH", None)
@@ -41,7 +43,9 @@ def environment() -> dict[str, str]:
 
 def _is_dropin(path: str, dropin: Path) -> bool:
     real = Path(path).resolve()
-    return real == dropin or (real.name == "dropin" and (real / "cupy" / "__init__.py").is_file() and real.parent.name == "cupool")
+    return real == dropin or (
+        real.name == "dropin" and (real / "cupy" / "__init__.py").is_file() and real.parent.name == "cupool"
+    )
 
 
 @dataclass(slots=True)
@@ -82,12 +86,20 @@ class ServerProcess:
 
     def command(self, config: PoolConfig) -> list[str]:
         """The command line of the server."""
-        listen = f"unix:{self.folder / 'session.sock'}" if config.listen.startswith("unix:") or not config.listen else "127.0.0.1:0"
+        listen = (
+            f"unix:{self.folder / 'session.sock'}"
+            if config.listen.startswith("unix:") or not config.listen
+            else "127.0.0.1:0"
+        )
         words = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), "cupool.apiserver"]
-        words += ["--id", self.id, "--device", self.device.id, "--listen", listen]
-        words += ["--control", self.control, "--status-file", str(self.status_path)]
+        words += ["--server-id", self.id, "--device", self.device.id, "--listen", listen]
+        words += ["--control", self.control, "--status-file", str(self.status_path), "--log-level", config.log_level]
         if self.device.memory_bytes:
-            words += ["--memory-bytes", str(self.device.memory_bytes)]
+            words += ["--memory-limit", str(self.device.memory_bytes)]
+        if config.kernel_limit_ms:
+            words += ["--kernel-limit", str(config.kernel_limit_ms / 1000)]
+        if config.allow_faults:
+            words += ["--allow-faults"]
         return words
 
     def start(self, config: PoolConfig) -> None:
@@ -97,7 +109,7 @@ class ServerProcess:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 self.command(config),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end tells the server that the pool is gone
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(),
@@ -162,5 +174,7 @@ class ServerProcess:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-        if self.process is not None and self.process.stdout is not None:
-            self.process.stdout.close()
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()

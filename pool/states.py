@@ -67,7 +67,9 @@ def server_change(old: int, new: int) -> int:
         RuntimeError: it may not.
     """
     if (old, new) not in SERVER_CHANGES:
-        raise RuntimeError(f"a server cannot go from {_name(server_pb2.ServerState, old)} to {_name(server_pb2.ServerState, new)}")
+        raise RuntimeError(
+            f"a server cannot go from {_name(server_pb2.ServerState, old)} to {_name(server_pb2.ServerState, new)}"
+        )
     return new
 
 

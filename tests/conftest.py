@@ -67,7 +67,9 @@ def open_descriptors() -> dict[int, str]:
 
 
 def running_threads() -> set[threading.Thread]:
-    return {t for t in threading.enumerate() if t.is_alive() and not t.name.startswith(("pytest_timeout", "ThreadPoolE"))}
+    return {
+        t for t in threading.enumerate() if t.is_alive() and not t.name.startswith(("pytest_timeout", "ThreadPoolE"))
+    }
 
 
 def leaks(processes: dict[int, str], descriptors: dict[int, str], threads: set[threading.Thread]) -> list[str]:

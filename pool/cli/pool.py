@@ -12,7 +12,9 @@ from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, server_pb2
 
 from .. import __main__ as program
 
-_ADDR = click.option("--admin", "addr", envvar="CUPOOL_ADMIN_ADDR", required=True, help="AdminService: host:port or unix:/path")
+_ADDR = click.option(
+    "--admin", "addr", envvar="CUPOOL_ADMIN_ADDR", required=True, help="AdminService: host:port or unix:/path"
+)
 _TOKEN = click.option("--token", envvar="CUPOOL_ADMIN_TOKEN", default="", help="the credential of AdminService")
 _JSON = click.option("--json", "as_json", is_flag=True, help="print JSON")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-
 from cupool.pool import rundir
+
 from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc, server_pb2
 
 LEASED, ENDED, LOST = pool_pb2.SESSION_STATE_LEASED, pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST
@@ -45,7 +45,9 @@ class Pool:
         return self.call("Acquire", pool_pb2.AcquireRequest(deadline_ms=deadline_ms, **fields))
 
     def watch(self, lease: pool_pb2.Lease):
-        return self.call("WatchSession", pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.session_token))
+        return self.call(
+            "WatchSession", pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.session_token)
+        )
 
     def release(self, lease: pool_pb2.Lease) -> None:
         self.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
@@ -163,7 +165,10 @@ def test_full_pool_refuses_queues_and_serves_the_next(start):
 
 @pytest.mark.parametrize(
     ("fields", "says"),
-    [({"device_kind": "cuda"}, "no 'cuda' device, only cpu"), ({"memory_bytes": 1 << 40}, "the largest has 1,073,741,824")],
+    [
+        ({"device_kind": "cuda"}, "no 'cuda' device, only cpu"),
+        ({"memory_bytes": 1 << 40}, "the largest has 1,073,741,824"),
+    ],
 )
 def test_impossible_wishes_are_refused_at_once(start, fields, says):
     pool = start("--listen", "127.0.0.1:0", "--devices", "cpu:1:1GiB")
@@ -188,7 +193,11 @@ def test_a_dead_server_is_told_with_its_reason(pool, number):
 def test_operator_sees_and_kills(pool):
     lease = pool.acquire()
     (server,) = pool.admin("ListServers", admin_pb2.ListServersRequest()).servers
-    assert server.session == lease.session and server.state == server_pb2.SERVER_STATE_LEASED and server.device.kind == "cpu"
+    assert (
+        server.session == lease.session
+        and server.state == server_pb2.SERVER_STATE_LEASED
+        and server.device.kind == "cpu"
+    )
     states = pool.watch(lease)
     assert next(states).state == LEASED
     assert len(pool.admin("ListAllSessions", admin_pb2.ListAllSessionsRequest()).sessions) == 1

@@ -76,10 +76,25 @@ def test_wheel(tmp_path):
     """The wheel holds every package, the drop-in, the type files and the kernel headers, and nothing beside `cupool`."""
     source = tmp_path / "source"
     # A copy: a build leaves files in its tree, and stale ones there would be built into the wheel.
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "out", "__pycache__", "*.egg-info", "tests"))
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)]
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "out", "__pycache__", "*.egg-info", "tests")
+    )
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(source),
+    ]
     probe = subprocess.run(
-        [sys.executable, "-c", "import setuptools; print(setuptools.__version__.split('.')[0])"], capture_output=True, text=True
+        [sys.executable, "-c", "import setuptools; print(setuptools.__version__.split('.')[0])"],
+        capture_output=True,
+        text=True,
     )
     if probe.returncode or int(probe.stdout) < 77:
         build.remove("--no-build-isolation")
@@ -95,7 +110,9 @@ def test_wheel(tmp_path):
     assert {f"cupool/{h}" for h in headers} <= names
     size = sum(i.compress_size for i in zipfile.ZipFile(wheel).infolist())
     assert size <= 2 << 20, f"the wheel has {size} bytes"
-    checked = subprocess.run([Path(sys.executable).parent / "check-wheel-contents", wheel], capture_output=True, text=True)
+    checked = subprocess.run(
+        [Path(sys.executable).parent / "check-wheel-contents", wheel], capture_output=True, text=True
+    )
     assert checked.returncode == 0, checked.stdout
 
 
