@@ -18,7 +18,8 @@ _STREAMS = {"RandomState": 1, "XORWOW": 2, "MRG32k3a": 3, "Philox4x3210": 4}
 
 
 def _generator(kind: str, seed: Any, extra: int = 0) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([_STREAMS[kind], extra, 0 if seed is None else int(seed)]))
+    words = [0] if seed is None else [int(word) for word in np.atleast_1d(np.asarray(seed, object))]
+    return np.random.Generator(np.random.PCG64([_STREAMS[kind], extra, *words]))
 
 
 def _shape(size: Any, *parameters: Any) -> tuple[int, ...]:
