@@ -83,7 +83,7 @@ class Executor:
         self._careful: dict[int, Callable[[list[int], int], None]] = {}
         self._forms: dict[int, Form] = {}
         self.values: Any = ()
-        self._reals: Any = None
+        self.reals: Any = None
         self._results: list[Any] = []
         self._failures: list[Any] = []
         self._ordered = device.select is not None
@@ -109,7 +109,7 @@ class Executor:
         return lambda words, i: get(words[i + offset])
 
     def _real_reader(self, offset: int) -> Reader:
-        return lambda words, i: self._reals[i + offset]
+        return lambda words, i: self.reals[i + offset]
 
     def _value_reader(self, offset: int) -> Reader:
         return lambda words, i: decode(self.value(words[i + offset]), self._leaf)
@@ -119,10 +119,6 @@ class Executor:
         if not 0 <= index < len(self.values):
             raise ProtocolError(f"Value {index} of a batch with {len(self.values)}.")
         return self.values[index]
-
-    def real(self, index: int) -> float:
-        """The word at `index` of the batch as a double."""
-        return float(self._reals[index])
 
     def _leaf(self, ref: Any) -> Any:
         if isinstance(ref, HandleRef):
@@ -196,7 +192,7 @@ class Executor:
         for form in batch.forms:
             self.define(form)
         self.values = batch.values
-        self._reals = memoryview(batch.commands).cast("d") if words else None
+        self.reals = memoryview(batch.commands).cast("d") if words else None
         started = time.perf_counter()
         self.status.batch(batch.seq)
         try:
@@ -204,7 +200,7 @@ class Executor:
         finally:
             self.status.batch(0)
             self.accounting.kernel_s += time.perf_counter() - started
-            self.values, self._reals = (), None
+            self.values, self.reals = (), None
         if done != batch.count:
             raise ProtocolError(f"Batch {batch.seq} announced {batch.count} commands and holds {done}.")
         self.executed_commands += done
@@ -223,7 +219,8 @@ class Executor:
         """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
         i = count = 0
         while True:
-            i, count, error = (self._walk_careful if self.handles.faults or self._ordered else self._walk_fast)(words, i, count)
+            careful = self.handles.faults or self._ordered or len(self.handles.table) + len(words) > self.limits.handles
+            i, count, error = (self._walk_careful if careful else self._walk_fast)(words, i, count)
             if error is not None:
                 i += self._failed(words, i, position + count, error)
                 count += 1
@@ -231,39 +228,52 @@ class Executor:
                 return count
 
     def _walk_fast(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
-        """Until the end, a failure (then `i` is the failed command) or the first fault."""
+        """Until the end, a failure (then `i` is the failed command) or the first fault.
+
+        The charge is kept in a local while plain commands run, and is None while a step keeps the account itself.
+        """
         handles, accounting, transfers = self.handles, self.accounting, self.transfers
         pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
         fast, array_type, n = self._fast, self.device.array_type, len(words)
+        used: int | None = accounting.used
+        ceiling = accounting.ceiling
         try:
             while i < n:
                 header = words[i]
-                if not header:
-                    handle = words[i + 1]
-                    value = pop(handle, None)
-                    if type(value) is array_type and value.base is None and id(value) not in buffers:
-                        accounting.used -= (value.nbytes + 511) & -512
-                    elif value is not None:
-                        dropped(handle, value)
-                    else:
-                        drop(handle)
-                    i += 2
-                else:
+                if header:
                     width, charge, step = fast[header & FORM_MASK]
                     if charge >= 0:
-                        used = accounting.used + charge
-                        if used > accounting.ceiling:
+                        if used + charge > ceiling:  # type: ignore[operator]
+                            accounting.used = used  # type: ignore[assignment]
                             accounting.grow(charge)
+                            ceiling = accounting.ceiling
                         step(words, i)
-                        accounting.used = used
+                        used += charge  # type: ignore[operator]
                     else:
+                        accounting.used, used = used, None  # type: ignore[assignment]
                         step(words, i)
+                        used, ceiling = accounting.used, accounting.ceiling
                         if handles.faults:
                             return i + width, count + 1, None
                     i += width
+                else:
+                    handle = words[i + 1]
+                    value = pop(handle, None)
+                    if type(value) is array_type and (not buffers or value.base is None and id(value) not in buffers):
+                        used -= (value.nbytes + 511) & -512  # type: ignore[operator]
+                    elif value is None:
+                        drop(handle)
+                    else:
+                        accounting.used, used = used, None  # type: ignore[assignment]
+                        dropped(handle, value)
+                        used = accounting.used
+                    i += 2
                 count += 1
         except Exception as error:
             return i, count, error
+        finally:
+            if used is not None:
+                accounting.used = used
         return i, count, None
 
     def _walk_careful(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
@@ -280,13 +290,15 @@ class Executor:
                     i += 2
                 else:
                     form = forms[header & FORM_MASK]
+                    if len(handles.table) >= handles.limit and form.results:
+                        handles.refuse_known(words[i + 1])
                     place = header >> DEVICE_SHIFT & (DEVICE_MASK | STREAM_MASK << (STREAM_SHIFT - DEVICE_SHIFT))
                     if place != self._place or header < 0:
                         self._select(header, place)
                     self.stepper.careful(form, words, i)
                     i += form.width
                 count += 1
-                if not handles.faults and not self._ordered:
+                if not handles.faults and not self._ordered and len(handles.table) + n <= self.limits.handles:
                     return i, count, None
         except Exception as error:
             return i, count, error

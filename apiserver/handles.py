@@ -127,6 +127,13 @@ class Handles:
         self.refuse_known(handle)
         self.table[handle] = array
 
+    def put_admitted(self, handle: int, array: Any) -> None:
+        """Store a new array that is charged: its own root, or the only array over a hidden one."""
+        if array.base is None:
+            self.put_own(handle, array)
+        else:
+            self.put_shared(handle, array, charge=False)
+
     def put_shared(self, handle: int, array: Any, charge: bool) -> None:
         """Store an array that lies in a buffer with a record, or whose root no handle sees.
 

@@ -101,13 +101,13 @@ class Stepper:
         spec = form.results[0].spec
         if maker is None or spec is None:
             return None
-        return maker(impl, spec, self._handles, self._executor, self._admitter(form, form.results[0]), isinstance(impl, np.ufunc))
+        return maker(impl, spec, self._handles, self._executor, self._admitter(form, form.results[0]))
 
     def _plain(self, form: Form, impl: Callable[..., Any]) -> Step:
         """Builds the argument tree; results in one go."""
         call = self._caller(form, impl)
         admits = [self._admitter(form, plan) for plan in form.results]
-        n, put = len(admits), self._put_admitted
+        n, put = len(admits), self._handles.put_admitted
         if n == 0:
 
             def none(words: list[int], i: int) -> None:
@@ -129,12 +129,6 @@ class Stepper:
                 put(words[k], array)
 
         return several
-
-    def _put_admitted(self, handle: int, array: Any) -> None:
-        if array.base is None:
-            self._handles.put_own(handle, array)
-        else:
-            self._handles.put_shared(handle, array, charge=False)
 
     def _admitter(self, form: Form, plan: ResultPlan) -> Admit:
         """The full check of a new array result against its spec."""
@@ -312,44 +306,68 @@ def _positional_caller(args: list[Reader], kwargs: dict[str, Any], impl: Callabl
 
 
 # -- short steps ----------------------------------------------------------------------------------------------------------
-# Each takes what it needs into local names. `new` says that the implementation (a NumPy ufunc) always makes a new array, so that
-# only its type, dtype, shape and strides need comparing.
+# Each takes what it needs into local names. `direct` is NumPy's own ufunc once it is known to do for these operand types what the
+# device's implementation does; its results are new arrays, so that only type, dtype, shape and strides need comparing.
 
 
-def _two_handles(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
-    table, dtype, shape, strides, kind, refuse = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type, handles.refuse_known
-    limit, put = handles.limit, handles.put_shared
+def _no_direct(operands: tuple[Any, ...]) -> None:
+    return None
+
+
+def _chooser(impl: Any) -> Callable[[tuple[Any, ...]], Any]:
+    """operands -> a ufunc that may be called in place of `impl` for operands of these types, or None."""
+    if isinstance(impl, np.ufunc):
+        return lambda operands: impl
+    found: Callable[[tuple[Any, ...]], Any] = getattr(impl, "direct_for", _no_direct)
+    return found
+
+
+def _two_handles(impl: Any, spec: Spec, handles: Any, executor: Executor, admit: Admit) -> Step:
+    table, dtype, shape, strides, kind = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type
+    refuse, put, choose = handles.refuse_known, handles.put_admitted, _chooser(impl)
+    direct = dtype_a = dtype_b = None
 
     def step(words: list[int], i: int) -> None:
+        nonlocal direct, dtype_a, dtype_b
         handle = words[i + 1]
-        if handle in table or handle <= 0 or len(table) >= limit:
+        if handle in table:
             refuse(handle)
-        r = impl(table[words[i + 2]], table[words[i + 3]])
-        if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
-            r = admit(r, words, i)
-            if r.base is not None:
-                put(handle, r, False)
+        a, b = table[words[i + 2]], table[words[i + 3]]
+        if a.dtype is dtype_a and b.dtype is dtype_b:
+            r = direct(a, b)  # type: ignore[misc]
+            if type(r) is kind and r.dtype is dtype and r.shape == shape and r.strides == strides:
+                table[handle] = r
                 return
-        table[handle] = r
+        else:
+            r = impl(a, b)
+            direct = choose((a, b))
+            dtype_a, dtype_b = (a.dtype, b.dtype) if direct is not None else (None, None)
+        put(handle, admit(r, words, i))
 
     return step
 
 
-def _one_handle(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
-    table, dtype, shape, strides, kind, refuse = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type, handles.refuse_known
-    limit, put = handles.limit, handles.put_shared
+def _one_handle(impl: Any, spec: Spec, handles: Any, executor: Executor, admit: Admit) -> Step:
+    table, dtype, shape, strides, kind = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type
+    refuse, put, choose = handles.refuse_known, handles.put_admitted, _chooser(impl)
+    direct = dtype_a = None
 
     def step(words: list[int], i: int) -> None:
+        nonlocal direct, dtype_a
         handle = words[i + 1]
-        if handle in table or handle <= 0 or len(table) >= limit:
+        if handle in table:
             refuse(handle)
-        r = impl(table[words[i + 2]])
-        if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
-            r = admit(r, words, i)
-            if r.base is not None:
-                put(handle, r, False)
+        a = table[words[i + 2]]
+        if a.dtype is dtype_a:
+            r = direct(a)  # type: ignore[misc]
+            if type(r) is kind and r.dtype is dtype and r.shape == shape and r.strides == strides:
+                table[handle] = r
                 return
-        table[handle] = r
+        else:
+            r = impl(a)
+            direct = choose((a,))
+            dtype_a = a.dtype if direct is not None else None
+        put(handle, admit(r, words, i))
 
     return step
 
@@ -357,24 +375,32 @@ def _one_handle(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit
 def _handle_and_scalar(real: bool, first: bool) -> Callable[..., Step]:
     """(handle, scalar) when `first`, else (scalar, handle)."""
 
-    def make(impl: Any, spec: Spec, handles: Any, executor: Any, admit: Admit, new: bool) -> Step:
+    def make(impl: Any, spec: Spec, handles: Any, executor: Executor, admit: Admit) -> Step:
         table, dtype, shape, strides, kind = handles.table, spec.dtype, spec.shape, spec.strides, handles.array_type
-        refuse, limit, put, number = handles.refuse_known, handles.limit, handles.put_shared, executor.real
+        refuse, put, choose = handles.refuse_known, handles.put_admitted, _chooser(impl)
         at, scalar_at = (2, 3) if first else (3, 2)
+        direct = dtype_a = None
+        bits = 0
 
         def step(words: list[int], i: int) -> None:
+            nonlocal direct, dtype_a, bits
             handle = words[i + 1]
-            if handle in table or handle <= 0 or len(table) >= limit:
+            if handle in table:
                 refuse(handle)
-            array = table[words[i + at]]
-            scalar = number(i + scalar_at) if real else words[i + scalar_at]
-            r = impl(array, scalar) if first else impl(scalar, array)
-            if not new or type(r) is not kind or r.dtype is not dtype or r.shape != shape or r.strides != strides:
-                r = admit(r, words, i)
-                if r.base is not None:
-                    put(handle, r, False)
+            a = table[words[i + at]]
+            scalar: Any = executor.reals[i + scalar_at] if real else words[i + scalar_at]
+            operands = (a, scalar) if first else (scalar, a)
+            if a.dtype is dtype_a and (real or scalar.bit_length() == bits):
+                r = direct(*operands)  # type: ignore[misc]
+                if type(r) is kind and r.dtype is dtype and r.shape == shape and r.strides == strides:
+                    table[handle] = r
                     return
-            table[handle] = r
+            else:
+                r = impl(*operands)
+                direct = choose(operands)
+                dtype_a = a.dtype if direct is not None else None
+                bits = 0 if real else scalar.bit_length()
+            put(handle, admit(r, words, i))
 
         return step
 
