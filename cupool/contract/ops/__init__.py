@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cupool.contract.ops import _internal as _internal
 from cupool.contract.ops import creation as _creation
+from cupool.contract.ops import fft as _fft
 from cupool.contract.ops import indexing as _indexing
 from cupool.contract.ops import linalg as _linalg
 from cupool.contract.ops import logic as _logic
@@ -35,7 +36,7 @@ from cupool.contract.ops._row import (
     unsupported,
 )
 
-del _creation, _indexing, _linalg, _logic, _manipulation, _random, _reductions, _sorting, _statistics, _ufuncs
+del _creation, _fft, _indexing, _linalg, _logic, _manipulation, _random, _reductions, _sorting, _statistics, _ufuncs
 
 __all__ = [
     "CLIENT",

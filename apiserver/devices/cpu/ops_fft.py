@@ -1,0 +1,63 @@
+"""FFTs on NumPy's pocketfft, in the precision that CuPy computes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def _input(a: Array, real: bool) -> Array:
+    """`a` in a dtype that cuFFT takes: float16 becomes float32, integers float64; real transforms drop an imaginary part."""
+    if real and a.dtype.kind == "c":
+        a = a.real
+    if a.dtype == np.float16:
+        return a.astype(np.float32)
+    return a if a.dtype.kind in "fc" else a.astype(np.float64)
+
+
+def _one(name: str, real: bool) -> Callable[..., Array]:
+    function: Callable[..., Any] = getattr(np.fft, name)
+
+    def run(a: Array, n: Any = None, axis: int = -1, norm: Any = None) -> Array:
+        return np.asarray(function(_input(a, real), n, axis, norm))
+
+    return run
+
+
+def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
+    one: Callable[..., Any] = getattr(np.fft, name)
+    plain = np.fft.ifft if name.startswith("i") else np.fft.fft
+
+    def run(a: Array, s: Any = None, axes: Any = default_axes, norm: Any = None) -> Array:
+        """Axis by axis, as CuPy's order of operations is; the last axis is the halved one of real transforms."""
+        a = _input(a, real)
+        if axes is None:
+            axes = range(a.ndim) if s is None else range(a.ndim - len(s), a.ndim)
+        axes = list(axes)
+        sizes = [None] * len(axes) if s is None else list(s)
+        if name == "irfft":
+            for axis, n in list(zip(axes, sizes, strict=True))[:-1]:
+                a = plain(a, n, axis, norm)
+            return np.asarray(one(a, sizes[-1], axes[-1], norm))
+        a = one(a, sizes[-1], axes[-1], norm)
+        for axis, n in reversed(list(zip(axes, sizes, strict=True))[:-1]):
+            a = plain(a, n, axis, norm)
+        return np.asarray(a)
+
+    return run
+
+
+#: Implementation name -> function.
+OPS: dict[str, Callable[..., Any]] = {
+    **{f"fft.{name}": _one(name, name in ("rfft", "ihfft")) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{f"fft.{name}2": _several(name, name == "rfft", (-2, -1)) for name in ("fft", "ifft", "rfft", "irfft")},
+    **{f"fft.{name}n": _several(name, name == "rfft", None) for name in ("fft", "ifft", "rfft", "irfft")},
+    "fft.fftfreq": lambda n, d=1.0: np.fft.fftfreq(n, d),
+    "fft.rfftfreq": lambda n, d=1.0: np.fft.rfftfreq(n, d),
+    "fft.fftshift": lambda x, axes=None: np.fft.fftshift(x, axes),
+    "fft.ifftshift": lambda x, axes=None: np.fft.ifftshift(x, axes),
+}
