@@ -16,7 +16,7 @@ import numpy as np
 
 from cupool.contract import ids
 from cupool.contract.codec import TAG_SHIFT
-from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, call_arguments, is_default, parameters
+from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, Same, call_arguments, is_default, parameters
 from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
 from cupool.contract.spec import Spec
 from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, HandleRef, SlotRef, encode, named
@@ -60,7 +60,7 @@ class Plan:
         self.head = head
         self.results = results
         self.is_tuple = is_tuple
-        #: Path to the argument that is the result, for calls with `out=`; or None.
+        #: Name of the parameter whose argument is the result (`out=`, or what the rule calls Same); or None.
         self.out = out
         self.single = results[0] if len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
 
@@ -506,6 +506,11 @@ def _plan(op: Op, args: tuple[Any, ...]) -> Plan:
         for_rule.append(pairs[i][0])
         for_form.append(pairs[i][1])
     results, is_tuple, out = _results(row, for_rule, tree.pending)
+    if results and isinstance(results[0], Same):
+        # The argument itself is the result; the command is sent only when it changes that argument.
+        if results[0].parameter not in row.writes:
+            return Plan(0, results, False, results[0].parameter)
+        out, results = results[0].parameter, ()
     positional, keywords = call_arguments(row, tuple(for_form))
     try:
         head = define(row.name, positional, keywords, () if out is not None else results)
@@ -584,6 +589,8 @@ def _infer(row: Row, args: list[Any], pending: list[Any]) -> Any:
 
 def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: Any = None) -> Any:
     """Queue the command of a plan and make its results."""
+    if plan.results and isinstance(plan.results[0], Same):
+        return args[row.params.index(plan.out)]
     results = plan.results if plan.out is None else ()
     ids = [mint() for _ in results]
     made = [_wrap(i, r, cls) for i, r in zip(ids, results, strict=True)]
@@ -595,7 +602,7 @@ def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: A
     if _sync:
         session.after_call()
     if plan.out is not None:
-        out = args[row.params.index("out")]
+        out = args[row.params.index(plan.out)]
         return out[0] if isinstance(out, tuple) and not plan.is_tuple else out
     if plan.is_tuple:
         return tuple(made)

@@ -124,7 +124,7 @@ def shim_modules(table: Any, kernels: dict[str, Any]) -> dict[str, str]:
     """Module name -> text."""
     rows = defaultdict(list)
     for row in table.TABLE.values():
-        if row.name.startswith("@") or (row.infer == table.CLIENT and not row.unsupported):
+        if row.name.startswith(("@", "ufunc.")) or (row.infer == table.CLIENT and not row.unsupported):
             continue
         rows[module_of(row.name)[0]].append(row)
     return {name: module_source(name, sorted(group, key=lambda r: r.name), table, kernels) for name, group in rows.items()}
@@ -144,6 +144,8 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
             continue
         if keyword.iskeyword(attribute):
             continue
+        if row.object and attribute[:1].isupper():
+            continue  # a class: hand-written, calls `dispatch.construct`
         if not row.unsupported:
             constants.append(f"{constant} = _R[{row.name!r}]\n")
         if cls:

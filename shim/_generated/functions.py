@@ -71,6 +71,7 @@ _r_cos = _R['cos']
 _r_cosh = _R['cosh']
 _r_count_nonzero = _R['count_nonzero']
 _r_cov = _R['cov']
+_r_cross = _R['cross']
 _r_cumprod = _R['cumprod']
 _r_cumproduct = _R['cumproduct']
 _r_cumsum = _R['cumsum']
@@ -86,9 +87,11 @@ _r_diagonal = _R['diagonal']
 _r_diff = _R['diff']
 _r_digitize = _R['digitize']
 _r_divmod = _R['divmod']
+_r_dot = _R['dot']
 _r_dsplit = _R['dsplit']
 _r_dstack = _R['dstack']
 _r_ediff1d = _R['ediff1d']
+_r_einsum = _R['einsum']
 _r_empty = _R['empty']
 _r_empty_like = _R['empty_like']
 _r_equal = _R['equal']
@@ -129,6 +132,7 @@ _r_i0 = _R['i0']
 _r_identity = _R['identity']
 _r_in1d = _R['in1d']
 _r_indices = _R['indices']
+_r_inner = _R['inner']
 _r_interp = _R['interp']
 _r_intersect1d = _R['intersect1d']
 _r_invert = _R['invert']
@@ -143,6 +147,7 @@ _r_isposinf = _R['isposinf']
 _r_isreal = _R['isreal']
 _r_ix_ = _R['ix_']
 _r_kaiser = _R['kaiser']
+_r_kron = _R['kron']
 _r_lcm = _R['lcm']
 _r_ldexp = _R['ldexp']
 _r_left_shift = _R['left_shift']
@@ -161,6 +166,7 @@ _r_logical_not = _R['logical_not']
 _r_logical_or = _R['logical_or']
 _r_logical_xor = _R['logical_xor']
 _r_logspace = _R['logspace']
+_r_matmul = _R['matmul']
 _r_matrix_transpose = _R['matrix_transpose']
 _r_max = _R['max']
 _r_maximum = _R['maximum']
@@ -201,6 +207,7 @@ _r_nonzero = _R['nonzero']
 _r_not_equal = _R['not_equal']
 _r_ones = _R['ones']
 _r_ones_like = _R['ones_like']
+_r_outer = _R['outer']
 _r_pad = _R['pad']
 _r_partition = _R['partition']
 _r_percentile = _R['percentile']
@@ -258,7 +265,9 @@ _r_take = _R['take']
 _r_take_along_axis = _R['take_along_axis']
 _r_tan = _R['tan']
 _r_tanh = _R['tanh']
+_r_tensordot = _R['tensordot']
 _r_tile = _R['tile']
+_r_trace = _R['trace']
 _r_transpose = _R['transpose']
 _r_trapezoid = _R['trapezoid']
 _r_trapz = _R['trapz']
@@ -282,6 +291,7 @@ _r_unravel_index = _R['unravel_index']
 _r_unwrap = _R['unwrap']
 _r_vander = _R['vander']
 _r_var = _R['var']
+_r_vdot = _R['vdot']
 _r_vsplit = _R['vsplit']
 _r_vstack = _R['vstack']
 _r_where = _R['where']
@@ -608,6 +618,11 @@ def cov(a, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     return _call(_r_cov, (a, y, rowvar, bias, ddof, fweights, aweights, dtype))
 
 
+def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """As `cupy.cross`."""
+    return _call(_r_cross, (a, b, axisa, axisb, axisc, axis))
+
+
 def cumprod(a, axis=None, dtype=None, out=None):
     """As `cupy.cumprod`."""
     return _call(_r_cumprod, (a, axis, dtype, out))
@@ -673,6 +688,11 @@ def digitize(x, bins, right=False):
     return _call(_r_digitize, (x, bins, right))
 
 
+def dot(a, b, out=None):
+    """As `cupy.dot`."""
+    return _call(_r_dot, (a, b, out))
+
+
 def dsplit(ary, indices_or_sections):
     """As `cupy.dsplit`."""
     return _call(_r_dsplit, (ary, indices_or_sections))
@@ -686,6 +706,11 @@ def dstack(tup):
 def ediff1d(arr, to_end=None, to_begin=None):
     """As `cupy.ediff1d`."""
     return _call(_r_ediff1d, (arr, to_end, to_begin))
+
+
+def einsum(*operands, dtype=None, optimize=False):
+    """As `cupy.einsum`. Note: a single operand whose labels all stay is a view"""
+    return _call(_r_einsum, (operands, dtype, optimize))
 
 
 def empty(shape, dtype=float, order='C'):
@@ -793,6 +818,11 @@ def indices(dimensions, dtype=int):
     return _call(_r_indices, (dimensions, dtype))
 
 
+def inner(a, b):
+    """As `cupy.inner`."""
+    return _call(_r_inner, (a, b))
+
+
 def interp(x, xp, fp, left=None, right=None, period=None):
     """As `cupy.interp`."""
     return _call(_r_interp, (x, xp, fp, left, right, period))
@@ -843,6 +873,11 @@ def kaiser(M, beta):
     return _call(_r_kaiser, (M, beta))
 
 
+def kron(a, b):
+    """As `cupy.kron`."""
+    return _call(_r_kron, (a, b))
+
+
 def lexsort(keys):
     """As `cupy.lexsort`."""
     return _call(_r_lexsort, (keys,))
@@ -856,6 +891,11 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """As `cupy.logspace`."""
     return _call(_r_logspace, (start, stop, num, endpoint, base, dtype, axis))
+
+
+def matmul(x1, x2, /, out=None, *, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, order='K'):
+    """As `cupy.matmul`."""
+    return _call(_r_matmul, (x1, x2, out, axes, axis, keepdims, casting, dtype, signature, order))
 
 
 def matrix_transpose(x, /):
@@ -976,6 +1016,11 @@ def ones(shape, dtype=float, order='C'):
 def ones_like(a, dtype=None, order='K', subok=None, shape=None):
     """As `cupy.ones_like`."""
     return _call(_r_ones_like, (a, dtype, order, subok, shape))
+
+
+def outer(a, b, out=None):
+    """As `cupy.outer`."""
+    return _call(_r_outer, (a, b, out))
 
 
 def pad(array, pad_width, mode='constant', **kwargs):
@@ -1178,9 +1223,19 @@ def take_along_axis(a, indices, axis):
     return _call(_r_take_along_axis, (a, indices, axis))
 
 
+def tensordot(a, b, axes=2):
+    """As `cupy.tensordot`."""
+    return _call(_r_tensordot, (a, b, axes))
+
+
 def tile(A, reps):
     """As `cupy.tile`."""
     return _call(_r_tile, (A, reps))
+
+
+def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
+    """As `cupy.trace`."""
+    return _call(_r_trace, (a, offset, axis1, axis2, dtype, out))
 
 
 def transpose(a, axes=None):
@@ -1288,6 +1343,11 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
     return _call(_r_var, (a, axis, dtype, out, ddof, keepdims))
 
 
+def vdot(a, b):
+    """As `cupy.vdot`."""
+    return _call(_r_vdot, (a, b))
+
+
 def vsplit(ary, indices_or_sections):
     """As `cupy.vsplit`."""
     return _call(_r_vsplit, (ary, indices_or_sections))
@@ -1382,6 +1442,10 @@ class ndarrayMethods:
         """As `cupy.ndarray.diagonal`."""
         return _call(_r_diagonal, (self, offset, axis1, axis2))
 
+    def dot(self, b, out=None):
+        """As `cupy.ndarray.dot`."""
+        return _call(_r_dot, (self, b, out))
+
     def fill(a, value):
         """As `cupy.ndarray.fill`."""
         return _call(_r_ndarray_fill, (a, value))
@@ -1462,9 +1526,13 @@ class ndarrayMethods:
         """As `cupy.ndarray.take`."""
         return _call(_r_take, (self, indices, axis, out))
 
+    def trace(self, offset=0, axis1=0, axis2=1, dtype=None, out=None):
+        """As `cupy.ndarray.trace`."""
+        return _call(_r_trace, (self, offset, axis1, axis2, dtype, out))
+
     def var(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
         """As `cupy.ndarray.var`."""
         return _call(_r_var, (self, axis, dtype, out, ddof, keepdims))
 
 
-__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dsplit', 'dstack', 'ediff1d', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tile', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unwrap', 'vander', 'var', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']
+__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cross', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'inner', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'kron', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'outer', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'trace', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unwrap', 'vander', 'var', 'vdot', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']

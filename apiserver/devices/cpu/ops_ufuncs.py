@@ -196,4 +196,33 @@ def _lossy(operands: tuple[Any, ...], outs: tuple[Any, ...]) -> bool:
     )
 
 
-OPS: dict[str, Callable[..., Any]] = {name: Ufunc(name) for name in UFUNCS}
+def _quick(name: str) -> Callable[..., Any]:
+    """The whole of most calls: no options, NumPy's own choice of loop.
+
+    The client has checked the operands against CuPy's loops, and where both accept they give the same dtypes
+    (tests/contract/test_table_ufuncs.py holds that against every combination), so nothing is looked up first.
+    """
+    general = Ufunc(name)
+    if name in _SPECIAL or name.startswith("logical_"):  # NumPy takes complex numbers there, CuPy does not
+        return general
+    function, nout = getattr(np, name), KERNELS[name][1]
+    ndarray, asarray = np.ndarray, np.asarray
+
+    def run(*operands: Any, **options: Any) -> Any:
+        try:
+            if not options:
+                result = function(*operands)
+                if type(result) is ndarray:
+                    return result
+                return asarray(result) if nout == 1 else tuple([asarray(r) for r in result])
+            out = options.get("out")
+            if len(options) == 1 and type(out) is ndarray and out.dtype.kind in "fcb":
+                return function(*operands, out=out)
+        except TypeError:
+            pass  # NumPy has no such loop: CuPy's are next, and they say so if they have none either
+        return general(*operands, **options)
+
+    return run
+
+
+OPS: dict[str, Callable[..., Any]] = {name: _quick(name) for name in UFUNCS}

@@ -26,7 +26,8 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """What a rule returns when the call's result is an argument itself (`a.astype(a.dtype, copy=False)`): nothing is sent."""
+    """What a rule returns when the call's result is an argument itself. Nothing is sent (`diff(a, n=0)`), unless the row `writes`
+    that parameter (`nan_to_num(a, copy=False)`): then a command without results."""
 
     parameter: str
 
@@ -137,6 +138,7 @@ def split_signature(sig: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
+@lru_cache(maxsize=4096)
 def param_names(sig: str) -> tuple[str, ...]:
     """Parameter names of a signature text, in order, without `*`, `/` and defaults."""
     return tuple(

@@ -339,7 +339,7 @@ def byteswap(self: Any, inplace: Any = False) -> Any:
         raise TypeError("byteswap is not supported for structured dtypes")
     if self.dtype.itemsize not in (1, 2, 4, 8) and self.dtype.kind != "c":
         raise TypeError(f"byteswap not supported for dtype with itemsize {self.dtype.itemsize}")
-    return spec_of(self.shape, self.dtype)
+    return Same("self") if inplace else spec_of(self.shape, self.dtype)
 
 
 @rule("clip")

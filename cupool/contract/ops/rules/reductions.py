@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.ops._loops import REDUCTIONS
-from cupool.contract.ops._row import UNKNOWN
+from cupool.contract.ops._row import UNKNOWN, Same
 from cupool.contract.ops.rules.common import (
     FLOAT64,
     INT64,
@@ -346,6 +346,8 @@ def cumulative(x: Any, *, axis: Any = None, dtype: Any = None, out: Any = None, 
 def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = None) -> Any:
     """n-th difference along an axis."""
     a = require_array(a)
+    if n == 0:
+        return Same("a")
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
     axis = normalize_axis(axis, a.ndim)
@@ -362,7 +364,7 @@ def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = 
             length += extra.shape[axis]
         else:
             length += 1
-    if n and dtype.kind != "b":
+    if dtype.kind != "b":
         apply("subtract", (spec_of((), dtype), spec_of((), dtype)))
     shape = (*a.shape[:axis], max(length - n, 0), *a.shape[axis + 1 :])
     return spec_of(shape, dtype)
