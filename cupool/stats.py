@@ -27,7 +27,12 @@ def collect() -> dict[str, Any]:
     session = sys.modules.get("cupool.shim.session")
     if session is not None:
         found = session.statistics()
-        record.update(dataclasses.asdict(found) if dataclasses.is_dataclass(found) else dict(found))  # type: ignore[arg-type]
+        record.update(dataclasses.asdict(found))
+    bulk = sys.modules.get("cupool.shim.bulk")
+    if bulk is not None:
+        moved = bulk.statistics()
+        record["bytes_up"] += moved.up_bytes
+        record["bytes_down"] += moved.down_bytes
     record["waits_by_site"] = {str(site): count for site, count in dict(record["waits_by_site"]).items()}
     record["seconds"] = time.monotonic() - _started
     return record

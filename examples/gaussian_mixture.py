@@ -67,7 +67,7 @@ def main():
     rng = np.random.default_rng(11)
     which = rng.integers(0, 4, POINTS)
     host_x = TRUE_MEANS[which] + np.einsum("nij,nj->ni", TRUE_SPREADS[which], rng.standard_normal((POINTS, 2)))
-    start = TRUE_MEANS + np.array([[1.0, 0.5], [-0.8, 0.6], [0.3, -1.0], [-0.5, -0.7]])
+    start = np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     weights, means, covariances, checks = fit(cp.asarray(host_x), cp.asarray(start))
 
     numbers = cp.concatenate([weights, means.ravel(), covariances.ravel()])
