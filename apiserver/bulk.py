@@ -69,13 +69,14 @@ def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_by
     message = session_pb2.GetRequest.FromString(request)
     try:
         _check_epoch(message.epoch, epoch)
-        data = transfers.outbound(message.transfer, _stop_when_done(context))
-        total = len(data)
+        out = transfers.outbound(message.transfer, _stop_when_done(context))
+        total = len(out)
         if message.offset > total:
             raise ProtocolError(f"Get: offset {message.offset} is beyond the transfer's {total} bytes.")
-        yield get_chunk(message.offset, data[message.offset : message.offset + chunk_bytes], total)
-        for at in range(message.offset + chunk_bytes, total, chunk_bytes):
-            yield get_chunk(at, data[at : at + chunk_bytes])
+        for at in range(message.offset, max(total, message.offset + 1), chunk_bytes):
+            with out.lock:
+                frame = get_chunk(at, out.data[at : at + chunk_bytes], total if at == message.offset else 0)
+            yield frame
     except _FAILURES as error:
         _abort(context, error)
 

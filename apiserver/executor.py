@@ -219,7 +219,7 @@ class Executor:
         """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
         i = count = 0
         while True:
-            careful = self.handles.faults or self._ordered or len(self.handles.table) + len(words) > self.limits.handles
+            careful = self.handles.faults or self._ordered or self.transfers.pinned or len(self.handles.table) + len(words) > self.limits.handles
             i, count, error = (self._walk_careful if careful else self._walk_fast)(words, i, count)
             if error is not None:
                 i += self._failed(words, i, position + count, error)
@@ -253,7 +253,7 @@ class Executor:
                         accounting.used, used = used, None  # type: ignore[assignment]
                         step(words, i)
                         used, ceiling = accounting.used, accounting.ceiling
-                        if handles.faults:
+                        if handles.faults or transfers.pinned:
                             return i + width, count + 1, None
                     i += width
                 else:
@@ -298,7 +298,7 @@ class Executor:
                     self.stepper.careful(form, words, i)
                     i += form.width
                 count += 1
-                if not handles.faults and not self._ordered and len(handles.table) + n <= self.limits.handles:
+                if not (handles.faults or self._ordered or self.transfers.pinned) and len(handles.table) + n <= self.limits.handles:
                     return i, count, None
         except Exception as error:
             return i, count, error

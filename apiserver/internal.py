@@ -118,12 +118,13 @@ def _export(executor: Executor, form: Form) -> Step:
     def step(words: list[int], i: int) -> None:
         transfer = transfer_of(words, i)
         try:
-            data = executor.device.download(executor.handles.get(words[i + at]))
-            executor.transfers.export(transfer, data)
+            array = executor.handles.get(words[i + at])
+            data = executor.device.pin(array)
+            executor.transfers.export(transfer, executor.device.download(array) if data is None else data, data is not None)
         except Exception as error:
             executor.transfers.fail(transfer, getattr(error, "stored", None) and error.stored.error or error)  # type: ignore[attr-defined]
             raise
-        executor.stepper.answer(words[i + 1], data.nbytes)
+        executor.stepper.answer(words[i + 1], array.nbytes)
 
     return step
 

@@ -273,8 +273,8 @@ class LaneServer:
         if read.kind != READ:
             raise LaneBroken(f"message {read.kind} where a transfer begins")
         try:
-            source = np.frombuffer(self._transfers.outbound(read.transfer, self._stop(wire)), np.uint8)
-            total = source.shape[0]
+            out = self._transfers.outbound(read.transfer, self._stop(wire))
+            total = len(out)
             if read.length != total or read.offset > total:
                 raise ProtocolError(f"transfer {read.transfer} has {total} bytes, asked for {read.length} from {read.offset}")
         except (TransferEnded, ProtocolError, MemoryError) as error:
@@ -283,7 +283,8 @@ class LaneServer:
         while at < total or free < len(ring):
             if at < total and free:
                 size = min(ring.slot_bytes, total - at)
-                ring.slots[turn][:size] = source[at : at + size]
+                with out.lock:
+                    ring.slots[turn][:size] = np.frombuffer(out.data, np.uint8, size, at)
                 wire.send(Message(FILLED, turn, read.transfer, at, size))
                 at += size
                 free -= 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cupool.contract.errors import ContractViolation, ProtocolError
-from cupool.contract.spec import Spec
+from cupool.contract.spec import Spec, spec_like
 from cupool.contract.values import dtype_to_wire, encode
 from cupool.v1 import session_pb2
 
@@ -26,6 +26,7 @@ from .forms import (
     SLOT_INTEGER,
     SLOT_REAL,
     SLOT_VALUE,
+    UNKNOWN,
     Constant,
     Form,
     Reader,
@@ -77,8 +78,10 @@ class Stepper:
             for slot in form.slots:
                 if slot.kind == SLOT_HANDLE:
                     (handles.raw if slot.written and form.fresh else handles.get)(words[i + slot.offset])
-        step, account = form.step, self._executor.accounting
+        step, account, transfers = form.step, self._executor.accounting, self._executor.transfers
         assert step is not None
+        if transfers.pinned and (form.written or form.row.writes):
+            transfers.unpin()
         if form.charge >= 0:
             if account.used + form.charge > account.ceiling:
                 account.grow(form.charge)
@@ -196,6 +199,8 @@ class Stepper:
 
     def _general(self, form: Form, impl: Callable[..., Any]) -> Step:
         """Views, replies, unknown results, objects, and mixtures of them."""
+        if any(plan.kind == UNKNOWN for plan in form.results):
+            impl = self._foreseen(form, impl)
         call = self._caller(form, impl)
         n, store = len(form.results), self._store
         handles = self._handles
@@ -211,6 +216,20 @@ class Stepper:
                     store(form, form.results[k], words[i + 1 + k], one, words, i)
 
         return step
+
+    def _foreseen(self, form: Form, impl: Callable[..., Any]) -> Callable[..., Any]:
+        """`impl`, asking for room first where the row's rule can tell the size from the operands that are here now."""
+        rule, account = form.row.infer, self._executor.accounting
+        if not callable(rule):
+            return impl
+
+        def foreseen(*args: Any, **kwargs: Any) -> Any:
+            size = _foretold(rule, self._array_type, args, kwargs)
+            if size and account.used + size > account.ceiling:
+                account.grow(size)
+            return impl(*args, **kwargs)
+
+        return foreseen
 
     def _store(self, form: Form, plan: ResultPlan, handle: int, result: Any, words: list[int], i: int) -> None:
         if plan.kind == REPLY:
@@ -276,6 +295,27 @@ class Stepper:
                 status.running("")
 
         return watched
+
+
+def _foretold(rule: Callable[..., Any], array_type: type, args: Any, kwargs: Any) -> int:
+    """Bytes of the results by the op's rule; 0 when it cannot tell. Its errors are the implementation's to raise."""
+    try:
+        specs = rule(*_specs(list(args), array_type), **_specs(kwargs, array_type))
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError, ArithmeticError):
+        return 0
+    found = specs if isinstance(specs, tuple | list) else (specs,)
+    return sum(rounded(spec.nbytes) for spec in found if isinstance(spec, Spec))
+
+
+def _specs(value: Any, array_type: type) -> Any:
+    """Arrays inside a value replaced by their specs."""
+    if isinstance(value, array_type):
+        return spec_like(value)
+    if isinstance(value, tuple | list):
+        return type(value)([_specs(item, array_type) for item in value])
+    if isinstance(value, dict):
+        return {name: _specs(item, array_type) for name, item in value.items()}
+    return value
 
 
 def spec_to_wire(array: Any) -> Any:

@@ -78,6 +78,25 @@ class Inbound:
                 self._changed.notify_all()
 
 
+class Outbound:
+    """One export. Read `data` under `lock`: a command that is about to write to a pinned array puts a copy in its place.
+
+    Attributes:
+        data: the bytes, C order.
+        pinned: whether `data` is the array's own memory.
+    """
+
+    __slots__ = ("data", "lock", "pinned")
+
+    def __init__(self, data: memoryview, pinned: bool) -> None:
+        self.data = data.cast("B") if data.nbytes else memoryview(b"")
+        self.pinned = pinned
+        self.lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
 class Transfers:
     """All transfers of one session.
 
@@ -92,7 +111,9 @@ class Transfers:
         self._changed = threading.Condition()
         self._inbound: dict[int, Inbound] = {}
         self._finished: OrderedDict[int, Inbound] = OrderedDict()
-        self._outbound: dict[int, memoryview | BaseException] = {}
+        self._outbound: dict[int, Outbound | BaseException] = {}
+        #: how many exports lie in arrays that commands may write; the executor looks before each write while it is not 0
+        self.pinned = 0
         self._closed = False
 
     # -- Puts ---------------------------------------------------------------------------------------------------------
@@ -169,12 +190,14 @@ class Transfers:
             return staging
 
     # -- Gets ---------------------------------------------------------------------------------------------------------
-    def export(self, transfer: int, data: memoryview) -> None:
-        """For "@export": these bytes are ready for Get. They stay unchanged while they are referenced."""
+    def export(self, transfer: int, data: memoryview, pinned: bool = False) -> None:
+        """For "@export": these bytes are ready for Get. They stay unchanged while they are referenced, or, when `pinned`, until
+        `unpin`."""
         with self._changed:
             if len(self._outbound) >= MAX_OPEN:
                 raise ProtocolError(f"{MAX_OPEN} exports are held; free the transfer ids that are done.")
-            self._outbound[transfer] = data.cast("B") if data.nbytes else memoryview(b"")
+            self._outbound[transfer] = Outbound(data, pinned)
+            self.pinned += pinned
             self._changed.notify_all()
 
     def fail(self, transfer: int, error: BaseException) -> None:
@@ -183,7 +206,21 @@ class Transfers:
             self._outbound[transfer] = error
             self._changed.notify_all()
 
-    def outbound(self, transfer: int, stop: Callable[[], bool]) -> memoryview:
+    def unpin(self) -> None:
+        """For the executor, before a command writes: pinned exports get copies. Waits for pieces that are being read."""
+        with self._changed:
+            pinned = [out for out in self._outbound.values() if isinstance(out, Outbound) and out.pinned]
+            self.pinned = 0
+        for out in pinned:
+            try:
+                copied = self._device.staging(len(out))
+            except MemoryError:
+                copied = memoryview(bytearray(len(out)))  # beyond the limit for a moment, rather than failing who only writes
+            with out.lock:
+                copied[: len(out)] = out.data
+                out.data, out.pinned = copied[: len(out)], False
+
+    def outbound(self, transfer: int, stop: Callable[[], bool]) -> Outbound:
         """The bytes of an export; waits for it. Raises TransferEnded when it failed: the command's reply says why."""
         with self._changed:
             while transfer not in self._outbound:
@@ -199,7 +236,8 @@ class Transfers:
         if not (self._inbound or self._outbound):
             return
         with self._changed:
-            self._outbound.pop(transfer, None)
+            out = self._outbound.pop(transfer, None)
+            self.pinned -= isinstance(out, Outbound) and out.pinned
             inbound = self._inbound.pop(transfer, None)
             if inbound is not None:
                 inbound.ticket += 1
@@ -214,13 +252,14 @@ class Transfers:
             self._inbound.clear()
             self._finished.clear()
             self._outbound.clear()
+            self.pinned = 0
             self._changed.notify_all()
 
     @property
     def held_bytes(self) -> int:
         """Bytes of transfers that have begun and were neither taken nor freed."""
         with self._changed:
-            out = sum(len(data) for data in self._outbound.values() if isinstance(data, memoryview))
+            out = sum(len(out) for out in self._outbound.values() if isinstance(out, Outbound) and not out.pinned)
             return out + sum(inbound.total for inbound in self._inbound.values())
 
     def _wait(self, stop: Callable[[], bool]) -> None:

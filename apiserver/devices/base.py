@@ -78,6 +78,10 @@ class Device(Protocol):
     def download(self, array: Any) -> memoryview:
         """The bytes of an array in C order; a copy, or a view that stays valid and unchanged while referenced."""
 
+    def pin(self, array: Any) -> memoryview | None:
+        """The bytes of an array in C order, in place, if they stay where they are while referenced and only commands write to them;
+        else None: then `download` copies. The executor copies them before a command writes."""
+
     def view(self, array: Any, offset: int, spec: Spec) -> Any:
         """A view `offset` bytes from the first element of `array`; every element must lie in array's buffer, else ValueError."""
 

@@ -19,6 +19,9 @@ from ..base import MemoryInfo
 from . import facts, memory, streams
 from .memory import Array
 
+#: Exports from here on are read in place; copying a smaller one costs less than watching for writes.
+PINNED_BYTES = 1 << 20
+
 _SCALARS = (np.generic, bool, int, float, complex, np.ndarray)
 
 
@@ -149,6 +152,14 @@ class CpuDevice:
         if nbytes:
             np.ndarray(array.shape, array.dtype, copied)[...] = array
         return copied.data
+
+    def pin(self, array: Array) -> memoryview | None:
+        if not array.flags.c_contiguous or array.nbytes < PINNED_BYTES:
+            return None
+        arena = getattr(self._engine, "arena", None)
+        if arena is not None and arena.base <= memory.address_of(array) < arena.base + arena.nbytes:
+            return None  # its place is used again once its last handle is freed
+        return array.reshape(-1).view(np.uint8).data
 
     # -- the session ------------------------------------------------------------------------------------------------------
 
