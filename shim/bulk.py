@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract.blocks import BlockCache
 from cupool.contract.codec import put_chunk, read_chunk
 from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
 from cupool.contract.lane import LaneBroken
@@ -46,6 +47,9 @@ from .transport import import_grpc
 RETAINED_BYTES = 64 * MIB
 #: A connection that makes no progress for so long, while the session believes that it has one, is given up.
 STALLED_S = 60.0
+
+#: What copies are made in.
+_blocks = BlockCache(RETAINED_BYTES)
 
 _PUT = "/cupool.v1.SessionService/Put"
 _GET = "/cupool.v1.SessionService/Get"
@@ -156,7 +160,7 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
             if state.retained + total <= RETAINED_BYTES:
                 retained = total
                 state.retained += total
-    job = _Job(transfer, total, _reader(array.copy() if retained else array), _flushed_seq(), retained)
+    job = _Job(transfer, total, _reader(_copied(array) if retained else array), _flushed_seq(), retained)
     state.count(uploads=1, up_bytes=total)
     try:
         _submit(state, job)
@@ -171,6 +175,13 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
     if not retained:
         extend((0, transfer))
     return handle
+
+
+def _copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array's elements in C order in memory of ours."""
+    copy = np.ndarray(array.shape, array.dtype, _blocks.take(array.nbytes))
+    copy[...] = array
+    return copy
 
 
 def _flushed_seq() -> int:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract.blocks import BlockCache
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec
 
-from ...blocks import BlockCache
 from ..base import MemoryInfo
 from . import facts, memory, streams
 from .memory import Array
