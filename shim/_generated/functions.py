@@ -125,6 +125,8 @@ _r_hamming = _R['hamming']
 _r_hanning = _R['hanning']
 _r_heaviside = _R['heaviside']
 _r_histogram = _R['histogram']
+_r_histogram2d = _R['histogram2d']
+_r_histogramdd = _R['histogramdd']
 _r_hsplit = _R['hsplit']
 _r_hstack = _R['hstack']
 _r_hypot = _R['hypot']
@@ -208,6 +210,7 @@ _r_not_equal = _R['not_equal']
 _r_ones = _R['ones']
 _r_ones_like = _R['ones_like']
 _r_outer = _R['outer']
+_r_packbits = _R['packbits']
 _r_pad = _R['pad']
 _r_partition = _R['partition']
 _r_percentile = _R['percentile']
@@ -287,6 +290,7 @@ _r_unique_all = _R['unique_all']
 _r_unique_counts = _R['unique_counts']
 _r_unique_inverse = _R['unique_inverse']
 _r_unique_values = _R['unique_values']
+_r_unpackbits = _R['unpackbits']
 _r_unravel_index = _R['unravel_index']
 _r_unwrap = _R['unwrap']
 _r_vander = _R['vander']
@@ -793,6 +797,16 @@ def histogram(x, bins=10, range=None, density=False, weights=None):
     return _call(_r_histogram, (x, bins, range, density, weights))
 
 
+def histogram2d(x, y, bins=10, range=None, weights=None, density=None):
+    """As `cupy.histogram2d`."""
+    return _call(_r_histogram2d, (x, y, bins, range, weights, density))
+
+
+def histogramdd(sample, bins=10, range=None, weights=None, density=False):
+    """As `cupy.histogramdd`. Note: the edges come as a list, made by the client"""
+    return _call(_r_histogramdd, (sample, bins, range, weights, density))
+
+
 def hsplit(ary, indices_or_sections):
     """As `cupy.hsplit`."""
     return _call(_r_hsplit, (ary, indices_or_sections))
@@ -1021,6 +1035,11 @@ def ones_like(a, dtype=None, order='K', subok=None, shape=None):
 def outer(a, b, out=None):
     """As `cupy.outer`."""
     return _call(_r_outer, (a, b, out))
+
+
+def packbits(a, axis=None, bitorder='big'):
+    """As `cupy.packbits`."""
+    return _call(_r_packbits, (a, axis, bitorder))
 
 
 def pad(array, pad_width, mode='constant', **kwargs):
@@ -1323,6 +1342,11 @@ def unique_values(x):
     return _call(_r_unique_values, (x,))
 
 
+def unpackbits(a, axis=None, bitorder='big'):
+    """As `cupy.unpackbits`."""
+    return _call(_r_unpackbits, (a, axis, bitorder))
+
+
 def unravel_index(indices, dims, order='C'):
     """As `cupy.unravel_index`."""
     return _call(_r_unravel_index, (indices, dims, order))
@@ -1535,4 +1559,4 @@ class ndarrayMethods:
         return _call(_r_var, (self, axis, dtype, out, ddof, keepdims))
 
 
-__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cross', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'inner', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'kron', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'outer', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'trace', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unwrap', 'vander', 'var', 'vdot', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']
+__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cross', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'histogram2d', 'histogramdd', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'inner', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'kron', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'outer', 'packbits', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'trace', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unpackbits', 'unravel_index', 'unwrap', 'vander', 'var', 'vdot', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']

@@ -37,6 +37,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "allclose": lambda a, b, rtol=1e-05, atol=1e-08, equal_nan=False: np.asarray(isclose(a, b, rtol, atol, equal_nan).all()),
     "array_equal": array_equal,
     "array_equiv": lambda a1, a2: np.asarray(np.array_equiv(a1, a2)),
+    "packbits": lambda a, axis=None, bitorder="big": np.packbits(a.ravel(), bitorder=bitorder),
+    "unpackbits": lambda a, axis=None, bitorder="big": np.unpackbits(a.ravel(), bitorder=bitorder),
     "isneginf": _signed_infinity(np.signbit),
     "isposinf": _signed_infinity(lambda x: ~np.signbit(x)),
 }

@@ -341,6 +341,25 @@ def histogram(x: Array, bins: Any = 10, range: Any = None, density: Any = False,
     return counts, edges.copy() if edges is bins else edges
 
 
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False) -> tuple[Array, ...]:  # noqa: A002
+    specs = rules.histogramdd(_deep_specs(sample), _deep_specs(bins), range, _as_specs(weights), density)
+    data = sample if isinstance(sample, np.ndarray) else np.stack(list(sample), axis=-1)
+    counts, edges = np.histogramdd(data, bins, range, bool(density), weights)
+    return tuple(cast(np.asarray(v), s.dtype) for v, s in zip((counts, *edges), specs, strict=True))
+
+
+def _deep_specs(value: Any) -> Any:
+    return type(value)(_as_specs(v) for v in value) if isinstance(value, list | tuple) else _as_specs(value)
+
+
+def histogram2d(
+    x: Array, y: Array, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None  # noqa: A002
+) -> tuple[Array, ...]:
+    if isinstance(bins, np.ndarray) and bins.ndim == 1 and bins.size not in (1, 2):
+        bins = [bins, bins]
+    return histogramdd([x, y], bins, range, weights, density)
+
+
 def bincount(x: Array, weights: Any = None, minlength: Any = None) -> Array:
     if x.size == 0:
         return np.zeros(int(minlength or 0), np.int64)
@@ -377,6 +396,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "ediff1d": lambda arr, to_end=None, to_begin=None: np.ediff1d(arr, to_end, to_begin),
     "gradient": gradient,
     "histogram": histogram,
+    "histogram2d": histogram2d,
+    "histogramdd": histogramdd,
     "interp": interp,
     "mean": mean,
     "median": median,

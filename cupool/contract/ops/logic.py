@@ -20,3 +20,8 @@ for _name in ("isneginf", "isposinf"):
        errors=lambda: [fails(TypeError, arr(3, dtype="D"))])  # fmt: skip
 for _name in ("iscomplex", "isreal"):
     op(_name, "(x)", creation.is_complex, samples=lambda: [call(arr(3, dtype="D")), call(arr(2, 2))])
+op("packbits", "(a, axis=None, bitorder='big')", sorting.packbits, repeat="exact",
+   samples=lambda: [call(arr(2, 5) > 3), call(arr(9, dtype="u1"), bitorder="little"), call(arr(0, dtype="i4"))],
+   errors=lambda: [fails(TypeError, arr(3)), fails(NotImplementedError, arr(3, dtype="u1"), axis=0), fails(ValueError, arr(3, dtype="u1"), bitorder="x")])  # fmt: skip
+op("unpackbits", "(a, axis=None, bitorder='big')", sorting.unpackbits, repeat="exact",
+   samples=lambda: [call(arr(2, 2, dtype="u1")), call(arr(3, dtype="u1"), bitorder="little")], errors=lambda: [fails(TypeError, arr(3))])  # fmt: skip

@@ -72,6 +72,14 @@ op("histogram", "(x, bins=10, range=None, density=False, weights=None)", rules.h
                     call(arr(4, 5), bins=arr(4)), call(arr(6), weights=pos(6)), call(arr(6), weights=arr(6, dtype="i4"))],
    errors=lambda: [fails(ValueError, arr(5), bins=0), fails(NotImplementedError, arr(3, dtype="D")),
                    fails(ValueError, arr(5), range=(2, 1)), fails(ValueError, arr(5), weights=arr(4))])  # fmt: skip
+op("histogram2d", "(x, y, bins=10, range=None, weights=None, density=None)", rules.histogram2d, arrays=("x", "y", "bins", "weights"),
+   samples=lambda: [call(arr(9), arr(9)), call(arr(9), arr(9), bins=3), call(arr(9), arr(9), bins=(2, 3), density=True),
+                    call(arr(9), arr(9), bins=arr(4)), call(arr(9, dtype="f4"), arr(9, dtype="f4"), weights=pos(9))],
+   errors=lambda: [fails(ValueError, arr(3), arr(3), bins=[1, 2, 3]), fails(ValueError, arr(3), arr(3), bins=0)])  # fmt: skip
+op("histogramdd", "(sample, bins=10, range=None, weights=None, density=False)", rules.histogramdd, arrays=("sample", "bins", "weights"),
+   samples=lambda: [call(arr(9, 2)), call(arr(5)), call([arr(4), arr(4)], bins=[arr(3), 2]), call(arr(9, 2), density=True)],
+   errors=lambda: [fails(ValueError, arr(4, 2), bins=[1, 2, 3])],
+   note="the edges come as a list, made by the client")  # fmt: skip
 op("bincount", "(x, weights=None, minlength=None)", rules.bincount, arrays=("x", "weights"),
    samples=lambda: [call(idx(1, 2, 2, 5)), call(idx(1, 0), minlength=4), call(idx(0, 1, 1), weights=pos(3)), call(arr(0, dtype="i8"))],
    errors=lambda: [fails(ValueError, arr(2, 2, dtype="i4")), fails(TypeError, arr(3)), fails(ValueError, idx(1), minlength=-1)])  # fmt: skip

@@ -577,6 +577,58 @@ def _edges(x: Spec, bins: Any, limits: Any) -> Spec:
     return spec_of((n + 1,), dtype)
 
 
+@rule("histogramdd")
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False) -> Any:  # noqa: A002
+    """Counts as float64, then the edges of each dimension, flat."""
+    if isinstance(sample, Spec):
+        shape = sample.shape if sample.ndim != 1 else (sample.size, 1)
+        if len(shape) != 2:
+            raise ValueError("sample must be of one or two dimensions")
+        columns = [sample.dtype] * shape[1]
+        n = shape[0]
+    else:
+        columns = [require_array(column, "sample").dtype for column in sample]
+        columns = [np.result_type(*columns)] * len(columns)
+        n = sample[0].size
+    if weights is not None and require_array(weights, "weights").size != n:
+        raise ValueError("The weights and list don't have the same length.")
+    each = list(bins) if isinstance(bins, list | tuple) else [bins] * len(columns)
+    if isinstance(bins, Spec) and (bins.ndim == 0 or bins.shape[0] != len(columns)):
+        raise ValueError("The dimension of bins must be equal to the dimension of the  sample x.")
+    if len(each) != len(columns):
+        raise ValueError("The dimension of bins must be equal to the dimension of the  sample x.")
+    limits = [None] * len(columns) if range is None else list(range)
+    if len(limits) != len(columns):
+        raise ValueError("range argument must have one entry per dimension")
+    edges = [_dd_edges(i, b, limit, dtype) for i, (b, limit, dtype) in enumerate(zip(each, limits, columns, strict=True))]
+    return (spec_of(tuple(e.size - 1 for e in edges), FLOAT64), *edges)
+
+
+def _dd_edges(i: int, bins: Any, limit: Any, dtype: np.dtype[Any]) -> Spec:
+    if isinstance(bins, Spec):
+        if bins.ndim != 1:
+            raise ValueError(f"`bins[{i}]` must be a scalar or 1d array")
+        return bins
+    if np.ndim(bins):
+        raise ValueError("array-like bins not supported")
+    if bins < 1:
+        raise ValueError(f"`bins[{i}]` must be positive, when an integer")
+    # linspace of the outer edges: floating point as the data, or float64.
+    wanted = dtype if dtype.kind == "f" and limit is None else FLOAT64
+    return spec_of((int(bins) + 1,), wanted)
+
+
+@rule("histogram2d")
+def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None) -> Any:  # noqa: A002
+    """Counts and the edges of both dimensions."""
+    if isinstance(bins, Spec):
+        if bins.ndim == 1 and bins.shape[0] not in (1, 2):
+            bins = [bins, bins]
+    elif isinstance(bins, list | tuple) and len(bins) not in (1, 2):
+        raise ValueError("array-like bins not supported in CuPy")
+    return histogramdd([x, y], bins, range, weights, density)
+
+
 @rule("bincount")
 def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Any:
     """Counts of non-negative integers: as long as the largest says."""

@@ -304,3 +304,33 @@ def in1d(ar1: Any, ar2: Any, assume_unique: Any = False, invert: Any = False) ->
     a, b = require_array(ar1, "ar1"), require_array(ar2, "ar2")
     promote(a, b)
     return spec_of((a.size,), BOOL)
+
+
+# -- bits -----------------------------------------------------------------------------------------------------------
+
+
+def _check_bits(axis: Any, bitorder: Any) -> None:
+    if axis is not None:
+        raise NotImplementedError("axis option is not supported yet")
+    if bitorder not in ("big", "little"):
+        raise ValueError("bitorder must be either 'big' or 'little'")
+
+
+@rule("packbits")
+def packbits(a: Any, axis: Any = None, bitorder: Any = "big") -> Any:
+    """Eight elements to a byte."""
+    a = require_array(a)
+    if a.dtype.kind not in "biu":
+        raise TypeError("Expected an input array of integer or boolean data type")
+    _check_bits(axis, bitorder)
+    return spec_of(((a.size + 7) // 8,), np.uint8)
+
+
+@rule("unpackbits")
+def unpackbits(a: Any, axis: Any = None, bitorder: Any = "big") -> Any:
+    """A byte to eight elements."""
+    a = require_array(a)
+    if a.dtype != np.uint8:
+        raise TypeError("Expected an input array of unsigned byte data type")
+    _check_bits(axis, bitorder)
+    return spec_of((a.size * 8,), np.uint8)

@@ -1,0 +1,140 @@
+"""Functions of `cupy` whose results are not just a row's arrays: Python floats, named tuples, lists; and names that warn.
+
+They replace the generated functions of the same names in the namespace (`__all__` says which). Each has the row's signature.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import dispatch
+from ._generated import functions
+
+
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+) -> Any:
+    """As `cupy.linspace`. With `retstep` the step of scalar limits is a Python float."""
+    if not retstep:
+        return functions.linspace(start, stop, num, endpoint, False, dtype, axis)
+    if isinstance(start, dispatch.ndarray) or isinstance(stop, dispatch.ndarray):
+        return functions.linspace(start, stop, num, endpoint, True, dtype, axis)
+    result = functions.linspace(start, stop, num, endpoint, False, dtype, axis)
+    div = num - 1 if endpoint else num
+    return result, float(stop - start) / div if div > 0 else float("nan")
+
+
+def meshgrid(*xi: Any, **kwargs: Any) -> Any:
+    """As `cupy.meshgrid`. Without `copy` the results are views of the arguments."""
+    if len(xi) > 1 and kwargs.get("copy", True):
+        return functions.meshgrid(*xi, **kwargs)
+    options = dict(kwargs)
+    indexing, sparse = options.pop("indexing", "xy"), bool(options.pop("sparse", False))
+    options.pop("copy", None)
+    if options:
+        raise TypeError(f"meshgrid() got an unexpected keyword argument '{next(iter(options))}'")
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
+    for x in xi:
+        if x.ndim != 1:
+            raise ValueError("input has to be 1d")
+        if not isinstance(x, dispatch.ndarray):
+            raise ValueError("input has to be cupy.ndarray")
+    if len(xi) <= 1:
+        return tuple(xi)
+    places = list(range(len(xi)))
+    if indexing == "xy":
+        places[0], places[1] = 1, 0
+    thin = [x[tuple(slice(None) if i == place else None for i in range(len(xi)))] for x, place in zip(xi, places, strict=True)]
+    return tuple(thin if sparse else functions.broadcast_arrays(*thin))
+
+
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool = False) -> Any:  # noqa: A002
+    """As `cupy.histogramdd`: counts and a list of edges."""
+    counts, *edges = functions.histogramdd(sample, bins, range, weights, density)
+    return counts, edges
+
+
+class UniqueAllResult(NamedTuple):
+    """What `unique_all` returns."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCountsResult(NamedTuple):
+    """What `unique_counts` returns."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverseResult(NamedTuple):
+    """What `unique_inverse` returns."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def unique_all(x: Any) -> UniqueAllResult:
+    """As `cupy.unique_all`."""
+    return UniqueAllResult(*functions.unique_all(x))
+
+
+def unique_counts(x: Any) -> UniqueCountsResult:
+    """As `cupy.unique_counts`."""
+    return UniqueCountsResult(*functions.unique_counts(x))
+
+
+def unique_inverse(x: Any) -> UniqueInverseResult:
+    """As `cupy.unique_inverse`."""
+    return UniqueInverseResult(*functions.unique_inverse(x))
+
+
+def iscomplex(x: Any) -> Any:
+    """As `cupy.iscomplex`; a host value for a scalar."""
+    return np.iscomplex(x) if np.isscalar(x) else functions.iscomplex(x)
+
+
+def isreal(x: Any) -> Any:
+    """As `cupy.isreal`; a host value for a scalar."""
+    return np.isreal(x) if np.isscalar(x) else functions.isreal(x)
+
+
+def _deprecated(instead: str) -> None:
+    warnings.warn(f"Please use `{instead}` instead.", DeprecationWarning, stacklevel=3)
+
+
+def product(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    """As `cupy.prod`, deprecated."""
+    _deprecated("prod")
+    return functions.prod(a, axis, dtype, out, keepdims)
+
+
+def cumproduct(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """As `cupy.cumprod`, deprecated."""
+    _deprecated("cumprod")
+    return functions.cumprod(a, axis, dtype, out)
+
+
+def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    """As `cupy.round`, deprecated."""
+    _deprecated("round")
+    return functions.around(a, decimals, out)
+
+
+def msort(a: Any) -> Any:
+    """As `cupy.sort(a, axis=0)`, deprecated."""
+    warnings.warn("msort is deprecated, use cupy.sort(a, axis=0) instead", DeprecationWarning, stacklevel=2)
+    return functions.sort(a, 0)
+
+
+__all__ = [
+    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "meshgrid", "msort", "product", "round_", "unique_all",
+    "unique_counts", "unique_inverse",
+]  # fmt: skip
