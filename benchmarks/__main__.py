@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.harness import ROOT, machine, mark_run, plain, versions
+from benchmarks.harness import ROOT, environment, machine, mark_run, plain, versions
 
 RESULTS = ROOT / "benchmarks" / "results"
 #: A row that takes longer is stopped and reported as failed, seconds.
@@ -46,11 +45,6 @@ def run_apart(name: str, quick: bool) -> dict[str, Any]:
         return {"row": name, "title": "", "results": [], "error": f"ended with status {done.returncode}; see its error above"}
     record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return record
-
-
-def environment() -> dict[str, str]:
-    """Without what would change a product's behaviour: no address (so the pool is embedded), no debugging switches."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_") or k == "CUPOOL_BENCH_RUN"}
 
 
 def table(record: dict[str, Any]) -> str:

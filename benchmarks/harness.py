@@ -188,8 +188,9 @@ class Peer:
 def peer(*arguments: str) -> Iterator[Peer]:
     """Run `python -m benchmarks.peers ARGUMENTS`, which prints its port; ended at the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "benchmarks.peers", *arguments],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout is not None and process.stdin is not None
     try:
         line = process.stdout.readline()
@@ -209,11 +210,18 @@ def peer(*arguments: str) -> Iterator[Peer]:
 def script(source: str, *, env: dict[str, str] | None = None, timeout_s: float = 60.0) -> str:
     """Run a Python program in a fresh interpreter; returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout_s
+        [sys.executable, "-c", source], cwd=ROOT, env={**environment(), **(env or {})}, capture_output=True, text=True, timeout=timeout_s
     )
     if done.returncode:
         raise RuntimeError(f"a benchmark's program failed:\n{source}\n{done.stderr}")
     return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """For processes beside us: `benchmarks` is importable; nothing that would change a product's behaviour (no address, so the pool is
+    embedded, and no debugging switches)."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_") or k == RUN_VARIABLE}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))}
 
 
 def mark_run() -> None:
@@ -250,6 +258,6 @@ def plain(results: Sequence[Ratio | Value]) -> list[dict[str, Any]]:
 
 
 __all__ = [
-    "ROOT", "Peer", "Placement", "Ratio", "Value", "alternate", "machine", "mark_run", "marked_processes", "peer", "pin",
+    "ROOT", "Peer", "Placement", "Ratio", "Value", "alternate", "environment", "machine", "mark_run", "marked_processes", "peer", "pin",
     "placed", "placements", "plain", "script", "timed", "versions",
 ]  # fmt: skip
