@@ -1,0 +1,204 @@
+"""`import cupy`: the public namespace. Importing opens nothing.
+
+Boundary: names only. Functions of the op table come from `_generated`, arrays from `shim/array.py`, what is written by hand from the
+private modules here; submodules and kernels are loaded when they are looked at, and names without support say why at use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import numpy
+from numpy import (  # noqa: F401 - public here as in CuPy
+    array2string as _array2string,
+    base_repr,
+    binary_repr,
+    bool_,
+    byte,
+    cdouble,
+    clongdouble as _clongdouble,
+    complex64,
+    complex128,
+    complexfloating,
+    csingle,
+    double,
+    dtype,
+    e,
+    euler_gamma,
+    finfo,
+    float16,
+    float32,
+    float64,
+    floating,
+    format_float_positional,
+    format_float_scientific,
+    generic,
+    get_printoptions,
+    half,
+    iinfo,
+    index_exp,
+    inexact,
+    inf,
+    int8,
+    int16,
+    int32,
+    int64,
+    int_,
+    intc,
+    integer,
+    intp,
+    isdtype,
+    issubdtype,
+    iterable,
+    long,
+    longlong,
+    mintypecode,
+    nan,
+    ndindex,
+    newaxis,
+    number,
+    pi,
+    printoptions,
+    promote_types,
+    s_,
+    set_printoptions,
+    short,
+    signedinteger,
+    single,
+    typename,
+    ubyte,
+    uint,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    uintc,
+    uintp,
+    ulong,
+    ulonglong,
+    unsignedinteger,
+    ushort,
+)
+from numpy import bool as bool  # noqa: A004 - CuPy's name
+
+from ..array import ndarray
+from .._generated.functions import *  # noqa: F403
+from ..composites import *  # noqa: F403 - replaces generated functions of the same names
+from ..convert import asnumpy
+from ..flatiter import flatiter
+from ..local import (
+    broadcast_shapes,
+    byte_bounds,
+    can_cast,
+    common_type,
+    iscomplexobj,
+    isfortran,
+    isrealobj,
+    isscalar,
+    may_share_memory,
+    min_scalar_type,
+    ndim,
+    result_type,
+    shape,
+    shares_memory,
+    size,
+)
+from ..ufunc import ufunc
+from ._creation import (
+    array,
+    asanyarray,
+    asarray,
+    asarray_chkfinite,
+    ascontiguousarray,
+    asfarray,
+    asfortranarray,
+    c_,
+    copy,
+    from_dlpack,
+    fromDlpack,
+    frombuffer,
+    fromfile,
+    fromfunction,
+    fromiter,
+    fromstring,
+    genfromtxt,
+    loadtxt,
+    mgrid,
+    ogrid,
+    r_,
+)
+from ._functional import (
+    apply_along_axis,
+    apply_over_axes,
+    broadcast,
+    clear_memo,
+    get_array_module,
+    memoize,
+    show_config,
+    who,
+)
+
+#: The CuPy release whose behaviour this is.
+__version__ = "14.2.0"
+
+cfloat = complex_ = cdouble
+float_ = double
+singlecomplex = csingle
+Inf = Infinity = infty = PINF = inf
+NINF = -inf
+NaN = NAN = nan
+PZERO, NZERO = 0.0, -0.0
+
+_SUBMODULES = frozenset(
+    ("cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "prof", "random", "testing", "typing")
+)  # fmt: skip
+#: Public names -> the module of the shim that has them; loaded when first looked at.
+_LAZY = {
+    **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "fuse", "vectorize"), "..kernels"),
+    **dict.fromkeys(("load", "save", "savetxt", "savez", "savez_compressed", "array_repr", "array_str", "array2string"), "._io"),
+    "OutOfMemoryError": ".cuda.memory",
+    "get_default_memory_pool": ".cuda.memory",
+    "get_default_pinned_memory_pool": ".cuda.pinned_memory",
+    "poly1d": "._poly",
+}
+
+
+def is_available() -> bool:  # type: ignore[valid-type]
+    """Whether there is a device to be had."""
+    from . import cuda
+
+    return cuda.is_available()
+
+
+def make_aligned_dtype(dtype: Any, **kwargs: Any) -> Any:
+    """Structured dtypes as CUDA aligns them."""
+    return numpy.dtype(dtype, align=True)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    where = _LAZY.get(name)
+    if where is not None:
+        try:
+            value = getattr(importlib.import_module(where, __name__), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith(__name__.rpartition(".")[0]):
+                raise
+        else:
+            globals()[name] = value
+            return value
+    if name == "_cupyx":
+        return importlib.import_module("..cupyx", __name__)
+    from ._missing import refuse_attribute
+
+    return refuse_attribute("", name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES, *_LAZY})
+
+
+_ = sys

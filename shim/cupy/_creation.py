@@ -1,0 +1,174 @@
+"""Arrays from host data. What NumPy reads or computes on the host is uploaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import convert, dispatch
+from .._generated import functions
+
+array = convert.array
+
+
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, blocking: bool = False) -> Any:
+    """As `cupy.asarray`."""
+    return convert.array(a, dtype, copy, order, blocking=blocking)
+
+
+def asanyarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, blocking: bool = False) -> Any:
+    """As `cupy.asanyarray`."""
+    return convert.array(a, dtype, copy, order, blocking=blocking)
+
+
+def _contiguous(name: str, order: str) -> Any:
+    row_function = getattr(functions, name)
+
+    def function(a: Any, dtype: Any = None) -> Any:
+        device = convert.as_device(a)
+        if device is None:
+            return convert.array(a, dtype=dtype, copy=None, order=order, ndmin=1)
+        return row_function(device, dtype)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"As `cupy.{name}`."
+    return function
+
+
+ascontiguousarray = _contiguous("ascontiguousarray", "C")
+asfortranarray = _contiguous("asfortranarray", "F")
+
+
+def copy(a: Any, order: Any = "K") -> Any:
+    """As `cupy.copy`."""
+    return a.copy(order=order) if isinstance(a, dispatch.ndarray) else convert.array(a, copy=True, order=order)
+
+
+def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
+    """As `cupy.asarray_chkfinite`. Waits."""
+    a = asarray(a, dtype=dtype, order=order)
+    if a.dtype.kind in "fc" and not bool(functions.isfinite(a).all()):
+        raise ValueError("array must not contain Infs or NaNs")
+    return a
+
+
+def asfarray(a: Any, dtype: Any = np.float64) -> Any:
+    """As `cupy.asfarray`."""
+    if not np.issubdtype(np.dtype(dtype), np.inexact):
+        dtype = np.float64
+    return asarray(a, dtype)
+
+
+def _from_numpy(name: str) -> Any:
+    numpy_function = getattr(np, name)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return asarray(numpy_function(*args, **kwargs))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"As `numpy.{name}`, and the result is uploaded."
+    return function
+
+
+frombuffer = _from_numpy("frombuffer")
+fromfile = _from_numpy("fromfile")
+fromfunction = _from_numpy("fromfunction")
+fromiter = _from_numpy("fromiter")
+fromstring = _from_numpy("fromstring")
+loadtxt = _from_numpy("loadtxt")
+genfromtxt = _from_numpy("genfromtxt")
+
+
+def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> Any:  # noqa: A002 - CuPy's name
+    """As `cupy.from_dlpack`: host memory is uploaded. Device memory of another library is not on our device."""
+    if isinstance(array, dispatch.ndarray):
+        return array.copy() if copy else array.view()
+    kind = int(array.__dlpack_device__()[0])
+    if kind not in (1, 3):
+        from ..protocols import DeviceMemoryElsewhere
+
+        raise DeviceMemoryElsewhere(
+            "This DLPack array is in device memory of this machine; cupool's arrays are on a remote device.",
+            "Bring it to host memory first.",
+        )
+    return asarray(np.from_dlpack(array))
+
+
+def fromDlpack(dltensor: Any) -> Any:  # noqa: N802 - CuPy's name
+    """Capsules name memory of this process's devices: not supported."""
+    from cupool.contract.errors import Unsupported
+
+    raise Unsupported("fromDlpack is not supported: a capsule cannot say where its memory is.", "Use cupy.from_dlpack(array).")
+
+
+class _Grid:
+    """`mgrid` and `ogrid`."""
+
+    def __init__(self, sparse: bool) -> None:
+        self.sparse = sparse
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return self._axis(key)
+        axes = [self._axis(k) for k in key]
+        whole = any(isinstance(v, (float, complex)) for k in key for v in (k.start, k.stop, k.step))
+        dtype = np.float64 if whole else np.int64
+        shaped = [
+            a.astype(dtype, copy=False).reshape((1,) * i + (-1,) + (1,) * (len(axes) - i - 1)) for i, a in enumerate(axes)
+        ]
+        if self.sparse:
+            return shaped
+        full = np.broadcast_shapes(*(a.shape for a in shaped))
+        return functions.stack([functions.broadcast_to(a, full) for a in shaped])
+
+    def _axis(self, key: slice) -> Any:
+        start = 0 if key.start is None else key.start
+        if isinstance(key.step, complex):
+            points = int(abs(key.step))
+            step = (key.stop - start) / float(points - 1) if points != 1 else 1
+            return functions.arange(0, points, 1, float) * step + start
+        return functions.arange(start, key.stop, 1 if key.step is None else key.step)
+
+    def __len__(self) -> int:
+        return 0
+
+
+mgrid = _Grid(sparse=False)
+ogrid = _Grid(sparse=True)
+
+
+class _Joiner:
+    """`r_` and `c_`: arrays and scalars written side by side."""
+
+    def __init__(self, axis: int, ndmin: int, column: bool) -> None:
+        self._axis, self._ndmin, self._column = axis, ndmin, column
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            raise NotImplementedError
+        parts: list[Any] = []
+        scalars: list[int] = []
+        for i, item in enumerate(key if isinstance(key, tuple) else (key,)):
+            if isinstance(item, (slice, str)):
+                raise NotImplementedError
+            if type(item) in np.ScalarType:
+                scalars.append(i)
+                parts.append(item)
+                continue
+            a = convert.array(item, copy=None)
+            if a.ndim < self._ndmin:
+                missing = (1,) * (self._ndmin - a.ndim)
+                a = a.reshape(a.shape + missing if self._column else missing + a.shape)
+            parts.append(a)
+        dtype = np.result_type(*(p.dtype if isinstance(p, dispatch.ndarray) else p for p in parts))
+        for i in scalars:
+            parts[i] = convert.array(parts[i], dtype=dtype, ndmin=self._ndmin)
+        return functions.concatenate(tuple(parts), axis=self._axis)
+
+    def __len__(self) -> int:
+        return 0
+
+
+r_ = _Joiner(0, 1, False)
+c_ = _Joiner(-1, 2, True)
