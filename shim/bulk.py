@@ -368,13 +368,14 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
     (reply,) = dispatch.send("@export", (dispatch.HANDLE, dispatch.INTEGER), (handle, transfer), ("reply",))
     try:
         session.flush()
+        session.count_wait()
         try:
             _receive(transfer, result.reshape(-1).view(np.uint8))
         except BaseException as error:
             if isinstance(error, Exception):
-                session.wait_reply(reply)  # the command's own error says more
+                session.wait_reply(reply, is_counted=True)  # the command's own error says more
             raise
-        session.wait_reply(reply)
+        session.wait_reply(reply, is_counted=True)
     finally:
         extend((0, transfer))
     _state.count(downloads=1, down_bytes=spec.nbytes)

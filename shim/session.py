@@ -115,12 +115,16 @@ class Session:
         self._stop.set()
 
     # -- asking and waiting -------------------------------------------------------------------------------------------
-    def wait(self, number: int, waiter: Any) -> Any:
+    def count_wait(self) -> None:
+        """The program waits for the server, at its current line."""
+        tag = sites.site()
+        self.waits += 1
+        self.waits_by_tag[tag] = self.waits_by_tag.get(tag, 0) + 1
+
+    def wait(self, number: int, waiter: Any, is_counted: bool = False) -> Any:
         """Flush, wait for the result `number`, account for it. Returns its `cupool.v1.Result`, errors raised."""
-        if not self.inbox.has(number):
-            tag = sites.site()
-            self.waits += 1
-            self.waits_by_tag[tag] = self.waits_by_tag.get(tag, 0) + 1
+        if not is_counted and not self.inbox.has(number):
+            self.count_wait()
         self.outbox.flush()
         result = self.inbox.wait(number, waiter)
         deferred = self.inbox.deferred
@@ -344,10 +348,15 @@ def ask(words: tuple[Any, ...], reply_id: int) -> Any:
     return decode(session.wait(reply_id, waiter).value)
 
 
-def wait_reply(reply_id: int) -> Any:
-    """As `ask`, for a command that was appended before."""
+def wait_reply(reply_id: int, is_counted: bool = False) -> Any:
+    """As `ask`, for a command that was appended before. `is_counted`: the caller has counted this wait."""
     session = current()
-    return decode(session.wait(reply_id, session.inbox.expect(reply_id)).value)
+    return decode(session.wait(reply_id, session.inbox.expect(reply_id), is_counted).value)
+
+
+def count_wait() -> None:
+    """Count a wait at the program's current line: for transfers, which wait for bytes and not for a reply."""
+    current().count_wait()
 
 
 def wait_spec(handle: int) -> Any:
