@@ -157,7 +157,7 @@ class Compiler:
             for header, contents in headers.items():
                 _write_header(build / "include", header, contents)
             (build / "kernel.cc").write_text(text, encoding="utf-8", errors="surrogateescape")
-            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now", "-o", "kernel.so",
+            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now", "-Wl,-Bsymbolic", "-o", "kernel.so",
                        "kernel.cc"]  # fmt: skip
             done = self._run(command, build)
             if done.returncode:

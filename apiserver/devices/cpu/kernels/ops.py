@@ -136,6 +136,8 @@ class Engine:
                 "blocks.", "Split the kernel where it synchronises the grid, or use a GPU."
             )  # fmt: skip
         self._count()
+        if translate_cucomplex:
+            options = (*options, "-DCUPOOL_TRANSLATE_CUCOMPLEX")
         return RawModuleObject(source, tuple(options), backend, tuple(name_expressions or ()), dict(headers or {}))
 
     def kernel_binary(self, image: bytes) -> RawModuleObject:

@@ -117,9 +117,10 @@ inline double erf_inverse(double y) {
   return x;
 }
 inline double erf_cx(double x) {  // exp(x*x) * erfc(x)
-  if (x < 25) return std::exp(x * x) * std::erfc(x);
-  double r = 1 / (x * x);
-  return 0.56418958354775628695 / x * (1 - r * (0.5 - r * (0.75 - r * 1.875)));
+  if (x < 8) return std::exp(x * x) * std::erfc(x);
+  double term = 1, sum = 1, q = 0.5 / (x * x);
+  for (int k = 1; k < 40 && std::fabs(term) > 1e-17; k++) sum += term *= -(2 * k - 1) * q;
+  return 0.56418958354775628695 / x * sum;
 }
 // Modified Bessel functions of the first kind, of order 0 and 1: the power series, or beyond it the asymptotic one.
 inline double bessel_i(int order, double x) {

@@ -1,0 +1,1 @@
+// The fixed-width types are built in.

@@ -1,0 +1,346 @@
+"""The kernel engine through ctypes alone: the header's thread model, functions and types, and what the compiler says."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cupool.apiserver.devices.cpu.kernels.compiler import Compiler, translate_options
+from cupool.apiserver.devices.cpu.kernels.engine import KernelEngine
+from cupool.apiserver.devices.cpu.kernels.source import RefusedSource
+from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError, OpMissing
+
+Launch = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> KernelEngine:
+    # CUPOOL_TEST_KERNEL_CACHE keeps the compiled kernels of one run for the next.
+    given = os.environ.get("CUPOOL_TEST_KERNEL_CACHE")
+    made = KernelEngine(Compiler(Path(given) if given else tmp_path_factory.mktemp("kernels")))
+    if made.probe():
+        pytest.skip(made.probe())
+    return made
+
+
+def as_bytes(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return int(value.ctypes.data).to_bytes(8, "little")
+    return bytes(value.tobytes())
+
+
+def run(engine: KernelEngine, source: str, grid: Any, block: Any, args: Any, shared: int = 0, name: str = "k", **options: Any) -> None:
+    engine.module(source, **options).function(name).launch(grid, block, [as_bytes(a) for a in args], shared)
+
+
+def test_grid_and_block_indices(engine: KernelEngine) -> None:
+    source = """
+    extern "C" __global__ void __launch_bounds__(64) k(unsigned *out) {
+      unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+      unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+      out[block * blockDim.x * blockDim.y * blockDim.z + thread] = block * 1000 + thread;
+    }"""
+    out = np.zeros(2 * 3 * 2 * 24, np.uint32)
+    run(engine, source, (2, 3, 2), (4, 3, 2), [out])
+    assert out.tolist() == [b * 1000 + t for b in range(12) for t in range(24)]
+
+
+def test_barriers_shuffles_votes(engine: KernelEngine) -> None:
+    source = """
+    extern "C" __global__ void k(const float *x, float *sums, int *votes, int n) {
+      extern __shared__ __align__(16) float scratch[];
+      __shared__ float warps[32];
+      int t = threadIdx.x, i = blockIdx.x * blockDim.x + t;
+      scratch[t] = i < n ? x[i] : 0.0f;
+      __syncthreads();
+      float v = scratch[blockDim.x - 1 - t];
+      for (int d = 16; d > 0; d /= 2) v += __shfl_down_sync(0xffffffff, v, d);
+      if (t % 32 == 0) warps[t / 32] = v;
+      int odd = __syncthreads_count(t & 1);
+      if (t == 0) {
+        float total = 0;
+        for (unsigned w = 0; w < blockDim.x / 32; w++) total += warps[w];
+        sums[blockIdx.x] = total;
+        votes[0] = odd;
+      }
+      unsigned ballot = __ballot_sync(0xffffffff, t % 3 == 0);
+      int up = __shfl_up_sync(0xffffffff, t, 1), flip = __shfl_xor_sync(0xffffffff, t, 3, 8), from = __shfl_sync(0xffffffff, t, 5, 16);
+      if (t == 40) {
+        votes[1] = (int)ballot; votes[2] = up; votes[3] = flip; votes[4] = from;
+      }
+      if (t < 8) {
+        unsigned active = __activemask();
+        if (t == 0) votes[5] = (int)active;
+      }
+      votes[6] = __all_sync(0xffffffff, 1) && !__any_sync(0xffffffff, 0) && __syncthreads_and(1) && !__syncthreads_or(0);
+      unsigned same = __match_any_sync(0xffffffff, t / 4);
+      if (t == 41) votes[7] = (int)same;
+      if (t == 0) votes[8] = __popc(same);
+      int added = __reduce_add_sync(0xffffffff, 1);
+      if (t == 33) votes[9] = added;
+    }"""
+    x = np.arange(200, dtype=np.float32)
+    sums, votes = np.zeros(4, np.float32), np.zeros(10, np.int32)
+    run(engine, source, (4,), (64,), [x, sums, votes, np.int32(200)], shared=64 * 4)
+    assert sums.tolist() == [x[b * 64 : b * 64 + 64].sum() for b in range(4)]
+    ballot = sum(1 << lane for lane in range(32) if (32 + lane) % 3 == 0)
+    assert votes.tolist() == [32, np.uint32(ballot).view(np.int32), 39, 43, 37, 0xFF, 1, 0xF << 8, 4, 32]
+
+
+def test_threads_that_return_early_do_not_hold_a_barrier(engine: KernelEngine) -> None:
+    source = """
+    extern "C" __global__ void k(int *out, int n) {
+      int i = threadIdx.x;
+      if (i >= n) return;
+      atomicAdd(&out[0], 1);
+      __syncthreads();
+      out[1 + i] = out[0];
+    }"""
+    out = np.zeros(65, np.int32)
+    run(engine, source, (1,), (64,), [out, np.int32(10)])
+    assert out.tolist() == [10] * 11 + [0] * 54
+
+
+@pytest.mark.parametrize(
+    "body", ["if (threadIdx.x < 16) __shfl_sync(0xffffffff, 1, 0); else __syncthreads();", "if (threadIdx.x != 3) __syncwarp(); else __syncthreads();"]
+)
+def test_barrier_divergence_is_an_error(engine: KernelEngine, body: str) -> None:
+    with pytest.raises(CUDARuntimeError, match="barrier divergence in block 0,0,0") as caught:
+        run(engine, f'extern "C" __global__ void k() {{ {body} }}', (1,), (32,), [])
+    assert caught.value.status == 719
+    # The engine goes on.
+    test_threads_that_return_early_do_not_hold_a_barrier(engine)
+
+
+def test_trap_and_assert(engine: KernelEngine) -> None:
+    source = """extern "C" __global__ void k(int n) { if (n) __syncthreads(); assert(threadIdx.x < 5); if (n > 1) __trap(); }"""
+    for n in (0, 1):
+        with pytest.raises(CUDARuntimeError, match="assert failed: threadIdx.x < 5.*thread 5,0,0"):
+            run(engine, source, (1,), (32,), [np.int32(n)])
+    run(engine, source, (1,), (4,), [np.int32(1)])
+
+
+def test_atomics(engine: KernelEngine) -> None:
+    source = """
+    template <class T> __device__ void all(T *p) {
+      atomicAdd(p, (T)3); atomicAdd(p + 1, (T)1); atomicMin(p + 2, (T)threadIdx.x); atomicMax(p + 3, (T)threadIdx.x); atomicExch(p + 4, (T)7);
+    }
+    extern "C" __global__ void k(int *i, unsigned long long *u, float *f, double *d, unsigned *w, float16 *h) {
+      all(i); all(u); all(f); all(d);
+      atomicInc(w, 5); atomicDec(w + 1, 3); atomicCAS(w + 2, threadIdx.x, threadIdx.x + 1); atomicOr(w + 3, 1u << threadIdx.x);
+      atomicAnd(w + 4, ~1u); atomicXor(w + 5, 1u); atomicSub(w + 6, 1u); atomicAdd(h, float16(0.5f));
+    }"""
+    arrays = [np.array([0, 0, 99, 0, 0], t) for t in (np.int32, np.uint64, np.float32, np.float64)]
+    words, half = np.array([0, 0, 0, 0, 15, 0, 40], np.uint32), np.zeros(1, np.float16)
+    run(engine, source, (1,), (10,), [*arrays, words, half])
+    for a in arrays:
+        assert a.tolist() == [30, 10, 0, 9, 7]
+    assert words.tolist() == [4, 2, 10, 1023, 14, 0, 30]
+    assert half[0] == 5
+
+
+def test_math(engine: KernelEngine) -> None:
+    special = pytest.importorskip("scipy.special")
+    calls = {
+        "rsqrt(x)": lambda x: 1 / np.sqrt(x), "rcbrt(x)": lambda x: 1 / np.cbrt(x), "sinpi(x * 4)": lambda x: np.sin(np.pi * x * 4),
+        "cospi(x * 4)": lambda x: np.cos(np.pi * x * 4), "normcdf(x)": special.ndtr, "normcdfinv(x)": special.ndtri,
+        "erfcinv(x)": special.erfcinv, "erfinv(x)": special.erfinv, "erfinv(x * 0.01)": lambda x: special.erfinv(x * 0.01),
+        "erfcx(x * 40)": lambda x: special.erfcx(x * 40), "cyl_bessel_i0(x * 50)": lambda x: special.i0(x * 50),
+        "cyl_bessel_i1(x * 20)": lambda x: special.i1(x * 20), "exp10(x)": lambda x: 10**x, "max(x, 0.5)": lambda x: np.maximum(x, 0.5),
+        "min(1, x)": lambda x: np.minimum(1, x), "fma(x, x, 1.0)": lambda x: x * x + 1, "pow(x, 3)": lambda x: x**3,
+        "tgamma(x)": special.gamma, "lgamma(x)": special.gammaln, "fabs(x) + abs(-x)": lambda x: 2 * x, "hypot(x, 1.0)": lambda x: np.hypot(x, 1),
+        "rhypot(x, 1.0)": lambda x: 1 / np.hypot(x, 1), "norm3d(x, x, 1.0)": lambda x: np.sqrt(2 * x * x + 1), "expm1(x)": np.expm1,
+    }  # fmt: skip
+    lines = "\n".join(f"o[{i} * n + t] = {call};" for i, call in enumerate(calls))
+    single = "\n".join(f"g[{i} * n + t] = [](float x) {{ return (double)({call}); }}(y);" for i, call in enumerate(calls))
+    source = f"""extern "C" __global__ void k(const double *a, double *o, double *g, int n) {{
+      int t = threadIdx.x; double x = a[t]; float y = (float)x;
+      {lines}
+      {single}
+    }}"""
+    x = np.linspace(0.001, 0.999, 97)
+    out, single_out = (np.zeros((len(calls), x.size)) for _ in range(2))
+    run(engine, source, (1,), (97,), [x, out, single_out, np.int32(97)])
+    for i, (call, expected) in enumerate(calls.items()):
+        np.testing.assert_allclose(out[i], expected(x), rtol=2e-13, atol=2e-15, err_msg=call)
+        np.testing.assert_allclose(single_out[i], expected(x.astype(np.float32).astype(float)), rtol=3e-5, atol=1e-6, err_msg=f"float {call}")
+
+
+def test_float16_rounds_as_numpy(engine: KernelEngine) -> None:
+    source = """
+    extern "C" __global__ void k(const float16 *in, float *wide, const float *x, float16 *narrow, const double *d, float16 *once, int n) {
+      for (int i = 0; i < 65536; i++) wide[i] = in[i];
+      for (int i = 0; i < n; i++) { narrow[i] = float16(x[i]); once[i] = float16(d[i]); }
+    }"""
+    bits = np.arange(65536, dtype=np.uint16).view(np.float16)
+    wide = np.zeros(65536, np.float32)
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=5000) * 10.0 ** rng.integers(-9, 6, 5000), [0, -0.0, 65504, 65519.9, 65520, 1e9, np.inf, -np.inf, 6e-8, 2.9e-8]])
+    ties = np.nextafter((bits[1000:30000:7].astype(float) + bits[1001:30001:7].astype(float)) / 2, [[-1e9], [1e9]]).ravel()
+    d = np.concatenate([x, ties])
+    x32 = d.astype(np.float32)
+    narrow, once = np.zeros(d.size, np.float16), np.zeros(d.size, np.float16)
+    run(engine, source, (1,), (1,), [bits, wide, x32, narrow, d, once, np.int32(d.size)])
+    np.testing.assert_array_equal(wide, bits.astype(np.float32))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(narrow.view(np.uint16), x32.astype(np.float16).view(np.uint16))
+        np.testing.assert_array_equal(once.view(np.uint16), d.astype(np.float16).view(np.uint16))
+
+
+def test_bits_complex_vectors(engine: KernelEngine) -> None:
+    source = """
+    #include <cupy/complex.cuh>
+    #include "cuda_fp16.h"
+    __device__ double3 operator+(const double3 &a, double3 b) { return make_double3(a.x + b.x, a.y + b.y, a.z + b.z); }
+    extern "C" __global__ void k(long long *o, complex<float> *z, thrust::complex<double> *w, double3 d, double3 *e, int *sizes) {
+      o[0] = __popc(0xf0f0); o[1] = __clz(1); o[2] = __ffs(8); o[3] = __brev(1u); o[4] = __umul24(0x1ffffffu, 2u); o[5] = __mulhi(1 << 30, 8);
+      o[6] = __float2int_rn(2.5f); o[7] = __double2uint_rz(-3.0); o[8] = __float_as_int(1.0f); o[9] = __byte_perm(0x03020100, 0x07060504, 0x7531);
+      o[10] = __funnelshift_l(0x80000000u, 1u, 1); o[11] = __ldg(&o[0]); o[12] = (long long)__umul64hi(1ull << 63, 4);
+      o[13] = min(3, 4u) + max(2ll, 1); o[14] = __half2int_rn(__hadd(__float2half(1.5f), __float2half(2.0f)));
+      z[0] = complex<float>(1, 2) * complex<float>(3, -1) / 2.0f; z[1] = exp(complex<float>(0, 1)); z[2] = z[0]; z[2] += 1; z[2] *= complex<float>(0, 1);
+      w[0] = sqrt(thrust::complex<double>(-4, 0)); w[1] = conj(w[0]) + 1.0; w[2] = thrust::complex<double>(abs(complex<float>(3, 4)), 0);
+      e[0] = d + make_double3(1, 2, 3);
+      sizes[0] = sizeof(float3); sizes[1] = alignof(float4); sizes[2] = alignof(double2); sizes[3] = sizeof(uchar4); sizes[4] = alignof(short4);
+    }"""
+    o, z, w, e, sizes = np.zeros(15, np.int64), np.zeros(3, np.complex64), np.zeros(3, np.complex128), np.zeros(3), np.zeros(5, np.int32)
+    run(engine, source, (1,), (1,), [o, z, w, np.array((1.0, 2.0, 3.0), "f8,f8,f8")[()], e, sizes])
+    assert o.tolist() == [8, 31, 4, 1 << 31, 0xFFFFFE << 1 | 2, 2, 2, 0, 0x3F800000, 0x07050301, 3, 8, 2, 5, 4]
+    np.testing.assert_allclose(z, [(5 + 5j) / 2, np.exp(1j), ((5 + 5j) / 2 + 1) * 1j], rtol=1e-6)
+    np.testing.assert_allclose(w, [2j, 1 - 2j, 5])
+    assert e.tolist() == [2, 4, 6]
+    assert sizes.tolist() == [12, 16, 16, 4, 8]
+
+
+def test_templates_macros_and_globals(engine: KernelEngine) -> None:
+    source = """
+    #define KERNEL(name, op) extern "C" __global__ void name(int *x) { x[threadIdx.x] op; }
+    KERNEL(inc, += step)
+    #undef KERNEL
+    """
+    source = "__constant__ int step = 2;\n__device__ float table[5];\n" + source.replace("    #", "#") + """
+    template <typename T, int n> __global__ void scale(T *x) { x[threadIdx.x] *= n; }
+    namespace inner { __global__ void hidden(int *x) { x[0] = -1; } }
+    extern "C" { __global__ void div(int *x) { x[0] = 9; } }
+    #if 0
+    extern "C" __global__ void absent(int *x) {}
+    #endif
+    """
+    module = engine.module(source, expressions=("scale<float, 3>", "scale<int,5>", "inner::hidden"))
+    assert set(module.kernels) == {"inc", "div", "scale<float, 3>", "scale<int,5>", "inner::hidden"}
+    f, i = np.ones(4, np.float32), np.ones(4, np.int32)
+    module.function("scale<float, 3>").launch((1,), (4,), [as_bytes(f)])
+    module.function("scale<int,5>").launch((1,), (4,), [as_bytes(i)])
+    module.function("inc").launch((1,), (2,), [as_bytes(i)])
+    assert (f.tolist(), i.tolist()) == ([3] * 4, [7, 7, 5, 5])
+    address, nbytes = module.address_of("step")
+    assert nbytes == 4
+    ctypes.c_int.from_address(address).value = 10
+    module.function("inc").launch((1,), (1,), [as_bytes(i)])
+    module.function("div").launch((1,), (1,), [as_bytes(f)])
+    assert i[0] == 17
+    assert module.address_of("table")[1] == 20
+    for missing in ("absent", "scale"):
+        with pytest.raises(CUDADriverError, match="named symbol not found"):
+            module.function(missing)
+    with pytest.raises(CUDADriverError, match="named symbol not found"):
+        module.address_of("nothing")
+
+
+def test_a_source_may_declare_fixed_width_types(engine: KernelEngine) -> None:
+    source = """typedef unsigned int uint32_t; typedef unsigned long long uint64_t;
+    extern "C" __global__ void k(uint64_t *x) { x[0] = (uint64_t)1 << 40; int16_t y = -1; x[1] = (uint32_t)y; }"""
+    x = np.zeros(2, np.uint64)
+    run(engine, source, (1,), (1,), [x])
+    assert x.tolist() == [1 << 40, 0xFFFFFFFF]
+
+
+def test_compile_errors_name_the_users_line_and_no_path(engine: KernelEngine) -> None:
+    source = '// one\nextern "C" __global__\nvoid k(int *x) {\n  x[0] = undefined_name;\n}\n'
+    with pytest.raises(CompileException) as caught:
+        engine.module(source, ("-DA=1",), name="mine.cu")
+    text = str(caught.value)
+    assert "mine.cu:4:10: error:" in text and "undefined_name" in text
+    assert str(engine.compiler._cache) not in text and "/usr/" not in text and "site-packages" not in text
+    assert caught.value.source == source
+    assert caught.value.options == ("-DA=1",)
+    assert caught.value.backend == "nvrtc"
+    with pytest.raises(CompileException, match="mine.cu:4"):
+        engine.module('extern "C" __global__ void f() {}\n/* a\nb */ extern __shared__ int s[];\nint y = 3 +;\n', name="mine.cu")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['#include "/etc/passwd"', "#include </etc/passwd>", '#include "../secret.h"', "#define F </etc/passwd>\n#include F", "# include /**/ F",
+     "#inc\\\nlude </etc/passwd>", '#if __has_include("/etc/shadow")\n#endif', '#import "/etc/passwd"', "#include <unistd.h>"],
+)  # fmt: skip
+def test_includes_of_host_files_are_refused(engine: KernelEngine, line: str) -> None:
+    with pytest.raises(CompileException, match="not available") as caught:
+        engine.module(line + '\nextern "C" __global__ void k() {}')
+    assert "root:" not in str(caught.value)
+
+
+def test_headers_sent_along(engine: KernelEngine) -> None:
+    headers = {"mine/a.h": '#pragma once\n#include "mine/b.h"\n__device__ int twice(int x) { return B * x; }', "mine/b.h": "#define B 2"}
+    x = np.array([21], np.int32)
+    run(engine, '#include "mine/a.h"\nextern "C" __global__ void k(int *x) { x[0] = twice(x[0]); }', (1,), (1,), [x], headers=headers)
+    assert x[0] == 42
+
+
+def test_options() -> None:
+    assert translate_options(("--std=c++11", "-DX=1", "-D", "Y", "--use_fast_math", "-arch=sm_80", "--define-macro=Z=2", "-lineinfo")) == (
+        "17", ("-DX=1", "-DY", "-DZ=2"),
+    )  # fmt: skip
+    assert translate_options(("-std=c++20",))[0] == "20"
+    for bad in ("-I/etc", "--include-path=/", "-include/etc/passwd", "-o/tmp/x", "-fplugin=/tmp/x.so", "-B/tmp", "@/etc/passwd", "-D=1", "-wrapper",
+                "-std=c++98"):  # fmt: skip
+        with pytest.raises(RefusedSource):
+            translate_options((bad,))
+
+
+def test_impossible_launches(engine: KernelEngine) -> None:
+    function = engine.module('extern "C" __global__ void k(int *x) {}').function("k")
+    for grid, block, shared in (((1,), (2048,), 0), ((1,), (32, 64), 0), ((1, 70000), (1,), 0), ((1,), (1, 1, 65), 0), ((1,), (1,), 1 << 20)):
+        with pytest.raises(CUDADriverError, match="CUDA_ERROR_INVALID_VALUE"):
+            function.launch(grid, block, [bytes(8)], shared)
+    with pytest.raises(ValueError, match="takes 1 arguments, 0 were given"):
+        function.launch((1,), (1,), [])
+
+
+def test_cache_is_used_and_private(engine: KernelEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = 'extern "C" __global__ void cached_kernel(int *x) { x[0] = 5; }'
+    first = KernelEngine(Compiler(tmp_path / "cache"))
+    first.module(source)
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert [p.suffix for p in (tmp_path / "cache").iterdir() if p.is_file()] == [".so"]
+    second = Compiler(tmp_path / "cache")
+    monkeypatch.setattr(second, "_run", lambda *a, **k: pytest.fail("compiled again"))
+    x = np.zeros(1, np.int32)
+    run(KernelEngine(second), source, (1,), (1,), [x], name="cached_kernel")
+    assert x[0] == 5
+
+
+def test_no_compiler_names_the_package(tmp_path: Path) -> None:
+    engine = KernelEngine(Compiler(tmp_path, command="no-such-compiler"))
+    assert "apt-get install g++" in engine.probe()
+    with pytest.raises(OpMissing, match=r"apt-get install g\+\+"):
+        engine.module('extern "C" __global__ void k() {}')
+
+
+def test_many_blocks_reuse_their_fibers(engine: KernelEngine) -> None:
+    source = """extern "C" __global__ void k(long long *out) {
+      __shared__ long long s[1024];
+      s[threadIdx.x] = threadIdx.x;
+      for (int d = blockDim.x / 2; d > 0; d /= 2) { __syncthreads(); if (threadIdx.x < d) s[threadIdx.x] += s[threadIdx.x + d]; }
+      if (threadIdx.x == 0) out[blockIdx.x] = s[0] + blockIdx.x;
+    }"""
+    out = np.zeros(50, np.int64)
+    run(engine, source, (50,), (1024,), [out])
+    assert out.tolist() == [1024 * 1023 // 2 + b for b in range(50)]
+    assert math.isfinite(out[0])
