@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from cupool.contract.ops import _internal as _internal
 from cupool.contract.ops import creation as _creation
+from cupool.contract.ops import dtypes as _dtypes
 from cupool.contract.ops import fft as _fft
 from cupool.contract.ops import indexing as _indexing
+from cupool.contract.ops import io as _io
 from cupool.contract.ops import linalg as _linalg
 from cupool.contract.ops import logic as _logic
 from cupool.contract.ops import manipulation as _manipulation
+from cupool.contract.ops import misc as _misc
 from cupool.contract.ops import random as _random
 from cupool.contract.ops import reductions as _reductions
 from cupool.contract.ops import sorting as _sorting
@@ -36,7 +39,8 @@ from cupool.contract.ops._row import (
     unsupported,
 )
 
-del _creation, _fft, _indexing, _linalg, _logic, _manipulation, _random, _reductions, _sorting, _statistics, _ufuncs
+del _creation, _dtypes, _fft, _indexing, _io, _linalg, _logic
+del _manipulation, _misc, _random, _reductions, _sorting, _statistics, _ufuncs
 
 __all__ = [
     "CLIENT",

@@ -1,0 +1,34 @@
+"""Rules of what belongs to no family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cupool.contract.ops._row import Same
+from cupool.contract.ops.rules._arrays import as_spec, broadcast, is_scalar, packed
+from cupool.contract.ops.rules.common import require_array
+from cupool.contract.spec import Spec, spec_like
+
+
+def real(val: Any) -> Any:
+    """A view of a complex array's real parts; a real array is its own."""
+    val = as_spec(val)
+    return spec_like(val.shadow.real) if val.dtype.kind == "c" else Same("val")
+
+
+def imag(val: Any) -> Spec:
+    """A view of a complex array's imaginary parts; zeros for a real array."""
+    val = as_spec(val)
+    return spec_like(val.shadow.imag) if val.dtype.kind == "c" else packed(val.shape, val.dtype)
+
+
+def piecewise(x: Any, condlist: Any, funclist: Any) -> Spec:
+    x = require_array(x, "x")
+    conditions = [condlist] if is_scalar(condlist) or isinstance(condlist, Spec) and condlist.ndim == x.ndim else list(condlist)
+    if len(funclist) not in (len(conditions), len(conditions) + 1):
+        n = len(conditions)
+        raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")
+    if any(callable(f) for f in funclist):
+        raise NotImplementedError("Callable functions are not supported currently")
+    broadcast(x, *(c for c in conditions if isinstance(c, Spec)))
+    return packed(x.shape, x.dtype)
