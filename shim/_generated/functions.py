@@ -132,6 +132,7 @@ _r_hstack = _R['hstack']
 _r_hypot = _R['hypot']
 _r_i0 = _R['i0']
 _r_identity = _R['identity']
+_r_imag = _R['imag']
 _r_in1d = _R['in1d']
 _r_indices = _R['indices']
 _r_inner = _R['inner']
@@ -215,6 +216,7 @@ _r_pad = _R['pad']
 _r_partition = _R['partition']
 _r_percentile = _R['percentile']
 _r_permute_dims = _R['permute_dims']
+_r_piecewise = _R['piecewise']
 _r_place = _R['place']
 _r_positive = _R['positive']
 _r_power = _R['power']
@@ -228,6 +230,7 @@ _r_quantile = _R['quantile']
 _r_rad2deg = _R['rad2deg']
 _r_ravel = _R['ravel']
 _r_ravel_multi_index = _R['ravel_multi_index']
+_r_real = _R['real']
 _r_real_if_close = _R['real_if_close']
 _r_reciprocal = _R['reciprocal']
 _r_remainder = _R['remainder']
@@ -822,6 +825,11 @@ def identity(n, dtype=float):
     return _call(_r_identity, (n, dtype))
 
 
+def imag(val):
+    """As `cupy.imag`."""
+    return _call(_r_imag, (val,))
+
+
 def in1d(ar1, ar2, assume_unique=False, invert=False):
     """As `cupy.in1d`."""
     return _call(_r_in1d, (ar1, ar2, assume_unique, invert))
@@ -1062,6 +1070,11 @@ def permute_dims(a, axes=None):
     return _call(_r_permute_dims, (a, axes))
 
 
+def piecewise(x, condlist, funclist):
+    """As `cupy.piecewise`."""
+    return _call(_r_piecewise, (x, condlist, funclist))
+
+
 def place(arr, mask, vals):
     """As `cupy.place`."""
     return _call(_r_place, (arr, mask, vals))
@@ -1110,6 +1123,11 @@ def ravel(a, order='C'):
 def ravel_multi_index(multi_index, dims, mode='wrap', order='C'):
     """As `cupy.ravel_multi_index`."""
     return _call(_r_ravel_multi_index, (multi_index, dims, mode, order))
+
+
+def real(val):
+    """As `cupy.real`."""
+    return _call(_r_real, (val,))
 
 
 def real_if_close(a, tol=100):
@@ -1559,4 +1577,4 @@ class ndarrayMethods:
         return _call(_r_var, (self, axis, dtype, out, ddof, keepdims))
 
 
-__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cross', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'histogram2d', 'histogramdd', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'in1d', 'indices', 'inner', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'kron', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'outer', 'packbits', 'pad', 'partition', 'percentile', 'permute_dims', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'trace', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unpackbits', 'unravel_index', 'unwrap', 'vander', 'var', 'vdot', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']
+__all__ = ['abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'allclose', 'alltrue', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_equal', 'array_equiv', 'array_split', 'ascontiguousarray', 'asfortranarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'bartlett', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'blackman', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'count_nonzero', 'cov', 'cross', 'cumprod', 'cumproduct', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diag_indices', 'diag_indices_from', 'diagflat', 'diagonal', 'diff', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'empty', 'empty_like', 'equal', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fill_diagonal', 'fix', 'flatnonzero', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full', 'full_like', 'gcd', 'gradient', 'greater', 'greater_equal', 'hamming', 'hanning', 'heaviside', 'histogram', 'histogram2d', 'histogramdd', 'hsplit', 'hstack', 'hypot', 'i0', 'identity', 'imag', 'in1d', 'indices', 'inner', 'interp', 'intersect1d', 'invert', 'isclose', 'iscomplex', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'ix_', 'kaiser', 'kron', 'lcm', 'ldexp', 'left_shift', 'less', 'less_equal', 'lexsort', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logspace', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'msort', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanprod', 'nanstd', 'nansum', 'nanvar', 'negative', 'nextafter', 'nonzero', 'not_equal', 'ones', 'ones_like', 'outer', 'packbits', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'positive', 'pow', 'power', 'prod', 'product', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'ravel_multi_index', 'real', 'real_if_close', 'reciprocal', 'remainder', 'repeat', 'require', 'reshape', 'resize', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'round_', 'row_stack', 'searchsorted', 'select', 'setdiff1d', 'setxor1d', 'sign', 'signbit', 'sin', 'sinc', 'sinh', 'sometrue', 'sort', 'sort_complex', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'trace', 'transpose', 'trapezoid', 'trapz', 'tri', 'tril', 'tril_indices', 'tril_indices_from', 'trim_zeros', 'triu', 'triu_indices', 'triu_indices_from', 'true_divide', 'trunc', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unpackbits', 'unravel_index', 'unwrap', 'vander', 'var', 'vdot', 'vsplit', 'vstack', 'where', 'zeros', 'zeros_like']
