@@ -27,7 +27,7 @@ class RemoteObject:
     @classmethod
     def from_handle(cls, handle: int) -> Self:
         """An instance of a subclass around a handle, without running its `__init__`."""
-        self = cls.__new__(cls)
+        self = object.__new__(cls)  # a subclass may have a `__new__` that makes a new one on the server
         self.handle = handle
         return self
 
