@@ -50,6 +50,16 @@ class AliasLoader(Loader):
         module.__spec__ = self._spec
 
 
+class AliasSpec(ModuleSpec):
+    """The spec of an alias. Between being written into the module and being taken out again it names the real parent."""
+
+    real_parent = ""
+
+    @property
+    def parent(self) -> str:
+        return self.real_parent
+
+
 class AliasFinder(MetaPathFinder):
     """Finds `cupy`, `cupyx` and what is below them."""
 
@@ -63,7 +73,9 @@ class AliasFinder(MetaPathFinder):
         if found is None:
             return None
         is_package = found.submodule_search_locations is not None
-        return ModuleSpec(fullname, AliasLoader(name), origin=found.origin, is_package=is_package)
+        spec = AliasSpec(fullname, AliasLoader(name), origin=found.origin, is_package=is_package)
+        spec.real_parent = found.parent or ""
+        return spec
 
 
 _FINDER = AliasFinder()

@@ -39,7 +39,7 @@ NEEDS = {
     "monte_carlo": Needs(1, "the four numbers"),
     "neural_network": Needs(5, "four looks at the loss, and weights with scores"),
     "stencil": Needs(1, "the plate at the end"),
-    "streams_and_events": Needs(4, "the last event, the time between two events, whether things are done (told together), the result"),
+    "streams_and_events": Needs(4, "the last event, the time between two events, whether it is done, the result"),
     "tiled_matmul": Needs(1, "the product"),
 }
 
