@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+from ..fusion import Fusion, fuse
+from ._vectorize import vectorize
 from .elementwise import ElementwiseKernel
 from .raw import RawKernel, RawModule
 from .reduction import ReductionKernel
 
-__all__ = ["ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel"]
+__all__ = ["ElementwiseKernel", "Fusion", "RawKernel", "RawModule", "ReductionKernel", "fuse", "vectorize"]

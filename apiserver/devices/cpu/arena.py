@@ -94,8 +94,6 @@ class Arena:
         self._free_bytes: dict[int, int] = {}
         #: block's address -> its root array
         self._roots: dict[int, weakref.ref[Array]] = {}
-        #: address -> memory outside of the range, see `add_region`
-        self._regions: dict[int, Array] = {}
         self._reserve(base, nbytes)
         self._top = self.base
         self._open_end = self.base
@@ -217,11 +215,6 @@ class Arena:
         """Whether the address lies in the range."""
         return self.base <= address < self.base + self.nbytes
 
-    def add_region(self, address: int, nbytes: int) -> None:
-        """Memory outside of the range that a program may address too: a variable of a kernel module. It lives for ever."""
-        memory = (ctypes.c_uint8 * nbytes).from_address(address)
-        self._regions[address] = np.frombuffer(memory, np.uint8)
-
     def array_at(self, address: int, spec: Spec) -> Array:
         """A view of memory in use, its first element at `address`.
 
@@ -242,7 +235,6 @@ class Arena:
             root = reference()
             if root is not None:
                 yield address, root
-        yield from self._regions.items()
 
     def move_in(self, root: Array) -> tuple[Array, Callable[[Array], Array]]:
         """Copy a whole buffer into a block of its own.

@@ -118,7 +118,7 @@ class UnownedMemory(BaseMemory):
                 "Bring the data through host memory (a NumPy array) instead.",
             )
         (handle,) = dispatch.send(
-            "@from_pointer", (dispatch.INTEGER, dispatch.INTEGER), (address, max(self.size - offset, 0)), (spec,)
+            "@from_pointer", (dispatch.INTEGER, spec.dtype, spec.shape, spec.strides), (address,), (spec,)
         )
         made = dispatch.new_array(handle, spec)
         made._view = (_Keeper(self._owner), offset)

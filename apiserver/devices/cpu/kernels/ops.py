@@ -22,6 +22,7 @@ from .arguments import pack
 from .engine import SHARED_BYTES_OPTIN, Function, KernelEngine, Module
 from .generate import Argument
 from .generate import Parameter as Declared
+from .globals import Globals
 from .watchdog import Watchdog
 
 Array = np.ndarray[Any, Any]
@@ -79,6 +80,7 @@ class Engine:
     def __init__(self, device: Any = None, engine: KernelEngine | None = None, arena: Arena | None = None) -> None:
         self._kernels = engine or KernelEngine()
         self.arena = arena or Arena()
+        self._globals = Globals(self.arena)
         self._accounting: Any = None
         self._rebind: Callable[..., None] | None = None
         self.watchdog = Watchdog(int(getattr(device, "kernel_limit_ms", 0) or 0), getattr(device, "status", None))
@@ -192,9 +194,7 @@ class Engine:
     def kernel_global(self, module: RawModuleObject, name: str) -> tuple[int, int]:
         """`@kernel_global`"""
         address, nbytes = self._load(module).address_of(name)
-        if nbytes:
-            self.arena.add_region(address, nbytes)
-        return address, nbytes
+        return self._globals.address_in_arena(address), nbytes
 
     def launch(self, function: FunctionObject, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int) -> None:
         """`@launch`"""
