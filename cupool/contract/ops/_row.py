@@ -6,11 +6,11 @@ coverage page, the tests, and what migration must know. See house-rules "The op 
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A rule: called as `call_arguments` says, arrays replaced by Spec (Python and NumPy scalars stay). Returns the result's Spec, a
 #: tuple of them, None for "no array result", or UNKNOWN when for these arguments only the data can tell (then `outs` says how
@@ -24,12 +24,17 @@ LOCAL = "local"
 UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
 class Same:
     """What a rule returns when the call's result is an argument itself. Nothing is sent (`diff(a, n=0)`), unless the row `writes`
     that parameter (`nan_to_num(a, copy=False)`): then a command without results."""
 
-    parameter: str
+    __slots__ = ("parameter",)
+
+    def __init__(self, parameter: str) -> None:
+        self.parameter = parameter
+
+    def __repr__(self) -> str:
+        return f"Same({self.parameter!r})"
 
 
 #: Implemented by hand in the shim, out of other ops.
@@ -107,17 +112,16 @@ class Row:
             self.name, self.sig, rule, self.outs, self.writes, self.view_of, self.uses, self.host, self.repeat, self.impl,
             self.object, bool(self.unsupported),
         )  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).digest()[:8]
+        from hashlib import sha256  # loads a library of 6 ms, which a client needs at its hello at the earliest
+
+        return sha256(repr(parts).encode()).digest()[:8]
 
 
 TABLE: dict[str, Row] = {}
 
 
 def split_signature(sig: str) -> list[str]:
-    """The pieces of a signature text between its commas: `["a", "/", "axis=None", "*args"]`.
-
-    By hand because this runs at import for every row: `ast` costs 30 times as much.
-    """
+    """The pieces of a signature text between its commas: `["a", "/", "axis=None", "*args"]`."""
     body = sig[1 : sig.rindex(")")]
     if "(" not in body and "'" not in body and "[" not in body:
         return [piece.strip() for piece in body.split(",") if piece.strip()]
@@ -138,12 +142,20 @@ def split_signature(sig: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
+_NESTED = re.compile(r"'[^']*'|\([^()]*\)|\[[^\[\]]*\]")
+
+
 @lru_cache(maxsize=4096)
 def param_names(sig: str) -> tuple[str, ...]:
-    """Parameter names of a signature text, in order, without `*`, `/` and defaults."""
-    return tuple(
-        piece.partition("=")[0].partition(":")[0].strip().lstrip("*") for piece in split_signature(sig) if piece not in ("*", "/")
-    )
+    """Parameter names of a signature text, in order, without `*`, `/` and defaults.
+
+    Runs at import for every row, so it cuts the text with one expression; `split_signature` keeps defaults.
+    """
+    body = sig[1 : sig.rindex(")")]
+    if not body:
+        return ()
+    pieces = [piece.partition("=")[0].partition(":")[0].strip(" *") for piece in _NESTED.sub("", body).split(",")]
+    return tuple([name for name in pieces if name and name != "/"])
 
 
 #: Stands for "no default" in `Parameter.default`.
@@ -153,8 +165,7 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 _DEFAULT_NAMES = {"float": float, "int": int, "bool": bool, "complex": complex}
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter. `kind` is "positional" (also by name unless before `/`), "args", "keyword" or "kwargs"."""
 
     name: str
@@ -235,9 +246,10 @@ def op(name: str, sig: str, infer: Any = None, **fields: Any) -> Row:
         raise ValueError(f"op {name!r} has two rows")
     params = param_names(sig)
     row = Row(name, sig, infer, params=params, **fields)
-    for parameter in (*row.writes, *row.arrays, *row.varying, *((row.view_of,) if row.view_of else ())):
-        if parameter not in params:
-            raise ValueError(f"op {name!r}: effect names {parameter!r}, the signature has {params}")
+    if fields:
+        for parameter in (*row.writes, *row.arrays, *row.varying, *((row.view_of,) if row.view_of else ())):
+            if parameter not in params:
+                raise ValueError(f"op {name!r}: effect names {parameter!r}, the signature has {params}")
     if row.repeat not in REPEATS or not HIDDEN.issuperset(row.uses):
         raise ValueError(f"op {name!r}: repeat {row.repeat!r}, uses {row.uses}")
     TABLE[name] = row
@@ -251,7 +263,9 @@ def unsupported(name: str, reason: str, sig: str = "(*args, **kwargs)") -> Row:
 
 def table_digest() -> bytes:
     """SHA-256 over all rows, for the hellos."""
-    h = hashlib.sha256()
+    from hashlib import sha256
+
+    h = sha256()
     for name in sorted(TABLE):
         h.update(name.encode() + b"\0" + TABLE[name].digest())
     return h.digest()

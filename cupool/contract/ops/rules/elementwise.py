@@ -7,9 +7,8 @@ as text (`_loops.py`) because parsing one ufunc at its first call is cheaper tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from cupool.contract.ops.rules.common import BOOL, broadcast, check_cast, rule, 
 from cupool.contract.spec import Spec, spec_of
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(NamedTuple):
     """One loop. `error`: the text of the TypeError that it is there to raise."""
 
     inputs: tuple[np.dtype[Any], ...]
@@ -27,8 +25,7 @@ class Loop:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """The loops of one ufunc. `typed`: those that `dtype=` chooses from."""
 
     name: str
