@@ -272,7 +272,7 @@ def register_array_class(cls: type) -> None:
     _WALK[cls] = _WALK_VARYING[cls] = _walk_array
 
 
-for _scalar in {np.dtype(c).type for c in "?bBhHiIlLqQefdFD"}:
+for _scalar in {np.void, *(np.dtype(c).type for c in "?bBhHiIlLqQefdFD")}:
     _WALK[_scalar] = _walk_host_scalar
     _WALK_VARYING[_scalar] = _walk_varying_scalar
 
@@ -488,7 +488,7 @@ def _varying_slot(value: Any) -> Any:
         return INTEGER if value.bit_length() <= 63 else VALUE
     if kind is float:
         return REAL
-    if kind is bool or kind is complex or isinstance(value, np.generic):
+    if kind is bool or kind is complex or (isinstance(value, np.generic) and kind in _WALK_VARYING):
         return VALUE
     return value
 
