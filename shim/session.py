@@ -123,7 +123,8 @@ class Session:
 
     def wait(self, number: int, waiter: Any, is_counted: bool = False) -> Any:
         """Flush, wait for the result `number`, account for it. Returns its `cupool.v1.Result`, errors raised."""
-        if not is_counted and not self.inbox.has(number):
+        if not is_counted:
+            # Also where the answer happens to be here already: a program's count does not depend on timing.
             self.count_wait()
         self.outbox.flush()
         result = self.inbox.wait(number, waiter)
@@ -207,6 +208,8 @@ class _Process:
 
 
 _process = _Process()
+#: Called when the session is another one: caches that let arrays through unchecked are dropped, so arrays of the old one are noticed.
+on_change: list[Callable[[], None]] = []
 #: Never emptied: a forked child must not run the destructors of its parent's grpc objects.
 _graveyard: list[Any] = []
 
@@ -269,6 +272,8 @@ def _open() -> Session:
             process.opener = 0
         forms.refuse(session.refused)
         process.first_handle = next_handle()
+        for forget in on_change:
+            forget()
         process.session = session
         if not process.switch_s:
             process.switch_s = sys.getswitchinterval()
@@ -464,6 +469,8 @@ def _close(reason: str, drain_s: float) -> None:
         process.before = _sum(process.before, session)
         process.session = None
         process.first_handle = next_handle()
+        for forget in on_change:
+            forget()
         with LOCK:
             COMMANDS.clear()
             GATE.words = 0
