@@ -463,10 +463,15 @@ def _from_host(host: Any, cls: Any = None) -> Any:
     return a if cls is None else a.view(cls)
 
 
-def _after_fork() -> None:
-    """In a forked child: arrays of the parent keep their specs, new ones get others, so no cache mixes them."""
+def _forget_session() -> None:
+    """Arrays of the session that ended keep their specs, new ones get others, so no cache mixes them."""
     forget_all()
     dispatch.clear()
+    operators.clear()
+
+
+def _after_fork() -> None:
+    _forget_session()
     _rebind()
 
 
@@ -476,6 +481,7 @@ def _rebind() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+session.on_change.append(_forget_session)
 dispatch.ndarray = ndarray
 dispatch.new_array = new_array
 dispatch.register_array_class(ndarray)

@@ -7,18 +7,15 @@ private modules here; submodules and kernels are loaded when they are looked at,
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import numpy
 from numpy import (  # noqa: F401 - public here as in CuPy
-    array2string as _array2string,
     base_repr,
     binary_repr,
     bool_,
     byte,
     cdouble,
-    clongdouble as _clongdouble,
     complex64,
     complex128,
     complexfloating,
@@ -106,6 +103,7 @@ from ..local import (
     size,
 )
 from ..ufunc import ufunc
+from . import _missing as _missing
 from ._creation import (
     array,
     asanyarray,
@@ -156,7 +154,9 @@ _SUBMODULES = frozenset(
 )  # fmt: skip
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {
-    **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "fuse", "vectorize"), "..kernels"),
+    **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel"), "..kernels"),
+    "fuse": "..fusion",
+    "vectorize": "..vectorize",
     **dict.fromkeys(("load", "save", "savetxt", "savez", "savez_compressed", "array_repr", "array_str", "array2string"), "._io"),
     "OutOfMemoryError": ".cuda.memory",
     "get_default_memory_pool": ".cuda.memory",
@@ -190,15 +190,9 @@ def __getattr__(name: str) -> Any:
         else:
             globals()[name] = value
             return value
-    if name == "_cupyx":
-        return importlib.import_module("..cupyx", __name__)
-    from ._missing import refuse_attribute
-
-    return refuse_attribute("", name)
+    return _missing.refuse_attribute("", name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBMODULES, *_LAZY})
 
-
-_ = sys

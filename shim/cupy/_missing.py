@@ -5,6 +5,8 @@ Boundary: reasons come from the op table's rows; a name that CuPy does not have 
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -56,3 +58,56 @@ class MissingModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         path = self.__name__.partition(".shim.")[2].removeprefix("cupy.")
         return refuse_attribute(path, name)
+
+
+# -- modules without code --------------------------------------------------------------------------------------------------------
+
+_SCIPY = "fft fftpack interpolate linalg ndimage signal sparse sparse.csgraph sparse.linalg spatial spatial.distance special stats"
+#: Modules of CuPy that have no code here, below the shim.
+MODULES = frozenset(
+    [
+        *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
+        *(f"cupyx.{name}" for name in "cusolver cusparse cutensor distributed jit lapack linalg linalg.sparse signal time tools".split()),
+        *(f"cupy.cuda.{name}" for name in "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl "
+          "nvrtc texture thrust".split()),
+        "cupy.polynomial", "cupy.polynomial.polynomial", "cupy.polynomial.polyutils", "cupy.cublas",
+    ]
+)  # fmt: skip
+
+
+class _Finder:
+    """Finds the modules of `MODULES`; last on `sys.meta_path`, so that a module with code of its own wins."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+        prefix, _, name = fullname.partition(".shim.")
+        if prefix != _PACKAGE or name not in MODULES:
+            return None
+        return ModuleSpec(fullname, _Loader(), is_package=True)  # type: ignore[arg-type]
+
+
+class _Loader:
+    @staticmethod
+    def create_module(spec: Any) -> ModuleType:
+        module = MissingModule(spec.name, "A module of CuPy that cupool does not have yet: using it says why.")
+        if spec.name.endswith(".cupyx.scipy.sparse"):
+            # Libraries ask this of every array they get.
+            for ask in ("issparse", "isspmatrix", "isspmatrix_csr", "isspmatrix_csc", "isspmatrix_coo", "isspmatrix_dia"):
+                setattr(module, ask, lambda x: False)
+        return module
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """Nothing to run."""
+
+
+_PACKAGE = __name__.partition(".shim.")[0]
+
+
+def install_finder() -> None:
+    """Make the modules of `MODULES` importable. Idempotent."""
+    if not any(getattr(f, "__name__", "") == "_Finder" and f.__module__ == __name__ for f in sys.meta_path):
+        sys.meta_path.append(_Finder)  # type: ignore[arg-type]
+
+
+install_finder()

@@ -1,0 +1,147 @@
+"""`import cupyx`: what is here by hand or from the op table; every other public name says at use why it is not supported."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import cupy as _cupy
+from .._generated.cupyx import rsqrt
+
+_SUBMODULES = frozenset(
+    ("cusolver", "cusparse", "cutensor", "distributed", "jit", "lapack", "linalg", "optimizing", "profiler", "scipy", "signal", "time", "tools")
+)  # fmt: skip
+
+
+# -- scatter -----------------------------------------------------------------------------------------------------------------
+
+
+def scatter_add(a: Any, slices: Any, value: Any) -> None:
+    """`a[slices] += value`, each element as often as it is named."""
+    _cupy.add.at(a, slices, value)
+
+
+def scatter_max(a: Any, slices: Any, value: Any) -> None:
+    """The maximum of elements and values, in place."""
+    _cupy.maximum.at(a, slices, value)
+
+
+def scatter_min(a: Any, slices: Any, value: Any) -> None:
+    """The minimum of elements and values, in place."""
+    _cupy.minimum.at(a, slices, value)
+
+
+# -- error state ---------------------------------------------------------------------------------------------------------------
+
+
+class _Config(threading.local):
+    linalg = "ignore"
+    fallback_mode: str | None = None
+
+
+_config = _Config()
+_LINALG = ("ignore", "raise")
+
+
+def geterr() -> dict[str, Any]:
+    """How errors are treated. Floating-point errors never raise on a device."""
+    return {"divide": None, "over": None, "under": None, "invalid": None, "linalg": _config.linalg, "fallback_mode": _config.fallback_mode}
+
+
+def seterr(
+    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None,
+    fallback_mode: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Set how errors are treated; returns what was before. With linalg='raise' linear algebra waits for its result and checks it."""
+    before = geterr()
+    if any(v is not None for v in (divide, over, under, invalid)):
+        raise NotImplementedError
+    if linalg is not None:
+        if linalg not in _LINALG:
+            raise NotImplementedError(f"linalg={linalg!r}: only {_LINALG} are supported")
+        _config.linalg = linalg
+    if fallback_mode is not None:
+        _config.fallback_mode = fallback_mode
+    return before
+
+
+@contextmanager
+def errstate(
+    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None,
+    fallback_mode: str | None = None,
+) -> Iterator[None]:  # fmt: skip
+    """`seterr` for a while."""
+    before = seterr(divide=divide, over=over, under=under, invalid=invalid, linalg=linalg, fallback_mode=fallback_mode)
+    try:
+        yield
+    finally:
+        _config.linalg, _config.fallback_mode = before["linalg"], before["fallback_mode"]
+
+
+class DeviceSynchronized(RuntimeError):
+    """A wait where none was allowed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__("Device was synchronized" if message is None else message)
+
+
+@contextmanager
+def allow_synchronize(allow: bool) -> Iterator[None]:
+    """As `cupyx.allow_synchronize`: not enforced."""
+    yield
+
+
+# -- host arrays ----------------------------------------------------------------------------------------------------------------
+
+
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray[Any, Any]:
+    """A NumPy array. Pinning means nothing where bytes travel over a network."""
+    return np.empty(shape, dtype, order)  # type: ignore[call-overload]
+
+
+def zeros_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray[Any, Any]:
+    """A NumPy array of zeros."""
+    return np.zeros(shape, dtype, order)  # type: ignore[call-overload]
+
+
+def _like(a: Any, dtype: Any, order: str, subok: Any, shape: Any) -> np.ndarray[Any, Any]:
+    if subok is not None:
+        raise TypeError("subok is not supported yet")
+    template = a._resolve().shadow if isinstance(a, _cupy.ndarray) else a
+    return np.empty_like(template, dtype=dtype, order=order, subok=False, shape=shape)  # type: ignore[call-overload]
+
+
+def empty_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> np.ndarray[Any, Any]:
+    """A NumPy array like `a`."""
+    return _like(a, dtype, order, subok, shape)
+
+
+def zeros_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> np.ndarray[Any, Any]:
+    """A NumPy array of zeros like `a`."""
+    made = _like(a, dtype, order, subok, shape)
+    made[...] = 0
+    return made
+
+
+def get_runtime_info(*, full: bool = False) -> Any:
+    """What this is and what it talks to."""
+    return {"cupy": _cupy.__version__, "numpy": np.__version__, "implementation": "cupool"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    from ..cupy._missing import refuse_attribute
+
+    return refuse_attribute("cupyx", name)
+
+
+__all__ = [
+    "DeviceSynchronized", "allow_synchronize", "empty_like_pinned", "empty_pinned", "errstate", "get_runtime_info", "geterr", "rsqrt",
+    "scatter_add", "scatter_max", "scatter_min", "seterr", "zeros_like_pinned", "zeros_pinned",
+]  # fmt: skip
