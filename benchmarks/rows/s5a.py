@@ -1,0 +1,76 @@
+"""S5a: bulk bytes on one host, through the shared-memory ring, against memcpy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import Ratio, alternate
+from benchmarks.rows._product import open_session, settle
+
+ROW = "S5a"
+TITLE = "bulk on one host, shared-memory ring / memcpy into a warm destination"
+MIB = 1 << 20
+
+
+def bandwidths(cp: Any, size: int) -> tuple[Callable[[], float], Callable[[], float], Callable[[], float]]:
+    """Functions that measure GB/s: up, down into a fresh array, down into a warm one."""
+    source = np.random.default_rng(size).integers(0, 255, size, np.uint8)
+    warm = np.zeros_like(source)
+    held = cp.asarray(source)
+
+    def up() -> float:
+        settle()
+        start = time.perf_counter()
+        made = cp.asarray(source)
+        settle()  # the server has it as an array
+        took = time.perf_counter() - start
+        del made
+        return size / took / 1e9
+
+    def down() -> float:
+        settle()
+        start = time.perf_counter()
+        held.get()
+        return size / (time.perf_counter() - start) / 1e9
+
+    def down_warm() -> float:
+        settle()
+        start = time.perf_counter()
+        held.get(out=warm)
+        took = time.perf_counter() - start
+        assert warm[-1] == source[-1]
+        return size / took / 1e9
+
+    return up, down, down_warm
+
+
+def memcpy(size: int) -> Callable[[], float]:
+    source = np.ones(size, np.uint8)
+    target = np.zeros(size, np.uint8)
+
+    def copy() -> float:
+        start = time.perf_counter()
+        target[:] = source
+        return size / (time.perf_counter() - start) / 1e9
+
+    return copy
+
+
+def run(quick: bool) -> list[Ratio]:
+    cp = open_session()
+    results = []
+    for mib in (1, 16, 64, 256):
+        size = mib * MIB
+        up, down, down_warm = bandwidths(cp, size)
+        ups, downs, warms, copies = alternate(3 if quick else 9, up, down, down_warm, memcpy(size), warm=2)
+        goals = mib == 256
+        results += [
+            Ratio(f"up, {mib} MiB", ups, copies, "GB/s", 0.5 if goals else None, more_is_better=True),
+            Ratio(f"down to a fresh array, {mib} MiB", downs, copies, "GB/s", 0.4 if goals else None, more_is_better=True),
+            Ratio(f"down to a warm array, {mib} MiB", warms, copies, "GB/s", None, more_is_better=True),
+        ]
+    return results
