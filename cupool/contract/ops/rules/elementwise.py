@@ -37,7 +37,7 @@ class Kernel(NamedTuple):
 
 
 #: CuPy lists complex loops for these, but has no code that would compile for them.
-_REAL_ONLY = frozenset({"arctan2", "copysign", "hypot", "i0", "nextafter"})
+REAL_ONLY = frozenset({"arctan2", "copysign", "hypot", "i0", "nextafter"})
 
 
 def _dtype(char: str) -> np.dtype[Any] | None:
@@ -68,7 +68,7 @@ def kernel(name: str) -> Kernel:
     nin, nout, text = entry[:3]
     options: dict[str, Any] = entry[3] if len(entry) > 3 else {}
     loops = _parse(text, options.get("error", ""))
-    if name in _REAL_ONLY:
+    if name in REAL_ONLY:
         loops = tuple(loop for loop in loops if loop.outputs[0].kind != "c")
     typed = _parse(options["out_loops"], "") if "out_loops" in options else loops
     return Kernel(name, nin, nout, loops, typed, options.get("strong_int", False))
