@@ -161,6 +161,11 @@ _LAZY = {
     "OutOfMemoryError": ".cuda.memory",
     "get_default_memory_pool": ".cuda.memory",
     "get_default_pinned_memory_pool": ".cuda.pinned_memory",
+    "mask_indices": "._indexing",
+    **dict.fromkeys(
+        ("AxisError", "ComplexWarning", "ModuleDeprecationWarning", "RankWarning", "TooHardError", "VisibleDeprecationWarning"),
+        ".exceptions",
+    ),
     "poly1d": "._poly",
 }
 
