@@ -258,9 +258,9 @@ class Arena:
         return moved, rebuild
 
     def close(self) -> None:
-        """Give the range back. No array over it may be used any more."""
-        self._used.clear()
-        self._roots.clear()
+        """Give the range back. With arrays still over it, it stays mapped until the process ends."""
+        if self._used:
+            return
         if self.nbytes:
             _libc.munmap(self.base, self.nbytes)
             self.nbytes = 0

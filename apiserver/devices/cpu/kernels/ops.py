@@ -5,8 +5,9 @@ Boundary: knows arrays, the arena and the handle table; `engine.py` knows only b
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,6 @@ from .engine import SHARED_BYTES_OPTIN, Function, KernelEngine, Module
 from .generate import Argument
 from .generate import Parameter as Declared
 from .globals import Globals
-from .watchdog import Watchdog
 
 Array = np.ndarray[Any, Any]
 
@@ -79,11 +79,11 @@ class Engine:
 
     def __init__(self, device: Any = None, engine: KernelEngine | None = None, arena: Arena | None = None) -> None:
         self._kernels = engine or KernelEngine()
-        self.arena = arena or Arena()
+        self.arena = arena or Arena(getattr(device, "arena_base", 0) or None)
         self._globals = Globals(self.arena)
         self._accounting: Any = None
         self._rebind: Callable[..., None] | None = None
-        self.watchdog = Watchdog(int(getattr(device, "kernel_limit_ms", 0) or 0), getattr(device, "status", None))
+        self._status: Any = None
 
     # -- the device's side ------------------------------------------------------------------------------------------------
 
@@ -96,14 +96,24 @@ class Engine:
         self._accounting = accounting
         self._rebind = handles.rebind
 
-    def limit(self, limit_ms: int, status: Any) -> None:
-        """Kernels may run this long; the reason of an end goes to `status` (a StatusWriter)."""
-        self.watchdog.close()
-        self.watchdog = Watchdog(limit_ms, status)
+    def watch(self, status: Any) -> None:
+        """`status` (a StatusWriter) says how long a kernel has been running; compiling one does not count."""
+        self._status = status
+
+    @contextlib.contextmanager
+    def _compiling(self) -> Iterator[None]:
+        status = self._status
+        running = status.current() if status is not None else ""
+        if running:
+            status.running("")
+        try:
+            yield
+        finally:
+            if running:
+                status.running(running)
 
     def close(self) -> None:
         """The session is over."""
-        self.watchdog.close()
         self.arena.close()
 
     # -- addresses --------------------------------------------------------------------------------------------------------
@@ -148,10 +158,11 @@ class Engine:
 
     def _load(self, module: RawModuleObject) -> Module:
         if module.module is None:
-            module.module = self._kernels.module(
-                module.source, module.options, name="kernel.cu", expressions=module.expressions, headers=module.headers,
-                backend=module.backend,
-            )  # fmt: skip
+            with self._compiling():
+                module.module = self._kernels.module(
+                    module.source, module.options, name="kernel.cu", expressions=module.expressions, headers=module.headers,
+                    backend=module.backend,
+                )  # fmt: skip
         return module.module
 
     def kernel_function(self, module: RawModuleObject, name: str) -> FunctionObject:
@@ -209,14 +220,7 @@ class Engine:
                 packed.append(self.expose(value)[0].to_bytes(8, "little"))
             else:
                 packed.append(pack(parameter, value, i))
-        self._run(loaded, grid, block, packed, int(shared_mem))
-
-    def _run(self, function: Function, grid: Sequence[int], block: Sequence[int], packed: Sequence[bytes], shared_bytes: int) -> None:
-        self.watchdog.started(function.name)
-        try:
-            function.launch(grid, block, packed, shared_bytes)
-        finally:
-            self.watchdog.ended()
+        loaded.launch(grid, block, packed, int(shared_mem))
 
     # -- elementwise kernels ----------------------------------------------------------------------------------------------
 
@@ -252,7 +256,7 @@ class Engine:
         grid, block = 1, 1
         if generate.GRID_NAMES.search(" ".join(kernel.parts.values())):
             grid, block = min(2**31 - 1, -(-total // block_size)), min(block_size, total)
-        self._run(function, (grid,), (block,), [*map(_bytes_of, views), _indexer(shape)], 0)
+        function.launch((grid,), (block,), [*map(_bytes_of, views), _indexer(shape)])
         return results
 
     def _given(self, kernel: _Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]) -> list[Any]:
@@ -275,7 +279,8 @@ class Engine:
         )
 
     def _compiled(self, kernel: _Generated, source: str) -> Function:
-        module = self._kernels.module(source, kernel.options, name=kernel.name)
+        with self._compiling():
+            module = self._kernels.module(source, kernel.options, name=kernel.name)
         return module.function(kernel.name)
 
     # -- reduction kernels ------------------------------------------------------------------------------------------------
@@ -304,10 +309,9 @@ class Engine:
         inputs = [np.broadcast_to(a, in_shape).transpose(order) if _is_plain(p, a) else a for p, a in zip(kernel.inputs, given, strict=False)]
         moved_shape = tuple(in_shape[d] for d in order)
         out_shape = tuple(in_shape[d] for d in kept)
+        # Leaving out axes of length one never copies.
         outputs = [a.reshape(out_shape) if _is_plain(p, a) and a.shape != out_shape and a.size else a
                    for p, a in zip(kernel.outputs, results, strict=True)]  # fmt: skip
-        if any(not np.shares_memory(a, b, max_work=1) for a, b in zip(outputs, results, strict=True) if a is not b):
-            raise ValueError("an output of a reduction kernel with keepdims must be packed")
         lanes = generate.reduction_lanes(_product(moved_shape), _product(out_shape), _contiguous_size(inputs, kernel.inputs, out_shape))
         if kernel.reduce_dims:
             moved_shape = _merge(inputs, kernel.inputs, moved_shape)
@@ -320,7 +324,7 @@ class Engine:
         if function is None:
             source = generate.reduction(params, arguments, types, nin, ndims, name=kernel.name, lanes=lanes, **kernel.parts)
             function = kernel.functions[key] = self._compiled(kernel, source)
-        self._run(function, (1,), (1,), [*map(_bytes_of, views), _indexer(moved_shape), _indexer(out_shape)], 0)
+        function.launch((1,), (1,), [*map(_bytes_of, views), _indexer(moved_shape), _indexer(out_shape)])
         return results
 
     def _count(self) -> None:
