@@ -69,7 +69,10 @@ class AliasFinder(MetaPathFinder):
         name = real_name(fullname)
         if name is None:
             return None
-        found = importlib.util.find_spec(name)
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            return None  # no such parent here: leave the name to other finders, and to Python's own error
         if found is None:
             return None
         is_package = found.submodule_search_locations is not None
