@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .config import DeviceConfig, PoolConfig, parse_devices
+from .config import DeviceConfig, PoolConfig, is_local, parse_devices
 from .rundir import RunDir
 
 #: What the extra `server` brings and a pool or its servers import.
@@ -68,14 +68,14 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
     Raises:
         ValueError, OSError: it makes no sense, or a file cannot be read. The text says what to do.
     """
-    from . import devices, services
+    from . import devices
 
     options = parser().parse_args(arguments)
     found = parse_devices(options.devices) if options.devices else [devices.find()]
     listen = options.listen or f"unix:{folder / 'pool.sock'}"
     admin = options.admin_listen or f"unix:{folder / 'admin.sock'}"
     for address in (listen, admin):
-        if not services.is_local(address):
+        if not is_local(address):
             raise ValueError(
                 f"The pool does not listen at {address}: other machines could reach it, and whoever opens a session may run code "
                 "here. Listen at 127.0.0.1 or a unix socket; addresses for other machines come with TLS, in a later version."
@@ -145,12 +145,18 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(config: PoolConfig, folder: Path) -> int:
     """Listen, start warm servers, and serve until told to end."""
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    from . import plan
     from .agent import Agent
+
+    agent = Agent(config, folder)
+    first = [agent.new_server(device) for device in plan.starts_of(config, [], [])]
+    for server in first:
+        agent.start(server)
+    # Only now what takes longest to load: the servers load at the same time.
     from .controller import Controller
     from .services import Serving
 
-    agent = Agent(config, folder)
-    controller = Controller(config, agent)
+    controller = Controller(config, agent, first)
     agent.listener = controller
     if config.embedded:
         _live_with_parent(agent)
@@ -164,7 +170,6 @@ def serve(config: PoolConfig, folder: Path) -> int:
         say(error=str(error), cure="")
         return 2
     serving.start()
-    controller.open()
     say(addr=serving.address, token=config.token, admin=serving.admin_address, admin_token=config.admin_token)
     agent.run()
     controller.close()

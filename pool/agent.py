@@ -88,13 +88,12 @@ class Agent:
 
     def start(self, server: ServerProcess) -> None:
         """Start the server's process; its readiness or death is told to the listener."""
-        assert self.listener is not None
         server.started_at = time.monotonic()
         try:
             server.start(self._config)
         except OSError as error:
             server.wish = f"Its process could not be made: {error}."
-            self.listener.server_dead(server, 1)
+            self.post(lambda: self._told(server))
             return
         assert server.process is not None and server.process.stdout is not None
         pidfd = os.pidfd_open(server.process.pid)
@@ -102,6 +101,10 @@ class Agent:
         self._selector.register(pidfd, selectors.EVENT_READ, lambda: self._reap(server))
         self._selector.register(server.process.stdout, selectors.EVENT_READ, lambda: self._read(server))
         _log.info("%s started on %s, process %d", server.id, server.device.id, server.process.pid)
+
+    def _told(self, server: ServerProcess) -> None:
+        assert self.listener is not None
+        self.listener.server_dead(server, 1)
 
     def end(self, server: ServerProcess, reason: str) -> None:
         """Tell the server to end; killed if it has not within the grace time."""

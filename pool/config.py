@@ -106,3 +106,9 @@ def host_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach `address`."""
+    host = address.rpartition(":")[0].strip("[]")
+    return address.startswith(("unix:", "unix-abstract:")) or host in ("localhost", "::1") or host.startswith("127.")

@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import grpc
@@ -83,13 +83,14 @@ class Statistics:
 class Controller:
     """The pool's directory and its decisions."""
 
-    def __init__(self, config: PoolConfig, agent: Agent) -> None:
+    def __init__(self, config: PoolConfig, agent: Agent, started: Iterable[ServerProcess] = ()) -> None:
+        """`started`: servers that the agent has started already."""
         self._config = config
         self._agent = agent
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         #: Servers that are not dead, by id.
-        self._servers: dict[str, ServerProcess] = {}
+        self._servers: dict[str, ServerProcess] = {server.id: server for server in started}
         #: Sessions by id, ended ones included, oldest first.
         self._sessions: dict[str, Session] = {}
         self._waiting: list[str] = []
@@ -221,11 +222,6 @@ class Controller:
                 servers_lost=self._servers_lost,
             )
 
-    def open(self) -> None:
-        """Start the first warm servers."""
-        with self._lock:
-            self._fill()
-
     def close(self) -> None:
         """No more leases; whoever waits is told."""
         with self._lock:
@@ -279,15 +275,7 @@ class Controller:
         if self._closing:
             return
         views = [plan.ServerView(s.device.id, s.state, bool(s.session)) for s in self._servers.values()]
-        for device in plan.starts(
-            self._config.devices,
-            views,
-            self._waiting,
-            spare=self._config.spare,
-            sessions_per_device=self._config.sessions_per_device,
-            keep_spare_while_leased=not self._config.embedded,
-            blocked=frozenset(self._failed),
-        ):
+        for device in plan.starts_of(self._config, views, self._waiting, frozenset(self._failed)):
             server = self._agent.new_server(device)
             self._servers[server.id] = server
             self._agent.post(lambda server=server: self._agent.start(server))  # type: ignore[misc]

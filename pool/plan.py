@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import states
-from .config import DeviceConfig
+from .config import DeviceConfig, PoolConfig
 
 #: Servers that hold, or may still hold, a session's memory on their device.
 OCCUPYING = frozenset({states.LEASED, states.ENDING})
@@ -88,3 +88,18 @@ def starts(
         coming.append(device.id)
         unused.append(device.id)
     return chosen
+
+
+def starts_of(
+    config: PoolConfig, servers: Sequence[ServerView], waiting: Sequence[str], blocked: frozenset[str] = frozenset()
+) -> list[DeviceConfig]:
+    """`starts` with a pool's own configuration."""
+    return starts(
+        config.devices,
+        servers,
+        waiting,
+        spare=config.spare,
+        sessions_per_device=config.sessions_per_device,
+        keep_spare_while_leased=not config.embedded,
+        blocked=blocked,
+    )

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from cupool.contract import statusfile
-from cupool.v1 import server_pb2, server_pb2_grpc
+from cupool.v1 import server_pb2
 
 from . import states
 from .config import DeviceConfig, PoolConfig
@@ -144,6 +142,11 @@ class ServerProcess:
 
     def stub(self) -> Any:
         """ServerService of this server."""
+        # Imported here: the first server starts before this process has loaded grpc.
+        import grpc
+
+        from cupool.v1 import server_pb2_grpc
+
         if self._channel is None:
             self._channel = grpc.insecure_channel(self.control, options=[("grpc.use_local_subchannel_pool", 1)])
         return server_pb2_grpc.ServerServiceStub(self._channel)
@@ -154,6 +157,8 @@ class ServerProcess:
 
     def ask_status(self) -> server_pb2.ServerStatus | None:
         """What the server says about itself; None when it does not answer."""
+        import grpc
+
         try:
             return self.stub().GetStatus(server_pb2.GetStatusRequest(), timeout=1.0)  # type: ignore[no-any-return]
         except grpc.RpcError:

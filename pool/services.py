@@ -130,12 +130,6 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         raise AssertionError("abort returns nothing")
 
 
-def is_local(address: str) -> bool:
-    """Whether only this machine can reach `address`."""
-    host = address.rpartition(":")[0].strip("[]")
-    return address.startswith(("unix:", "unix-abstract:")) or host in ("localhost", "::1") or host.startswith("127.")
-
-
 def _bind(server: grpc.Server, address: str) -> str:
     """Listen; returns the address with the port that was given for port 0."""
     try:
