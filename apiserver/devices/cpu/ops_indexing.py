@@ -26,7 +26,8 @@ def _wrapped(index: Array, length: int) -> Array:
 def _located(a: Array, key: Any) -> tuple[Array, Any]:
     """A view of `a` and a key of it in which every array is in range and stands where CuPy puts its dimensions."""
     planned: Plan = plan(a.shape, key)
-    view = a[planned.basic]
+    # The Ellipsis makes a 0-d view where NumPy would give a scalar.
+    view = a[(*planned.basic, Ellipsis)]
     if not planned.arrays:
         return view, Ellipsis
     axes = [axis + i for axis, count in zip(planned.axes, planned.counts, strict=True) for i in range(count)]
