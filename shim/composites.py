@@ -48,11 +48,14 @@ def meshgrid(*xi: Any, **kwargs: Any) -> Any:
     places = list(range(len(xi)))
     if indexing == "xy":
         places[0], places[1] = 1, 0
-    thin = [x[tuple(slice(None) if i == place else None for i in range(len(xi)))] for x, place in zip(xi, places, strict=True)]
+    thin = [
+        x[tuple(slice(None) if i == place else None for i in range(len(xi)))]
+        for x, place in zip(xi, places, strict=True)
+    ]
     return tuple(thin if sparse else functions.broadcast_arrays(*thin))
 
 
-def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool = False) -> Any:  # noqa: A002
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool = False) -> Any:
     """As `cupy.histogramdd`: counts and a list of edges."""
     counts, *edges = functions.histogramdd(sample, bins, range, weights, density)
     return counts, edges

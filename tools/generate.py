@@ -32,13 +32,18 @@ def loops_module(record: dict[str, Any]) -> str:
     names = [n for n in record["ufuncs"] if not n.startswith("cupyx.scipy")]
     lines = [
         HEADER.format(what=f"Loops of CuPy {record['cupy']}'s ufuncs and reductions, in CuPy's order."),
-        "# fmt: off\n",
-        "#: name -> (nin, nout, loops, options). A loop marked `!` raises TypeError(options['error']). Names with @ are internal to CuPy.\n",
-        "KERNELS = {\n",
+        "# ruff: noqa\n# fmt: off\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\n",
+        "#: name -> (nin, nout, loops, options). A loop marked `!` raises TypeError(options['error']).\n",
+        "#: Names with @ are internal to CuPy.\n",
+        "KERNELS: dict[str, tuple[Any, ...]] = {\n",
     ]
     for name in sorted(names):
         lines.append(f"    {name!r}: {_kernel(record['ufuncs'][name])},\n")
-    lines += ["}\n\n", "#: As KERNELS, for reductions: one input, one output.\n", "REDUCTIONS = {\n"]
+    lines += [
+        "}\n\n",
+        "#: As KERNELS, for reductions: one input, one output.\n",
+        "REDUCTIONS: dict[str, tuple[Any, ...]] = {\n",
+    ]
     for name in sorted(record["reductions"]):
         lines.append(f"    {name!r}: {_kernel(record['reductions'][name])},\n")
     lines.append("}\n")
@@ -84,13 +89,25 @@ def docstring(row: Any) -> str:
     return text.replace("\\", "\\\\").replace('"""', "'''")
 
 
+def annotated(sig: str, table: Any) -> str:
+    """The signature with `Any` for every parameter and the result: for type checkers, which would call it untyped."""
+    pieces = []
+    for piece in table.split_signature(sig):
+        name, equals, default = piece.partition("=")
+        if piece in ("*", "/") or name == "self":
+            pieces.append(piece)
+        elif equals:
+            pieces.append(f"{name}: Any = {default}")
+        else:
+            pieces.append(f"{name}: Any")
+    return f"({', '.join(pieces)}) -> Any"
+
+
 def function_source(row: Any, constant: str, table: Any, indent: str = "", name: str = "", sig: str = "") -> str:
     """One `def`."""
     name = name or row.name.rpartition(".")[2]
     body = call_line(row, constant, table)
-    return (
-        f'{indent}def {name}{sig or row.sig}:\n{indent}    """{docstring(row)}"""\n{indent}    {body}\n'
-    )
+    return f'{indent}def {name}{annotated(sig or row.sig, table)}:\n{indent}    """{docstring(row)}"""\n{indent}    {body}\n'
 
 
 def method_source(name: str, target: str, sig: str, constant: str, table: Any) -> str:
@@ -112,7 +129,7 @@ def method_source(name: str, target: str, sig: str, constant: str, table: Any) -
             values.append(getattr(p.default, "__name__", None) or repr(p.default))
     tail = "," if len(values) == 1 else ""
     body = f"return _call({constant}, ({', '.join(values)}{tail}))"
-    return f'    def {name}{sig}:\n        """As `cupy.ndarray.{name}`."""\n        {body}\n'
+    return f'    def {name}{annotated(sig, table)}:\n        """As `cupy.ndarray.{name}`."""\n        {body}\n'
 
 
 def constant_of(name: str) -> str:
@@ -127,7 +144,9 @@ def shim_modules(table: Any, kernels: dict[str, Any]) -> dict[str, str]:
         if row.name.startswith(("@", "ufunc.")) or (row.infer == table.CLIENT and not row.unsupported):
             continue
         rows[module_of(row.name)[0]].append(row)
-    return {name: module_source(name, sorted(group, key=lambda r: r.name), table, kernels) for name, group in rows.items()}
+    return {
+        name: module_source(name, sorted(group, key=lambda r: r.name), table, kernels) for name, group in rows.items()
+    }
 
 
 def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, Any]) -> str:
@@ -158,7 +177,7 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
                 aliases.append(f"{attribute} = {module_of(row.server)[2]}\n")
                 constants.pop()
             else:
-                nin, nout, loops, *rest = kernels[row.name]
+                nin, nout, loops = kernels[row.name][:3]
                 text = loops.replace("!", "")
                 ufuncs.append(f"{attribute} = ufunc({constant}, {nin}, {nout}, {text!r})\n")
             continue
@@ -172,10 +191,14 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
                 continue  # tests/contract/test_table.py says so
             needs.add("_call")
             classes["ndarray"].append(method_source(name, target, sig, constant_of(target), table))
-    imports = ["from __future__ import annotations\n\n"]
+    imports = ["from __future__ import annotations\n\nfrom typing import Any\n\n"]
     if constants:
         imports.append("from cupool.contract.ops import TABLE as _R\n\n")
-    names = [f"{n} as {alias}" for n, alias in (("call", "_call"), ("call_local", "_local"), ("construct", "_construct")) if alias in needs]
+    names = [
+        f"{n} as {alias}"
+        for n, alias in (("call", "_call"), ("call_local", "_local"), ("construct", "_construct"))
+        if alias in needs
+    ]
     if names:
         imports.append(f"from ..dispatch import {', '.join(names)}\n")
     if ufuncs:
@@ -184,12 +207,14 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
         imports.append("from ._refuse import refuse as _refuse\n")
     parts = [
         HEADER.format(what=f"Functions of `{module}`." if module != "functions" else "Functions of `cupy` itself."),
-        "# ruff: noqa\n# mypy: ignore-errors\n",
+        "# ruff: noqa\n# fmt: off\n",
         *imports, "\n", *constants, "\n", *ufuncs, *aliases,
     ]  # fmt: skip
     parts += [f"\n\n{f}" for f in functions]
     for cls, methods in sorted(classes.items()):
-        parts.append(f'\n\nclass {cls}Methods:\n    """Methods of `{cls}` that are commands. A mixin of the hand-written class."""\n\n')
+        parts.append(
+            f'\n\nclass {cls}Methods:\n    """Methods of `{cls}` that are commands. A mixin of the hand-written class."""\n\n'
+        )
         parts.append("    __slots__ = ()\n")
         parts += [f"\n{m}" for m in sorted(methods)]
     parts.append("\n\n__all__ = " + repr(sorted(public)) + "\n")
@@ -219,18 +244,19 @@ def outputs() -> dict[Path, str]:
     loops = loops_module(record)
     if not LOOPS.exists():
         LOOPS.write_text(loops, encoding="utf-8")
-    from cupool.contract.ops import _row, methods
-    from cupool.contract.ops import TABLE
+    from cupool.contract.ops import TABLE, _row, methods
     from cupool.contract.ops._loops import KERNELS
 
     class table:  # what the functions above need, under one name
         LOCAL, CLIENT, REQUIRED = _row.LOCAL, _row.CLIENT, _row.REQUIRED
         METHODS, METHOD_RENAMES = methods.METHODS, methods.RENAMES
-        parameters = staticmethod(_row.parameters)
+        parameters, split_signature = staticmethod(_row.parameters), staticmethod(_row.split_signature)
 
     table.TABLE = TABLE  # type: ignore[attr-defined]
     files = {LOOPS: loops, GENERATED / "_refuse.py": REFUSE}
-    files[GENERATED / "__init__.py"] = HEADER.format(what="The shim's functions, one module per CuPy module.").rstrip("\n") + "\n"
+    files[GENERATED / "__init__.py"] = (
+        HEADER.format(what="The shim's functions, one module per CuPy module.").rstrip("\n") + "\n"
+    )
     for name, text in shim_modules(table, KERNELS).items():
         files[GENERATED / f"{name}.py"] = text
     return files

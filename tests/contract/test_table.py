@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cupool.apiserver.devices.cpu import ops
+
 from cupool.contract.ops import CLIENT, LOCAL, TABLE, call_arguments, parameters
 from cupool.contract.ops._row import param_names, split_signature
-from cupool.contract.ops.methods import COMPARISONS, IN_PLACE, MEMBERS, METHODS, OPERATORS, RENAMES, SPECIAL_METHODS, UNARY, power_shortcut
+from cupool.contract.ops.methods import (
+    COMPARISONS,
+    IN_PLACE,
+    MEMBERS,
+    METHODS,
+    OPERATORS,
+    RENAMES,
+    SPECIAL_METHODS,
+    UNARY,
+    power_shortcut,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = json.loads((ROOT / "tools/data/cupy_record.json").read_text())
@@ -23,7 +33,9 @@ API = json.loads((ROOT / "tools/data/cupy_api.json").read_text())
 
 
 def test_generated_files_are_fresh() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "tools/generate.py"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/generate.py"), "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -32,7 +44,9 @@ def normal(sig: str) -> list[str]:
     return [p.replace("_: ", "_").replace("<class 'float'>", "float") for p in split_signature(sig)]
 
 
-@pytest.mark.parametrize("name", sorted(n for n in RECORD["signatures"] if n in TABLE and "random" not in n and not n.startswith("cupyx")))
+@pytest.mark.parametrize(
+    "name", sorted(n for n in RECORD["signatures"] if n in TABLE and "random" not in n and not n.startswith("cupyx"))
+)
 def test_signatures_are_cupys(name: str) -> None:
     row = TABLE[name]
     if row.unsupported or row.family == "ufunc":
@@ -88,7 +102,7 @@ def test_signature_texts_are_python() -> None:
         if row.name.startswith("@"):
             continue
         scope: dict[str, Any] = {}
-        exec(f"def f{row.sig}: pass", scope)  # noqa: S102 - our own text
+        exec(f"def f{row.sig}: pass", scope)
         expected = inspect.signature(scope["f"])
         assert tuple(expected.parameters) == row.params
         for ours, theirs in zip(parameters(row.sig), expected.parameters.values(), strict=True):
@@ -134,10 +148,14 @@ def test_importing_the_table_is_cheap(tmp_path: Path) -> None:
         "import time, numpy, google.protobuf; from cupool.v1 import session_pb2\n"
         "t = time.process_time(); import cupool.contract.ops; print((time.process_time() - t) * 1e3)"
     )
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": str(tmp_path)}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {
+        "PYTHONPYCACHEPREFIX": str(tmp_path)
+    }
 
     def measured() -> float:
-        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout)
+        return float(
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+        )
 
     measured()  # compiles
     best = min(measured() for _ in range(3))

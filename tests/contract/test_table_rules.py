@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu import ops
+
 from cupool.contract.ops import NDIM, TABLE, UNKNOWN, Row, Same, call_arguments, parameters
 from cupool.contract.ops._sample_arrays import Remote
 from cupool.contract.spec import Spec, spec_like

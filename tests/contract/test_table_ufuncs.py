@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.devices.cpu import ops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cupool.apiserver.devices.cpu import ops
 from cupool.contract.ops import TABLE
 from cupool.contract.ops._loops import KERNELS
 from cupool.contract.ops.rules.elementwise import apply, find_loop
@@ -155,7 +155,11 @@ def test_errors_are_cupys() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3, min_side=0), st.sampled_from(CHARS), st.sampled_from(CHARS))
+@given(
+    hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3, min_side=0),
+    st.sampled_from(CHARS),
+    st.sampled_from(CHARS),
+)
 def test_broadcasting(shapes: Any, left: str, right: str) -> None:
     a, b = (np.ones(shape, char) for shape, char in zip(shapes.input_shapes, (left, right), strict=True))
     promised = apply("multiply", (spec_like(a), spec_like(b)))

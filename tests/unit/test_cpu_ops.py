@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.devices.cpu.casting import cast
+from cupool.apiserver.devices.cpu.ops import OPS, resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cupool.apiserver.devices.cpu.casting import cast
-from cupool.apiserver.devices.cpu.ops import OPS, resolve
 from cupool.contract.ops.rules import reductions
 from cupool.contract.spec import spec_like
 
@@ -29,7 +29,22 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-SAME = ("sum", "prod", "max", "min", "argmax", "argmin", "mean", "var", "std", "median", "all", "any", "ptp", "count_nonzero")
+SAME = (
+    "sum",
+    "prod",
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "mean",
+    "var",
+    "std",
+    "median",
+    "all",
+    "any",
+    "ptp",
+    "count_nonzero",
+)
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -42,7 +57,10 @@ def test_reductions_agree_with_numpy(name: str, axis: int | None, char: str) -> 
     np.testing.assert_allclose(ours, getattr(np, name)(wide, axis=axis), rtol=1e-3 if char == "e" else 1e-6)
 
 
-@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd", "nanmedian", "nancumsum", "nancumprod"])
+@pytest.mark.parametrize(
+    "name",
+    ["nansum", "nanprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd", "nanmedian", "nancumsum", "nancumprod"],
+)
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_nan_forms_agree_with_numpy(name: str, axis: int | None) -> None:
     np.testing.assert_allclose(resolve(name)(NAN, axis=axis), getattr(np, name)(NAN, axis=axis))
@@ -86,7 +104,10 @@ def test_parts_of_complex_numbers_are_nan_by_themselves() -> None:
     assert complex(resolve("nansum")(a)) == 1 + 2j  # NumPy: 0
 
 
-@pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf", "hazen", "weibull", "median_unbiased"])
+@pytest.mark.parametrize(
+    "method",
+    ["linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf", "hazen", "weibull", "median_unbiased"],
+)
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_quantiles_agree_with_numpy(method: str, axis: int | None) -> None:
     for q in (0.0, 0.3, np.array([0.25, 1.0])):
@@ -186,7 +207,7 @@ def test_results_do_not_share_memory_with_arguments() -> None:
     a = np.arange(3.0)
     for name in ("copy", "around", "ceil", "nan_to_num", "sort", "diag"):
         assert not np.shares_memory(resolve(name)(a), a), name
-    counts, edges = resolve("histogram")(a, bins=a)
+    edges = resolve("histogram")(a, bins=a)[1]
     assert not np.shares_memory(edges, a)
     assert set(OPS) >= {"add", "sum"}
 

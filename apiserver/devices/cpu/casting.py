@@ -6,14 +6,15 @@ the result's width; NaN gives 0, or the smallest integer when 64 bits or float64
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Order = Literal["C", "F", "A", "K"]
 
 
-def cast(a: Array, dtype: Any, order: str = "K", copy: bool = True) -> Array:
+def cast(a: Array, dtype: Any, order: Order = "K", copy: bool = True) -> Array:
     """`a` as `dtype`.
 
     Args:
@@ -29,7 +30,8 @@ def cast(a: Array, dtype: Any, order: str = "K", copy: bool = True) -> Array:
         source = a.dtype
     if source.kind == "f" and dtype.kind in "iu" and not _in_range(a, dtype):
         return _saturated(a, dtype, order)
-    return a.astype(dtype, order=order, copy=copy)  # type: ignore[arg-type]
+    result: Array = a.astype(dtype, order=order, copy=copy)
+    return result
 
 
 def _in_range(a: Array, dtype: np.dtype[Any]) -> bool:
@@ -43,10 +45,10 @@ def _in_range(a: Array, dtype: np.dtype[Any]) -> bool:
     )
 
 
-def _saturated(a: Array, dtype: np.dtype[Any], order: str) -> Array:
+def _saturated(a: Array, dtype: np.dtype[Any], order: Order) -> Array:
     wide = np.dtype(f"{dtype.kind}{8 if dtype.itemsize == 8 else 4}")
     info = np.iinfo(wide)
-    whole = np.trunc(a.astype(np.float64, order=order))  # type: ignore[arg-type]
+    whole = np.trunc(a.astype(np.float64, order=order))
     over, under, nan = whole >= float(info.max), whole <= float(info.min), np.isnan(whole)
     result = np.where(over | under | nan, 0.0, whole).astype(wide)
     result[over] = info.max

@@ -39,7 +39,9 @@ def _like(value: Any) -> Callable[..., Array]:
     return run
 
 
-def full_like(a: Array, fill_value: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Array:
+def full_like(
+    a: Array, fill_value: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
+) -> Array:
     result = _like(None)(a, dtype, order, None, shape)
     assign(result, fill_value)
     return result
@@ -65,7 +67,9 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ar
 def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None, axis: int = 0
 ) -> Any:
-    spec = rules.linspace(*(spec_like(x) if isinstance(x, np.ndarray) else x for x in (start, stop)), num, endpoint, False, dtype, axis)
+    spec = rules.linspace(
+        *(spec_like(x) if isinstance(x, np.ndarray) else x for x in (start, stop)), num, endpoint, False, dtype, axis
+    )
     work = np.result_type(*(x.dtype if isinstance(x, np.ndarray) else x for x in (start, stop)), float(num))
     # A scalar has a dtype of its own only as a NumPy scalar.
     work = work if work.kind == "f" else np.dtype(np.float64)
@@ -94,7 +98,7 @@ def diag(v: Array, k: int = 0) -> Array:
     return np.diag(v, k).copy()
 
 
-def vander(x: Array, N: Any = None, increasing: Any = False) -> Array:  # noqa: N803 - CuPy's name
+def vander(x: Array, N: Any = None, increasing: Any = False) -> Array:
     n = x.size if N is None else N
     result = UFUNCS["power"](x.reshape(-1, 1), np.arange(n))
     result = result.astype(np.promote_types(x.dtype, np.int64), copy=False)
@@ -109,7 +113,9 @@ def _triangle(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda m, k=0: np.ascontiguousarray(function(m, k))
 
 
-def astype(self: Array, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: Any = True) -> Array:
+def astype(
+    self: Array, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: Any = True
+) -> Array:
     return cast(self, dtype, order=order or "K")
 
 

@@ -34,7 +34,9 @@ def _signed_infinity(function: Callable[..., Any]) -> Callable[..., Array]:
 
 OPS: dict[str, Callable[..., Any]] = {
     "isclose": isclose,
-    "allclose": lambda a, b, rtol=1e-05, atol=1e-08, equal_nan=False: np.asarray(isclose(a, b, rtol, atol, equal_nan).all()),
+    "allclose": lambda a, b, rtol=1e-05, atol=1e-08, equal_nan=False: np.asarray(
+        isclose(a, b, rtol, atol, equal_nan).all()
+    ),
     "array_equal": array_equal,
     "array_equiv": lambda a1, a2: np.asarray(np.array_equiv(a1, a2)),
     "packbits": lambda a, axis=None, bitorder="big": np.packbits(a.ravel(), bitorder=bitorder),

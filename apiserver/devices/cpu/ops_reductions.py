@@ -59,7 +59,9 @@ def _summed(name: str) -> Callable[..., Array]:
             a = cast(a, loop.inputs[0], copy=False)
         if result.kind == "b":
             # In C++, adding booleans is "or", multiplying them is "and".
-            value: Any = (np.logical_or if neutral == 0 else np.logical_and).reduce(a, axis=_axis(axis), keepdims=bool(keepdims))
+            value: Any = (np.logical_or if neutral == 0 else np.logical_and).reduce(
+                a, axis=_axis(axis), keepdims=bool(keepdims)
+            )
         else:
             value = function(a, axis=_axis(axis), dtype=_wide(result), keepdims=bool(keepdims))
         return give(value, result, out)
@@ -137,8 +139,12 @@ def nanmean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keep
         a = a.real
     nan = np.isnan(a)
     axis = _axis(axis)
-    total = np.add.reduce(np.where(nan, a.dtype.type(0), a), axis=axis, dtype=_wide(spec.dtype), keepdims=bool(keepdims))
-    return give(total / np.add.reduce(~nan, axis=axis, dtype=_real(_wide(spec.dtype)), keepdims=bool(keepdims)), spec.dtype, out)
+    total = np.add.reduce(
+        np.where(nan, a.dtype.type(0), a), axis=axis, dtype=_wide(spec.dtype), keepdims=bool(keepdims)
+    )
+    return give(
+        total / np.add.reduce(~nan, axis=axis, dtype=_real(_wide(spec.dtype)), keepdims=bool(keepdims)), spec.dtype, out
+    )
 
 
 def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -162,7 +168,9 @@ def std(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: An
     return UFUNCS["sqrt"](var(a, axis, dtype, None, ddof, keepdims), out=out, dtype=dtype)
 
 
-def nanvar(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Array:
+def nanvar(
+    a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False
+) -> Array:
     if a.dtype.kind in "biu":
         return var(a, axis, dtype, out, ddof, keepdims)
     axis = _axis(axis)
@@ -175,7 +183,9 @@ def nanvar(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof:
     return give(square.sum(axis=axis, keepdims=bool(keepdims)), result, out)
 
 
-def nanstd(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Array:
+def nanstd(
+    a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False
+) -> Array:
     return UFUNCS["sqrt"](nanvar(a, axis, dtype, None, ddof, keepdims), out=out, dtype=dtype)
 
 
@@ -194,13 +204,20 @@ def median(a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = F
     return give(np.median(a, axis=_axis(axis), keepdims=bool(keepdims)), dtype, out)
 
 
-def nanmedian(a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Array:
+def nanmedian(
+    a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False
+) -> Array:
     if a.dtype.kind not in "fc":
         return median(a, axis, out, overwrite_input, keepdims)
     return give(np.nanmedian(a, axis=_axis(axis), keepdims=bool(keepdims)), a.dtype, out)
 
 
-_ALPHA_BETA = {"hazen": (0.5, 0.5), "weibull": (0.0, 0.0), "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8)}
+_ALPHA_BETA = {
+    "hazen": (0.5, 0.5),
+    "weibull": (0.0, 0.0),
+    "median_unbiased": (1 / 3, 1 / 3),
+    "normal_unbiased": (3 / 8, 3 / 8),
+}
 
 
 def _quantile(name: str) -> Callable[..., Array]:
@@ -216,7 +233,9 @@ def _quantile(name: str) -> Callable[..., Array]:
         points = np.asarray(q, np.float64) / (100 if name == "percentile" else 1)
         if not (np.count_nonzero(points >= 0) and np.count_nonzero(points <= 1)):
             raise ValueError(
-                "Percentiles must be in the range [0, 100]" if name == "percentile" else "Quantiles must be in the range [0, 1]"
+                "Percentiles must be in the range [0, 100]"
+                if name == "percentile"
+                else "Quantiles must be in the range [0, 1]"
             )
         axes = rules.normalize_axes(axis, a.ndim)
         kept = [i for i in range(a.ndim) if i not in axes]
@@ -261,7 +280,9 @@ def _scanned(name: str) -> Callable[..., Array]:
             a = np.where(np.isnan(a), a.dtype.type(neutral), a) if a.dtype.kind in "fc" else a
         wanted = out.dtype if out is not None else rules._scan_dtype(a.dtype, dtype)
         values = cast(a, wanted, copy=False)
-        result = function(values.reshape(-1) if axis is None else values, axis=0 if axis is None else axis, dtype=wanted)
+        result = function(
+            values.reshape(-1) if axis is None else values, axis=0 if axis is None else axis, dtype=wanted
+        )
         if out is None:
             return result
         assign(out, result.reshape(out.shape))
@@ -317,7 +338,9 @@ def cov(
     return give(np.cov(a, y, bool(rowvar), bool(bias), ddof, fweights, aweights, dtype=dtype), spec.dtype, None)
 
 
-def corrcoef(a: Array, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None) -> Array:
+def corrcoef(
+    a: Array, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None
+) -> Array:
     spec = rules.corrcoef(_as_specs(a), _as_specs(y), rowvar, dtype=dtype)
     return give(np.corrcoef(a, y, bool(rowvar), dtype=dtype), spec.dtype, None)
 
@@ -330,7 +353,9 @@ def convolve(a: Array, v: Array, mode: str = "full") -> Array:
     return np.convolve(a.ravel(), v.ravel(), mode)  # type: ignore[arg-type]
 
 
-def histogram(x: Array, bins: Any = 10, range: Any = None, density: Any = False, weights: Any = None) -> tuple[Array, Array]:  # noqa: A002
+def histogram(
+    x: Array, bins: Any = 10, range: Any = None, density: Any = False, weights: Any = None
+) -> tuple[Array, Array]:
     specs = rules.histogram(spec_like(x), _as_specs(bins), range, density, _as_specs(weights))
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
@@ -341,7 +366,9 @@ def histogram(x: Array, bins: Any = 10, range: Any = None, density: Any = False,
     return counts, edges.copy() if edges is bins else edges
 
 
-def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False) -> tuple[Array, ...]:  # noqa: A002
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False
+) -> tuple[Array, ...]:
     specs = rules.histogramdd(_deep_specs(sample), _deep_specs(bins), range, _as_specs(weights), density)
     data = sample if isinstance(sample, np.ndarray) else np.stack(list(sample), axis=-1)
     counts, edges = np.histogramdd(data, bins, range, bool(density), weights)
@@ -353,7 +380,12 @@ def _deep_specs(value: Any) -> Any:
 
 
 def histogram2d(
-    x: Array, y: Array, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None  # noqa: A002
+    x: Array,
+    y: Array,
+    bins: Any = 10,
+    range: Any = None,
+    weights: Any = None,
+    density: Any = None,
 ) -> tuple[Array, ...]:
     if isinstance(bins, np.ndarray) and bins.ndim == 1 and bins.size not in (1, 2):
         bins = [bins, bins]

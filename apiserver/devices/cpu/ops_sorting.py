@@ -27,7 +27,11 @@ def partition_in_place(self: Array, kth: Any, axis: int = -1) -> None:
 
 
 def lexsort(keys: Array) -> Array:
-    return np.asarray(np.lexsort(keys if keys.ndim == 2 else keys.reshape(-1, 1))) if keys.ndim == 2 else np.array(0, np.int64)
+    return (
+        np.asarray(np.lexsort(keys if keys.ndim == 2 else keys.reshape(-1, 1)))
+        if keys.ndim == 2
+        else np.array(0, np.int64)
+    )
 
 
 def argpartition(a: Array, kth: Any, axis: Any = -1) -> Array:
@@ -51,8 +55,9 @@ def searchsorted(a: Array, v: Any, side: str = "left", sorter: Any = None) -> Ar
 def where(condition: Array, x: Any = None, y: Any = None) -> Any:
     if x is None:
         return nonzero(condition)
-    from .ops_ufuncs import _converted
     from cupool.contract.ops.rules.elementwise import choose
+
+    from .ops_ufuncs import _converted
 
     loop = choose("@where", (np.bool_(True), *(_typed(v) for v in (x, y))))
     _, first, second = loop.inputs
@@ -119,5 +124,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "setdiff1d": lambda ar1, ar2, assume_unique=False: np.setdiff1d(ar1, ar2, bool(assume_unique)),
     "setxor1d": lambda ar1, ar2, assume_unique=False: np.setxor1d(ar1.ravel(), ar2.ravel(), bool(assume_unique)),
     "in1d": in1d,
-    "isin": lambda element, test_elements, assume_unique=False, invert=False: np.isin(element, test_elements, invert=bool(invert)),
+    "isin": lambda element, test_elements, assume_unique=False, invert=False: np.isin(
+        element, test_elements, invert=bool(invert)
+    ),
 }

@@ -49,7 +49,9 @@ def _power(a: Array, b: Array) -> Array:
 def _reciprocal(a: Array) -> Array:
     if a.dtype.kind in "iu":
         safe = np.where(a == 0, 1, a)
-        return np.where(a == 0, 0, np.where(safe == 1, 1, np.where(safe == -1, -1, 0) if a.dtype.kind == "i" else 0)).astype(a.dtype)
+        return np.where(
+            a == 0, 0, np.where(safe == 1, 1, np.where(safe == -1, -1, 0) if a.dtype.kind == "i" else 0)
+        ).astype(a.dtype)
     return np.reciprocal(a)
 
 
@@ -94,15 +96,19 @@ class Ufunc:
         self._plans: dict[Any, Loop | None] = {}
 
     def __call__(
-        self, *operands: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind", **unused: Any
+        self,
+        *operands: Any,
+        out: Any = None,
+        where: Any = True,
+        dtype: Any = None,
+        casting: str = "same_kind",
+        **unused: Any,
     ) -> Any:
         if dtype is None and self._direct is not None and where is True and casting == "same_kind":
             key = tuple([x.dtype if isinstance(x, np.ndarray) else type(x) for x in operands])
             if int in key:
                 key = (*key, *(x.bit_length() for x in operands if type(x) is int))
-            loop = self._plans.get(key, False)
-            if loop is False:
-                loop = self._plan(key, operands)
+            loop = self._plans[key] if key in self._plans else self._plan(key, operands)
             if loop is None:
                 return self._run_direct(operands, out)
         else:
@@ -192,7 +198,8 @@ def _converted(value: Any, dtype: np.dtype[Any]) -> Array:
 def _lossy(operands: tuple[Any, ...], outs: tuple[Any, ...]) -> bool:
     """Whether NumPy might convert a result from floating point to an integer, which it does otherwise than a GPU."""
     return any(o.dtype.kind in "iu" for o in outs) and any(
-        isinstance(x, float | complex | np.inexact) or (isinstance(x, np.ndarray) and x.dtype.kind in "fc") for x in operands
+        isinstance(x, float | complex | np.inexact) or (isinstance(x, np.ndarray) and x.dtype.kind in "fc")
+        for x in operands
     )
 
 

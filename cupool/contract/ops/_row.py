@@ -107,7 +107,11 @@ class Row:
 
     def digest(self) -> bytes:
         """Hash of what both ends must agree on; 8 bytes."""
-        rule = self.infer if isinstance(self.infer, str | type(None)) else getattr(self.infer, "rule_name", self.infer.__name__)
+        rule = (
+            self.infer
+            if isinstance(self.infer, str | type(None))
+            else getattr(self.infer, "rule_name", self.infer.__name__)
+        )
         parts = (
             self.name, self.sig, rule, self.outs, self.writes, self.view_of, self.uses, self.host, self.repeat, self.impl,
             self.object, bool(self.unsupported),
@@ -204,7 +208,9 @@ def is_default(value: Any, default: Any) -> bool:
     """Whether an argument is just the default: same type and equal, so that 0 is not False and -0.0 not 0.0."""
     if value is default:
         return True
-    return type(value) is type(default) and type(value) in (bool, int, str, tuple, float) and repr(value) == repr(default)
+    return (
+        type(value) is type(default) and type(value) in (bool, int, str, tuple, float) and repr(value) == repr(default)
+    )
 
 
 def call_arguments(row: Row, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

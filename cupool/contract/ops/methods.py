@@ -92,13 +92,15 @@ IN_PLACE: dict[str, str] = {
 
 
 #: The other members: attributes, conversions, protocols, and methods that are written by hand in the shim.
-MEMBERS: frozenset[str] = frozenset(
-    """T __array__ __array_function__ __array_priority__ __array_ufunc__ __bool__ __bytes__ __class_getitem__ __complex__ __copy__
-    __cuda_array_interface__ __deepcopy__ __delitem__ __div__ __idiv__ __dlpack__ __dlpack_device__ __float__ __format__ __hash__ __hex__
-    __int__ __iter__ __len__ __oct__ __reduce__ __repr__ __str__ base cstruct data device dtype dump dumps flags flat get imag item itemsize
-    mT mdspan nbytes ndim real reduced_view scatter_add scatter_max scatter_min set shape size strides toDlpack tobytes tofile tolist
-    view""".split()
-)
+MEMBERS: frozenset[str] = frozenset({
+    "T", "__array__", "__array_function__", "__array_priority__", "__array_ufunc__", "__bool__", "__bytes__",
+    "__class_getitem__", "__complex__", "__copy__", "__cuda_array_interface__", "__deepcopy__", "__delitem__",
+    "__div__", "__idiv__", "__dlpack__", "__dlpack_device__", "__float__", "__format__", "__hash__", "__hex__",
+    "__int__", "__iter__", "__len__", "__oct__", "__reduce__", "__repr__", "__str__", "base", "cstruct", "data",
+    "device", "dtype", "dump", "dumps", "flags", "flat", "get", "imag", "item", "itemsize", "mT", "mdspan",
+    "nbytes", "ndim", "real", "reduced_view", "scatter_add", "scatter_max", "scatter_min", "set", "shape", "size",
+    "strides", "toDlpack", "tobytes", "tofile", "tolist", "view",
+})  # fmt: skip
 
 
 def power_shortcut(kind: str, exponent: object) -> tuple[str, bool] | None:

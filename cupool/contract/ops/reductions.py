@@ -42,7 +42,11 @@ def _one_axis(dtypes: str = "?BhHiIlLefdFD") -> object:
 
 
 def _bad_axis() -> object:
-    return [fails(AxisError, arr(2, 3), axis=2), fails(AxisError, arr(2, 3), axis=(0, -3)), fails(TypeError, arr(2), axis="0")]
+    return [
+        fails(AxisError, arr(2, 3), axis=2),
+        fails(AxisError, arr(2, 3), axis=(0, -3)),
+        fails(TypeError, arr(2), axis="0"),
+    ]
 
 
 def _bad_axis_or_twice() -> object:
@@ -76,14 +80,16 @@ op("ptp", MAX, rules.ptp, writes=("out",), samples=_axes("bBhHiIlLefdFD"),
 
 for _name in ("argmax", "argmin", "nanargmax", "nanargmin"):
     op(_name, ARGMAX, rules.arg_extremum(_name), writes=("out",), samples=_one_axis(),
-       errors=lambda: [fails(AxisError, arr(2, 3), axis=2), fails(TypeError, arr(2, 3), axis=(0, 1)), fails(ValueError, arr(0))])  # fmt: skip
+       errors=lambda: [fails(AxisError, arr(2, 3), axis=2), fails(TypeError, arr(2, 3), axis=(0, 1)),
+                       fails(ValueError, arr(0))])  # fmt: skip
 
 for _name in ("all", "any"):
     op(_name, MAX, rules.truth(_name), writes=("out",), samples=_axes(), errors=_bad_axis_or_twice)
 op("alltrue", MAX, rules.truth("all"), writes=("out",), server="all", note="deprecated in CuPy")
 op("sometrue", MAX, rules.truth("any"), writes=("out",), server="any", note="deprecated in CuPy")
 op("count_nonzero", "(a, axis=None)", rules.counted,
-   samples=lambda: [call(arr(2, 3, dtype=d)) for d in "?bBhHiIlLefdFD"] + [call(arr(2, 3), axis=0), call(arr(2, 3), axis=(0, 1))],
+   samples=lambda: [call(arr(2, 3, dtype=d)) for d in "?bBhHiIlLefdFD"] + [call(arr(2, 3), axis=0),
+                    call(arr(2, 3), axis=(0, 1))],
    errors=lambda: [fails(AxisError, arr(2), axis=1)])  # fmt: skip
 
 
@@ -103,7 +109,8 @@ for _name in ("cumsum", "cumprod", "nancumsum", "nancumprod"):
 op("cumproduct", SCAN, rules.scanned, writes=("out",), server="cumprod", note="deprecated in CuPy")
 for _name in ("cumulative_sum", "cumulative_prod"):
     op(_name, "(x, /, *, axis=None, dtype=None, out=None, include_initial=False)", rules.cumulative, writes=("out",),
-       samples=lambda: [call(arr(3)), call(arr(2, 3, dtype="i4"), axis=1), call(arr(2, 3), axis=0, include_initial=True), call(arr())],
+       samples=lambda: [call(arr(3)), call(arr(2, 3, dtype="i4"), axis=1),
+                        call(arr(2, 3), axis=0, include_initial=True), call(arr())],
        errors=lambda: [fails(ValueError, arr(2, 3)), fails(AxisError, arr(2), axis=1)])  # fmt: skip
 
 op("diff", "(a, n=1, axis=-1, prepend=None, append=None)", rules.diff, arrays=("a", "prepend", "append"),
@@ -111,13 +118,18 @@ op("diff", "(a, n=1, axis=-1, prepend=None, append=None)", rules.diff, arrays=("
                     call(arr(2, 3), prepend=0, append=arr(2, 2)), call(arr(1))],
    errors=lambda: [fails(ValueError, arr(3), n=-1), fails(AxisError, arr(3), axis=1)])  # fmt: skip
 op("ediff1d", "(arr, to_end=None, to_begin=None)", rules.ediff1d, arrays=("arr", "to_end", "to_begin"),
-   samples=lambda: [call(arr(5)), call(arr(2, 2, dtype="i4"), to_begin=arr(2, dtype="i4")), call(arr(3), to_end=arr(1, dtype="f4"))],
-   errors=lambda: [fails(TypeError, arr(3), to_end=1), fails(TypeError, arr(3, dtype="i4"), to_end=arr(1))])  # fmt: skip
+   samples=lambda: [call(arr(5)), call(arr(2, 2, dtype="i4"), to_begin=arr(2, dtype="i4")),
+                    call(arr(3), to_end=arr(1, dtype="f4"))],
+   errors=lambda: [fails(TypeError, arr(3), to_end=1),
+                   fails(TypeError, arr(3, dtype="i4"), to_end=arr(1))])  # fmt: skip
 op("gradient", "(f, *varargs, axis=None, edge_order=1)", rules.gradient, arrays=("f", "varargs"), varying=("varargs",),
-   samples=lambda: [call(arr(5)), call(arr(3, 4, dtype="f4")), call(arr(5, dtype="i4"), 2.0), call(arr(3, 4), axis=0, edge_order=2),
+   samples=lambda: [call(arr(5)), call(arr(3, 4, dtype="f4")), call(arr(5, dtype="i4"), 2.0),
+                    call(arr(3, 4), axis=0, edge_order=2),
                     call(arr(3, 4), 1.0, arr(4) ** 2), call(arr(4, 3).T)],
-   errors=lambda: [fails(ValueError, arr(1)), fails(TypeError, arr(3, 3), 1.0, 1.0, 1.0), fails(ValueError, arr(3), edge_order=3)])  # fmt: skip
+   errors=lambda: [fails(ValueError, arr(1)), fails(TypeError, arr(3, 3), 1.0, 1.0, 1.0),
+                   fails(ValueError, arr(3), edge_order=3)])  # fmt: skip
 op("trapezoid", "(y, x=None, dx=1.0, axis=-1)", rules.trapezoid, arrays=("y", "x"), varying=("dx",),
-   samples=lambda: [call(arr(5)), call(arr(2, 3, dtype="f4"), axis=0), call(arr(4, dtype="i4"), arr(4)), call(arr(2, 3), dx=0.5)],
+   samples=lambda: [call(arr(5)), call(arr(2, 3, dtype="f4"), axis=0), call(arr(4, dtype="i4"), arr(4)),
+                    call(arr(2, 3), dx=0.5)],
    errors=lambda: [fails(AxisError, arr(2), axis=1)])  # fmt: skip
 op("trapz", "(y, x=None, dx=1.0, axis=-1)", rules.trapezoid, arrays=("y", "x"), varying=("dx",), server="trapezoid")

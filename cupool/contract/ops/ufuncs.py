@@ -61,6 +61,7 @@ def _samples(name: str) -> Iterator[Any]:
         assert result is not None
         yield call(*(a,) * nin, out=np.zeros((2, 3), result.outputs[0]))
 
+
 for _name, _aliases in UFUNCS.items():
     _nin = KERNELS[_name][0]
     _infer = elementwise(_name)

@@ -89,10 +89,10 @@ def check_cast(source: np.dtype[Any], target: np.dtype[Any], casting: str, what:
 
 def normalize_axis(axis: Any, ndim: int) -> int:
     """A non-negative axis. Raises AxisError, TypeError for what is no integer."""
-    axis = operator.index(axis)
-    if not -ndim <= axis < ndim:
-        raise AxisError(axis, ndim)
-    return axis + ndim if axis < 0 else axis
+    index: int = operator.index(axis)
+    if not -ndim <= index < ndim:
+        raise AxisError(index, ndim)
+    return index + ndim if index < 0 else index
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -95,7 +95,9 @@ def like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: 
 
 
 @rule("full_like")
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None) -> Any:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None
+) -> Any:
     """As `like`, filled."""
     spec = _like(a, dtype, order, subok, shape)
     _check_fill(fill_value, spec)
@@ -126,10 +128,10 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
 
 
 def _points(num: Any) -> int:
-    num = operator.index(num)
-    if num < 0:
+    points: int = operator.index(num)
+    if points < 0:
         raise ValueError("linspace with num<0 is not supported")
-    return num
+    return points
 
 
 def _linspace(start: Any, stop: Any, num: Any, dtype: Any, axis: Any) -> Spec:
@@ -215,7 +217,7 @@ def meshgrid(*xi: Any, **kwargs: Any) -> Any:
 
 
 @rule("eye")
-def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, order: Any = "C") -> Any:  # noqa: N803 - CuPy's names
+def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, order: Any = "C") -> Any:
     """Ones on a diagonal."""
     return _new((N, N if M is None else M), dtype, order)
 
@@ -227,7 +229,7 @@ def identity(n: Any, dtype: Any = float) -> Any:
 
 
 @rule("tri")
-def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> Any:  # noqa: N803 - CuPy's names
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> Any:
     """Ones at and below a diagonal."""
     return _new((N, N if M is None else M), dtype, "C")
 
@@ -266,7 +268,7 @@ def diagflat(v: Any, k: Any = 0) -> Any:
 
 
 @rule("vander")
-def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:  # noqa: N803 - CuPy's names
+def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:
     """Powers of a vector in columns."""
     x = require_array(x, "x")
     if x.ndim != 1:
@@ -279,14 +281,14 @@ def window(name: str) -> Any:
     """bartlett, blackman, hamming, hanning: of `M` points, float64."""
 
     @rule(f"window:{name}")
-    def infer(M: Any) -> Any:  # noqa: N803 - CuPy's name
+    def infer(M: Any) -> Any:
         return spec_of((max(operator.index(M), 0),), FLOAT64)
 
     return infer
 
 
 @rule("kaiser")
-def kaiser(M: Any, beta: Any) -> Any:  # noqa: N803 - CuPy's name
+def kaiser(M: Any, beta: Any) -> Any:
     """The Kaiser window of `M` points."""
     return spec_of((max(operator.index(M), 0),), FLOAT64)
 

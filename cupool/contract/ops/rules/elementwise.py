@@ -7,7 +7,7 @@ as text (`_loops.py`) because parsing one ufunc at its first call is cheaper tha
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +46,8 @@ def _dtype(char: str) -> np.dtype[Any] | None:
             import ml_dtypes
         except ImportError:
             return None
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     # 'q' and 'l' are equal here but not identical; one of them keeps interned specs few.
     return np.dtype({"q": "l", "Q": "L"}.get(char, char))
 
@@ -61,7 +62,7 @@ def _parse(text: str, error: str) -> tuple[Loop, ...]:
     return tuple(loops)
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel(name: str) -> Kernel:
     """The loops of a ufunc by public name. Raises KeyError."""
     entry = KERNELS[name]
@@ -155,7 +156,9 @@ def choose(name: str, operands: tuple[Any, ...], dtype: Any = None) -> Loop:
     return loop
 
 
-def result_specs(loop: Loop, operands: tuple[Any, ...], shape: tuple[int, ...], outs: tuple[Any, ...], casting: str) -> Any:
+def result_specs(
+    loop: Loop, operands: tuple[Any, ...], shape: tuple[int, ...], outs: tuple[Any, ...], casting: str
+) -> Any:
     """Result specs of a chosen loop: given outputs checked, the others fresh and C-ordered."""
     results = []
     dtypes = loop.outputs
@@ -181,7 +184,12 @@ def result_specs(loop: Loop, operands: tuple[Any, ...], shape: tuple[int, ...], 
 
 
 def apply(
-    name: str, operands: tuple[Any, ...], out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind"
+    name: str,
+    operands: tuple[Any, ...],
+    out: Any = None,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
 ) -> Any:
     """The whole rule of one ufunc call."""
     nout = KERNELS[name][1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from cupool.contract.ops._loops import REDUCTIONS
 from cupool.contract.ops._row import UNKNOWN, Same
 from cupool.contract.ops.rules.common import (
+    COMPLEX128,
     FLOAT64,
     INT64,
     AxisError,
@@ -35,7 +36,7 @@ _UNRECORDED = {
 _UNRECORDED["argmin"], _UNRECORDED["nanargmin"] = _UNRECORDED["argmax"], _UNRECORDED["nanargmax"]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _loops(name: str) -> tuple[Loop, ...]:
     return _parse(_UNRECORDED.get(name) or REDUCTIONS[name][2], "")
 
@@ -51,7 +52,14 @@ def reduction_loop(name: str, source: np.dtype[Any], dtype: np.dtype[Any] | None
 
 
 def reduce(
-    name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, result: np.dtype[Any] | None = None, empty: bool = True
+    name: str,
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    out: Any,
+    keepdims: Any,
+    result: np.dtype[Any] | None = None,
+    empty: bool = True,
 ) -> Spec:
     """The spec of a reduction by the loops of `name`.
 
@@ -103,9 +111,8 @@ def arg_extremum(name: str) -> Any:
     @rule(f"arg_extremum:{name}")
     def infer(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         plain = name.removeprefix("nan") if isinstance(a, Spec) and a.dtype.kind in "biu" else name
-        if axis is not None and not hasattr(axis, "__index__"):
-            if isinstance(axis, tuple | list) and len(axis) != 1:
-                raise TypeError("'axis' of argmin and argmax must be an integer")
+        if isinstance(axis, tuple | list) and len(axis) != 1:
+            raise TypeError("'axis' of argmin and argmax must be an integer")
         return reduce(plain, a, axis, dtype, out, keepdims, empty=False)
 
     return infer
@@ -252,7 +259,18 @@ def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = 
     return checked_out(out, shape, a.dtype)
 
 
-_METHODS = {"inverted_cdf", "hazen", "weibull", "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest", "linear"}
+_METHODS = {
+    "inverted_cdf",
+    "hazen",
+    "weibull",
+    "median_unbiased",
+    "normal_unbiased",
+    "lower",
+    "higher",
+    "midpoint",
+    "nearest",
+    "linear",
+}
 
 
 def quantile(name: str) -> Any:
@@ -272,7 +290,11 @@ def quantile(name: str) -> Any:
         else:
             values = np.asarray(q)
             if not (np.count_nonzero(values >= 0) and np.count_nonzero(values <= top)):
-                what = "Percentiles must be in the range [0, 100]" if top == 100 else "Quantiles must be in the range [0, 1]"
+                what = (
+                    "Percentiles must be in the range [0, 100]"
+                    if top == 100
+                    else "Quantiles must be in the range [0, 1]"
+                )
                 raise ValueError(what)
             q_shape, q_type = values.shape, values.dtype
         if top == 100:
@@ -299,7 +321,8 @@ def quantile(name: str) -> Any:
 
 def _scan_dtype(source: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
     if dtype is not None:
-        return np.dtype(dtype)
+        wanted: np.dtype[Any] = np.dtype(dtype)
+        return wanted
     if source.kind in "biu":
         return np.dtype(np.uint64) if source.kind == "u" else INT64
     return source
@@ -358,9 +381,7 @@ def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = 
         dtype = np.result_type(dtype, dtype_of(extra))
         if isinstance(extra, Spec) and extra.ndim:
             if extra.ndim != a.ndim:
-                raise ValueError(
-                    "all the input array dimensions except for the concatenation axis must match exactly"
-                )
+                raise ValueError("all the input array dimensions except for the concatenation axis must match exactly")
             length += extra.shape[axis]
         else:
             length += 1
@@ -487,12 +508,14 @@ def cov(
 
 
 def _observations(a: Spec, rowvar: Any, transpose: bool) -> tuple[int, int]:
-    rows, columns = (a.shape if a.ndim == 2 else (1, a.size))
+    rows, columns = a.shape if a.ndim == 2 else (1, a.size)
     return (columns, rows) if not rowvar and transpose else (rows, columns)
 
 
 @rule("corrcoef")
-def corrcoef(a: Any, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None) -> Any:
+def corrcoef(
+    a: Any, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None
+) -> Any:
     """As cov, normalised."""
     return cov(a, y, rowvar, dtype=dtype)
 
@@ -524,7 +547,7 @@ def convolved(name: str) -> Any:
 
 
 @rule("histogram")
-def histogram(x: Any, bins: Any = 10, range: Any = None, density: Any = False, weights: Any = None) -> Any:  # noqa: A002
+def histogram(x: Any, bins: Any = 10, range: Any = None, density: Any = False, weights: Any = None) -> Any:
     """Counts and edges. With a number of bins and no range the edges' dtype follows the data's."""
     x = require_array(x, "x")
     if x.dtype.kind == "c":
@@ -537,10 +560,8 @@ def histogram(x: Any, bins: Any = 10, range: Any = None, density: Any = False, w
     if isinstance(bins, str):
         raise NotImplementedError("only integer and array bins are implemented")
     edges = _edges(x, bins, range)
-    if weights is None or weights.dtype.kind in "biu":
-        counts = INT64
-    else:
-        counts = np.dtype(np.complex128) if weights.dtype.kind == "c" else FLOAT64
+    kind = "i" if weights is None else weights.dtype.kind
+    counts: np.dtype[Any] = {"c": COMPLEX128, "f": FLOAT64}.get(kind, INT64)
     if density:
         counts = np.result_type(counts, FLOAT64)
     return spec_of((edges.size - 1,), counts), edges
@@ -578,7 +599,7 @@ def _edges(x: Spec, bins: Any, limits: Any) -> Spec:
 
 
 @rule("histogramdd")
-def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False) -> Any:  # noqa: A002
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False) -> Any:
     """Counts as float64, then the edges of each dimension, flat."""
     if isinstance(sample, Spec):
         shape = sample.shape if sample.ndim != 1 else (sample.size, 1)
@@ -600,7 +621,9 @@ def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = N
     limits = [None] * len(columns) if range is None else list(range)
     if len(limits) != len(columns):
         raise ValueError("range argument must have one entry per dimension")
-    edges = [_dd_edges(i, b, limit, dtype) for i, (b, limit, dtype) in enumerate(zip(each, limits, columns, strict=True))]
+    edges = [
+        _dd_edges(i, b, limit, dtype) for i, (b, limit, dtype) in enumerate(zip(each, limits, columns, strict=True))
+    ]
     return (spec_of(tuple(e.size - 1 for e in edges), FLOAT64), *edges)
 
 
@@ -619,7 +642,7 @@ def _dd_edges(i: int, bins: Any, limit: Any, dtype: np.dtype[Any]) -> Spec:
 
 
 @rule("histogram2d")
-def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None) -> Any:  # noqa: A002
+def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None) -> Any:
     """Counts and the edges of both dimensions."""
     if isinstance(bins, Spec):
         if bins.ndim == 1 and bins.shape[0] not in (1, 2):
@@ -634,7 +657,9 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Any:
     """Counts of non-negative integers: as long as the largest says."""
     x = require_array(x, "x")
     if x.ndim != 1:
-        raise ValueError("object too deep for desired array" if x.ndim > 1 else "object of too small depth for desired array")
+        raise ValueError(
+            "object too deep for desired array" if x.ndim > 1 else "object of too small depth for desired array"
+        )
     if x.dtype.kind == "f":
         raise TypeError("x must be int array")
     if weights is not None and x.shape != require_array(weights, "weights").shape:
@@ -659,5 +684,3 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     if x.dtype.kind == "c" or xp.dtype.kind == "c":
         raise TypeError("Cannot cast complex sample points to real")
     return spec_of(x.shape, np.complex128 if fp.dtype.kind == "c" else FLOAT64)
-
-

@@ -20,7 +20,7 @@ from cupool.contract.ops.rules.common import (
     rule,
     scalar_dtype,
 )
-from cupool.contract.ops.rules.elementwise import apply, result_specs, choose
+from cupool.contract.ops.rules.elementwise import apply, choose, result_specs
 from cupool.contract.spec import Spec, spec_of
 
 
@@ -145,7 +145,9 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
     if not isinstance(v, Spec) and not isinstance(v, int | float | complex):
         raise NotImplementedError("Only python scalars or ndarrays are supported for v")
     if a.ndim != 1:
-        raise ValueError("object too deep for desired array" if a.ndim > 1 else "object of too small depth for desired array")
+        raise ValueError(
+            "object too deep for desired array" if a.ndim > 1 else "object of too small depth for desired array"
+        )
     if sorter is not None:
         sorter = require_array(sorter, "sorter")
         if sorter.dtype.kind not in "iu":
