@@ -29,13 +29,15 @@ from .lease import Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
-from .transport import GrpcTransport, Transport, open_channel
+from .transport import GrpcTransport, Transport, has_fork_support, open_channel
 
 #: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
 SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
 EXIT_DRAIN_S = 10.0
 EXIT_GOODBYE_S = 2.0
+#: Before a fork: how long commands in flight may take.
+FORK_DRAIN_S = 0.25
 #: The ticker's shortest and longest sleep.
 TICK_S = 0.001
 IDLE_TICK_S = 0.05
@@ -205,6 +207,7 @@ class _Process:
         self.before = Statistics()
         self.switch_s = 0.0
         self.has_atexit = False
+        self.is_fork = False
 
 
 _process = _Process()
@@ -238,6 +241,11 @@ def _differing(name: str, server: str) -> Exception:
 
 
 def _pool_client(settings: Config) -> PoolClient:
+    if _process.is_fork and not has_fork_support():
+        raise CupoolError(
+            "This process was forked from one that had imported grpc before cupool, without support for forks.",
+            "Set GRPC_ENABLE_FORK_SUPPORT=1 in the environment, or start processes by spawn.",
+        )
     if settings.addr:
         return PoolClient(settings.addr, settings.token, settings.ca)
     address = _process.inherited
@@ -254,7 +262,7 @@ def current() -> Session:
     return _open()
 
 
-def _open() -> Session:
+def _open(make: Callable[[], Session] | None = None) -> Session:
     process = _process
     with process.lock:
         old = process.session
@@ -267,19 +275,22 @@ def _open() -> Session:
             raise RuntimeError("A session is being opened; a signal handler cannot use arrays meanwhile.")
         process.opener = get_ident()
         try:
-            session = Session(process.override or config())
+            session = make() if make is not None else Session(process.override or config())
         finally:
             process.opener = 0
         forms.refuse(session.refused)
         process.first_handle = next_handle()
-        for forget in on_change:
-            forget()
         process.session = session
         if not process.switch_s:
             process.switch_s = sys.getswitchinterval()
             sys.setswitchinterval(min(SWITCH_S, process.switch_s))
         _register_exit()
         return session
+
+
+def open_at(pool: Any, settings: Config, transport: Transport | None = None) -> Session:
+    """Open the process's session at a pool of the caller's making: anything with acquire, release, fate and close."""
+    return _open(lambda: Session(settings, transport, pool))
 
 
 def next_handle() -> int:
@@ -490,6 +501,14 @@ def _at_exit() -> None:
 
 # -- fork ----------------------------------------------------------------------------------------------------------------
 def _before_fork() -> None:
+    # grpcio's own fork handlers give up when one of its threads is busy, and the child's first call would hang: let the wire fall
+    # silent first. Bounded: while the server computes, its threads only wait.
+    session = _process.session
+    if session is not None and session.outbox.lost is None:
+        session.outbox.flush_nowait()
+        deadline = time.monotonic() + FORK_DRAIN_S
+        while (session.outbox.window or session.inbox.is_awaited) and time.monotonic() < deadline:
+            time.sleep(0.001)
     # So that the child never inherits them held by a thread that it does not have.
     _process.lock.acquire()
     LOCK.acquire()
@@ -510,6 +529,7 @@ def _after_fork_in_child() -> None:
     ids.enter_child_range()
     sites.reset_lock()
     _process = _Process()
+    _process.is_fork = True
     _process.override = old.override
     _process.switch_s = old.switch_s
     _process.inherited = embedded.after_fork_in_child() or old.inherited
@@ -520,7 +540,6 @@ def _flush_all() -> None:
     session = _process.session
     if session is not None and session.outbox.lost is None:
         session.outbox.flush_over()
-
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -10,6 +10,7 @@ than if a reader thread passed the message on. The reader thread only asks for t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -73,12 +74,18 @@ class Transport(Protocol):
 
 
 def import_grpc() -> Any:
-    """The grpc module. In a process that may fork it must know so before its core starts."""
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    """The grpc module. grpcio reads at import whether the process may fork: without this a child's first call hangs for ever."""
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import grpc
 
     return grpc
+
+
+def has_fork_support() -> bool:
+    """Whether grpcio works in a child of this process; not when the program imported grpc before cupool and without asking for it."""
+    cygrpc = sys.modules.get("grpc._cython.cygrpc")
+    return cygrpc is None or bool(getattr(cygrpc, "_GRPC_ENABLE_FORK_SUPPORT", True))
 
 
 def open_channel(endpoint: str, ca: str = "") -> Any:
