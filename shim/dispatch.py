@@ -374,6 +374,7 @@ def header_bits() -> int:
 def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tuple[Any, ...]) -> int:
     """The number of the form: op, argument trees with SlotRef leaves, results as in `Plan`."""
     global _sync
+    session.current()  # so that no handle is older than the session that it is for
     message = session_pb2.Form(
         op=name, args=[encode(a, _literal) for a in args], kwargs=named(kwargs, _literal), results=[_result(r) for r in results]
     )
