@@ -15,39 +15,41 @@ from .casting import assign, cast
 from .ops_ufuncs import OPS as UFUNCS
 
 Array = np.ndarray[Any, Any]
+#: NumPy, for calls whose arguments only the command knows: its overloads want them literal.
+xp: Any = np
 
 
-def _filled(shape: Any, value: Any, dtype: Any, order: str) -> Array:
-    result = np.empty(shape, dtype, order=order)  # type: ignore[call-overload]
+def _filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
+    result = xp.empty(shape, dtype, order=order)
     if isinstance(value, np.ndarray) and value.ndim > result.ndim:
         value = value.reshape(value.shape[value.ndim - result.ndim :])
     assign(result, value)
     return result
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Array:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> Any:
     return _filled(shape, fill_value, np.asarray(fill_value).dtype if dtype is None else dtype, order)
 
 
-def _like(value: Any) -> Callable[..., Array]:
-    def run(a: Array, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Array:
-        result = np.empty_like(a, dtype, order, False, shape or None)  # type: ignore[call-overload]
+def _like(value: Any) -> Callable[..., Any]:
+    def run(a: Array, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None) -> Any:
+        result = xp.empty_like(a, dtype, order, False, shape or None)
         if value is not None:
             result.fill(value)
-        return result  # type: ignore[no-any-return]
+        return result
 
     return run
 
 
 def full_like(
-    a: Array, fill_value: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
-) -> Array:
+    a: Array, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None
+) -> Any:
     result = _like(None)(a, dtype, order, None, shape)
     assign(result, fill_value)
     return result
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Array:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
     start, stop, step = (v.item() if isinstance(v, np.ndarray) else v for v in (start, stop, step))
     if dtype is None:
         dtype = np.float64 if any(isinstance(v, float | np.floating) for v in (start, stop, step)) else np.int64
@@ -85,45 +87,43 @@ def linspace(
 
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: Any = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
-) -> Array:
+) -> Any:
     result = UFUNCS["power"](base, linspace(start, stop, num, endpoint, axis=axis))
     return result if dtype is None else cast(result, dtype)
 
 
 def meshgrid(*xi: Array, indexing: str = "xy", copy: Any = True, sparse: Any = False) -> tuple[Array, ...]:
-    return tuple(np.meshgrid(*xi, indexing=indexing, copy=True, sparse=bool(sparse)))  # type: ignore[arg-type]
+    return tuple(xp.meshgrid(*xi, indexing=indexing, copy=True, sparse=bool(sparse)))
 
 
-def diag(v: Array, k: int = 0) -> Array:
+def diag(v: Array, k: int = 0) -> Any:
     return np.diag(v, k).copy()
 
 
-def vander(x: Array, N: Any = None, increasing: Any = False) -> Array:
+def vander(x: Array, N: Any = None, increasing: Any = False) -> Any:
     n = x.size if N is None else N
     result = UFUNCS["power"](x.reshape(-1, 1), np.arange(n))
     result = result.astype(np.promote_types(x.dtype, np.int64), copy=False)
     return result if increasing else result[:, ::-1].copy()
 
 
-def _window(function: Callable[..., Array]) -> Callable[..., Array]:
+def _window(function: Callable[..., Any]) -> Callable[..., Array]:
     return lambda M, *args: np.asarray(function(max(int(M), 0), *args), np.float64)
 
 
-def _triangle(function: Callable[..., Array]) -> Callable[..., Array]:
+def _triangle(function: Callable[..., Any]) -> Callable[..., Array]:
     return lambda m, k=0: np.ascontiguousarray(function(m, k))
 
 
-def astype(
-    self: Array, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: Any = True
-) -> Array:
+def astype(self: Array, dtype: Any, order: Any = "K", casting: Any = None, subok: Any = None, copy: Any = True) -> Any:
     return cast(self, dtype, order=order or "K")
 
 
-def byteswap(self: Array, inplace: Any = False) -> Array:
+def byteswap(self: Array, inplace: Any = False) -> Any:
     return self.byteswap(bool(inplace))
 
 
-def clip(a: Array, a_min: Any, a_max: Any, out: Any = None) -> Array:
+def clip(a: Array, a_min: Any, a_max: Any, out: Any = None) -> Any:
     spec = rules.clip(*(spec_like(x) if isinstance(x, np.ndarray) else x for x in (a, a_min, a_max)))
     low, high = (None if x is None else cast(np.asarray(x), spec.dtype, copy=False) for x in (a_min, a_max))
     result = cast(a, spec.dtype, copy=False)
@@ -143,7 +143,7 @@ def clip(a: Array, a_min: Any, a_max: Any, out: Any = None) -> Array:
     return out
 
 
-def around(a: Array, decimals: int = 0, out: Any = None) -> Array:
+def around(a: Array, decimals: int = 0, out: Any = None) -> Any:
     if a.dtype.kind == "b":
         result = a.astype(np.float16)
     elif a.dtype.kind in "iu":
@@ -156,7 +156,7 @@ def around(a: Array, decimals: int = 0, out: Any = None) -> Array:
     return out
 
 
-def _round_integers(a: Array, places: int) -> Array:
+def _round_integers(a: Array, places: int) -> Any:
     """To a multiple of 10**places, exactly, halves to even."""
     info = np.iinfo(a.dtype)
     if places > len(str(info.max)):
@@ -169,14 +169,14 @@ def _round_integers(a: Array, places: int) -> Array:
     return np.asarray((floor + up) * unit & ((1 << info.bits) - 1), object).astype(f"u{a.itemsize}").view(a.dtype)
 
 
-def angle(z: Any, deg: Any = False) -> Array:
+def angle(z: Any, deg: Any = False) -> Any:
     z = np.asarray(z)
     spec = rules.angle(spec_like(z))
     result = np.angle(z if z.dtype.kind == "c" else z.astype(np.float64), bool(deg))
     return np.asarray(result).astype(spec.dtype)
 
 
-def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
+def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     if not isinstance(x, np.ndarray):
         return np.asarray(np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf))
     result = x if not copy else x.copy(order="K")
@@ -185,19 +185,19 @@ def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neg
     return np.nan_to_num(result, copy=False, nan=nan, posinf=posinf, neginf=neginf)
 
 
-def unwrap(p: Array, discont: Any = None, axis: int = -1, *, period: Any = 6.283185307179586) -> Array:
+def unwrap(p: Array, discont: Any = None, axis: int = -1, *, period: Any = 6.283185307179586) -> Any:
     return np.unwrap(p, discont, axis, period=period)
 
 
-def iscomplex(x: Any) -> Array:
+def iscomplex(x: Any) -> Any:
     return np.asarray(np.iscomplex(x))
 
 
-def isreal(x: Any) -> Array:
+def isreal(x: Any) -> Any:
     return np.asarray(np.isreal(x))
 
 
-def real_if_close(a: Array, tol: Any = 100) -> Array:
+def real_if_close(a: Array, tol: Any = 100) -> Any:
     return np.asarray(np.real_if_close(a, tol)).copy()
 
 
@@ -215,7 +215,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "linspace": linspace,
     "logspace": logspace,
     "meshgrid": meshgrid,
-    "eye": lambda N, M=None, k=0, dtype=float, order="C": np.eye(N, M, k, dtype, order),  # type: ignore[call-overload]
+    "eye": lambda N, M=None, k=0, dtype=float, order="C": xp.eye(N, M, k, dtype, order),
     "identity": lambda n, dtype=float: np.identity(n, dtype),
     "tri": lambda N, M=None, k=0, dtype=float: np.tri(N, M, k, dtype),
     "tril": _triangle(np.tril),

@@ -10,24 +10,26 @@ import numpy as np
 from .casting import assign
 
 Array = np.ndarray[Any, Any]
+#: NumPy, for calls whose arguments only the command knows: its overloads want them literal.
+xp: Any = np
 
 
-def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Array:
+def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Any:
     # float64 for everything real: CuPy's kernel has loops for floating point only, integers take the double one.
     return np.asarray(np.isclose(a, b, rtol, atol, bool(equal_nan)))
 
 
-def array_equal(a1: Array, a2: Array, equal_nan: Any = False) -> Array:
+def array_equal(a1: Array, a2: Array, equal_nan: Any = False) -> Any:
     return np.asarray(np.array_equal(a1, a2, bool(equal_nan)))
 
 
-def _signed_infinity(function: Callable[..., Any]) -> Callable[..., Array]:
-    def run(x: Any, out: Any = None) -> Array:
+def _signed_infinity(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, out: Any = None) -> Any:
         result = np.asarray(np.isinf(x) & function(x))
         if out is None:
             return result
         assign(out, result)
-        return out  # type: ignore[no-any-return]
+        return out
 
     return run
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.ops.rules import reductions as rules
+from cupool.contract.ops.rules.common import normalize_axes
 from cupool.contract.ops.rules.reductions import reduction_loop
 from cupool.contract.spec import Spec, spec_like
 
@@ -15,12 +16,14 @@ from .casting import assign, cast
 from .ops_ufuncs import OPS as UFUNCS
 
 Array = np.ndarray[Any, Any]
+#: NumPy, for calls whose arguments only the command knows: its overloads want them literal.
+xp: Any = np
 
 _HALF = np.dtype(np.float16)
 _FLOAT32 = np.dtype(np.float32)
 
 
-def give(value: Any, dtype: Any, out: Array | None) -> Array:
+def give(value: Any, dtype: Any, out: Array | None) -> Any:
     """`value` as an array of `dtype`, or written into `out`."""
     array = np.asarray(value)
     if out is None:
@@ -44,10 +47,10 @@ def _as_specs(value: Any) -> Any:
 # -- sums, extrema, truth -------------------------------------------------------------------------------------------
 
 
-def _summed(name: str) -> Callable[..., Array]:
-    function, neutral = (np.add.reduce, 0) if name.endswith("sum") else (np.multiply.reduce, 1)
+def _summed(name: str) -> Callable[..., Any]:
+    function, neutral = (xp.add.reduce, 0) if name.endswith("sum") else (xp.multiply.reduce, 1)
 
-    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         if name.startswith("nan") and a.dtype.kind in "fc":
             a = _without_nan(a, neutral)
             kind = f"{name}_complex" if a.dtype.kind == "c" else name if dtype is None else f"{name}_dtype"
@@ -59,7 +62,7 @@ def _summed(name: str) -> Callable[..., Array]:
             a = cast(a, loop.inputs[0], copy=False)
         if result.kind == "b":
             # In C++, adding booleans is "or", multiplying them is "and".
-            value: Any = (np.logical_or if neutral == 0 else np.logical_and).reduce(
+            value: Any = (xp.logical_or if neutral == 0 else xp.logical_and).reduce(
                 a, axis=_axis(axis), keepdims=bool(keepdims)
             )
         else:
@@ -69,7 +72,7 @@ def _summed(name: str) -> Callable[..., Array]:
     return run
 
 
-def _without_nan(a: Array, neutral: int) -> Array:
+def _without_nan(a: Array, neutral: int) -> Any:
     if a.dtype.kind != "c":
         return np.where(np.isnan(a), a.dtype.type(neutral), a)
     # As CuPy: each part of a complex number by itself.
@@ -79,19 +82,19 @@ def _without_nan(a: Array, neutral: int) -> Array:
     return result
 
 
-def _extremum(name: str) -> Callable[..., Array]:
-    function = {"max": np.maximum, "min": np.minimum, "nanmax": np.fmax, "nanmin": np.fmin}[name]
+def _extremum(name: str) -> Callable[..., Any]:
+    function = {"max": xp.maximum, "min": xp.minimum, "nanmax": xp.fmax, "nanmin": xp.fmin}[name]
 
-    def run(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+    def run(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         return give(function.reduce(a, axis=_axis(axis), keepdims=bool(keepdims)), a.dtype, out)
 
     return run
 
 
-def _arg_extremum(name: str) -> Callable[..., Array]:
+def _arg_extremum(name: str) -> Callable[..., Any]:
     function = np.argmax if name.endswith("max") else np.argmin
 
-    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         if isinstance(axis, tuple | list):
             axis = axis[0]
         absent = None
@@ -107,23 +110,23 @@ def _arg_extremum(name: str) -> Callable[..., Array]:
     return run
 
 
-def _truth(function: Any) -> Callable[..., Array]:
-    def run(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+def _truth(function: Any) -> Callable[..., Any]:
+    def run(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         return give(function.reduce(a, axis=_axis(axis), keepdims=bool(keepdims)), np.bool_, out)
 
     return run
 
 
-def ptp(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+def ptp(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     axis = _axis(axis)
-    high, low = (f.reduce(a, axis=axis, keepdims=bool(keepdims)) for f in (np.maximum, np.minimum))
+    high, low = (f.reduce(a, axis=axis, keepdims=bool(keepdims)) for f in (xp.maximum, xp.minimum))
     return give(np.subtract(high, low), a.dtype, out)
 
 
 # -- means ----------------------------------------------------------------------------------------------------------
 
 
-def mean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+def mean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     spec = rules.mean(spec_like(a), axis, dtype, None, keepdims)
     compute = np.dtype(np.float64) if spec.dtype.kind in "biu" else spec.dtype
     if a.dtype.kind == "c" and compute.kind == "f":
@@ -131,7 +134,7 @@ def mean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdim
     return give(np.mean(a, axis=_axis(axis), dtype=_wide(compute), keepdims=bool(keepdims)), spec.dtype, out)
 
 
-def nanmean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Array:
+def nanmean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     if a.dtype.kind in "biu":
         return mean(a, axis, dtype, out, keepdims)
     spec = rules.nanmean(spec_like(a), axis, dtype, None, keepdims)
@@ -139,11 +142,11 @@ def nanmean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keep
         a = a.real
     nan = np.isnan(a)
     axis = _axis(axis)
-    total = np.add.reduce(
+    total = xp.add.reduce(
         np.where(nan, a.dtype.type(0), a), axis=axis, dtype=_wide(spec.dtype), keepdims=bool(keepdims)
     )
     return give(
-        total / np.add.reduce(~nan, axis=axis, dtype=_real(_wide(spec.dtype)), keepdims=bool(keepdims)), spec.dtype, out
+        total / xp.add.reduce(~nan, axis=axis, dtype=_real(_wide(spec.dtype)), keepdims=bool(keepdims)), spec.dtype, out
     )
 
 
@@ -151,7 +154,7 @@ def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
 
 
-def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Array:
+def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
     spec = rules.var(spec_like(a), axis, dtype, None, ddof, keepdims)
     axes = tuple(range(a.ndim)) if axis is None else _axis(axis)
     items = 1
@@ -164,13 +167,11 @@ def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: An
     return give(value, spec.dtype, out)
 
 
-def std(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Array:
+def std(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
     return UFUNCS["sqrt"](var(a, axis, dtype, None, ddof, keepdims), out=out, dtype=dtype)
 
 
-def nanvar(
-    a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False
-) -> Array:
+def nanvar(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
     if a.dtype.kind in "biu":
         return var(a, axis, dtype, out, ddof, keepdims)
     axis = _axis(axis)
@@ -179,13 +180,11 @@ def nanvar(
     valid = ~np.isnan(work)
     count = valid.sum(axis=axis, keepdims=True)
     center = np.where(valid, work, 0).sum(axis=axis, keepdims=True) / count.astype(_real(work.dtype))
-    square = np.where(valid, np.abs(work - center) ** 2, 0) / np.maximum(count - ddof, 0).astype(_real(work.dtype))
+    square = np.where(valid, np.abs(work - center) ** 2, 0) / xp.maximum(count - ddof, 0).astype(_real(work.dtype))
     return give(square.sum(axis=axis, keepdims=bool(keepdims)), result, out)
 
 
-def nanstd(
-    a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False
-) -> Array:
+def nanstd(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
     return UFUNCS["sqrt"](nanvar(a, axis, dtype, None, ddof, keepdims), out=out, dtype=dtype)
 
 
@@ -194,19 +193,17 @@ def average(a: Array, axis: Any = None, weights: Any = None, returned: Any = Fal
     if weights is None:
         avg = mean(a, axis, None, None, keepdims)
         return (avg, np.full(avg.shape, a.size / max(avg.size, 1)).astype(avg.dtype)) if returned else avg
-    value, total = np.average(a, axis=axis, weights=weights, returned=True, keepdims=bool(keepdims))
+    value, total = xp.average(a, axis=axis, weights=weights, returned=True, keepdims=bool(keepdims))
     made = tuple(cast(np.asarray(x), s.dtype, copy=False) for x, s in zip((value, total), specs, strict=True))
     return (made[0], np.broadcast_to(made[1], specs[1].shape).copy()) if returned else made[0]
 
 
-def median(a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Array:
+def median(a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     dtype = reduction_loop("mean", a.dtype, None).outputs[0]
     return give(np.median(a, axis=_axis(axis), keepdims=bool(keepdims)), dtype, out)
 
 
-def nanmedian(
-    a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False
-) -> Array:
+def nanmedian(a: Array, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     if a.dtype.kind not in "fc":
         return median(a, axis, out, overwrite_input, keepdims)
     return give(np.nanmedian(a, axis=_axis(axis), keepdims=bool(keepdims)), a.dtype, out)
@@ -220,13 +217,13 @@ _ALPHA_BETA = {
 }
 
 
-def _quantile(name: str) -> Callable[..., Array]:
+def _quantile(name: str) -> Callable[..., Any]:
     rule = rules.quantile(name)
 
     def run(
         a: Array, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, method: str = "linear",
         keepdims: Any = False, *, interpolation: Any = None,
-    ) -> Array:  # fmt: skip
+    ) -> Any:  # fmt: skip
         method = interpolation or method
         axis = _axis(axis)
         spec: Spec = rule(spec_like(a), _as_specs(q), axis, None, False, method, keepdims)
@@ -237,7 +234,7 @@ def _quantile(name: str) -> Callable[..., Array]:
                 if name == "percentile"
                 else "Quantiles must be in the range [0, 1]"
             )
-        axes = rules.normalize_axes(axis, a.ndim)
+        axes = normalize_axes(axis, a.ndim)
         kept = [i for i in range(a.ndim) if i not in axes]
         # NaN sorts last and is a value like others, as CuPy has it; NumPy would give NaN.
         values = np.sort(a.transpose(*kept, *axes).reshape(*(a.shape[i] for i in kept), -1), axis=-1)
@@ -247,10 +244,10 @@ def _quantile(name: str) -> Callable[..., Array]:
     return run
 
 
-def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> Array:
+def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> Any:
     n = values.shape[-1]
     index = q * (n - 1.0)
-    whole = {"lower": np.floor, "higher": np.ceil, "nearest": np.round}.get(method)
+    whole: Any = {"lower": np.floor, "higher": np.ceil, "nearest": np.round}.get(method)
     if whole is not None:
         return values[..., whole(index).astype(np.intp)]
     if method == "inverted_cdf":
@@ -263,7 +260,7 @@ def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> 
     below = np.floor(index).astype(np.intp)
     weight = (index - below).astype(dtype)
     low = values[..., below].astype(dtype)
-    high = values[..., np.minimum(below + 1, n - 1)].astype(dtype)
+    high = values[..., xp.minimum(below + 1, n - 1)].astype(dtype)
     step = high - low
     return np.where(weight < 0.5, low + step * weight, high - step * (1 - weight))
 
@@ -271,11 +268,11 @@ def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> 
 # -- scans, differences ---------------------------------------------------------------------------------------------
 
 
-def _scanned(name: str) -> Callable[..., Array]:
-    function = np.add.accumulate if name.endswith("sum") else np.multiply.accumulate
+def _scanned(name: str) -> Callable[..., Any]:
+    function = xp.add.accumulate if name.endswith("sum") else xp.multiply.accumulate
     neutral = 0 if name.endswith("sum") else 1
 
-    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None) -> Array:
+    def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         if name.startswith("nan"):
             a = np.where(np.isnan(a), a.dtype.type(neutral), a) if a.dtype.kind in "fc" else a
         wanted = out.dtype if out is not None else rules._scan_dtype(a.dtype, dtype)
@@ -291,10 +288,10 @@ def _scanned(name: str) -> Callable[..., Array]:
     return run
 
 
-def _cumulative(name: str, neutral: int) -> Callable[..., Array]:
+def _cumulative(name: str, neutral: int) -> Callable[..., Any]:
     scan = _scanned(name)
 
-    def run(x: Array, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Array:
+    def run(x: Array, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Any:
         x = np.atleast_1d(x)
         axis = 0 if axis is None else axis
         result = scan(x, axis, dtype if out is None else out.dtype)
@@ -306,21 +303,21 @@ def _cumulative(name: str, neutral: int) -> Callable[..., Array]:
     return run
 
 
-def diff(a: Array, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
+def diff(a: Array, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     extra = {k: v for k, v in (("prepend", prepend), ("append", append)) if v is not None}
     return np.diff(a, n, axis, **extra)
 
 
 def gradient(f: Array, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     # The rule wants K-ordered results of float dtype.
-    result = np.gradient(f, *varargs, axis=_axis(axis), edge_order=edge_order)
+    result = xp.gradient(f, *varargs, axis=_axis(axis), edge_order=edge_order)
     dtype = f.dtype if f.dtype.kind in "fc" else np.dtype(np.float64)
     if isinstance(result, tuple | list):
         return tuple(r.astype(dtype, copy=False) for r in result)
     return result.astype(dtype, copy=False)
 
 
-def trapezoid(y: Array, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
+def trapezoid(y: Array, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     spec = rules.trapezoid(spec_like(y), _as_specs(x), dx, axis)
     return give(np.trapezoid(y, x, dx, axis), spec.dtype, None)
 
@@ -331,7 +328,7 @@ def trapezoid(y: Array, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
 def cov(
     a: Array, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None, aweights: Any = None, *,
     dtype: Any = None,
-) -> Array:  # fmt: skip
+) -> Any:  # fmt: skip
     spec = rules.cov(*map(_as_specs, (a, y, rowvar, bias, ddof, fweights, aweights)), dtype=dtype)
     if spec.size == 0:
         return np.zeros(spec.shape, spec.dtype)
@@ -340,17 +337,17 @@ def cov(
 
 def corrcoef(
     a: Array, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None
-) -> Array:
+) -> Any:
     spec = rules.corrcoef(_as_specs(a), _as_specs(y), rowvar, dtype=dtype)
     return give(np.corrcoef(a, y, bool(rowvar), dtype=dtype), spec.dtype, None)
 
 
-def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
-    return np.correlate(a, v, mode)  # type: ignore[arg-type]
+def correlate(a: Array, v: Array, mode: str = "valid") -> Any:
+    return xp.correlate(a, v, mode)
 
 
-def convolve(a: Array, v: Array, mode: str = "full") -> Array:
-    return np.convolve(a.ravel(), v.ravel(), mode)  # type: ignore[arg-type]
+def convolve(a: Array, v: Array, mode: str = "full") -> Any:
+    return xp.convolve(a.ravel(), v.ravel(), mode)
 
 
 def histogram(
@@ -392,17 +389,17 @@ def histogram2d(
     return histogramdd([x, y], bins, range, weights, density)
 
 
-def bincount(x: Array, weights: Any = None, minlength: Any = None) -> Array:
+def bincount(x: Array, weights: Any = None, minlength: Any = None) -> Any:
     if x.size == 0:
         return np.zeros(int(minlength or 0), np.int64)
     return np.bincount(x.astype(np.int64, copy=False), weights, int(minlength or 0))
 
 
-def digitize(x: Array, bins: Array, right: Any = False) -> Array:
+def digitize(x: Array, bins: Array, right: Any = False) -> Any:
     return np.asarray(np.digitize(x, bins, bool(right)))
 
 
-def interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None) -> Array:
+def interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None) -> Any:
     return np.asarray(np.interp(x, xp, fp, left, right, period))
 
 
@@ -412,8 +409,8 @@ OPS: dict[str, Callable[..., Any]] = {
     **{name: _arg_extremum(name) for name in ("argmax", "argmin", "nanargmax", "nanargmin")},
     **{name: _scanned(name) for name in ("cumsum", "cumprod", "nancumsum", "nancumprod")},
     **{name: _quantile(name) for name in ("percentile", "quantile")},
-    "all": _truth(np.logical_and),
-    "any": _truth(np.logical_or),
+    "all": _truth(xp.logical_and),
+    "any": _truth(xp.logical_or),
     "average": average,
     "bincount": bincount,
     "convolve": convolve,

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+#: NumPy, for calls whose arguments only the command knows: its overloads want them literal.
+xp: Any = np
 
 
-def sort(a: Array, axis: Any = -1, kind: Any = None) -> Array:
+def sort(a: Array, axis: Any = -1, kind: Any = None) -> Any:
     return np.ascontiguousarray(np.sort(a, axis=axis, kind="stable"))
 
 
-def argsort(a: Array, axis: Any = -1, kind: Any = None) -> Array:
+def argsort(a: Array, axis: Any = -1, kind: Any = None) -> Any:
     return np.ascontiguousarray(np.argsort(np.atleast_1d(a), axis=axis, kind="stable"))
 
 
@@ -26,7 +28,7 @@ def partition_in_place(self: Array, kth: Any, axis: int = -1) -> None:
     self.partition(kth, axis=axis)
 
 
-def lexsort(keys: Array) -> Array:
+def lexsort(keys: Array) -> Any:
     return (
         np.asarray(np.lexsort(keys if keys.ndim == 2 else keys.reshape(-1, 1)))
         if keys.ndim == 2
@@ -34,7 +36,7 @@ def lexsort(keys: Array) -> Array:
     )
 
 
-def argpartition(a: Array, kth: Any, axis: Any = -1) -> Array:
+def argpartition(a: Array, kth: Any, axis: Any = -1) -> Any:
     if axis is None:
         a, axis = a.reshape(-1), -1
     if a.shape[axis] == 0:
@@ -42,11 +44,11 @@ def argpartition(a: Array, kth: Any, axis: Any = -1) -> Array:
     return np.ascontiguousarray(np.argpartition(a, kth, axis=axis))
 
 
-def sort_complex(a: Array) -> Array:
+def sort_complex(a: Array) -> Any:
     return np.sort(a.astype(np.complex64 if a.dtype.char in "bhBHF" else np.complex128), kind="stable")
 
 
-def searchsorted(a: Array, v: Any, side: str = "left", sorter: Any = None) -> Array:
+def searchsorted(a: Array, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if a.size == 0:
         return np.zeros(np.shape(v), np.int64)
     return np.asarray(np.searchsorted(a, v, "right" if side == "right" else "left", sorter), np.int64)
@@ -78,7 +80,7 @@ def unique(
     ar: Array, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False, axis: Any = None, *,
     equal_nan: Any = True,
 ) -> Any:  # fmt: skip
-    made = np.unique(
+    made = xp.unique(
         ar, return_index=bool(return_index), return_inverse=bool(return_inverse), return_counts=bool(return_counts), axis=axis,
         equal_nan=bool(equal_nan),
     )  # fmt: skip
@@ -92,10 +94,10 @@ def unique(
 
 
 def intersect1d(arr1: Array, arr2: Array, assume_unique: Any = False, return_indices: Any = False) -> Any:
-    return np.intersect1d(arr1, arr2, bool(assume_unique), bool(return_indices))
+    return xp.intersect1d(arr1, arr2, bool(assume_unique), bool(return_indices))
 
 
-def in1d(ar1: Array, ar2: Array, assume_unique: Any = False, invert: Any = False) -> Array:
+def in1d(ar1: Array, ar2: Array, assume_unique: Any = False, invert: Any = False) -> Any:
     return np.isin(ar1.ravel(), ar2, invert=bool(invert))
 
 
