@@ -70,10 +70,7 @@ def main(arguments: list[str]) -> int:
     if options.addr:
         os.environ["CUPOOL_ADDR"] = options.addr
     finder.install()
-    # Programs that this one starts (workers of multiprocessing, say) get the shim by the folder that does the same.
-    paths = os.environ.get("PYTHONPATH", "")
-    if str(finder.DROPIN) not in paths.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(finder.DROPIN), paths] if paths else [str(finder.DROPIN)])
+    _hand_down()
     start_pool()
     with statistics_at_end(options.stats, options.stats_json):
         if options.module is not None:
@@ -83,6 +80,16 @@ def main(arguments: list[str]) -> int:
         else:
             run_script(rest[0], rest[1:])
     return 0
+
+
+def _hand_down() -> None:
+    """Give the shim to the programs that this one starts, by the folder that does the same as the finder."""
+    folder = str(finder.DROPIN)
+    paths = os.environ.get("PYTHONPATH", "")
+    if folder not in paths.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, paths] if paths else [folder])
+    if folder not in sys.path:
+        sys.path.insert(1, folder)  # workers of multiprocessing get this list, not the environment's
 
 
 def start_pool() -> None:
