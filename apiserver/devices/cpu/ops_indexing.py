@@ -9,6 +9,8 @@ import numpy as np
 
 from cupool.contract.ops.rules.indexing import Plan, plan
 
+from .casting import cast
+
 Array = np.ndarray[Any, Any]
 
 
@@ -53,13 +55,6 @@ def getitem(a: Array, key: Any) -> Array:
     return result if place is not Ellipsis else result.copy()
 
 
-def _value_for(target: Array, value: Any) -> Any:
-    """A value to assign, as CuPy converts it: surplus leading dimensions of length 1 go."""
-    if isinstance(value, np.ndarray) and value.ndim > target.ndim:
-        value = value.reshape(value.shape[value.ndim - target.ndim :])
-    return value
-
-
 def setitem(a: Array, key: Any, value: Any) -> None:
     if a.dtype.fields and (isinstance(key, str) or (isinstance(key, list) and all(isinstance(k, str) for k in key))):
         a[key] = value
@@ -71,14 +66,12 @@ def setitem(a: Array, key: Any, value: Any) -> None:
         shape = view[place].shape if place is not Ellipsis else view.shape
         if value.ndim > len(shape):
             value = value.reshape(value.shape[value.ndim - len(shape) :])
-    if isinstance(value, (int, np.ndarray, np.generic)) and not isinstance(value, bool):
-        # CuPy casts as C does, without NumPy's check of Python integers.
-        value = np.asarray(value).astype(a.dtype, copy=False)
-    view[place] = value
+    # CuPy casts as a GPU does, without NumPy's check of Python integers.
+    view[place] = cast(np.asarray(value), a.dtype, copy=False)
 
 
 def fill(a: Array, value: Any) -> None:
-    a.fill(np.asarray(value).reshape(()).astype(a.dtype))
+    a[...] = cast(np.asarray(value).reshape(()), a.dtype)
 
 
 _AT = {
@@ -89,7 +82,7 @@ _AT = {
 
 def ufunc_at(ufunc: str, a: Array, indices: Any, b: Any = None) -> None:
     view, place = _located(a, indices)
-    _AT[ufunc].at(view, place, np.asarray(b).astype(a.dtype, copy=False))
+    _AT[ufunc].at(view, place, cast(np.asarray(b), a.dtype, copy=False))
 
 
 def scatter_add(a: Array, slices: Any, value: Any) -> None:
@@ -126,11 +119,11 @@ def take_along_axis(a: Array, indices: Array, axis: Any) -> Array:
 
 def put_along_axis(arr: Array, indices: Array, values: Any, axis: Any) -> None:
     length = arr.size if axis is None else arr.shape[axis]
-    np.put_along_axis(arr, _wrapped(indices, length), values, axis)
+    np.put_along_axis(arr, _wrapped(indices, length), cast(np.asarray(values), arr.dtype), axis)
 
 
 def put(a: Array, ind: Any, v: Any, mode: str = "wrap") -> None:
-    values = np.asarray(v).astype(a.dtype, copy=False)
+    values = cast(np.asarray(v), a.dtype, copy=False)
     if values.size:
         np.put(a, np.asarray(ind).ravel(), values, mode)  # type: ignore[arg-type]
 
@@ -146,8 +139,7 @@ def place(arr: Array, mask: Any, vals: Any) -> None:
 
 
 def putmask(a: Array, mask: Any, values: Any) -> None:
-    values = np.asarray(values)
-    np.putmask(a, mask.astype(np.bool_), values.astype(a.dtype))
+    np.putmask(a, mask.astype(np.bool_), cast(np.asarray(values), a.dtype))
 
 
 def choose(a: Array, choices: Array, out: Any = None, mode: str = "raise") -> Array:
@@ -184,7 +176,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Array:
 
 
 def fill_diagonal(a: Array, val: Any, wrap: bool = False) -> None:
-    np.fill_diagonal(a, val, wrap)
+    np.fill_diagonal(a, cast(np.asarray(val), a.dtype), wrap)
 
 
 def ix_(*args: Any) -> tuple[Array, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .casting import assign
+
 Array = np.ndarray[Any, Any]
 
 
@@ -57,7 +59,7 @@ def flatten(a: Array, order: str = "C") -> Array:
 def copyto(dst: Array, src: Any, casting: str = "same_kind", where: Any = None) -> None:
     if isinstance(src, np.ndarray) and src.ndim > dst.ndim:
         src = src.reshape(src.shape[src.ndim - dst.ndim :])
-    np.copyto(dst, src, casting=casting, where=True if where is None else np.asarray(where, np.bool_))  # type: ignore[arg-type]
+    assign(dst, np.asarray(src), True if where is None else np.asarray(where, np.bool_))
 
 
 def concatenate(tup: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Array:
