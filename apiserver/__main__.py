@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
 from typing import Any
 
+from cupool.contract.limits import GIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
 
@@ -37,9 +39,21 @@ def main(argv: list[str] | None = None) -> int:
     except (LookupError, ImportError, OSError, ValueError, RuntimeError) as error:
         print(f"cupool.apiserver: cannot start: {error}", file=sys.stderr)
         return 1
+    if config.kind == "cpu":
+        limit_memory(config.memory_bytes)
     if config.assignment is not None:
         server.assign(config.assignment)
     return run(config, server)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """The last resort behind accounting: NumPy's temporaries cannot take more than twice the limit and a gigabyte."""
+    try:
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_DATA, (now + 2 * memory_bytes + GIB, resource.RLIM_INFINITY))
+    except (OSError, ValueError) as error:
+        log.warning("event=no-memory-limit reason=%r", str(error))
 
 
 def run(config: Config, server: ApiServer) -> int:

@@ -28,8 +28,6 @@ from .accounting import Accounting, Usage
 from .devices.base import Device
 from .faults import Propagated, StoredError
 from .forms import (
-    ARRAY,
-    OBJECT,
     REPLY,
     SLOT_HANDLE,
     SLOT_INTEGER,
@@ -52,6 +50,10 @@ class Outcome:
 
     results: list[Any]
     failures: list[Any]
+
+
+class BrokenOff(ProtocolError):
+    """A batch turned out to be malformed in the middle."""
 
 
 class Executor:
@@ -82,6 +84,7 @@ class Executor:
         self._fast: dict[int, tuple[int, int, Callable[[list[int], int], None]]] = {}
         self._careful: dict[int, Callable[[list[int], int], None]] = {}
         self._forms: dict[int, Form] = {}
+        self._resetters: set[int] = set()
         self.values: Any = ()
         self.reals: Any = None
         self._results: list[Any] = []
@@ -148,26 +151,45 @@ class Executor:
 
     # -- forms ----------------------------------------------------------------------------------------------------------
 
-    def define(self, message: Any) -> None:
-        """Define a form. Raises ProtocolError when it cannot be, or was defined with other contents."""
-        known = self._forms.get(message.id)
-        if known is not None:
-            if known.message != message.SerializeToString(deterministic=True):
+    def define(self, messages: Any, resetting: bool) -> None:
+        """Define the forms of a batch, all or none.
+
+        Args:
+            resetting: the batch begins by forgetting all forms, so its numbers may be ones in use until now.
+
+        Raises:
+            ProtocolError: one cannot be, or was defined with other contents.
+        """
+        known = {} if resetting else self._forms
+        made: dict[int, Form] = {}
+        for message in messages:
+            before = made.get(message.id) or known.get(message.id)
+            if before is None:
+                made[message.id] = self._compile(message)
+            elif before.message != message.SerializeToString(deterministic=True):
                 raise ProtocolError(f"Form {message.id} is defined already, with other contents.")
-            return
-        if len(self._forms) >= self.limits.forms:
+        if len(known) + len(made) > self.limits.forms:
             raise ProtocolError(f"More than {self.limits.forms} forms; reset them with @forms_reset.")
+        if resetting:
+            self.reset_forms(self._resetters)
+        for form in made.values():
+            assert form.step is not None
+            self._forms[form.id] = form
+            self._fast[form.id] = (form.width, form.charge, form.step)
+            if form.row.name == "@forms_reset":
+                self._resetters.add(form.id)
+
+    def _compile(self, message: Any) -> Form:
         row = TABLE.get(message.op)
         if row is None or not row.is_remote:
             raise ProtocolError(f"Form {message.id}: this server has no op {message.op[:80]!r}.")
         form = compile_form(message, row, self.leaves())
         self.stepper.equip(form)
-        assert form.step is not None
-        self._forms[form.id] = form
-        self._fast[form.id] = (form.width, form.charge, form.step)
+        return form
 
     def reset_forms(self, keep: set[int]) -> None:
         """Forget every form but those in `keep`."""
+        self._resetters &= keep
         for form in [f for f in self._forms if f not in keep]:
             del self._forms[form]
             del self._fast[form]
@@ -178,42 +200,39 @@ class Executor:
         """Execute a parsed `cupool.v1.Batch`.
 
         Raises:
-            ProtocolError: the batch is malformed. What came before the malformed command has been executed: the session is
-                over.
+            BrokenOff: the batch is malformed, and a part of it may have been executed: the session is over.
+            ProtocolError: the batch is malformed and nothing of it was executed.
         """
         if self._thread != get_ident():
             self._thread = get_ident()
             self.device.enter()
         words = read_words(batch, self.limits)
+        self.define(batch.forms, bool(words) and self._starts_with_reset(batch, words))
         self._results, self._failures = [], []
         self.batch_forms = {form.id for form in batch.forms}
-        if words and self._starts_with_reset(batch, words):
-            self.reset_forms({words[0] & FORM_MASK} - self.batch_forms)
-        for form in batch.forms:
-            self.define(form)
         self.values = batch.values
         self.reals = memoryview(batch.commands).cast("d") if words else None
         started = time.perf_counter()
         self.status.batch(batch.seq)
         try:
             done = self._walk(words, batch.position)
+            if done != batch.count:
+                raise ProtocolError(f"Batch {batch.seq} announced {batch.count} commands and holds {done}.")
+        except ProtocolError as error:
+            raise BrokenOff(str(error)) from None
         finally:
             self.status.batch(0)
             self.accounting.kernel_s += time.perf_counter() - started
             self.values, self.reals = (), None
-        if done != batch.count:
-            raise ProtocolError(f"Batch {batch.seq} announced {batch.count} commands and holds {done}.")
         self.executed_commands += done
         self.executed_seq = batch.seq
         return Outcome(self._results, self._failures)
 
     def _starts_with_reset(self, batch: Any, words: list[int]) -> bool:
-        """Whether the batch begins by forgetting all forms: then the ids it defines may be ones in use until now."""
+        """Whether the batch begins by forgetting all forms."""
         first = words[0] & FORM_MASK
-        known = self._forms.get(first)
-        return any(f.id == first and f.op == "@forms_reset" for f in batch.forms) or (
-            known is not None and known.row.name == "@forms_reset"
-        )
+        new = [f.op for f in batch.forms if f.id == first]
+        return new == ["@forms_reset"] or (not new and first in self._resetters)
 
     def _walk(self, words: list[int], position: int) -> int:
         """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
@@ -329,6 +348,9 @@ class Executor:
             raise ProtocolError(f"Form {header & FORM_MASK} is not defined." if header > 0 else "A command's header is negative.")
         if i + form.width > len(words):
             raise ProtocolError(f"The last command of a batch is cut off: {form.row.name} has {form.width} words.")
+        for handle in words[i + 1 : i + 1 + len(form.results)]:
+            if handle <= 0:
+                raise ProtocolError(f"Handle {handle} is out of range; handles are in 1 .. 2^63-1.")
         if isinstance(error, ProtocolError):
             raise error
         error = self._cause(form, words, i, error)
@@ -440,4 +462,4 @@ def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
     return impls
 
 
-__all__ = ["ARRAY", "OBJECT", "Executor", "Outcome", "handles_in", "resolve_table"]
+__all__ = ["BrokenOff", "Executor", "Outcome", "handles_in", "resolve_table"]

@@ -112,6 +112,13 @@ class Handles:
         if len(self.table) >= self.limit:
             raise ProtocolError(f"More than {self.limit} live handles.", "Free some, or ask for a higher limit.")
 
+    def refuse_any_known(self, handles: list[int]) -> None:
+        """As `refuse_known`, for the results of one command."""
+        for handle in handles:
+            self.refuse_known(handle)
+        if len(set(handles)) != len(handles):
+            raise ProtocolError("A command's results have the same handle.")
+
     def put_object(self, handle: int, value: Any) -> None:
         self.refuse_known(handle)
         self.table[handle] = value

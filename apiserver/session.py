@@ -27,7 +27,7 @@ from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
 from cupool.v1 import session_pb2
 
 from .config import Assignment
-from .executor import Executor, Outcome
+from .executor import BrokenOff, Executor, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -228,9 +228,11 @@ class Session:
         """Execute; returns whether a frame with results or failures has said so already."""
         try:
             outcome = self.executor.run(batch)
-        except ProtocolError as error:
+        except BrokenOff as error:
             self.end(f"a batch broke the protocol: {error}")
             raise Refused("INVALID_ARGUMENT", f"{error} The session is over, because part of the batch may have been executed.") from None
+        except ProtocolError as error:
+            raise Refused("INVALID_ARGUMENT", str(error)) from None
         self._seen[batch.seq] = digest
         if len(self._seen) > KEPT_HASHES:
             self._seen.popitem(last=False)

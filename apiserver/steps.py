@@ -110,7 +110,7 @@ class Stepper:
         """Builds the argument tree; results in one go."""
         call = self._caller(form, impl)
         admits = [self._admitter(form, plan) for plan in form.results]
-        n, put = len(admits), self._handles.put_admitted
+        n, put, refuse_known = len(admits), self._handles.put_admitted, self._handles.refuse_any_known
         if n == 0:
 
             def none(words: list[int], i: int) -> None:
@@ -128,6 +128,7 @@ class Stepper:
         def several(words: list[int], i: int) -> None:
             results = _exactly(call(words, i), n, form)
             arrays = [admit(result, words, i) for admit, result in zip(admits, results, strict=True)]
+            refuse_known(words[i + 1 : i + 1 + n])
             for k, array in enumerate(arrays, i + 1):
                 put(words[k], array)
 
@@ -236,6 +237,8 @@ class Stepper:
             self.answer(handle, result)
             return
         if plan.kind == OBJECT:
+            if isinstance(result, self._array_type):
+                raise ContractViolation(f"{form.row.name} gave an array where an object was promised.", "This is a bug of cupool; please report it.")
             self._handles.put_object(handle, result)
             return
         array = self._as_array(result, form.row.name)
@@ -270,6 +273,7 @@ class Stepper:
                     handles.put_view(handle, array, owner)
                     return
             if array is root:
+                handles.refuse_known(handle)
                 handles.accounting.charge(array.nbytes)
                 handles.put_own(handle, array)
                 return
@@ -286,6 +290,9 @@ class Stepper:
     def _watched(self, name: str, impl: Callable[..., Any]) -> Callable[..., Any]:
         """A kernel call that says in the status file what runs."""
         status = self._executor.status
+        watch = getattr(getattr(impl, "__self__", None), "watch", None)
+        if watch is not None:
+            watch(status)  # compiling is not running: the engine stops the clock for it
 
         def watched(kernel: Any, *args: Any, **kwargs: Any) -> Any:
             status.running(str(getattr(kernel, "name", name)))
