@@ -107,6 +107,10 @@ def function_source(row: Any, constant: str, table: Any, indent: str = "", name:
     """One `def`."""
     name = name or row.name.rpartition(".")[2]
     body = call_line(row, constant, table)
+    if indent and row.params[:1] not in ((), ("self",)):
+        # In a class the first parameter is `self`, whatever the row calls it.
+        first = row.params[0]
+        sig, body = row.sig.replace(f"({first}", "(self", 1), body.replace(f"({first}", "(self", 1)
     return f'{indent}def {name}{annotated(sig or row.sig, table)}:\n{indent}    """{docstring(row)}"""\n{indent}    {body}\n'
 
 
@@ -165,6 +169,8 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
             continue
         if row.object and attribute[:1].isupper():
             continue  # a class: hand-written, calls `dispatch.construct`
+        if cls and attribute.startswith("__"):
+            continue  # operators and indexing: hand-written in the class itself
         if not row.unsupported:
             constants.append(f"{constant} = _R[{row.name!r}]\n")
         if cls:

@@ -197,8 +197,6 @@ _r_nanprod = _R['nanprod']
 _r_nanstd = _R['nanstd']
 _r_nansum = _R['nansum']
 _r_nanvar = _R['nanvar']
-_r_ndarray___getitem__ = _R['ndarray.__getitem__']
-_r_ndarray___setitem__ = _R['ndarray.__setitem__']
 _r_ndarray_astype = _R['ndarray.astype']
 _r_ndarray_byteswap = _R['ndarray.byteswap']
 _r_ndarray_copy = _R['ndarray.copy']
@@ -1422,14 +1420,6 @@ class ndarrayMethods:
 
     __slots__ = ()
 
-    def __getitem__(a: Any, key: Any) -> Any:
-        """As `cupy.ndarray.__getitem__`. Note: fancy and boolean keys; integer-array indices out of range wrap, as on CUDA"""
-        return _call(_r_ndarray___getitem__, (a, key))
-
-    def __setitem__(a: Any, key: Any, value: Any) -> Any:
-        """As `cupy.ndarray.__setitem__`. Note: with duplicate indices the winner is undefined, as in CuPy"""
-        return _call(_r_ndarray___setitem__, (a, key, value))
-
     def all(self, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         """As `cupy.ndarray.all`."""
         return _call(_r_all, (self, axis, out, keepdims))
@@ -1490,13 +1480,13 @@ class ndarrayMethods:
         """As `cupy.ndarray.dot`."""
         return _call(_r_dot, (self, b, out))
 
-    def fill(a: Any, value: Any) -> Any:
+    def fill(self, value: Any) -> Any:
         """As `cupy.ndarray.fill`."""
-        return _call(_r_ndarray_fill, (a, value))
+        return _call(_r_ndarray_fill, (self, value))
 
-    def flatten(a: Any, order: Any = 'C') -> Any:
+    def flatten(self, order: Any = 'C') -> Any:
         """As `cupy.ndarray.flatten`."""
-        return _call(_r_ndarray_flatten, (a, order))
+        return _call(_r_ndarray_flatten, (self, order))
 
     def max(self, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         """As `cupy.ndarray.max`."""

@@ -203,9 +203,9 @@ def real_if_close(a: Array, tol: Any = 100) -> Any:
 
 OPS: dict[str, Callable[..., Any]] = {
     # Zeroed: memory that another array has left behind must not be seen.
-    "empty": lambda shape, dtype=float, order="C": np.zeros(shape, dtype, order or "C"),
-    "zeros": lambda shape, dtype=float, order="C": np.zeros(shape, dtype, order or "C"),
-    "ones": lambda shape, dtype=float, order="C": np.ones(shape, dtype, order or "C"),
+    "empty": lambda shape, dtype=float, order="C": xp.zeros(shape, dtype, order or "C"),
+    "zeros": lambda shape, dtype=float, order="C": xp.zeros(shape, dtype, order or "C"),
+    "ones": lambda shape, dtype=float, order="C": xp.ones(shape, dtype, order or "C"),
     "empty_like": lambda prototype, **options: _like(0)(prototype, **options),
     "zeros_like": _like(0),
     "ones_like": _like(1),

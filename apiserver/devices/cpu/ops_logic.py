@@ -41,8 +41,8 @@ OPS: dict[str, Callable[..., Any]] = {
     ),
     "array_equal": array_equal,
     "array_equiv": lambda a1, a2: np.asarray(np.array_equiv(a1, a2)),
-    "packbits": lambda a, axis=None, bitorder="big": np.packbits(a.ravel(), bitorder=bitorder),
-    "unpackbits": lambda a, axis=None, bitorder="big": np.unpackbits(a.ravel(), bitorder=bitorder),
+    "packbits": lambda a, axis=None, bitorder="big": xp.packbits(a.ravel(), bitorder=bitorder),
+    "unpackbits": lambda a, axis=None, bitorder="big": xp.unpackbits(a.ravel(), bitorder=bitorder),
     "isneginf": _signed_infinity(np.signbit),
     "isposinf": _signed_infinity(lambda x: ~np.signbit(x)),
 }

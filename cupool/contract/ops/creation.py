@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cupool.contract.ops._row import CLIENT, op
@@ -11,7 +13,7 @@ from cupool.contract.ops.rules import creation as rules
 AxisError = np.exceptions.AxisError
 
 
-def _shapes() -> object:
+def _shapes() -> Any:
     for dtype in "?bBhHiIlLefdFD":
         yield call((2, 3), dtype=dtype)
     yield call(4)
@@ -21,7 +23,7 @@ def _shapes() -> object:
     yield call(np.int64(3), dtype=int)
 
 
-def _likes() -> object:
+def _likes() -> Any:
     yield call(arr(2, 3))
     yield call(arr(2, 3, order="F"))
     yield call(arr(2, 3, 4).transpose(1, 2, 0))
@@ -32,13 +34,13 @@ def _likes() -> object:
     yield call(arr(3)[::-1])
 
 
-def _bad_shapes() -> object:
+def _bad_shapes() -> Any:
     return [fails(ValueError, (-1,)), fails(TypeError, 2.5), fails(TypeError, None), fails(ValueError, 2, order="X"),
             fails(TypeError, 2, dtype="nonsense"), fails(ValueError, 2, dtype=object),
             fails(TypeError, True)]  # fmt: skip
 
 
-def _bad_likes() -> object:
+def _bad_likes() -> Any:
     return [fails(TypeError, arr(2), subok=True), fails(ValueError, arr(2), order="X")]
 
 

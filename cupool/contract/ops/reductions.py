@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cupool.contract.ops._row import op
@@ -16,10 +18,10 @@ ARGMAX = "(a, axis=None, dtype=None, out=None, keepdims=False)"
 SCAN = "(a, axis=None, dtype=None, out=None)"
 
 
-def _axes(dtypes: str = "?bBhHiIlLefdFD", **options: object) -> object:
+def _axes(dtypes: str = "?bBhHiIlLefdFD", **options: object) -> Any:
     """Samples over axes, keepdims, layouts and dtypes."""
 
-    def samples() -> object:
+    def samples() -> Any:
         for dtype in dtypes:
             yield call(arr(2, 3, dtype=dtype), **options)
             yield call(arr(2, 3, 2, dtype=dtype), axis=1, **options)
@@ -31,8 +33,8 @@ def _axes(dtypes: str = "?bBhHiIlLefdFD", **options: object) -> object:
     return samples
 
 
-def _one_axis(dtypes: str = "?BhHiIlLefdFD") -> object:
-    def samples() -> object:
+def _one_axis(dtypes: str = "?BhHiIlLefdFD") -> Any:
+    def samples() -> Any:
         for dtype in dtypes:
             yield call(arr(2, 3, dtype=dtype))
             yield call(arr(2, 3, dtype=dtype), axis=-1)
@@ -41,7 +43,7 @@ def _one_axis(dtypes: str = "?BhHiIlLefdFD") -> object:
     return samples
 
 
-def _bad_axis() -> object:
+def _bad_axis() -> Any:
     return [
         fails(AxisError, arr(2, 3), axis=2),
         fails(AxisError, arr(2, 3), axis=(0, -3)),
@@ -49,17 +51,17 @@ def _bad_axis() -> object:
     ]
 
 
-def _bad_axis_or_twice() -> object:
+def _bad_axis_or_twice() -> Any:
     return [*_bad_axis(), fails(ValueError, arr(2, 3), axis=(0, 0)),
-            fails(ValueError, arr(2, 3), axis=0, out=arr(2))]  # type: ignore[misc]  # fmt: skip
+            fails(ValueError, arr(2, 3), axis=0, out=arr(2))]  # fmt: skip
 
 
-def _empty_too() -> object:
-    return [*_bad_axis_or_twice(), fails(ValueError, arr(0)), fails(ValueError, arr(0, 3), axis=0)]  # type: ignore[misc]
+def _empty_too() -> Any:
+    return [*_bad_axis_or_twice(), fails(ValueError, arr(0)), fails(ValueError, arr(0, 3), axis=0)]
 
 
-def _with_dtype() -> object:
-    yield from _axes()()  # type: ignore[operator]
+def _with_dtype() -> Any:
+    yield from _axes()()
     for dtype in "ilfdD":
         yield call(arr(2, 3, dtype="i4"), axis=1, dtype=dtype)
     yield call(arr(2, 3), axis=0, out=np.zeros(3))
@@ -93,7 +95,7 @@ op("count_nonzero", "(a, axis=None)", rules.counted,
    errors=lambda: [fails(AxisError, arr(2), axis=1)])  # fmt: skip
 
 
-def _scans() -> object:
+def _scans() -> Any:
     for dtype in "?bBhHiIlLefdFD":
         yield call(arr(2, 3, dtype=dtype))
         yield call(arr(2, 3, dtype=dtype), axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cupool.contract.ops._row import NDIM, op
@@ -11,7 +13,7 @@ from cupool.contract.ops.rules import sorting as rules
 AxisError = np.exceptions.AxisError
 
 
-def _sorts() -> object:
+def _sorts() -> Any:
     for dtype in "?bBhHiIlLefdFD":
         yield call(arr(2, 3, dtype=dtype)[:, ::-1].copy())
     yield call(arr(2, 3), axis=0)
@@ -20,11 +22,11 @@ def _sorts() -> object:
     yield call(arr(0))
 
 
-def _bad() -> object:
+def _bad() -> Any:
     return [fails(AxisError, arr(2), axis=1), fails(ValueError, arr(2), kind="quicksort")]
 
 
-op("sort", "(a, axis=-1, kind=None)", rules.sort, samples=_sorts, errors=lambda: [*_bad(), fails(AxisError, arr())])  # type: ignore[misc]
+op("sort", "(a, axis=-1, kind=None)", rules.sort, samples=_sorts, errors=lambda: [*_bad(), fails(AxisError, arr())])
 op("argsort", "(a, axis=-1, kind=None)", rules.argsort, samples=_sorts, errors=_bad)
 op("ndarray.sort", "(self, axis=-1, kind=None)", rules.sort_in_place, writes=("self",),
    samples=lambda: [call(arr(2, 3)[:, ::-1].copy()), call(arr(2, 3), axis=0)],

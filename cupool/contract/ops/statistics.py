@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cupool.contract.ops._row import op
@@ -12,7 +14,7 @@ from cupool.contract.ops.rules import sorting
 AxisError = np.exceptions.AxisError
 
 
-def _means() -> object:
+def _means() -> Any:
     for dtype in "?bBhHiIlLefdFD":
         yield call(arr(2, 3, dtype=dtype))
         yield call(arr(2, 3, 2, dtype=dtype), axis=(0, 2))
@@ -22,20 +24,20 @@ def _means() -> object:
     yield call(arr(2, 3), axis=0, out=np.zeros(3))
 
 
-def _float_means() -> object:
+def _float_means() -> Any:
     for dtype in "efdFD":
         yield call(arr(2, 3, dtype=dtype))
     yield call(arr(2, 3, dtype="i4"), axis=0)
 
 
-def _orders() -> object:
+def _orders() -> Any:
     for dtype in "bBhilefd":
         yield call(arr(2, 3, dtype=dtype))
         yield call(arr(2, 3, dtype=dtype), axis=1)
     yield call(arr(2, 3, 4), axis=(0, 2), keepdims=True)
 
 
-def _bad() -> object:
+def _bad() -> Any:
     return [fails(AxisError, arr(2, 3), axis=2)]
 
 

@@ -306,7 +306,8 @@ def quantile(name: str) -> Any:
         if method not in _METHODS:
             raise ValueError(f"Unexpected interpolation method.\nActual: '{method}' not in {sorted(_METHODS)}")
         scalar = not isinstance(q, Spec) and isinstance(q, int | float) and not isinstance(q, np.generic)
-        weak: Any = (float if top == 100 else type(q))(0) if scalar else q_type
+        # A Python scalar is weak; that of percentile has been divided by 100.
+        weak: Any = q_type if not scalar else 0.0 if top == 100 or isinstance(q, float) else 0
         dtype = a.dtype if method in ("lower", "higher", "nearest", "inverted_cdf") else np.result_type(a.dtype, weak)
         shape = q_shape + reduced_shape(a.shape, normalize_axes(axis, a.ndim), bool(keepdims))
         if a.dtype.kind == "c":
