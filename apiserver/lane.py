@@ -48,8 +48,8 @@ from .transfers import TransferEnded, Transfers
 
 log = logging.getLogger(__name__)
 
-#: Connections at once: one for each direction, and as many of a client that reconnects.
-MAX_CONNECTIONS = 4
+#: Connections at once: one for each direction, those of a client that reconnects, and guests that have not said who they are.
+MAX_CONNECTIONS = 16
 #: A connection that has not said who it is within this time is closed.
 HELLO_DEADLINE_S = 5.0
 
@@ -285,10 +285,10 @@ class LaneServer:
                 size = min(ring.slot_bytes, total - at)
                 with out.lock:
                     ring.slots[turn][:size] = np.frombuffer(out.data, np.uint8, size, at)
+                self._down += size
                 wire.send(Message(FILLED, turn, read.transfer, at, size))
                 at += size
                 free -= 1
-                self._down += size
                 turn = (turn + 1) % len(ring)
                 continue
             freed = wire.receive()

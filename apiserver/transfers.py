@@ -41,7 +41,7 @@ class Inbound:
         error: why there will be no bytes (out of memory), else None.
     """
 
-    __slots__ = ("_changed", "_target", "error", "received", "staging", "ticket", "total", "transfer")
+    __slots__ = ("_changed", "_store", "error", "received", "staging", "ticket", "total", "transfer")
 
     def __init__(self, transfer: int, total: int, staging: Any, changed: threading.Condition) -> None:
         self.transfer = transfer
@@ -50,7 +50,8 @@ class Inbound:
         self.received = 0
         self.ticket = 1
         self.error: BaseException | None = None
-        self._target = None if staging is None else np.frombuffer(staging, np.uint8)
+        #: (offset, bytes) -> stores them; None once everything is there
+        self._store: Callable[[int, np.ndarray[Any, Any]], None] | None = None if staging is None else _storing(staging)
         self._changed = changed
 
     def write(self, ticket: int, offset: int, data: np.ndarray[Any, Any]) -> None:
@@ -61,21 +62,35 @@ class Inbound:
             TransferEnded: a newer call writes this transfer.
         """
         size = data.shape[0]
-        if ticket != self.ticket or self._target is None:
+        store = self._store
+        if ticket != self.ticket or store is None:
             raise TransferEnded(f"Transfer {self.transfer} was taken over or has ended.")
         if offset != self.received or size > self.total - offset:
             raise ProtocolError(
                 f"Transfer {self.transfer}: {size} bytes at {offset}, expected at {self.received} of {self.total} in all."
             )
-        self._target[offset : offset + size] = data
+        store(offset, data)
         with self._changed:
             # Under the lock: a call that was taken over while it copied must not move the mark that the newer one reads.
             if ticket != self.ticket:
                 raise TransferEnded(f"Transfer {self.transfer} was taken over.")
             self.received = offset + size
             if self.received == self.total:
-                self._target = None
+                self._store = None
                 self._changed.notify_all()
+
+
+def _storing(staging: Any) -> Callable[[int, np.ndarray[Any, Any]], None]:
+    """How bytes get into staging memory: by its own `write` where it is not host memory."""
+    own: Callable[[int, np.ndarray[Any, Any]], None] | None = getattr(staging, "write", None)
+    if own is not None:
+        return own
+    target = np.frombuffer(staging, np.uint8)
+
+    def store(offset: int, data: np.ndarray[Any, Any]) -> None:
+        target[offset : offset + data.shape[0]] = data
+
+    return store
 
 
 class Outbound:
@@ -213,7 +228,7 @@ class Transfers:
             self.pinned = 0
         for out in pinned:
             try:
-                copied = self._device.staging(len(out))
+                copied = memoryview(self._device.staging(len(out)))
             except MemoryError:
                 copied = memoryview(bytearray(len(out)))  # beyond the limit for a moment, rather than failing who only writes
             with out.lock:

@@ -73,7 +73,8 @@ class Device(Protocol):
         """An array of `spec` (C order) from the host buffer that `staging` returned; takes ownership where it can."""
 
     def staging(self, nbytes: int) -> Any:
-        """Writable host memory for a transfer to come, accounted: a memoryview. On the CPU device it becomes the array itself."""
+        """Where a transfer to come is put, accounted: writable host memory as a memoryview (on the CPU device it becomes the array
+        itself), or an object with `write(offset, data)` for uint8 arrays in rising order. Called from threads of transfers."""
 
     def download(self, array: Any) -> memoryview:
         """The bytes of an array in C order; a copy, or a view that stays valid and unchanged while referenced."""

@@ -1,0 +1,241 @@
+"""The CUDA device: CuPy's arrays and functions, its memory pool over the session's arena.
+
+Boundary: the calls of the `Device` protocol; memory is in `memory.py` and `arena.py`, names in `names.py`, kernels in `kernels.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupool.contract.errors import CUDARuntimeError, OutOfMemoryError
+from cupool.contract.ops import TABLE
+from cupool.contract.spec import Spec
+
+from ..base import MemoryInfo
+
+try:
+    import cupy
+except ImportError as error:
+    raise ImportError(
+        f"The CUDA device needs CuPy, which cannot be imported: {error}. Install the extra that fits the driver: "
+        "pip install 'cupool[server,cuda12]' or 'cupool[server,cuda13]'; or use --device cpu:0."
+    ) from error
+
+from . import facts, kernels, memory, names
+from .arena import Arena, DriverMapper
+from .streams import Streams
+
+log = logging.getLogger(__name__)
+
+_INVALID_VALUE = 1
+#: Where the arena begins if the driver agrees: one place for all servers, so that a session finds its addresses again elsewhere.
+ARENA_HINT = 0x3000_0000_0000
+#: Addresses reserved, as a multiple of the device's memory: freed blocks leave gaps.
+ARENA_FACTOR = 4
+
+
+class ArenaTaken(OSError):
+    """The wanted address range cannot be reserved."""
+
+
+class CudaDevice:
+    """One GPU of one process.
+
+    Args:
+        number: CUDA's ordinal of the GPU in this process.
+        limit_bytes: what CuPy's memory pool may hold; 0: all of the device.
+        arena_base: where the arena should begin; 0: at the usual place, or elsewhere if that is taken.
+    """
+
+    kind = "cuda"
+    array_type: type = cupy.ndarray
+
+    def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0) -> None:
+        self.number = number
+        self.limit_bytes = limit_bytes
+        self._accounting: Any = None
+        self._device = cupy.cuda.Device(number)
+        self._device.use()
+        self._arena = self._make_arena(arena_base)
+        self._pool = cupy.cuda.MemoryPool(
+            None if self._arena is None else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
+        )
+        cupy.cuda.set_allocator(self._pool.malloc)
+        if limit_bytes:
+            self._pool.set_limit(size=limit_bytes)
+        self._streams = Streams(number)
+        self._special = {
+            **self._streams.ops(),
+            **kernels.OPS,
+            "@pointer": lambda a: int(a.data.ptr),
+            "@from_pointer": self._from_pointer,
+        }
+
+    def _make_arena(self, base: int) -> Arena | None:
+        """None, and a warning, where it cannot be. Raises ArenaTaken when `base` was asked for and is taken."""
+        total = self._device.mem_info[1]
+        try:
+            arena = Arena(DriverMapper(self.number), total * ARENA_FACTOR, base or ARENA_HINT)
+            if base and arena.base != base:
+                arena.close()
+                raise ArenaTaken(f"The address range of the arena at {base:#x} is taken in this process; choose another server.")
+            return arena
+        except ImportError as error:
+            why = f"cuda-bindings cannot be imported ({error}); it comes with the extras cuda12 and cuda13"
+        except RuntimeError as error:
+            why = f"the driver has no virtual memory management here ({error})"
+        log.warning("No arena: %s. Sessions of this server run, but cannot be moved with their raw pointers.", why)
+        return None
+
+    # -- the session ------------------------------------------------------------------------------------------------------
+
+    def open(self, accounting: Any, handles: Any) -> None:
+        self._accounting = accounting
+
+    def enter(self) -> None:
+        self._streams.enter()
+
+    def select(self, device: int, stream: int) -> None:
+        """Make a stream current for the calls that follow."""
+        self._streams.select(device, stream)
+
+    def describe(self) -> Any:
+        return facts.describe(self.number, self.limit_bytes or self._device.mem_info[1], self._arena)
+
+    def warm(self) -> None:
+        """Context, and one op of each library, so that a session's first command finds them loaded."""
+        self.enter()
+        a = cupy.eye(8)
+        (a + a).sum()
+        a @ a
+        cupy.linalg.solve(a, a[0])
+        cupy.fft.fft(a[0])
+        cupy.sort(a[0])
+        cupy.random.default_rng(0).standard_normal(4)
+        self.synchronize()
+        del a
+        self._pool.free_all_blocks()
+
+    def resolve(self, impl: str) -> Callable[..., Any]:
+        special = self._special.get(impl)
+        return names.resolve(impl) if special is None else special
+
+    def missing(self) -> dict[str, str]:
+        """Rows that this CuPy has no function for."""
+        found = {}
+        for row in TABLE.values():
+            if row.is_remote and not row.impl.startswith("@"):
+                try:
+                    names.resolve(row.impl)
+                except KeyError:
+                    found[row.impl] = f"CuPy {cupy.__version__} on this server has no {row.impl}; upgrade CuPy there"
+        return found
+
+    def synchronize(self) -> None:
+        self._streams.synchronize()
+
+    def memory(self) -> MemoryInfo:
+        free, total = self._device.mem_info
+        pool = self._pool
+        return MemoryInfo(pool.used_bytes(), pool.total_bytes(), pool.free_bytes(), pool.get_limit(), free, total)
+
+    def free_blocks(self) -> None:
+        self._pool.free_all_blocks()
+        if self._arena is not None:
+            # An unmapped block may still be in use by a kernel that runs.
+            self.synchronize()
+            self._arena.trim()
+
+    def close(self) -> None:
+        self.synchronize()
+        cupy.fft.config.get_plan_cache().clear()
+        # The arena itself goes with the process: arrays that somebody still holds would free into it.
+        self.free_blocks()
+
+    # -- arrays -----------------------------------------------------------------------------------------------------------
+
+    def as_array(self, value: Any) -> Any:
+        if isinstance(value, cupy.ndarray):
+            return memory.plain(value)
+        if not isinstance(value, (np.generic, np.ndarray, bool, int, float, complex)):
+            raise TypeError(f"{type(value).__name__} is not an array")
+        return cupy.asarray(value)
+
+    def host_value(self, value: Any) -> Any:
+        if isinstance(value, cupy.ndarray):
+            return value.get()
+        raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the client")
+
+    def empty(self, spec: Spec) -> Any:
+        self._accounting.charge(spec.nbytes)
+        return memory.empty(spec)
+
+    def from_bytes(self, spec: Spec, data: bytes) -> Any:
+        made = memory.empty(spec)
+        if spec.size:
+            host = np.frombuffer(data, spec.dtype).reshape(spec.shape)
+            if spec.c_contiguous or spec.f_contiguous:
+                made.set(host)
+            else:
+                made[...] = cupy.asarray(host)
+        return made
+
+    def copy(self, array: Any, spec: Spec | None) -> Any:
+        if spec is None:
+            made = cupy.ndarray(array.shape, array.dtype)
+            made[...] = array
+            return made
+        return memory.conform(array, spec)
+
+    def conform(self, array: Any, spec: Spec) -> Any:
+        return memory.conform(array, spec)
+
+    view = staticmethod(memory.view)
+
+    def buffer_of(self, array: Any) -> Any:
+        return memory.root_of(array)
+
+    def _from_pointer(self, address: int, dtype: Any, shape: Any, strides: Any) -> Any:
+        """An array over memory of the arena. Every element must lie in one live block."""
+        if self._arena is None:
+            raise NotImplementedError(
+                "Arrays from raw addresses need the arena, which this server has not. Install cuda-bindings on the server."
+            )
+        spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
+        low, high = memory.extent(spec)
+        if not self._arena.covers(address + low, high - low):
+            raise CUDARuntimeError(_INVALID_VALUE)
+        unowned = cupy.cuda.UnownedMemory(address + low, max(high - low, 1), self, self.number)
+        return cupy.ndarray(spec.shape, spec.dtype, cupy.cuda.MemoryPointer(unowned, -low), spec.strides)
+
+    # -- transfers --------------------------------------------------------------------------------------------------------
+
+    def staging(self, nbytes: int) -> Any:
+        """Device memory that pieces are copied to as they come; charged as staged until the array is stored."""
+        account = self._accounting
+        account.stage(nbytes)
+        try:
+            return memory.Staging(self.number, nbytes)
+        except cupy.cuda.memory.OutOfMemoryError:
+            raise OutOfMemoryError(nbytes, account.used, account.limit) from None
+        finally:
+            # From here on the pool itself counts the bytes; the array is charged when it is stored.
+            account.unstage(nbytes)
+
+    def upload(self, spec: Spec, staging: Any) -> Any:
+        memory.check_bytes(staging.nbytes, spec)
+        made = cupy.ndarray(spec.shape, spec.dtype, staging.finish())
+        return made if spec.c_contiguous else memory.conform(made, spec)
+
+    def download(self, array: Any) -> memoryview:
+        return memory.download(array)
+
+    def pin(self, array: Any) -> memoryview | None:
+        return None  # host memory it is not
+
+
+__all__ = ["CudaDevice"]

@@ -1,0 +1,110 @@
+"""Kernels of the CUDA device: CuPy's own classes, compiled by NVRTC. Arguments as `cupool/contract/ops/_internal.py` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cupy
+
+
+class Binary:
+    """A module from cubin or PTX bytes, which the client has read."""
+
+    def __init__(self, image: bytes) -> None:
+        self._module = cupy.cuda.function.Module()
+        self._module.load(image)
+
+    def get_function(self, name: str) -> Any:
+        return self._module.get_function(name)
+
+    def get_global(self, name: str) -> Any:
+        return self._module.get_global_var(name)
+
+    def compile(self) -> None:
+        """Compiled already."""
+
+
+def kernel_raw(
+    source: str,
+    options: Any = (),
+    backend: str = "nvrtc",
+    translate_cucomplex: bool = False,
+    enable_cooperative_groups: bool = False,
+    jitify: bool = False,
+    name_expressions: Any = None,
+) -> Any:
+    return cupy.RawModule(
+        code=source, options=tuple(options or ()), backend=backend, translate_cucomplex=translate_cucomplex,
+        enable_cooperative_groups=enable_cooperative_groups, jitify=jitify,
+        name_expressions=list(name_expressions) if name_expressions else None,
+    )  # fmt: skip
+
+
+#: What RawKernel tells about itself.
+_ATTRIBUTES = (
+    "max_threads_per_block", "shared_size_bytes", "const_size_bytes", "local_size_bytes", "num_regs", "ptx_version", "binary_version",
+    "cache_mode_ca", "max_dynamic_shared_size_bytes", "preferred_shared_memory_carveout",
+)  # fmt: skip
+_SETTABLE = frozenset({"max_dynamic_shared_size_bytes", "preferred_shared_memory_carveout"})
+
+
+def kernel_attributes(function: Any) -> dict[str, int]:
+    return {name: int(getattr(function, name)) for name in _ATTRIBUTES}
+
+
+def kernel_set_attribute(function: Any, name: str, value: int) -> None:
+    if name not in _SETTABLE:
+        raise AttributeError(f"attribute {name!r} of a kernel cannot be set")
+    setattr(function, name, value)
+
+
+def kernel_global(module: Any, name: str) -> tuple[int, int]:
+    pointer = module.get_global(name)
+    return int(pointer.ptr), int(pointer.mem.size)
+
+
+def launch(function: Any, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
+    function(tuple(grid), tuple(block), tuple(args), shared_mem=shared_mem)
+
+
+def kernel_elementwise(
+    in_params: str, out_params: str, operation: str, name: str = "kernel", reduce_dims: bool = True, preamble: str = "",
+    loop_prep: str = "", after_loop: str = "", options: Any = (),
+) -> Any:  # fmt: skip
+    return cupy.ElementwiseKernel(
+        in_params, out_params, operation, name, reduce_dims, preamble, loop_prep=loop_prep, after_loop=after_loop, options=tuple(options or ())
+    )
+
+
+def call_elementwise(kernel: Any, args: Any, size: int | None = None, block_size: int = 128, types: Any = None) -> None:
+    kernel(*args, **({} if size is None else {"size": size}), block_size=block_size)
+
+
+def kernel_reduction(
+    in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: Any, name: str = "reduce_kernel",
+    reduce_type: str | None = None, reduce_dims: bool = True, preamble: str = "", options: Any = (),
+) -> Any:  # fmt: skip
+    return cupy.ReductionKernel(
+        in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, reduce_type, reduce_dims, preamble, tuple(options or ())
+    )
+
+
+def call_reduction(kernel: Any, args: Any, axis: Any = None, keepdims: bool = False, types: Any = None) -> None:
+    kernel(*args, axis=axis, keepdims=keepdims)
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "@kernel_raw": kernel_raw,
+    "@kernel_binary": Binary,
+    "@kernel_function": lambda module, name: module.get_function(name),
+    "@kernel_attributes": kernel_attributes,
+    "@kernel_set_attribute": kernel_set_attribute,
+    "@kernel_global": kernel_global,
+    "@kernel_compile": lambda module: module.compile(),
+    "@launch": launch,
+    "@kernel_elementwise": kernel_elementwise,
+    "@call_elementwise": call_elementwise,
+    "@kernel_reduction": kernel_reduction,
+    "@call_reduction": call_reduction,
+}
