@@ -287,7 +287,7 @@ def test_includes_of_host_files_are_refused(engine: KernelEngine, line: str) -> 
 
 
 def test_headers_sent_along(engine: KernelEngine) -> None:
-    headers = {"mine/a.h": '#pragma once\n#include "mine/b.h"\n__device__ int twice(int x) { return B * x; }', "mine/b.h": "#define B 2"}
+    headers = {"mine/a.h": '#pragma once\n#include "b.h"\n__device__ int twice(int x) { return B * x; }', "mine/b.h": "#define B 2"}
     x = np.array([21], np.int32)
     run(engine, '#include "mine/a.h"\nextern "C" __global__ void k(int *x) { x[0] = twice(x[0]); }', (1,), (1,), [x], headers=headers)
     assert x[0] == 42

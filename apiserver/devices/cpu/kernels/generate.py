@@ -18,6 +18,10 @@ GRID_NAMES = re.compile(r"\b(threadIdx|blockIdx|blockDim|gridDim|__shared__|__sy
 #: Lanes that a reduction is spread over, as in CuPy's kernels: this decides the order of floating-point sums.
 REDUCE_BLOCK = 512
 
+#: What the function is called; the kernel's own name is for people, and may be that of something else.
+ENTRY = "cupool_generated"
+_PROLOGUE = '#include "cupy/complex.cuh"\n#include "cupy/float16.cuh"\n'
+
 _CTYPES = {
     "?": "bool", "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int", "I": "unsigned int",
     "l": "long long", "L": "unsigned long long", "q": "long long", "Q": "unsigned long long", "e": "float16", "f": "float",
@@ -92,10 +96,10 @@ def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], 
     pairs = list(zip(parameters, arguments, strict=True))
     declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndim}> _ind"])
     references = "\n    ".join(_reference(p, "_ind.get()") for p, a in pairs if a.ndim is not None and not p.raw)
-    return f"""{_typedefs(types)}#line 1 "{name} (preamble)"
+    return f"""{_PROLOGUE}{_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (generated)"
-extern "C" __global__ void {name}({declared}) {{
+extern "C" __global__ void {ENTRY}({declared}) {{
   const ptrdiff_t n = _ind.size(); (void)n;
 #line 1 "{name} (loop_prep)"
 {loop_prep};
@@ -126,14 +130,14 @@ def reduction(parameters: Sequence[Parameter], arguments: Sequence[Argument], ty
     inputs = "\n        ".join(_reference(p, "_in_ind.get()") for p, a in pairs[:nin] if a.ndim is not None and not p.raw)
     outputs = "\n      ".join(_reference(p, "_out_ind.get()") for p, a in pairs[nin:] if a.ndim is not None and not p.raw)
     reduce_expr, post_map_expr = " ".join(reduce_expr.split("\n")), " ".join(post_map_expr.split("\n"))
-    return f"""typedef long long IndexT;
+    return f"""{_PROLOGUE}typedef long long IndexT;
 {_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (reduce)"
 #define REDUCE(a, b) ({reduce_expr})
 #define POST_MAP(a) ({post_map_expr})
 typedef {reduce_type} _type_reduce;
-extern "C" __global__ void {name}({declared}) {{
+extern "C" __global__ void {ENTRY}({declared}) {{
   const int _lanes = {lanes};
   alignas(_type_reduce) char _room[_lanes * sizeof(_type_reduce)];
   _type_reduce *_lane = reinterpret_cast<_type_reduce *>(_room);

@@ -281,7 +281,9 @@ class Engine:
     def _compiled(self, kernel: _Generated, source: str) -> Function:
         with self._compiling():
             module = self._kernels.module(source, kernel.options, name=kernel.name)
-        return module.function(kernel.name)
+        function = module.function(generate.ENTRY)
+        function.name = kernel.name
+        return function
 
     # -- reduction kernels ------------------------------------------------------------------------------------------------
 

@@ -67,12 +67,17 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
         name = target[1:-1] if len(target) > 2 and target[0] + target[-1] in ('""', "<>") else ""
         if name.startswith("cuda/std/"):
             name = name[len("cuda/std/") :]
-        if name not in STANDARD_HEADERS and name not in OWN_HEADERS and name not in given:
+        if name not in STANDARD_HEADERS and name not in OWN_HEADERS and not any(_is_called(header, name) for header in given):
             line = bare[: match.start()].count("\n") + 1
             raise RefusedSource(
                 f"line {line}: #include {target} is not available: a kernel sees the CUDA built-ins, "
                 "the C++ headers that need no library, cupy/*.cuh and the headers found along -I on the client."
             )
+
+
+def _is_called(header: str, name: str) -> bool:
+    """Whether an include of `name` can mean a header sent along: by its whole name, or from one beside it."""
+    return bool(name) and (header == name or header.endswith("/" + name)) and not name.startswith("/") and ".." not in name.split("/")
 
 
 def rewrite_shared(source: str) -> str:

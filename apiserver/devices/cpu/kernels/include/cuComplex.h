@@ -2,8 +2,8 @@
 #pragma once
 
 #ifdef CUPOOL_TRANSLATE_CUCOMPLEX
-typedef complex<float> cuFloatComplex;
-typedef complex<double> cuDoubleComplex;
+typedef thrust::complex<float> cuFloatComplex;
+typedef thrust::complex<double> cuDoubleComplex;
 #define CUPOOL_PART_RE(z) (z).real()
 #define CUPOOL_PART_IM(z) (z).imag()
 #define CUPOOL_MAKE(C, a, b) C(a, b)
@@ -27,7 +27,7 @@ typedef cuFloatComplex cuComplex;
                        cuCreal##s(a) * cuCimag##s(b) + cuCimag##s(a) * cuCreal##s(b));                                     \
   }                                                                                                                        \
   inline C cuCdiv##s(C a, C b) {                                                                                           \
-    complex<T> q = complex<T>(cuCreal##s(a), cuCimag##s(a)) / complex<T>(cuCreal##s(b), cuCimag##s(b));                    \
+    thrust::complex<T> q = thrust::complex<T>(cuCreal##s(a), cuCimag##s(a)) / thrust::complex<T>(cuCreal##s(b), cuCimag##s(b));                    \
     return CUPOOL_MAKE(C, q.real(), q.imag());                                                                             \
   }                                                                                                                        \
   inline T cuCabs##s(C z) { return std::hypot(cuCreal##s(z), cuCimag##s(z)); }                                             \

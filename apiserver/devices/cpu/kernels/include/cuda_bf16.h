@@ -1,1 +1,4 @@
-// Everything of this header is built in: cupool_cuda.h.
+// The short names of what is built in.
+#pragma once
+typedef __nv_bfloat16 nv_bfloat16;
+typedef __nv_bfloat162 nv_bfloat162;

@@ -160,10 +160,7 @@ CUPOOL_HALF_OPS(__half)
 CUPOOL_HALF_OPS(__nv_bfloat16)
 #undef CUPOOL_HALF_OPS
 
-typedef __half half;
-typedef __nv_bfloat16 nv_bfloat16;
 struct __attribute__((aligned(4))) __half2 { __half x, y; };
-typedef __half2 half2;
 struct __attribute__((aligned(4))) __nv_bfloat162 { __nv_bfloat16 x, y; };
 
 inline __half __float2half(float v) { return __half(v); }

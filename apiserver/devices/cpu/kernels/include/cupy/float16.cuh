@@ -1,1 +1,3 @@
-// Everything of this header is built in: cupool_cuda.h.
+// float16 is built in; as with CuPy, CUDA's half comes along.
+#pragma once
+#include "cuda_fp16.h"

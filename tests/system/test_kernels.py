@@ -1,0 +1,315 @@
+"""Kernels through the whole chain: programs as a user writes them, with an embedded pool of real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="kernels of the CPU device need g++")
+
+Run = Callable[..., str]
+
+
+@contextlib.contextmanager
+def pool(*arguments: str) -> Iterator[dict[str, str]]:
+    """A pool of CPU servers; yields what a client needs in its environment."""
+    command = [sys.executable, "-P", "-m", "cupool.pool", "--embedded", "--devices", "cpu:1", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        ready = json.loads(process.stdout.readline())
+        yield {"CUPOOL_ADDR": ready["addr"], "CUPOOL_TOKEN": ready["token"]}
+    finally:
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()
+
+
+def run(folder: Path, source: str, **env: str) -> str:
+    """Run a program under `cupool run`; returns its output."""
+    path = folder / "program.py"
+    path.write_text("import cupy as cp\nimport numpy as np\n" + textwrap.dedent(source))
+    environment = {k: v for k, v in os.environ.items() if k != "CUPOOL_ADDR"}
+    done = subprocess.run([sys.executable, "-m", "cupool", "run", str(path)], capture_output=True, text=True, timeout=100, cwd=folder,
+                          env={**environment, **env})  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_pointers_stored_in_device_memory_are_followed(tmp_path: Path) -> None:
+    run(tmp_path, r'''
+    module = cp.RawModule(code=r"""
+    struct Node { long long value; Node *next; };
+    extern "C" __global__ void build(Node *nodes, Node **head, int n) {
+      int i = threadIdx.x;
+      nodes[i].value = i * i;
+      nodes[i].next = i + 1 < n ? &nodes[(i + 1)] : nullptr;
+      if (i == 0) *head = nodes;
+    }
+    extern "C" __global__ void follow(Node **head, long long *out) {
+      long long sum = 0;
+      for (Node *p = *head; p; p = p->next) sum = sum * 3 + p->value;
+      *out = sum;
+    }
+    extern "C" __global__ void gather(const unsigned long long *where, const long long *lengths, double *out) {
+      const double *row = (const double *)where[threadIdx.x];
+      out[threadIdx.x] = 0;
+      for (long long i = 0; i < lengths[threadIdx.x]; i++) out[threadIdx.x] += row[i];
+    }
+    """)
+    nodes, head, out = cp.empty((20, 2), np.int64), cp.zeros(1, np.uint64), cp.zeros(1, np.int64)
+    module.get_function("build")((1,), (20,), (nodes, head, 20))
+    other = [cp.arange(1000) for _ in range(50)]  # memory comes and goes in between
+    del other
+    module.get_function("follow")((1,), (1,), (head, out))
+    expected = 0
+    for i in range(20):
+        expected = expected * 3 + i * i
+    assert int(out[0]) == expected
+    assert int(head[0]) == nodes.data.ptr
+    # An address as an integer argument, and as a MemoryPointer.
+    out[...] = 0
+    module.get_function("follow")((1,), (1,), (head.data.ptr, out.data))
+    assert int(out[0]) == expected
+    # Addresses that the program wrote into an array; views made before the address was asked for stay aliases.
+    rows = [cp.arange(n, dtype=np.float64) for n in (3, 5, 700)]
+    views = [row[1:] for row in rows]
+    table = cp.array([row.data.ptr for row in rows], np.uint64)
+    for view in views:
+        view += 1
+    sums = cp.zeros(3)
+    module.get_function("gather")((1,), (3,), (table, cp.array([3, 5, 700]), sums))
+    assert sums.tolist() == [float(row.sum()) for row in rows] == [n * (n - 1) / 2 + n - 1 for n in (3, 5, 700)]
+    assert views[2].data.ptr == rows[2].data.ptr + 8
+    # An array over an address.
+    memory = cp.cuda.UnownedMemory(rows[1].data.ptr, rows[1].nbytes, rows[1])
+    again = cp.ndarray((2,), np.float64, cp.cuda.MemoryPointer(memory, 16))
+    again[...] = 50
+    assert rows[1].tolist() == [0, 2, 50, 50, 5]
+    ''')  # fmt: skip
+
+
+def test_raw_kernels(tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    include.mkdir()
+    (include / "scale.h").write_text('#include "factor.h"\n__device__ float scaled(float x) { return FACTOR * x; }\n')
+    (include / "factor.h").write_text("#define FACTOR 3\n")
+    run(tmp_path, f"include = {str(include)!r}\n" + textwrap.dedent(r'''
+    import pickle
+    kernel = cp.RawKernel(r"""
+    #include "scale.h"
+    struct Pair { float a; int b; };
+    extern "C" __global__ void mix(const float *x, float *y, int n, float f, double d, bool flag, Pair pair, const int *none, long long big) {
+      extern __shared__ float s[];
+      int i = blockIdx.x * blockDim.x + threadIdx.x;
+      s[threadIdx.x] = i < n ? scaled(x[i]) : 0;
+      __syncthreads();
+      if (i < n) y[i] = s[threadIdx.x ^ 1] * f + (float)d + flag + pair.a * pair.b + (none == nullptr) + (float)(big >> 40);
+    }""", "mix", options=("-I" + include, "--std=c++14"))
+    x, y = cp.arange(10, dtype=np.float32), cp.zeros(10, np.float32)
+    pair = np.array([(0.5, 4)], np.dtype([("a", "f4"), ("b", "i4")]))
+    args = (x, y, 10, np.float32(2), 0.25, True, pair, None, 1 << 41)
+    swapped = np.arange(10) ^ 1
+    for each in (kernel, pickle.loads(pickle.dumps(kernel))):
+        y[...] = 0
+        each((2,), (6,), args, shared_mem=6 * 4)
+        blocks = np.arange(10) // 6 * 6
+        expected = 3 * (blocks + ((np.arange(10) - blocks) ^ 1)) * 2.0 + 0.25 + 1 + 2 + 1 + 2
+        inside = expected.copy()
+        inside[[i for i in range(10) if blocks[i] + ((i - blocks[i]) ^ 1) >= 10]] = 6.25
+        assert y.get().tolist() == inside.tolist(), (y, inside)
+    assert kernel.attributes["max_threads_per_block"] == kernel.max_threads_per_block == 1024
+    kernel.max_dynamic_shared_size_bytes = 65536
+    assert kernel.max_dynamic_shared_size_bytes == 65536
+    kernel((1,), (4,), args, shared_mem=60000)
+    cp.cuda.Device().synchronize()
+
+    module = cp.RawModule(code=r"""
+    __constant__ float table[3] = {1, 2, 3};
+    template <typename T> __global__ void add(T *x) { x[threadIdx.x] += (T)table[threadIdx.x]; }
+    """, name_expressions=["add<float>", "add<int>"])
+    i = cp.zeros(3, np.int32)
+    module.get_function("add<int>")((1,), (3,), (i,))
+    table = cp.ndarray((3,), np.float32, module.get_global("table"))
+    assert table.tolist() == [1, 2, 3]
+    table *= 10
+    module.get_function("add<int>")((1,), (3,), (i,))
+    assert i.tolist() == [11, 22, 33]
+
+    @cp.fuse(kernel_name="square")
+    def squared(a, b):
+        return (a - b) ** 2
+    assert squared(x, 1.5).tolist() == [float((v - 1.5) ** 2) for v in range(10)]
+    '''))  # fmt: skip
+
+
+def test_errors(tmp_path: Path) -> None:
+    run(tmp_path, r'''
+    import io
+
+    def error_of(call):
+        try:
+            call()
+        except Exception as error:
+            return error
+        raise AssertionError("no error")
+
+    def launched(source, args, grid=(1,), block=(1,), name="k"):
+        def call():
+            cp.RawKernel(source, name)(grid, block, args)
+            cp.cuda.Stream.null.synchronize()
+        return error_of(call)
+
+    x = cp.zeros(4, np.float32)
+    error = launched('\nextern "C" __global__ void k(int *x) {\n  x[0] = nothing;\n}', (x,))
+    assert isinstance(error, cp.cuda.compiler.CompileException), error
+    assert ":3:10: error:" in str(error) and "nothing" in str(error) and "/" not in str(error).replace("//", "")
+    assert any("program.py" in note for note in error.__notes__), error.__notes__
+    text = io.StringIO()
+    error.dump(text)
+    assert "nothing;" in text.getvalue()
+
+    source = 'extern "C" __global__ void k(float *x, float f, int n) { if (n > 5) __syncthreads(); x[0] = f; }'
+    assert "real number of 4 bytes" in str(launched(source, (cp.zeros(4), 1.5, 1)))
+    assert "does not fit" in str(launched(source, (cp.zeros(4), np.float32(1), 1 << 40)))
+    assert "takes 3 arguments, 2 were given" in str(launched(source, (cp.zeros(4), np.float32(1))))
+    error = launched('extern "C" __global__ void k() { if (threadIdx.x) __syncthreads(); else __syncwarp(); }', (), block=(32,))
+    assert isinstance(error, cp.cuda.runtime.CUDARuntimeError) and error.status == 719 and "barrier divergence" in str(error)
+    assert "named symbol not found" in str(launched(source, (), name="other"))
+    # Known without asking, so raised at the call.
+    kernel = cp.RawKernel(source, "k")
+    assert isinstance(error_of(lambda: kernel((1,), (2048,), ())), cp.cuda.driver.CUDADriverError)
+    assert isinstance(error_of(lambda: kernel([1], (1,), ())), TypeError)
+    assert "size one" in str(error_of(lambda: kernel((1,), (1,), (np.zeros(3), 1, 1))))
+    assert isinstance(error_of(lambda: kernel((1,), (1,), ("text",))), TypeError)
+    assert isinstance(error_of(lambda: cp.RawModule()), TypeError)
+    # What a failed kernel may have written gives its error to whoever asks; the session goes on.
+    assert isinstance(error_of(x.get), cp.cuda.compiler.CompileException)
+    assert cp.arange(3).sum() == 3
+    ''')  # fmt: skip
+
+
+def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
+    run(tmp_path, r'''
+    import pickle
+    a, b = cp.arange(12, dtype=np.float32).reshape(3, 4), cp.arange(4, dtype=np.float32)
+    add = cp.ElementwiseKernel("T x, T y", "T z", "z = x + y * 2", "add")
+    assert (add(a, b) == a + b * 2).all() and add(a, b).dtype == np.float32
+    assert (add(a.T, b[:3]) == a.T + b[:3] * 2).all()
+    assert (add(a, 3) == a + 6).all()
+    out = cp.zeros((3, 8), np.float32)[:, ::2]
+    assert add(a, b, out) is out and (out == a + b * 2).all()
+    assert (pickle.loads(pickle.dumps(add))(a, b) == a + b * 2).all()
+    two = cp.ElementwiseKernel("T x, float64 y", "T p, bool q", "p = x * T(y); q = x > y", "two")
+    p, q = two(a, cp.full((3, 4), 2.0))
+    assert (p == a * 2).all() and (q == (a > 2)).all() and q.dtype == bool
+    reverse = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x - y[n - 1 - i]", "reverse", return_tuple=True)
+    (r,) = reverse(b, b)
+    assert r.tolist() == [-3, -1, 1, 3]
+    fill = cp.ElementwiseKernel("float64 v", "raw float64 y", "y[2 * i] = v + i", "fill", no_return=True)
+    y = cp.zeros(8)
+    assert fill(0.5, y, size=4) is None and y.tolist() == [0.5, 0, 1.5, 0, 2.5, 0, 3.5, 0]
+    index = cp.ElementwiseKernel("raw T x", "int64 y", "const ptrdiff_t *j = _ind.get(); y = j[0] * 100 + j[1] + x.shape()[0] + x.size()",
+                                 "index", reduce_dims=False)
+    assert index(a, cp.zeros((3, 4), np.int64)).tolist() == [[i * 100 + j + 15 for j in range(4)] for i in range(3)]
+    half = cp.ElementwiseKernel("T x", "T y", "y = x * x + T(1)", "half")
+    h = cp.arange(5).astype(np.float16)
+    assert half(h).dtype == np.float16 and half(h).tolist() == [1, 2, 5, 10, 17]
+    z = cp.array([1 + 2j, 3 - 1j], np.complex64)
+    norm = cp.ElementwiseKernel("complex64 z", "float32 n", "n = norm(z) + abs(conj(z) * z)", "norm")
+    assert np.allclose(norm(z).get(), [10, 20])
+    loop = cp.ElementwiseKernel("T x", "T y", "sum += x; y = sum", "scan", loop_prep="T sum = 0", after_loop="sum = 0", preamble="#define UNUSED 1")
+    assert loop(b).tolist() == [0, 1, 3, 6]
+
+    l2 = cp.ReductionKernel("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "l2")
+    for axis in (None, 0, 1, (0, 1), -1):
+        for keepdims in (False, True):
+            expected = np.sqrt((a.get() ** 2).sum(axis=axis, keepdims=keepdims))
+            got = l2(a, axis=axis, keepdims=keepdims)
+            assert got.shape == expected.shape and got.dtype == np.float32
+            assert np.allclose(got.get(), expected, rtol=1e-6)
+    out = cp.zeros(4, np.float32)
+    assert l2(a, axis=0, out=out) is out and np.allclose(out.get(), np.sqrt((a.get() ** 2).sum(axis=0)))
+    t = cp.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)
+    assert np.allclose(l2(t, axis=1).get(), np.sqrt((t.get() ** 2).sum(axis=1)))
+    masked = cp.ReductionKernel("T x, S m", "T y", "m ? x : 0", "a + b", "y = a", "0", "masked")
+    assert masked(a, a > 3, axis=1).tolist() == [0, 22, 38]
+    big = cp.ReductionKernel("T x", "float64 y", "x", "max(a, b)", "y = a", "-1e9", "big", reduce_type="double")
+    assert float(big(cp.array([3, 9, 2]))) == 9
+    ones = cp.ones(20_000_000, np.float32)  # one running float would stop at 16 777 216
+    plain = cp.ReductionKernel("T x", "T y", "x", "a + b", "y = a", "0", "plain")
+    assert float(plain(ones)) == 20_000_000
+
+    def error_of(call, *args, **kwargs):
+        try:
+            call(*args, **kwargs)
+        except Exception as error:
+            return error
+        raise AssertionError("no error")
+
+    assert "Type is mismatched" in str(error_of(add, a, b.astype(np.float64)))
+    assert "could not be broadcast" in str(error_of(add, a, cp.zeros(5, np.float32)))
+    assert "Wrong number of arguments" in str(error_of(add, a))
+    assert "Loop size is undecided" in str(error_of(fill, 0.5, y))
+    assert "Out shape is mismatched" in str(error_of(add, a, b, cp.zeros((1, 4), np.float32)))
+    assert isinstance(error_of(add, a, [1, 2]), TypeError) and isinstance(error_of(add, a, np.ones(4)), TypeError)
+    assert isinstance(error_of(l2, a, axis=2), np.exceptions.AxisError)
+    assert isinstance(error_of(cp.ElementwiseKernel, "T i", "T y", "y = i"), ValueError)
+    assert isinstance(error_of(cp.ElementwiseKernel, "T x", "T y", "y = x", "bad name"), ValueError)
+    ''')  # fmt: skip
+
+
+def test_a_fault_ends_the_session_with_the_kernels_name(tmp_path: Path) -> None:
+    program = r'''
+    kernel = cp.RawKernel('extern "C" __global__ void wild(int *x, long long i) { BODY; }', "wild")
+    x = cp.zeros(1, np.int32)
+    try:
+        kernel((1,), (1,), (x, 1 << 34))
+        x.get()
+    except Exception as error:
+        print(type(error).__name__, error)
+    '''  # fmt: skip
+    faults = {"x[i] = 1": "SIGSEGV", "x[0] = (int)i / x[0]": "SIGFPE"}
+    with pool() as address:
+        for body, signal in faults.items():
+            text = run(tmp_path, program.replace("BODY", body), **address)
+            assert text.startswith("SessionLost") and signal in text and "'wild'" in text, text
+        assert run(tmp_path, "print(int(cp.arange(4).sum()))", **address) == "6\n"
+
+
+def test_an_endless_kernel_ends_at_its_limit(tmp_path: Path) -> None:
+    with pool("--kernel-limit-ms", "600") as address:
+        text = run(tmp_path, r'''
+        kernel = cp.RawKernel('extern "C" __global__ void spin(volatile int *x) { while (!x[0]) {} }', "spin")
+        x = cp.zeros(1, np.int32)
+        try:
+            kernel((1,), (1,), (x,))
+            x.get()
+        except Exception as error:
+            print(type(error).__name__, error)
+        ''', **address)  # fmt: skip
+    assert text.startswith("SessionLost") and "'spin'" in text and "0.6 s" in text, text
+
+
+def test_no_compiler(tmp_path: Path) -> None:
+    text = run(tmp_path, r'''
+    assert (cp.arange(3) + 1).tolist() == [1, 2, 3]
+    for kernel in (lambda: cp.RawKernel('extern "C" __global__ void k() {}', "k")((1,), (1,), ()),
+                   lambda: cp.ElementwiseKernel("T x", "T y", "y = x")(cp.arange(3))):
+        try:
+            kernel()
+            cp.cuda.Stream.null.synchronize()
+        except NotImplementedError as error:
+            print(error)
+    ''', PATH=str(tmp_path), CUPOOL_CACHE_DIR=str(tmp_path / "cache"))  # fmt: skip
+    assert text.count("apt-get install g++") == 2, text
