@@ -433,8 +433,8 @@ def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
         key = tuple(parts)
     plan = op.plans.get(key)
     if plan is None:
-        plan = _plan(op, args)
-        if not _has_no_key(key):
+        plan, is_keyed = _plan(op, args)
+        if is_keyed and not _has_no_key(key):
             if len(op.plans) >= MAX_PLANS:
                 op.plans.clear()
             op.plans[key] = plan
@@ -494,7 +494,8 @@ def _varying_slot(value: Any) -> Any:
     return value
 
 
-def _plan(op: Op, args: tuple[Any, ...]) -> Plan:
+def _plan(op: Op, args: tuple[Any, ...]) -> tuple[Plan, bool]:
+    """A new plan, and whether the key decides it: not when the rule had to wait for the spec of an argument pending till then."""
     row = op.row
     tree = _Tree()
     for_rule, for_form = [], []
@@ -510,14 +511,18 @@ def _plan(op: Op, args: tuple[Any, ...]) -> Plan:
     if results and isinstance(results[0], Same):
         # The argument itself is the result; the command is sent only when it changes that argument.
         if results[0].parameter not in row.writes:
-            return Plan(0, results, False, results[0].parameter)
+            return Plan(0, results, False, results[0].parameter), not _is_resolved(tree.pending)
         out, results = results[0].parameter, ()
     positional, keywords = call_arguments(row, tuple(for_form))
     try:
         head = define(row.name, positional, keywords, () if out is not None else results)
     except TypeError as error:
         raise TypeError(f"Unsupported type in the arguments of {row.name}: {error}") from None
-    return Plan(head, results, is_tuple, out)
+    return Plan(head, results, is_tuple, out), not _is_resolved(tree.pending)
+
+
+def _is_resolved(pending: list[Any]) -> bool:
+    return any(a._spec is not None for a in pending)
 
 
 def _results(row: Row, args: list[Any], pending: list[Any]) -> tuple[tuple[Any, ...], bool, Any]:

@@ -43,10 +43,11 @@ class flatiter:  # noqa: N801 - CuPy's name
     def __setitem__(self, ind: Any, value: Any) -> None:
         from ._generated import functions
         from .convert import asarray
+        from .local import may_share_memory
 
         base, ind = self._base, self._checked(ind)
         flat = base.reshape(-1)
-        shared = flat.base is not None and functions.may_share_memory(flat, base)
+        shared = flat.base is not None and may_share_memory(flat, base)
         if isinstance(ind, slice):
             value = functions.resize(asarray(value, dtype=base.dtype), flat[ind].shape)
         flat[ind] = value
