@@ -241,12 +241,15 @@ def array_from_wire(message: Any) -> Any:
     """A writable numpy array, or a numpy scalar when `scalar` is set. The bytes must fit the shape exactly."""
     dtype = dtype_from_wire(message.dtype)
     shape = tuple(message.shape)
-    size = dtype.itemsize
+    size = 0 if 0 in shape else dtype.itemsize
     for n in shape:
         size *= n
         if size > len(message.data):
             break
-    if (size != len(message.data) and 0 not in shape) or len(shape) > 64:
+    if size != len(message.data) or len(shape) > 64 or max(shape, default=0) >= 1 << 62:
         raise ProtocolError(f"ArrayValue of shape {shape} and {dtype} needs {size} bytes, has {len(message.data)}.")
-    array: Any = np.frombuffer(bytearray(message.data), dtype).reshape(shape) if message.data else np.empty(shape, dtype)
+    try:
+        array: Any = np.frombuffer(bytearray(message.data), dtype).reshape(shape) if message.data else np.empty(shape, dtype)
+    except ValueError as error:
+        raise ProtocolError(f"ArrayValue of shape {shape} and {dtype} cannot be: {error}.") from None
     return array[()] if message.scalar else array
