@@ -62,13 +62,13 @@ class Plan:
         self.is_tuple = is_tuple
         #: Name of the parameter whose argument is the result (`out=`, or what the rule calls Same); or None.
         self.out = out
-        self.single = results[0] if len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
+        self.single = results[0] if out is None and len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
 
 
 #: Functions that merely call the method of their argument: given a NumPy array they give NumPy's result.
 DUCK = frozenset(
     (
-        "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "compress", "cumprod", "cumsum",
+        "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
         "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "around", "squeeze", "std",
         "sum", "swapaxes", "take", "trace", "transpose", "var",
     )
