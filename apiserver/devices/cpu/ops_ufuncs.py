@@ -115,15 +115,6 @@ class Ufunc:
             loop = self._loop(operands, dtype)
         return self._by_loop(loop, operands, out, where)
 
-    def direct_for(self, operands: tuple[Any, ...]) -> Any:
-        """NumPy's own ufunc when, for operands of these types (and ints of this size), it gives the same; else None."""
-        if self._direct is None or self._nout != 1:
-            return None
-        key = tuple([x.dtype if isinstance(x, np.ndarray) else type(x) for x in operands])
-        if int in key:
-            key = (*key, *(x.bit_length() for x in operands if type(x) is int))
-        return self._direct if self._plans.get(key, False) is None else None
-
     def _run_direct(self, operands: tuple[Any, ...], out: Any) -> Any:
         if out is None:
             result = self._direct(*operands)
@@ -229,6 +220,16 @@ def _quick(name: str) -> Callable[..., Any]:
             pass  # NumPy has no such loop: CuPy's are next, and they say so if they have none either
         return general(*operands, **options)
 
+    def direct_for(operands: tuple[Any, ...]) -> Any:
+        """The ufunc that may be called in place of `run` for operands of these types: NumPy has the loop. None: it may not."""
+        types = [x.dtype if isinstance(x, np.ndarray) else type(x) for x in operands]
+        try:
+            function.resolve_dtypes((*types, *(None,) * nout))
+        except (TypeError, ValueError):
+            return None
+        return function if nout == 1 else None
+
+    run.direct_for = direct_for  # type: ignore[attr-defined]
     return run
 
 
