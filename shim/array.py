@@ -16,7 +16,7 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.spec import Spec, forget_all, spec_of
 
-from . import dispatch, operators, session
+from . import dispatch, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
@@ -439,7 +439,8 @@ def cast_class(a: ndarray, cls: Any, obj: Any = None) -> Any:
     if cls is ndarray:
         return a
     made = _new(cls)
-    made._handle, a._handle = a._handle, 0
+    made._handle = a._handle
+    del a._handle  # its destructor then frees nothing
     made._spec = a._spec and twin(a._spec)
     if a._spec is None:
         made._probe = a._probe
@@ -471,6 +472,9 @@ def _forget_session() -> None:
 
 
 def _after_fork() -> None:
+    # A thread that is not here may have held them.
+    streams.reset_lock()
+    operators.reset_lock()
     _forget_session()
     _rebind()
 

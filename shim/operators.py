@@ -11,6 +11,7 @@ Boundary: no rule is evaluated here; `ufunc.py` does that.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from struct import Struct
 from typing import Any
@@ -33,8 +34,10 @@ _new: Any = object.__new__
 Table = dict[Any, dict[Any, Any]]
 TABLES: list[Table] = []
 _entries = 0
-#: False once a call must look at more than the specs.
+#: False while a call must look at more than the specs; `_cold` says why.
 hot = True
+_cold: set[str] = set()
+_lock = threading.RLock()
 
 # Set by `bind`: this module and `array.py` need each other.
 ndarray: Any = None
@@ -53,30 +56,40 @@ def bind(cls: Any, minter: Callable[[], int]) -> None:
 def clear() -> None:
     """Forget every entry: forms were dropped, or a session ended."""
     global _entries
-    _entries = 0
-    for table in TABLES:
-        table.clear()
+    with _lock:
+        _entries = 0
+        for table in TABLES:
+            table.clear()
+
+
+def _set_hot(reason: str, is_hot: bool) -> None:
+    """Note or withdraw a reason to look at more than specs. Under the lock, so that nothing is filled in after the clearing."""
+    global hot
+    with _lock:
+        (_cold.discard if is_hot else _cold.add)(reason)
+        hot = not _cold
+        if not hot:
+            clear()
 
 
 def leave_hot() -> None:
     """Send every call through the slow path from here on."""
-    global hot
-    hot = False
-    clear()
+    _set_hot("sync", False)
 
 
-streams.LEAVE_HOT.append(leave_hot)
+streams.ON_USE.append(lambda in_use: _set_hot("streams", not in_use))
 
 
 def remember(table: Table, left: Any, right: Any, entry: Any) -> None:
     """Fill a hot table."""
     global _entries
-    if not hot:
-        return
-    if _entries >= MAX_ENTRIES:
-        clear()
-    _entries += 1
-    table.setdefault(left, {})[right] = entry
+    with _lock:
+        if not hot:
+            return
+        if _entries >= MAX_ENTRIES:
+            clear()
+        _entries += 1
+        table.setdefault(left, {})[right] = entry
 
 
 def double_bits(value: float) -> int:
@@ -200,3 +213,9 @@ def int_bounds(dtype: np.dtype[Any]) -> tuple[int, int]:
     if dtype.kind in "fc":
         return -(1 << 31), 1 << 31
     return 0, 127
+
+
+def reset_lock() -> None:
+    """In a forked child: the lock may have been held by a thread that is not here."""
+    global _lock
+    _lock = threading.RLock()

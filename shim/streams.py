@@ -1,7 +1,7 @@
 """The current stream of each thread, as the bits it has in a command's header.
 
-Boundary: numbers only; `cupy.cuda.Stream` is in `shim/cupy/cuda/stream.py`. As long as no thread has a current stream other than
-the default one, hot paths need not look here: `LEAVE_HOT` callbacks tell them when that changes.
+Boundary: numbers only; `cupy.cuda.Stream` is in `shim/cupy/cuda/stream.py`. While no thread has a current stream other than the
+default one, hot paths need not look here: `ON_USE` callbacks tell them when that changes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class _Local(threading.local):
 
 
 _local = _Local()
-_lock = threading.Lock()
+_lock = threading.RLock()
 _next = 1
 _recycled: list[int] = []
 
-#: Whether a stream other than the default one was ever current in this process.
-used = False
+#: Threads whose current stream is not the default one. A thread that ends without leaving its stream stays counted.
+_users = 0
 
-#: Called once, when the first stream other than the default one becomes current.
-LEAVE_HOT: list[Callable[[], None]] = []
+#: Called with True when the first thread leaves the default stream (before it does), with False when the last one is back.
+ON_USE: list[Callable[[bool], None]] = []
 
 
 def bits() -> int:
@@ -40,12 +40,20 @@ def current() -> int:
 
 def set_current(number: int) -> None:
     """Make a stream this thread's current one."""
-    global used
-    if number and not used:
-        used = True
-        for callback in LEAVE_HOT:
-            callback()
-    _local.bits = number << STREAM_SHIFT
+    global _users
+    was = _local.bits
+    if bool(number) == bool(was):
+        _local.bits = number << STREAM_SHIFT
+        return
+    with _lock:
+        _users += 1 if number else -1
+        if number and _users == 1:
+            for callback in ON_USE:
+                callback(True)
+        _local.bits = number << STREAM_SHIFT
+        if not _users:
+            for callback in ON_USE:
+                callback(False)
 
 
 def mint_stream() -> int:
@@ -80,3 +88,9 @@ class using:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *exc: object) -> None:
         set_current(self._before)
+
+
+def reset_lock() -> None:
+    """In a forked child: the lock may have been held by a thread that is not here."""
+    global _lock
+    _lock = threading.RLock()

@@ -57,6 +57,12 @@ class ForeignArray(CupoolError, ValueError):
     """An array of another session: of the parent process before a fork, or of a session that was closed."""
 
 
+def _again(name: str, args: tuple[Any, ...]) -> BaseException:
+    """Unpickling. By name in this module: the classes' `__module__` is CuPy's, which only exists where the shim is installed."""
+    error: BaseException = globals()[name](*args)
+    return error
+
+
 class CUDARuntimeError(RuntimeError):
     """As `cupy.cuda.runtime.CUDARuntimeError`. `status` is the CUDA error number."""
 
@@ -66,7 +72,7 @@ class CUDARuntimeError(RuntimeError):
         super().__init__(text if text is not None else cuda_error_text(self.status))
 
     def __reduce__(self) -> Any:
-        return (type(self), (self.status, str(self)))
+        return (_again, (type(self).__name__, (self.status, str(self))))
 
 
 class CUDADriverError(RuntimeError):
@@ -77,7 +83,7 @@ class CUDADriverError(RuntimeError):
         super().__init__(text if text is not None else f"CUDA driver error {status}")
 
     def __reduce__(self) -> Any:
-        return (type(self), (self.status, str(self)))
+        return (_again, (type(self).__name__, (self.status, str(self))))
 
 
 class OutOfMemoryError(MemoryError):
@@ -90,7 +96,7 @@ class OutOfMemoryError(MemoryError):
         super().__init__(text)
 
     def __reduce__(self) -> Any:
-        return (type(self), (self._size, self._total, self._limit))
+        return (_again, (type(self).__name__, (self._size, self._total, self._limit)))
 
 
 class CompileException(Exception):
@@ -105,7 +111,7 @@ class CompileException(Exception):
         super().__init__()
 
     def __reduce__(self) -> Any:
-        return (type(self), (self._msg, self.source, self.name, self.options, self.backend))
+        return (_again, (type(self).__name__, (self._msg, self.source, self.name, self.options, self.backend)))
 
     def __repr__(self) -> str:
         return str(self)
@@ -238,7 +244,9 @@ def wire_fields(error: BaseException) -> dict[str, Any]:
     if name in ("cupy.cuda.runtime.CUDARuntimeError", "cupy.cuda.driver.CUDADriverError"):
         return {"status": int(getattr(error, "status", 999))}
     if name == "cupy.cuda.memory.OutOfMemoryError":
-        size, total, limit = getattr(error, "args3", None) or error.__reduce__()[1][:3]  # type: ignore[index]
+        size, total, limit = (
+            error.__reduce__()[1][-1][:3] if isinstance(error, OutOfMemoryError) else error.__reduce__()[1][:3]
+        )  # type: ignore[index]
         return {"size": int(size), "total": int(total), "limit": int(limit)}
     if name == "cupy.cuda.compiler.CompileException":
         # getattr: CuPy's own class on a CUDA server has the same attributes.
