@@ -1,7 +1,7 @@
 """`cupy.fuse`. The decorated function runs as it is: each operation is a command, sent without waiting.
 
-So the results are those of the unfused program, and differ from CuPy's fused kernel at most in the last bit of intermediate values. Joining the loops is
-the server's business.
+So the results are those of the unfused program, and differ from CuPy's fused kernel at most in the last bit of intermediate
+values. Joining the loops is the server's business.
 """
 
 from __future__ import annotations

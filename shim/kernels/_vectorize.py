@@ -7,7 +7,7 @@ from typing import Any
 from cupool.contract.errors import Unsupported
 
 
-class vectorize:  # noqa: N801 - CuPy's name
+class vectorize:
     """Refuses, with the reason."""
 
     __module__ = "cupy"

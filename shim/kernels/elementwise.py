@@ -76,7 +76,16 @@ class ElementwiseKernel:
         parameters.check_outputs(self.out_params, outs, shape, size != -1)
         values = tuple(a if is_array(a) else as_parameter(a, t) for a, t in zip(ins, in_types, strict=True))
         given = tuple(outs) if outs or not self.nout else None
-        call = (self._remote(), values, types, shape, out_types, None if size == -1 else int(size), int(block_size), given)
+        call = (
+            self._remote(),
+            values,
+            types,
+            shape,
+            out_types,
+            None if size == -1 else int(size),
+            int(block_size),
+            given,
+        )
         with streams.using(stream):
             results = dispatch.call(_CALL, call)
         if self.no_return:
@@ -85,7 +94,10 @@ class ElementwiseKernel:
         return results[0] if self.nout == 1 and not self.return_tuple else results
 
     def _decide(self, ins: list[Any], outs: list[Any]) -> parameters.Types:
-        key = (tuple(a.dtype if is_array(a) else None for a in ins), tuple(a.dtype if is_array(a) else None for a in outs))
+        key = (
+            tuple(a.dtype if is_array(a) else None for a in ins),
+            tuple(a.dtype if is_array(a) else None for a in outs),
+        )
         known = self._types.get(key)
         if known is None:
             known = self._types[key] = parameters.decide_types(self.in_params, self.out_params, *key)

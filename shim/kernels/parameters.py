@@ -48,7 +48,7 @@ class ParameterInfo:
 def _parse_one(text: str, is_const: bool) -> ParameterInfo:
     words = text.split()
     if len(words) < 2:
-        raise Exception(f"Syntax error: {text}")  # noqa: TRY002 - CuPy's class
+        raise Exception(f"Syntax error: {text}")
     kind, name = words[-2:]
     dtype, ctype = None, kind
     if len(kind) > 1:
@@ -63,7 +63,7 @@ def _parse_one(text: str, is_const: bool) -> ParameterInfo:
         elif word == "_non_const":
             is_const = False
         else:
-            raise Exception(f'Unknown keyword "{word}"')  # noqa: TRY002 - CuPy's class
+            raise Exception(f'Unknown keyword "{word}"')
     return ParameterInfo(name, dtype, ctype, raw, is_const)
 
 
@@ -141,7 +141,9 @@ def broadcast(params: Sequence[ParameterInfo], args: Sequence[Any], use_size: bo
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        texts = " ".join(str(a.shape) if is_array(a) and not p.raw else "()" for p, a in zip(params, args, strict=False))
+        texts = " ".join(
+            str(a.shape) if is_array(a) and not p.raw else "()" for p, a in zip(params, args, strict=False)
+        )
         raise ValueError(f"operands could not be broadcast together with shapes {texts}") from None
 
 

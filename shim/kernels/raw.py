@@ -88,7 +88,9 @@ class RawKernel:
                 dispatch.call(TABLE["@kernel_set_attribute"], (function, name, value))
         return function
 
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0, stream: Any = None
+    ) -> None:
         """Launch the kernel.
 
         Args:
@@ -156,7 +158,9 @@ class RawKernel:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if state.get("raw_ver") != _RAW_VERSION:
-            raise pickle.UnpicklingError("The pickled RawKernel comes from another version. Make the kernel again from its source.")
+            raise pickle.UnpicklingError(
+                "The pickled RawKernel comes from another version. Make the kernel again from its source."
+            )
         for name, value in state.items():
             if name != "raw_ver":
                 setattr(self, name, value)

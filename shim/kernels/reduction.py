@@ -42,7 +42,9 @@ class ReductionKernel:
         self._kernel: RemoteObject | None = None
         self._given_type = reduce_type
 
-    def __call__(self, *args: Any, out: Any = None, axis: Any = None, keepdims: bool = False, stream: Any = None, **kwargs: Any) -> Any:
+    def __call__(
+        self, *args: Any, out: Any = None, axis: Any = None, keepdims: bool = False, stream: Any = None, **kwargs: Any
+    ) -> Any:
         """Run the kernel; returns the first output.
 
         Args:
@@ -70,7 +72,11 @@ class ReductionKernel:
             [a.dtype if is_array(a) else None for a in outs],
         )  # fmt: skip
         reduced, kept = _axes(axis, len(in_shape))
-        shape = tuple(1 if d in reduced else n for d, n in enumerate(in_shape)) if keepdims else tuple(in_shape[d] for d in kept)
+        shape = (
+            tuple(1 if d in reduced else n for d, n in enumerate(in_shape))
+            if keepdims
+            else tuple(in_shape[d] for d in kept)
+        )
         parameters.check_outputs(self.out_params, outs, shape, False)
         if 0 not in shape and 0 in in_shape and self.identity == "":
             raise ValueError(f"zero-size array to reduction operation {self.name} which has no identity")

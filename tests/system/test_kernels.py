@@ -109,7 +109,8 @@ def test_raw_kernels(tmp_path: Path) -> None:
     kernel = cp.RawKernel(r"""
     #include "scale.h"
     struct Pair { float a; int b; };
-    extern "C" __global__ void mix(const float *x, float *y, int n, float f, double d, bool flag, Pair pair, const int *none, long long big) {
+    extern "C" __global__ void mix(const float *x, float *y, int n, float f, double d, bool flag, Pair pair,
+                                   const int *none, long long big) {
       extern __shared__ float s[];
       int i = blockIdx.x * blockDim.x + threadIdx.x;
       s[threadIdx.x] = i < n ? scaled(x[i]) : 0;
@@ -228,7 +229,8 @@ def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
     z = cp.array([1 + 2j, 3 - 1j], np.complex64)
     norm = cp.ElementwiseKernel("complex64 z", "float32 n", "n = norm(z) + abs(conj(z) * z)", "norm")
     assert np.allclose(norm(z).get(), [10, 20])
-    loop = cp.ElementwiseKernel("T x", "T y", "sum += x; y = sum", "scan", loop_prep="T sum = 0", after_loop="sum = 0", preamble="#define UNUSED 1")
+    loop = cp.ElementwiseKernel("T x", "T y", "sum += x; y = sum", "scan", loop_prep="T sum = 0", after_loop="sum = 0",
+                                preamble="#define UNUSED 1")
     assert loop(b).tolist() == [0, 1, 3, 6]
 
     l2 = cp.ReductionKernel("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "l2")

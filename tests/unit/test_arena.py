@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu.arena import ALIGNMENT, BASES, GRANULE, Arena
 from cupool.apiserver.devices.cpu.memory import address_of, root_of
+
 from cupool.contract.errors import CUDARuntimeError, OutOfMemoryError
 from cupool.contract.spec import spec_of
 

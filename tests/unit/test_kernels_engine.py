@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler, translate_options
 from cupool.apiserver.devices.cpu.kernels.engine import KernelEngine
 from cupool.apiserver.devices.cpu.kernels.source import RefusedSource
+
 from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError, OpMissing
 
 Launch = Callable[..., None]
@@ -36,7 +36,16 @@ def as_bytes(value: Any) -> bytes:
     return bytes(value.tobytes())
 
 
-def run(engine: KernelEngine, source: str, grid: Any, block: Any, args: Any, shared: int = 0, name: str = "k", **options: Any) -> None:
+def run(
+    engine: KernelEngine,
+    source: str,
+    grid: Any,
+    block: Any,
+    args: Any,
+    shared: int = 0,
+    name: str = "k",
+    **options: Any,
+) -> None:
     engine.module(source, **options).function(name).launch(grid, block, [as_bytes(a) for a in args], shared)
 
 
@@ -109,7 +118,11 @@ def test_threads_that_return_early_do_not_hold_a_barrier(engine: KernelEngine) -
 
 
 @pytest.mark.parametrize(
-    "body", ["if (threadIdx.x < 16) __shfl_sync(0xffffffff, 1, 0); else __syncthreads();", "if (threadIdx.x != 3) __syncwarp(); else __syncthreads();"]
+    "body",
+    [
+        "if (threadIdx.x < 16) __shfl_sync(0xffffffff, 1, 0); else __syncthreads();",
+        "if (threadIdx.x != 3) __syncwarp(); else __syncthreads();",
+    ],
 )
 def test_barrier_divergence_is_an_error(engine: KernelEngine, body: str) -> None:
     with pytest.raises(CUDARuntimeError, match="barrier divergence in block 0,0,0") as caught:
@@ -122,7 +135,7 @@ def test_barrier_divergence_is_an_error(engine: KernelEngine, body: str) -> None
 def test_trap_and_assert(engine: KernelEngine) -> None:
     source = """extern "C" __global__ void k(int n) { if (n) __syncthreads(); assert(threadIdx.x < 5); if (n > 1) __trap(); }"""
     for n in (0, 1):
-        with pytest.raises(CUDARuntimeError, match="assert failed: threadIdx.x < 5.*thread 5,0,0"):
+        with pytest.raises(CUDARuntimeError, match=r"assert failed: threadIdx.x < 5.*thread 5,0,0"):
             run(engine, source, (1,), (32,), [np.int32(n)])
     run(engine, source, (1,), (4,), [np.int32(1)])
 
@@ -130,7 +143,8 @@ def test_trap_and_assert(engine: KernelEngine) -> None:
 def test_atomics(engine: KernelEngine) -> None:
     source = """
     template <class T> __device__ void all(T *p) {
-      atomicAdd(p, (T)3); atomicAdd(p + 1, (T)1); atomicMin(p + 2, (T)threadIdx.x); atomicMax(p + 3, (T)threadIdx.x); atomicExch(p + 4, (T)7);
+      atomicAdd(p, (T)3); atomicAdd(p + 1, (T)1); atomicMin(p + 2, (T)threadIdx.x); atomicMax(p + 3, (T)threadIdx.x);
+      atomicExch(p + 4, (T)7);
     }
     extern "C" __global__ void k(int *i, unsigned long long *u, float *f, double *d, unsigned *w, float16 *h) {
       all(i); all(u); all(f); all(d);
@@ -155,11 +169,14 @@ def test_math(engine: KernelEngine) -> None:
         "erfcx(x * 40)": lambda x: special.erfcx(x * 40), "cyl_bessel_i0(x * 50)": lambda x: special.i0(x * 50),
         "cyl_bessel_i1(x * 20)": lambda x: special.i1(x * 20), "exp10(x)": lambda x: 10**x, "max(x, 0.5)": lambda x: np.maximum(x, 0.5),
         "min(1, x)": lambda x: np.minimum(1, x), "fma(x, x, 1.0)": lambda x: x * x + 1, "pow(x, 3)": lambda x: x**3,
-        "tgamma(x)": special.gamma, "lgamma(x)": special.gammaln, "fabs(x) + abs(-x)": lambda x: 2 * x, "hypot(x, 1.0)": lambda x: np.hypot(x, 1),
+        "tgamma(x)": special.gamma, "lgamma(x)": special.gammaln, "fabs(x) + abs(-x)": lambda x: 2 * x,
+        "hypot(x, 1.0)": lambda x: np.hypot(x, 1),
         "rhypot(x, 1.0)": lambda x: 1 / np.hypot(x, 1), "norm3d(x, x, 1.0)": lambda x: np.sqrt(2 * x * x + 1), "expm1(x)": np.expm1,
     }  # fmt: skip
     lines = "\n".join(f"o[{i} * n + t] = {call};" for i, call in enumerate(calls))
-    single = "\n".join(f"g[{i} * n + t] = [](float x) {{ return (double)({call}); }}(y);" for i, call in enumerate(calls))
+    single = "\n".join(
+        f"g[{i} * n + t] = [](float x) {{ return (double)({call}); }}(y);" for i, call in enumerate(calls)
+    )
     source = f"""extern "C" __global__ void k(const double *a, double *o, double *g, int n) {{
       int t = threadIdx.x; double x = a[t]; float y = (float)x;
       {lines}
@@ -170,7 +187,9 @@ def test_math(engine: KernelEngine) -> None:
     run(engine, source, (1,), (97,), [x, out, single_out, np.int32(97)])
     for i, (call, expected) in enumerate(calls.items()):
         np.testing.assert_allclose(out[i], expected(x), rtol=2e-13, atol=2e-15, err_msg=call)
-        np.testing.assert_allclose(single_out[i], expected(x.astype(np.float32).astype(float)), rtol=3e-5, atol=1e-6, err_msg=f"float {call}")
+        np.testing.assert_allclose(
+            single_out[i], expected(x.astype(np.float32).astype(float)), rtol=3e-5, atol=1e-6, err_msg=f"float {call}"
+        )
 
 
 def test_float16_rounds_as_numpy(engine: KernelEngine) -> None:
@@ -182,8 +201,15 @@ def test_float16_rounds_as_numpy(engine: KernelEngine) -> None:
     bits = np.arange(65536, dtype=np.uint16).view(np.float16)
     wide = np.zeros(65536, np.float32)
     rng = np.random.default_rng(1)
-    x = np.concatenate([rng.normal(size=5000) * 10.0 ** rng.integers(-9, 6, 5000), [0, -0.0, 65504, 65519.9, 65520, 1e9, np.inf, -np.inf, 6e-8, 2.9e-8]])
-    ties = np.nextafter((bits[1000:30000:7].astype(float) + bits[1001:30001:7].astype(float)) / 2, [[-1e9], [1e9]]).ravel()
+    x = np.concatenate(
+        [
+            rng.normal(size=5000) * 10.0 ** rng.integers(-9, 6, 5000),
+            [0, -0.0, 65504, 65519.9, 65520, 1e9, np.inf, -np.inf, 6e-8, 2.9e-8],
+        ]
+    )
+    ties = np.nextafter(
+        (bits[1000:30000:7].astype(float) + bits[1001:30001:7].astype(float)) / 2, [[-1e9], [1e9]]
+    ).ravel()
     d = np.concatenate([x, ties])
     x32 = d.astype(np.float32)
     narrow, once = np.zeros(d.size, np.float16), np.zeros(d.size, np.float16)
@@ -200,16 +226,26 @@ def test_bits_complex_vectors(engine: KernelEngine) -> None:
     #include "cuda_fp16.h"
     __device__ double3 operator+(const double3 &a, double3 b) { return make_double3(a.x + b.x, a.y + b.y, a.z + b.z); }
     extern "C" __global__ void k(long long *o, complex<float> *z, thrust::complex<double> *w, double3 d, double3 *e, int *sizes) {
-      o[0] = __popc(0xf0f0); o[1] = __clz(1); o[2] = __ffs(8); o[3] = __brev(1u); o[4] = __umul24(0x1ffffffu, 2u); o[5] = __mulhi(1 << 30, 8);
-      o[6] = __float2int_rn(2.5f); o[7] = __double2uint_rz(-3.0); o[8] = __float_as_int(1.0f); o[9] = __byte_perm(0x03020100, 0x07060504, 0x7531);
+      o[0] = __popc(0xf0f0); o[1] = __clz(1); o[2] = __ffs(8); o[3] = __brev(1u); o[4] = __umul24(0x1ffffffu, 2u);
+      o[5] = __mulhi(1 << 30, 8);
+      o[6] = __float2int_rn(2.5f); o[7] = __double2uint_rz(-3.0); o[8] = __float_as_int(1.0f);
+      o[9] = __byte_perm(0x03020100, 0x07060504, 0x7531);
       o[10] = __funnelshift_l(0x80000000u, 1u, 1); o[11] = __ldg(&o[0]); o[12] = (long long)__umul64hi(1ull << 63, 4);
       o[13] = min(3, 4u) + max(2ll, 1); o[14] = __half2int_rn(__hadd(__float2half(1.5f), __float2half(2.0f)));
-      z[0] = complex<float>(1, 2) * complex<float>(3, -1) / 2.0f; z[1] = exp(complex<float>(0, 1)); z[2] = z[0]; z[2] += 1; z[2] *= complex<float>(0, 1);
+      z[0] = complex<float>(1, 2) * complex<float>(3, -1) / 2.0f; z[1] = exp(complex<float>(0, 1));
+      z[2] = z[0]; z[2] += 1; z[2] *= complex<float>(0, 1);
       w[0] = sqrt(thrust::complex<double>(-4, 0)); w[1] = conj(w[0]) + 1.0; w[2] = thrust::complex<double>(abs(complex<float>(3, 4)), 0);
       e[0] = d + make_double3(1, 2, 3);
-      sizes[0] = sizeof(float3); sizes[1] = alignof(float4); sizes[2] = alignof(double2); sizes[3] = sizeof(uchar4); sizes[4] = alignof(short4);
+      sizes[0] = sizeof(float3); sizes[1] = alignof(float4); sizes[2] = alignof(double2); sizes[3] = sizeof(uchar4);
+      sizes[4] = alignof(short4);
     }"""
-    o, z, w, e, sizes = np.zeros(15, np.int64), np.zeros(3, np.complex64), np.zeros(3, np.complex128), np.zeros(3), np.zeros(5, np.int32)
+    o, z, w, e, sizes = (
+        np.zeros(15, np.int64),
+        np.zeros(3, np.complex64),
+        np.zeros(3, np.complex128),
+        np.zeros(3),
+        np.zeros(5, np.int32),
+    )
     run(engine, source, (1,), (1,), [o, z, w, np.array((1.0, 2.0, 3.0), "f8,f8,f8")[()], e, sizes])
     assert o.tolist() == [8, 31, 4, 1 << 31, 0xFFFFFE << 1 | 2, 2, 2, 0, 0x3F800000, 0x07050301, 3, 8, 2, 5, 4]
     np.testing.assert_allclose(z, [(5 + 5j) / 2, np.exp(1j), ((5 + 5j) / 2 + 1) * 1j], rtol=1e-6)
@@ -224,7 +260,10 @@ def test_templates_macros_and_globals(engine: KernelEngine) -> None:
     KERNEL(inc, += step)
     #undef KERNEL
     """
-    source = "__constant__ int step = 2;\n__device__ float table[5];\n" + source.replace("    #", "#") + """
+    source = (
+        "__constant__ int step = 2;\n__device__ float table[5];\n"
+        + source.replace("    #", "#")
+        + """
     template <typename T, int n> __global__ void scale(T *x) { x[threadIdx.x] *= n; }
     namespace inner { __global__ void hidden(int *x) { x[0] = -1; } }
     extern "C" { __global__ void div(int *x) { x[0] = 9; } }
@@ -232,6 +271,7 @@ def test_templates_macros_and_globals(engine: KernelEngine) -> None:
     extern "C" __global__ void absent(int *x) {}
     #endif
     """
+    )
     module = engine.module(source, expressions=("scale<float, 3>", "scale<int,5>", "inner::hidden"))
     assert set(module.kernels) == {"inc", "div", "scale<float, 3>", "scale<int,5>", "inner::hidden"}
     f, i = np.ones(4, np.float32), np.ones(4, np.int32)
@@ -271,13 +311,16 @@ def test_compile_errors_name_the_users_line_and_no_path(engine: KernelEngine) ->
     assert caught.value.source == source
     assert caught.value.options == ("-DA=1",)
     assert caught.value.backend == "nvrtc"
-    with pytest.raises(CompileException, match="mine.cu:4"):
-        engine.module('extern "C" __global__ void f() {}\n/* a\nb */ extern __shared__ int s[];\nint y = 3 +;\n', name="mine.cu")
+    with pytest.raises(CompileException, match=r"mine\.cu:4"):
+        engine.module(
+            'extern "C" __global__ void f() {}\n/* a\nb */ extern __shared__ int s[];\nint y = 3 +;\n', name="mine.cu"
+        )
 
 
 @pytest.mark.parametrize(
     "line",
-    ['#include "/etc/passwd"', "#include </etc/passwd>", '#include "../secret.h"', "#define F </etc/passwd>\n#include F", "# include /**/ F",
+    ['#include "/etc/passwd"', "#include </etc/passwd>", '#include "../secret.h"', "#define F </etc/passwd>\n#include F",
+     "# include /**/ F",
      "#inc\\\nlude </etc/passwd>", '#if __has_include("/etc/shadow")\n#endif', '#import "/etc/passwd"', "#include <unistd.h>"],
 )  # fmt: skip
 def test_includes_of_host_files_are_refused(engine: KernelEngine, line: str) -> None:
@@ -287,9 +330,19 @@ def test_includes_of_host_files_are_refused(engine: KernelEngine, line: str) -> 
 
 
 def test_headers_sent_along(engine: KernelEngine) -> None:
-    headers = {"mine/a.h": '#pragma once\n#include "b.h"\n__device__ int twice(int x) { return B * x; }', "mine/b.h": "#define B 2"}
+    headers = {
+        "mine/a.h": '#pragma once\n#include "b.h"\n__device__ int twice(int x) { return B * x; }',
+        "mine/b.h": "#define B 2",
+    }
     x = np.array([21], np.int32)
-    run(engine, '#include "mine/a.h"\nextern "C" __global__ void k(int *x) { x[0] = twice(x[0]); }', (1,), (1,), [x], headers=headers)
+    run(
+        engine,
+        '#include "mine/a.h"\nextern "C" __global__ void k(int *x) { x[0] = twice(x[0]); }',
+        (1,),
+        (1,),
+        [x],
+        headers=headers,
+    )
     assert x[0] == 42
 
 
@@ -298,7 +351,8 @@ def test_options() -> None:
         "17", ("-DX=1", "-DY", "-DZ=2"),
     )  # fmt: skip
     assert translate_options(("-std=c++20",))[0] == "20"
-    for bad in ("-I/etc", "--include-path=/", "-include/etc/passwd", "-o/tmp/x", "-fplugin=/tmp/x.so", "-B/tmp", "@/etc/passwd", "-D=1", "-wrapper",
+    for bad in ("-I/etc", "--include-path=/", "-include/etc/passwd", "-o/tmp/x", "-fplugin=/tmp/x.so", "-B/tmp", "@/etc/passwd",
+                "-D=1", "-wrapper",
                 "-std=c++98"):  # fmt: skip
         with pytest.raises(RefusedSource):
             translate_options((bad,))
@@ -306,7 +360,13 @@ def test_options() -> None:
 
 def test_impossible_launches(engine: KernelEngine) -> None:
     function = engine.module('extern "C" __global__ void k(int *x) {}').function("k")
-    for grid, block, shared in (((1,), (2048,), 0), ((1,), (32, 64), 0), ((1, 70000), (1,), 0), ((1,), (1, 1, 65), 0), ((1,), (1,), 1 << 20)):
+    for grid, block, shared in (
+        ((1,), (2048,), 0),
+        ((1,), (32, 64), 0),
+        ((1, 70000), (1,), 0),
+        ((1,), (1, 1, 65), 0),
+        ((1,), (1,), 1 << 20),
+    ):
         with pytest.raises(CUDADriverError, match="CUDA_ERROR_INVALID_VALUE"):
             function.launch(grid, block, [bytes(8)], shared)
     with pytest.raises(ValueError, match="takes 1 arguments, 0 were given"):

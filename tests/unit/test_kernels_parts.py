@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu.kernels import generate
 from cupool.apiserver.devices.cpu.kernels.arguments import pack
 from cupool.apiserver.devices.cpu.kernels.engine import Parameter
@@ -23,10 +22,13 @@ HALF, PAIR = Parameter(2, 2, "s"), Parameter(16, 8, "s")
     ("source", "kernels", "certain"),
     [
         ('extern "C" __global__ void f(int *x) {}', ("f",), True),
-        ('extern "C"\n__global__\nvoid __launch_bounds__(256, 2) f(int *x) { if (x) { g(); } }\nextern "C" __global__ void g() {}', ("f", "g"), True),
-        ('extern "C" {\n__global__ void a() {}\n__device__ int h() { return 1; }\nvoid __global__ b(int) {}\n}\n__global__ void c() {}', ("a", "b"), True),
+        ('extern "C"\n__global__\nvoid __launch_bounds__(256, 2) f(int *x) { if (x) { g(); } }\nextern "C" __global__ void g() {}',
+         ("f", "g"), True),
+        ('extern "C" {\n__global__ void a() {}\n__device__ int h() { return 1; }\nvoid __global__ b(int) {}\n}\n__global__ void c() {}',
+         ("a", "b"), True),
         ("template <class T> __global__ void t(T *x) {}", (), True),
-        ('// extern "C" __global__ void no() {}\n/* extern "C" __global__ void no2() {} */ extern "C" __global__ void yes() {}', ("yes",), True),
+        ('// extern "C" __global__ void no() {}\n/* extern "C" __global__ void no2() {} */ extern "C" __global__ void yes() {}',
+         ("yes",), True),
         ('const char *s = "extern \\"C\\" __global__ void no() {}"; extern "C" __global__ void yes();', ("yes",), True),
         ('#define K(n) extern "C" __global__ void n() {}\nK(a)', (), False),
         ('#ifdef X\nextern "C" __global__ void a() {}\n#endif', ("a",), False),
@@ -56,7 +58,11 @@ def test_comments_and_splices() -> None:
 
 
 def test_barriers() -> None:
-    assert has_barriers("x; __syncthreads();") and has_barriers("__shfl_down_sync(m, v, 1)") and has_barriers("#include <cooperative_groups.h>")
+    assert (
+        has_barriers("x; __syncthreads();")
+        and has_barriers("__shfl_down_sync(m, v, 1)")
+        and has_barriers("#include <cooperative_groups.h>")
+    )
     assert not has_barriers("atomicAdd(x, 1); my__syncthreads_like();")
 
 
@@ -85,7 +91,8 @@ def test_arguments(parameter: Parameter, value: Any, expected: bytes) -> None:
 @pytest.mark.parametrize(
     ("parameter", "value", "error"),
     [
-        (FLOAT, 1.5, TypeError), (FLOAT, 1, TypeError), (DOUBLE, np.float32(1), TypeError), (INT, 1.0, TypeError), (INT, 1 << 32, OverflowError),
+        (FLOAT, 1.5, TypeError), (FLOAT, 1, TypeError), (DOUBLE, np.float32(1), TypeError), (INT, 1.0, TypeError),
+        (INT, 1 << 32, OverflowError),
         (INT, -(1 << 31) - 1, OverflowError), (INT, None, TypeError), (HALF, 1.0, TypeError), (PAIR, np.complex64(1), TypeError),
         (PAIR, np.void(b"12345678"), TypeError), (POINTER, 1.0, TypeError),
     ],

@@ -2,9 +2,9 @@
 can have seen. Pointers, also those stored inside device memory, stay valid when the session moves to a process that reserves the
 same range.
 
-Memory in it comes in blocks of whole 512 bytes, as CuPy's pool gives them. The range is reserved without access; granules of 2 MiB are opened as the
-blocks reach into them, so that a kernel that writes far out of bounds faults instead of writing into nothing. A write
-*near* out of bounds lands in a neighbouring block or in padding: it cannot be noticed.
+Memory in it comes in blocks of whole 512 bytes, as CuPy's pool gives them. The range is reserved without access; granules of
+2 MiB are opened as the blocks reach into them, so that a kernel that writes far out of bounds faults instead of writing into
+nothing. A write *near* out of bounds lands in a neighbouring block or in padding: it cannot be noticed.
 
 Boundary: addresses, blocks and numpy arrays. Who sees which array is the handle table's business.
 """
@@ -28,8 +28,8 @@ from .memory import address_of, extent
 
 ALIGNMENT = 512
 GRANULE = 2 << 20
-#: Where a range is asked for: far from where Linux puts programs, heaps, libraries and stacks, so that another process, on this or another host,
-#: can nearly always have the same one.
+#: Where a range is asked for: far from where Linux puts programs, heaps, libraries and stacks, so that another process, on this
+#: or another host, can nearly always have the same one.
 BASES = tuple((0x2000 + 0x400 * i) << 32 for i in range(8))
 #: Address space asked for; less where the system refuses.
 SIZES = (1 << 40, 1 << 38, 1 << 36, 1 << 34)
@@ -226,8 +226,8 @@ class Arena:
             if start <= address + low and address + high <= start + root.nbytes:
                 return np.ndarray(spec.shape, spec.dtype, root.data, address - start, spec.strides)
         raise CUDARuntimeError(
-            700, f"cudaErrorIllegalAddress: an illegal memory access was encountered: {high - low} bytes at {address + low:#x} are not device "
-            "memory of this session"
+            700, f"cudaErrorIllegalAddress: an illegal memory access was encountered: {high - low} bytes at {address + low:#x} "
+            "are not device memory of this session"
         )  # fmt: skip
 
     def _in_use(self) -> Iterator[tuple[int, Array]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cupy
@@ -25,6 +27,33 @@ class Binary:
         """Compiled already."""
 
 
+class Source:
+    """A RawModule with the headers that the client has read, in a folder that lives as long as it does: CuPy compiles when it must."""
+
+    def __init__(self, headers: Any, options: tuple[str, ...], **fields: Any) -> None:
+        self._folder = None
+        if headers:
+            self._folder = tempfile.TemporaryDirectory(prefix="cupool-headers-")
+            root = Path(self._folder.name).resolve()
+            for name, text in headers.items():
+                path = (root / name).resolve()
+                if not path.is_relative_to(root):
+                    raise ValueError(f"header {name!r} does not lie below an include folder")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            options = (f"-I{root}", *options)
+        self._module = cupy.RawModule(options=options, **fields)
+
+    def get_function(self, name: str) -> Any:
+        return self._module.get_function(name)
+
+    def get_global(self, name: str) -> Any:
+        return self._module.get_global(name)
+
+    def compile(self) -> None:
+        self._module.compile()
+
+
 def kernel_raw(
     source: str,
     options: Any = (),
@@ -33,9 +62,10 @@ def kernel_raw(
     enable_cooperative_groups: bool = False,
     jitify: bool = False,
     name_expressions: Any = None,
+    headers: Any = None,
 ) -> Any:
-    return cupy.RawModule(
-        code=source, options=tuple(options or ()), backend=backend, translate_cucomplex=translate_cucomplex,
+    return Source(
+        headers, tuple(options or ()), code=source, backend=backend, translate_cucomplex=translate_cucomplex,
         enable_cooperative_groups=enable_cooperative_groups, jitify=jitify,
         name_expressions=list(name_expressions) if name_expressions else None,
     )  # fmt: skip
@@ -50,7 +80,7 @@ _SETTABLE = frozenset({"max_dynamic_shared_size_bytes", "preferred_shared_memory
 
 
 def kernel_attributes(function: Any) -> dict[str, int]:
-    return {name: int(getattr(function, name)) for name in _ATTRIBUTES}
+    return {name: int(getattr(function, name, -1)) for name in _ATTRIBUTES}
 
 
 def kernel_set_attribute(function: Any, name: str, value: int) -> None:
@@ -73,12 +103,30 @@ def kernel_elementwise(
     loop_prep: str = "", after_loop: str = "", options: Any = (),
 ) -> Any:  # fmt: skip
     return cupy.ElementwiseKernel(
-        in_params, out_params, operation, name, reduce_dims, preamble, loop_prep=loop_prep, after_loop=after_loop, options=tuple(options or ())
+        in_params,
+        out_params,
+        operation,
+        name,
+        reduce_dims,
+        preamble,
+        loop_prep=loop_prep,
+        after_loop=after_loop,
+        options=tuple(options or ()),
     )
 
 
-def call_elementwise(kernel: Any, args: Any, size: int | None = None, block_size: int = 128, types: Any = None) -> None:
-    kernel(*args, **({} if size is None else {"size": size}), block_size=block_size)
+def call_elementwise(
+    kernel: Any,
+    args: Any,
+    types: Any,
+    shape: Any,
+    outs: Any,
+    size: int | None = None,
+    block_size: int = 128,
+    out: Any = None,
+) -> tuple[Any, ...]:
+    sizes = {} if size is None else {"size": size}
+    return _as_tuple(kernel(*args, *(out or ()), **sizes, block_size=block_size))
 
 
 def kernel_reduction(
@@ -86,12 +134,28 @@ def kernel_reduction(
     reduce_type: str | None = None, reduce_dims: bool = True, preamble: str = "", options: Any = (),
 ) -> Any:  # fmt: skip
     return cupy.ReductionKernel(
-        in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, reduce_type, reduce_dims, preamble, tuple(options or ())
+        in_params,
+        out_params,
+        map_expr,
+        reduce_expr,
+        post_map_expr,
+        identity or None,
+        name,
+        reduce_type,
+        reduce_dims,
+        preamble,
+        tuple(options or ()),
     )
 
 
-def call_reduction(kernel: Any, args: Any, axis: Any = None, keepdims: bool = False, types: Any = None) -> None:
-    kernel(*args, axis=axis, keepdims=keepdims)
+def call_reduction(
+    kernel: Any, args: Any, types: Any, axis: Any, keepdims: bool, shape: Any, outs: Any, out: Any = None
+) -> tuple[Any, ...]:
+    return _as_tuple(kernel(*args, *(out or ()), axis=tuple(axis), keepdims=keepdims))
+
+
+def _as_tuple(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
 
 
 OPS: dict[str, Callable[..., Any]] = {

@@ -1,7 +1,7 @@
 """From the arguments of a launch to the bytes that a kernel's parameters get. Pure.
 
-CUDA copies as many bytes as the parameter has, whatever was given. Here what would come out as garbage is an error: a real number of another width,
-a number for another kind of parameter, an integer that does not fit. An integer of another width is taken by value.
+CUDA copies as many bytes as the parameter has, whatever was given. Here what would come out as garbage is an error: a real number
+of another width, a number for another kind of parameter, an integer that does not fit. An integer of another width is taken by value.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pack(parameter: Parameter, value: Any, index: int) -> bytes:
         return bytes(scalar.tobytes())
     data = bytes(scalar.tobytes())
     missing = parameter.nbytes - len(data)
-    if missing > 0 and (dtype.kind != "V" or missing >= parameter.alignment) or (missing < 0 and dtype.kind != "V"):
+    if (missing > 0 and (dtype.kind != "V" or missing >= parameter.alignment)) or (missing < 0 and dtype.kind != "V"):
         raise _wrong(parameter, index, f"{dtype} ({len(data)} bytes)")
     return data + bytes(max(missing, 0))
 

@@ -60,7 +60,9 @@ def _private(directory: Path) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = directory.stat()
     if info.st_uid != os.geteuid():
-        raise PermissionError(f"The kernel cache {directory} belongs to another user. Set CUPOOL_CACHE_DIR to a directory of your own.")
+        raise PermissionError(
+            f"The kernel cache {directory} belongs to another user. Set CUPOOL_CACHE_DIR to a directory of your own."
+        )
     if info.st_mode & 0o077:
         directory.chmod(0o700)
     return directory
@@ -73,7 +75,11 @@ def translate_options(options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     for option in items:
         if option in ("-D", "--define-macro", "-U", "--undefine-macro", "-std", "--std", "-arch", "--gpu-architecture", "-Xptxas",
                       "-Xcompiler"):  # fmt: skip
-            option = f"{option}={next(items, '')}" if option.startswith("--") or len(option) > 2 else option + next(items, "")
+            option = (
+                f"{option}={next(items, '')}"
+                if option.startswith("--") or len(option) > 2
+                else option + next(items, "")
+            )
         name, _, value = option.partition("=")
         if name in ("--std", "-std"):
             if value not in _STANDARDS:
@@ -86,7 +92,9 @@ def translate_options(options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
                 raise RefusedSource(f"option {option}: not the name of a macro.")
             result.append(option[:2] + option[2:].strip())
         elif option.startswith(("-I", "--include-path")):
-            raise RefusedSource(f"option {option}: a kernel cannot include files of the server; the client sends headers along.")
+            raise RefusedSource(
+                f"option {option}: a kernel cannot include files of the server; the client sends headers along."
+            )
         elif not _IGNORED.fullmatch(option):
             raise RefusedSource(f"option {option} is not known.")
     return standard, tuple(result)
@@ -110,7 +118,9 @@ class Compiler:
         """The compiler's first line of --version, "" without a compiler."""
         if self.path is None:
             return ""
-        done = subprocess.run([self.path, "--version"], capture_output=True, text=True, timeout=30, check=False, env=_environment())
+        done = subprocess.run(
+            [self.path, "--version"], capture_output=True, text=True, timeout=30, check=False, env=_environment()
+        )
         return done.stdout.partition("\n")[0]
 
     def probe(self) -> str:
@@ -157,8 +167,8 @@ class Compiler:
             for header, contents in headers.items():
                 _write_header(build / "include", header, contents)
             (build / "kernel.cc").write_text(text, encoding="utf-8", errors="surrogateescape")
-            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now", "-Wl,-Bsymbolic", "-o", "kernel.so",
-                       "kernel.cc"]  # fmt: skip
+            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now",
+                       "-Wl,-Bsymbolic", "-o", "kernel.so", "kernel.cc"]  # fmt: skip
             done = self._run(command, build)
             if done.returncode:
                 message = self._clean(done.stderr, build)
@@ -199,10 +209,20 @@ class Compiler:
                 made = Path(temporary) / "made"
                 shutil.copytree(INCLUDE, made)
                 assert self.path is not None
-                command = [self.path, *_FLAGS[:-1], "c++-header", f"-std=gnu++{standard}", HEADER, "-o", f"{HEADER}.gch"]
+                command = [
+                    self.path,
+                    *_FLAGS[:-1],
+                    "c++-header",
+                    f"-std=gnu++{standard}",
+                    HEADER,
+                    "-o",
+                    f"{HEADER}.gch",
+                ]
                 done = self._run(command, made)
                 if done.returncode:
-                    raise RuntimeError(f"The kernel header does not compile with {self.version}: {self._clean(done.stderr, made)[:2000]}")
+                    raise RuntimeError(
+                        f"The kernel header does not compile with {self.version}: {self._clean(done.stderr, made)[:2000]}"
+                    )
                 try:
                     os.rename(made, folder)
                 except OSError:  # another server was first
@@ -216,7 +236,9 @@ class Compiler:
             return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, input=text,
                                   env=_environment(), errors="replace")  # fmt: skip
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 1, "", f"error: the compiler took longer than {TIMEOUT_S:.0f} s and was stopped")
+            return subprocess.CompletedProcess(
+                command, 1, "", f"error: the compiler took longer than {TIMEOUT_S:.0f} s and was stopped"
+            )
 
     def _clean(self, text: str, build: Path) -> str:
         """g++'s messages without paths of this host; lines of the source are left as they are."""

@@ -147,18 +147,25 @@ class Function:
             ctypes.memmove(base + offset, args[i], parameter.nbytes)
             pointers[i] = base + offset
         message = ctypes.create_string_buffer(1024)
-        launch = _Launch((ctypes.c_uint * 3)(*sizes[0]), (ctypes.c_uint * 3)(*sizes[1]), shared_bytes, ctypes.addressof(pointers))
+        launch = _Launch(
+            (ctypes.c_uint * 3)(*sizes[0]), (ctypes.c_uint * 3)(*sizes[1]), shared_bytes, ctypes.addressof(pointers)
+        )
         if self._module.fibers:
             launch.stacks, launch.stack_bytes = self._module._engine.stacks(), STACK_BYTES
         launch.message, launch.message_bytes = ctypes.addressof(message), len(message)
         outcome = self._entry(ctypes.byref(launch))
         if outcome:
             text = message.value.decode(errors="replace")
-            raise CUDARuntimeError(719, f"cudaErrorLaunchFailure: unspecified launch failure: kernel {self.name!r}: {text}")
+            raise CUDARuntimeError(
+                719, f"cudaErrorLaunchFailure: unspecified launch failure: kernel {self.name!r}: {text}"
+            )
 
     def _check(self, grid: tuple[int, ...], block: tuple[int, ...], given: int, shared_bytes: int) -> None:
         threads = block[0] * block[1] * block[2]
-        if any(n > most for n, most in zip((*grid, *block), (*_MAX_GRID, *_MAX_BLOCK), strict=True)) or threads > MAX_THREADS:
+        if (
+            any(n > most for n, most in zip((*grid, *block), (*_MAX_GRID, *_MAX_BLOCK), strict=True))
+            or threads > MAX_THREADS
+        ):
             raise CUDADriverError(1, f"CUDA_ERROR_INVALID_VALUE: invalid argument: grid {grid}, block {block}")
         if shared_bytes > self.max_dynamic_shared_bytes:
             raise CUDADriverError(
@@ -234,7 +241,9 @@ class KernelEngine:
     def _text(self, source: str, name: str, kernels: Sequence[str], entries: Sequence[str], fibers: bool) -> str:
         label = re.sub(r"[^\w.<>, -]", "_", name)
         renames = "".join(f"#define {k} {renamed(k)}\n" for k in kernels if renamed(k) != k)
-        lines = [f'{_stdint(source)}{renames}#line 1 "{label}"\n{rewrite_shared(source)}\n#line 1 "entries of {label}"\n']
+        lines = [
+            f'{_stdint(source)}{renames}#line 1 "{label}"\n{rewrite_shared(source)}\n#line 1 "entries of {label}"\n'
+        ]
         lines += [f"CUPOOL_KERNEL({i}, {str(fibers).lower()}, {e})\n" for i, e in enumerate(entries)]
         return "".join(lines)
 

@@ -1,7 +1,7 @@
 """Sources of elementwise and reduction kernels: what the program wrote, inside loops over an index.
 
-The names that a program's fragments may use are CuPy's: the parameters, `i`, `n`, `_ind`, `CIndexer`, `CArray`, the type parameters; in reductions
-`a`, `b`, `_in_ind`, `_out_ind`, `_type_reduce`, `_J`.
+The names that a program's fragments may use are CuPy's: the parameters, `i`, `n`, `_ind`, `CIndexer`, `CArray`, the type parameters;
+in reductions `a`, `b`, `_in_ind`, `_out_ind`, `_type_reduce`, `_J`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 #: Fragments that look at their place in the grid run as the grid that CuPy would launch, others as one thread's loop.
-GRID_NAMES = re.compile(r"\b(threadIdx|blockIdx|blockDim|gridDim|__shared__|__sync\w+|__shfl\w*|__ballot\w*|__activemask)\b")
+GRID_NAMES = re.compile(
+    r"\b(threadIdx|blockIdx|blockDim|gridDim|__shared__|__sync\w+|__shfl\w*|__ballot\w*|__activemask)\b"
+)
 #: Lanes that a reduction is spread over, as in CuPy's kernels: this decides the order of floating-point sums.
 REDUCE_BLOCK = 512
 
@@ -71,7 +73,15 @@ def parse_parameters(text: str, const: bool) -> tuple[Parameter, ...]:
         kind, name = words[-2:]
         dtype = None if len(kind) == 1 else np.dtype(kind)
         flags = set(words[:-2])
-        result.append(Parameter(name, kind if dtype is None else c_type(dtype), dtype, "raw" in flags, const and "_non_const" not in flags))
+        result.append(
+            Parameter(
+                name,
+                kind if dtype is None else c_type(dtype),
+                dtype,
+                "raw" in flags,
+                const and "_non_const" not in flags,
+            )
+        )
     return tuple(result)
 
 
@@ -83,15 +93,17 @@ def _declaration(parameter: Parameter, argument: Argument) -> str:
     if argument.ndim is None:
         return f"const {parameter.ctype if parameter.const else c_type(argument.dtype)} {parameter.name}"
     kind = f"CArray<{c_type(argument.dtype)}, {argument.ndim}, {str(argument.contiguous).lower()}>"
-    return f"{'const ' if parameter.const else ''}{kind} {parameter.name if parameter.raw else '_raw_' + parameter.name}"
+    return (
+        f"{'const ' if parameter.const else ''}{kind} {parameter.name if parameter.raw else '_raw_' + parameter.name}"
+    )
 
 
 def _reference(parameter: Parameter, index: str) -> str:
     return f"{'const ' if parameter.const else ''}{parameter.ctype} &{parameter.name} = _raw_{parameter.name}[{index}];"
 
 
-def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], types: dict[str, Any], ndim: int, *, name: str, operation: str,
-                preamble: str, loop_prep: str, after_loop: str) -> str:  # fmt: skip
+def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], types: dict[str, Any], ndim: int, *, name: str,
+                operation: str, preamble: str, loop_prep: str, after_loop: str) -> str:  # fmt: skip
     """The source of an elementwise kernel; the last parameter of the function is `CIndexer<ndim> _ind`."""
     pairs = list(zip(parameters, arguments, strict=True))
     declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndim}> _ind"])
@@ -126,9 +138,15 @@ def reduction(parameters: Sequence[Parameter], arguments: Sequence[Argument], ty
         lanes: partial results kept per output: element j goes to lane j % lanes, and lanes are joined by halves.
     """
     pairs = list(zip(parameters, arguments, strict=True))
-    declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndims[0]}> _in_ind", f"CIndexer<{ndims[1]}> _out_ind"])
-    inputs = "\n        ".join(_reference(p, "_in_ind.get()") for p, a in pairs[:nin] if a.ndim is not None and not p.raw)
-    outputs = "\n      ".join(_reference(p, "_out_ind.get()") for p, a in pairs[nin:] if a.ndim is not None and not p.raw)
+    declared = ", ".join(
+        [*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndims[0]}> _in_ind", f"CIndexer<{ndims[1]}> _out_ind"]
+    )
+    inputs = "\n        ".join(
+        _reference(p, "_in_ind.get()") for p, a in pairs[:nin] if a.ndim is not None and not p.raw
+    )
+    outputs = "\n      ".join(
+        _reference(p, "_out_ind.get()") for p, a in pairs[nin:] if a.ndim is not None and not p.raw
+    )
     reduce_expr, post_map_expr = " ".join(reduce_expr.split("\n")), " ".join(post_map_expr.split("\n"))
     return f"""{_PROLOGUE}typedef long long IndexT;
 {_typedefs(types)}#line 1 "{name} (preamble)"

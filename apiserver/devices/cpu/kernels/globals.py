@@ -1,8 +1,8 @@
 """Variables of a kernel module (`__device__`, `__constant__`) at addresses in the arena.
 
-A program may ask where a variable is, store the address in device memory, or make an array over it. Such an address must lie in the arena. The code of
-the module, however, finds its variables where the loader put them. So the module's data pages are mapped twice, shared: in place and in the
-arena. (A kernel that takes the address of its own variable sees the place in the module.)
+A program may ask where a variable is, store the address in device memory, or make an array over it. Such an address must lie in
+the arena. The code of the module, however, finds its variables where the loader put them. So the module's data pages are mapped
+twice, shared: in place and in the arena. (A kernel that takes the address of its own variable sees the place in the module.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_
 
 
 class _DlInfo(ctypes.Structure):
-    _fields_ = (("fname", ctypes.c_char_p), ("base", ctypes.c_void_p), ("sname", ctypes.c_char_p), ("saddr", ctypes.c_void_p))
+    _fields_ = (
+        ("fname", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("sname", ctypes.c_char_p),
+        ("saddr", ctypes.c_void_p),
+    )
 
 
 class Globals:

@@ -55,7 +55,15 @@ class _Generated:
 
     __slots__ = ("addressed", "functions", "inputs", "name", "options", "outputs", "parts", "reduce_dims")
 
-    def __init__(self, in_params: str, out_params: str, name: str, reduce_dims: bool, options: Sequence[str], parts: dict[str, str]) -> None:
+    def __init__(
+        self,
+        in_params: str,
+        out_params: str,
+        name: str,
+        reduce_dims: bool,
+        options: Sequence[str],
+        parts: dict[str, str],
+    ) -> None:
         self.inputs = generate.parse_parameters(in_params, True)
         self.outputs = generate.parse_parameters(out_params, False)
         self.name = name
@@ -66,7 +74,9 @@ class _Generated:
         code = " ".join(parts.values())
         #: parameters whose addresses the code may see: they lie in the arena
         self.addressed = frozenset(
-            p.name for p in (*self.inputs, *self.outputs) if p.raw or re.search(rf"(?<!&)&\s*\(?\s*{re.escape(p.name)}\b", code)
+            p.name
+            for p in (*self.inputs, *self.outputs)
+            if p.raw or re.search(rf"(?<!&)&\s*\(?\s*{re.escape(p.name)}\b", code)
         )
 
 
@@ -140,12 +150,13 @@ class Engine:
     # -- raw kernels ------------------------------------------------------------------------------------------------------
 
     def kernel_raw(self, source: str, options: Sequence[str], backend: str, translate_cucomplex: bool, enable_cooperative_groups: bool,
-                   jitify: Any, name_expressions: Sequence[str] | None, headers: dict[str, str] | None = None) -> RawModuleObject:  # fmt: skip
+                   jitify: Any, name_expressions: Sequence[str] | None,
+                   headers: dict[str, str] | None = None) -> RawModuleObject:  # fmt: skip
         """`@kernel_raw`: nothing is compiled yet."""
         if enable_cooperative_groups:
             raise OpMissing(
-                "enable_cooperative_groups: the CPU device runs the blocks of a grid one after the other, so a grid cannot wait for all its "
-                "blocks.", "Split the kernel where it synchronises the grid, or use a GPU."
+                "enable_cooperative_groups: the CPU device runs the blocks of a grid one after the other, so a grid cannot wait for "
+                "all its blocks.", "Split the kernel where it synchronises the grid, or use a GPU."
             )  # fmt: skip
         self._count()
         if translate_cucomplex:
@@ -154,7 +165,10 @@ class Engine:
 
     def kernel_binary(self, image: bytes) -> RawModuleObject:
         """`@kernel_binary`: a GPU's machine code."""
-        raise OpMissing("A cubin, fatbin or PTX file is GPU code, and this server's device is a CPU.", "Pass the source: RawModule(code=…).")
+        raise OpMissing(
+            "A cubin, fatbin or PTX file is GPU code, and this server's device is a CPU.",
+            "Pass the source: RawModule(code=…).",
+        )
 
     def _load(self, module: RawModuleObject) -> Module:
         if module.module is None:
@@ -195,7 +209,9 @@ class Engine:
         """`@kernel_set_attribute`"""
         if name == "max_dynamic_shared_size_bytes":
             if not 0 <= value <= SHARED_BYTES_OPTIN:
-                raise CUDADriverError(1, f"CUDA_ERROR_INVALID_VALUE: invalid argument: {name} {value}, at most {SHARED_BYTES_OPTIN}")
+                raise CUDADriverError(
+                    1, f"CUDA_ERROR_INVALID_VALUE: invalid argument: {name} {value}, at most {SHARED_BYTES_OPTIN}"
+                )
             self._function(function).max_dynamic_shared_bytes = value
         elif name == "preferred_shared_memory_carveout":
             function.attributes[name] = value
@@ -207,16 +223,22 @@ class Engine:
         address, nbytes = self._load(module).address_of(name)
         return self._globals.address_in_arena(address), nbytes
 
-    def launch(self, function: FunctionObject, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int) -> None:
+    def launch(
+        self, function: FunctionObject, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int
+    ) -> None:
         """`@launch`"""
         loaded = self._function(function)
         if len(args) < len(loaded.parameters):
-            raise ValueError(f"kernel {function.name!r} takes {len(loaded.parameters)} arguments, {len(args)} were given")
+            raise ValueError(
+                f"kernel {function.name!r} takes {len(loaded.parameters)} arguments, {len(args)} were given"
+            )
         packed = []
         for i, (parameter, value) in enumerate(zip(loaded.parameters, args, strict=False)):
             if isinstance(value, np.ndarray):
                 if parameter.kind != "p" and not (parameter.kind == "i" and parameter.nbytes == 8):
-                    raise TypeError(f"argument {i} is an array; the kernel's parameter is not a pointer ({parameter.nbytes} bytes)")
+                    raise TypeError(
+                        f"argument {i} is an array; the kernel's parameter is not a pointer ({parameter.nbytes} bytes)"
+                    )
                 packed.append(self.expose(value)[0].to_bytes(8, "little"))
             else:
                 packed.append(pack(parameter, value, i))
@@ -259,7 +281,9 @@ class Engine:
         function.launch((grid,), (block,), [*map(_bytes_of, views), _indexer(shape)])
         return results
 
-    def _given(self, kernel: _Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]) -> list[Any]:
+    def _given(
+        self, kernel: _Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]
+    ) -> list[Any]:
         """Arguments with addressed arrays in the arena and scalars of their parameter's type."""
         given = []
         for p, value in zip(params, args, strict=True):
@@ -287,8 +311,8 @@ class Engine:
 
     # -- reduction kernels ------------------------------------------------------------------------------------------------
 
-    def kernel_reduction(self, in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: str, name: str,
-                         reduce_type: str, reduce_dims: bool, preamble: str, options: Sequence[str]) -> _Generated:  # fmt: skip
+    def kernel_reduction(self, in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: str,
+                         name: str, reduce_type: str, reduce_dims: bool, preamble: str, options: Sequence[str]) -> _Generated:  # fmt: skip
         """`@kernel_reduction`"""
         self._count()
         parts = {"map_expr": map_expr, "reduce_expr": reduce_expr, "post_map_expr": post_map_expr, "identity": identity,
@@ -305,16 +329,23 @@ class Engine:
         nin = len(kernel.inputs)
         given = self._given(kernel, params, (*args, *results), types)
         results = tuple(given[nin:])
-        in_shape = np.broadcast_shapes(*(a.shape for p, a in zip(kernel.inputs, given, strict=False) if _is_plain(p, a)))
+        in_shape = np.broadcast_shapes(
+            *(a.shape for p, a in zip(kernel.inputs, given, strict=False) if _is_plain(p, a))
+        )
         kept = tuple(d for d in range(len(in_shape)) if d not in axis)
         order = (*axis, *kept)
-        inputs = [np.broadcast_to(a, in_shape).transpose(order) if _is_plain(p, a) else a for p, a in zip(kernel.inputs, given, strict=False)]
+        inputs = [
+            np.broadcast_to(a, in_shape).transpose(order) if _is_plain(p, a) else a
+            for p, a in zip(kernel.inputs, given, strict=False)
+        ]
         moved_shape = tuple(in_shape[d] for d in order)
         out_shape = tuple(in_shape[d] for d in kept)
         # Leaving out axes of length one never copies.
         outputs = [a.reshape(out_shape) if _is_plain(p, a) and a.shape != out_shape and a.size else a
                    for p, a in zip(kernel.outputs, results, strict=True)]  # fmt: skip
-        lanes = generate.reduction_lanes(_product(moved_shape), _product(out_shape), _contiguous_size(inputs, kernel.inputs, out_shape))
+        lanes = generate.reduction_lanes(
+            _product(moved_shape), _product(out_shape), _contiguous_size(inputs, kernel.inputs, out_shape)
+        )
         if kernel.reduce_dims:
             moved_shape = _merge(inputs, kernel.inputs, moved_shape)
             out_shape = _merge(outputs, kernel.outputs, out_shape)
@@ -324,7 +355,9 @@ class Engine:
         key = (arguments, ndims, lanes, tuple(sorted((k, np.dtype(v)) for k, v in types.items())))
         function = kernel.functions.get(key)
         if function is None:
-            source = generate.reduction(params, arguments, types, nin, ndims, name=kernel.name, lanes=lanes, **kernel.parts)
+            source = generate.reduction(
+                params, arguments, types, nin, ndims, name=kernel.name, lanes=lanes, **kernel.parts
+            )
             function = kernel.functions[key] = self._compiled(kernel, source)
         function.launch((1,), (1,), [*map(_bytes_of, views), _indexer(moved_shape), _indexer(out_shape)])
         return results

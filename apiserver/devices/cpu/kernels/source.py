@@ -13,7 +13,9 @@ _WAITING = re.compile(
     r"\b(__sync(threads|warp)\w*|__shfl\w*|__ballot\w*|__any_sync|__all_sync|__activemask|__match_\w+|__reduce_\w+"
     r"|cooperative_groups|this_thread_block|tiled_partition)\b"
 )
-_EXTERN_SHARED = re.compile(r"\bextern\s+((?:volatile\s+)?)__shared__\s+([^;{}()]*(?:\([^;{}()]*\)[^;{}()]*)*?)\b(\w+)\s*\[\s*\]\s*;")
+_EXTERN_SHARED = re.compile(
+    r"\bextern\s+((?:volatile\s+)?)__shared__\s+([^;{}()]*(?:\([^;{}()]*\)[^;{}()]*)*?)\b(\w+)\s*\[\s*\]\s*;"
+)
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(.*)$", re.MULTILINE)
 _HAS_INCLUDE = re.compile(r"__has_(?:include|embed)\w*|\.incbin")
 _CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef)\b", re.MULTILINE)
@@ -61,13 +63,19 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
     """Raise RefusedSource for an include of anything but the known headers and the `given` ones."""
     bare = strip_comments(source)
     if _HAS_INCLUDE.search(bare):
-        raise RefusedSource("__has_include and .incbin are not available to kernels: they would look at the server's files.")
+        raise RefusedSource(
+            "__has_include and .incbin are not available to kernels: they would look at the server's files."
+        )
     for match in _INCLUDE.finditer(bare):
         target = match.group(1).strip()
         name = target[1:-1] if len(target) > 2 and target[0] + target[-1] in ('""', "<>") else ""
         if name.startswith("cuda/std/"):
             name = name[len("cuda/std/") :]
-        if name not in STANDARD_HEADERS and name not in OWN_HEADERS and not any(_is_called(header, name) for header in given):
+        if (
+            name not in STANDARD_HEADERS
+            and name not in OWN_HEADERS
+            and not any(_is_called(header, name) for header in given)
+        ):
             line = bare[: match.start()].count("\n") + 1
             raise RefusedSource(
                 f"line {line}: #include {target} is not available: a kernel sees the CUDA built-ins, "
@@ -77,7 +85,12 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
 
 def _is_called(header: str, name: str) -> bool:
     """Whether an include of `name` can mean a header sent along: by its whole name, or from one beside it."""
-    return bool(name) and (header == name or header.endswith("/" + name)) and not name.startswith("/") and ".." not in name.split("/")
+    return (
+        bool(name)
+        and (header == name or header.endswith("/" + name))
+        and not name.startswith("/")
+        and ".." not in name.split("/")
+    )
 
 
 def rewrite_shared(source: str) -> str:
@@ -138,7 +151,14 @@ def _declared_name(tokens: list[str], i: int) -> tuple[int, str]:
     """From behind the marker: (where to go on, name of the function), skipping attributes with parentheses."""
     while i < len(tokens) and tokens[i] not in ";{}":
         if i + 1 < len(tokens) and tokens[i + 1] == "(" and re.match(r"[A-Za-z_]", tokens[i]):
-            if tokens[i] not in ("__launch_bounds__", "__attribute__", "__maxnreg__", "__cluster_dims__", "alignas", "__align__"):
+            if tokens[i] not in (
+                "__launch_bounds__",
+                "__attribute__",
+                "__maxnreg__",
+                "__cluster_dims__",
+                "alignas",
+                "__align__",
+            ):
                 return i + 1, tokens[i]
             depth = 0
             i += 1

@@ -15,13 +15,17 @@ def nothing(*args: Any) -> None:
 
 
 @rule("kernel_outputs")
-def kernel_outputs(kernel: Any, args: Any, types: Any, shape: Any, outs: Any, size: Any, block_size: Any, out: Any = None) -> tuple[Spec, ...]:
+def kernel_outputs(
+    kernel: Any, args: Any, types: Any, shape: Any, outs: Any, size: Any, block_size: Any, out: Any = None
+) -> tuple[Spec, ...]:
     """Outputs of an elementwise kernel: packed arrays of one shape."""
     return tuple(spec_of(tuple(shape), dtype) for dtype in outs)
 
 
 @rule("kernel_reduced")
-def kernel_reduced(kernel: Any, args: Any, types: Any, axis: Any, keepdims: Any, shape: Any, outs: Any, out: Any = None) -> tuple[Spec, ...]:
+def kernel_reduced(
+    kernel: Any, args: Any, types: Any, axis: Any, keepdims: Any, shape: Any, outs: Any, out: Any = None
+) -> tuple[Spec, ...]:
     """Outputs of a reduction kernel: packed arrays of one shape."""
     return tuple(spec_of(tuple(shape), dtype) for dtype in outs)
 
