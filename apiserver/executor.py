@@ -9,7 +9,6 @@ Boundary: knows forms, handles and the device; sequence numbers, frames and conn
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -457,7 +456,7 @@ def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
             impls[row.impl] = device.resolve(row.impl)
         except KeyError:
             absent.append(f"{row.name} ({row.impl})" if row.impl != row.name else row.name)
-    if absent and os.environ.get("CUPOOL_STRICT_TABLE") == "1":
+    if absent:
         raise LookupError(f"the {device.kind} device has no implementation of {len(absent)} ops of the table: {', '.join(absent)}")
     return impls
 

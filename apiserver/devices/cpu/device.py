@@ -16,7 +16,7 @@ from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec
 
 from ..base import MemoryInfo
-from . import facts, memory, streams
+from . import facts, memory, ops, streams
 from .memory import Array
 
 #: Exports from here on are read in place; copying a smaller one costs less than watching for writes.
@@ -81,10 +81,10 @@ class CpuDevice:
         if not self._table:
             self._table = {**self._timeline.ops(), **_engine_ops(self.engine())}
         found = self._table.get(impl)
-        return found if found is not None else _op_resolver()(impl)
+        return found if found is not None else ops.resolve(impl)
 
     def missing(self) -> dict[str, str]:
-        return dict(getattr(_ops(), "MISSING", {}))
+        return dict(ops.MISSING)
 
     # -- arrays -----------------------------------------------------------------------------------------------------------
 
@@ -186,30 +186,6 @@ _staged: dict[int, Any] = {}
 def _unstage(account: Any, nbytes: int, key: int) -> None:
     _staged.pop(key, None)
     account.unstage(nbytes)
-
-
-def _ops() -> Any:
-    try:
-        from . import ops
-    except ImportError:  # until the op registry has landed
-        return None
-    return ops
-
-
-def _op_resolver() -> Callable[[str], Callable[..., Any]]:
-    ops = _ops()
-    if ops is not None:
-        return ops.resolve  # type: ignore[no-any-return]
-
-    def by_name(impl: str) -> Callable[..., Any]:
-        found: Any = np
-        for part in impl.split("."):
-            found = getattr(found, part, None)
-        if found is None:
-            raise KeyError(impl)
-        return found  # type: ignore[no-any-return]
-
-    return by_name
 
 
 _ENGINE_OPS = (
