@@ -153,7 +153,7 @@ def names_module(accounted: Account) -> str:
     lines.append("#: Module -> names in it, those below an unsupported class left out.\nNAMES: dict[str, str] = {\n")
     for module in sorted(groups):
         text = "\n".join(_wrapped(sorted(groups[module])))
-        lines.append(f'    "{module}": """{text}""",\n')
+        lines.append(f'    "{module}": """\\\n{text}\n""",\n')
     lines.append("}\n")
     return "".join(lines)
 
@@ -197,9 +197,9 @@ def page(accounted: Account) -> str:
         have = [n for n in homes[home] if n.full in accounted.supported]
         lines.append(f"| [{home}](#{home.replace('.', '')}) | {len(homes[home])} | {len(have)} |\n")
     lines += [
-        "\n`op`: runs on the server. `view`: made on the client, the server makes the same view. `client`: answered or composed on the client. "
-        "`waits`: the call itself waits for the server (looking at a pending shape waits too). `cpu`: proven on the CPU device by the row's samples. "
-        "`cuda`: proven on a GPU by the same samples.\n",
+        "\n`op`: runs on the server. `view`: made on the client, the server makes the same view. `client`: answered or composed "
+        "on the client. `waits`: the call itself waits for the server (looking at a pending shape waits too). `cpu`: proven on the "
+        "CPU device by the row's samples. `cuda`: proven on a GPU by the same samples.\n",
     ]
     for home in sorted(homes):
         lines += _module_section(home, homes[home], accounted, TABLE, refusals, proven)

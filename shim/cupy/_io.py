@@ -56,7 +56,7 @@ def savez_compressed(file: Any, *args: Any, **kwds: Any) -> None:
     np.savez_compressed(file, *map(asnumpy, args), **{key: asnumpy(value) for key, value in kwds.items()})
 
 
-def savetxt(fname: Any, X: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N803 - CuPy's name
+def savetxt(fname: Any, X: Any, *args: Any, **kwargs: Any) -> None:
     """As `cupy.savetxt`."""
     np.savetxt(fname, asnumpy(X), *args, **kwargs)
 

@@ -57,12 +57,17 @@ def test_supported_rows_are_in_the_namespace() -> None:
 def test_every_group_has_names() -> None:
     names = [n.name for n in ACCOUNT.unsupported.values()]
     general = {"", "cuda", "cupyx"}
-    idle = [prefix for prefix in refusals.GROUPS if prefix not in general and not any(n == prefix or n.startswith(f"{prefix}.") for n in names)]
+    used = {n[:i] for n in names for i in range(1, len(n) + 1) if i == len(n) or n[i] == "."}
+    idle = [prefix for prefix in refusals.GROUPS if prefix not in general | used]
     assert not idle, f"groups of nothing: {idle}"
 
 
 def test_no_name_is_refused_for_no_reason() -> None:
-    vague = [n.name for n in ACCOUNT.unsupported.values() if n.kind != "module" and refusals.group_reason(n.name) == "not carried yet"]
+    vague = [
+        n.name
+        for n in ACCOUNT.unsupported.values()
+        if n.kind != "module" and refusals.group_reason(n.name) == "not carried yet"
+    ]
     assert not vague, vague[:20]
 
 
@@ -90,4 +95,6 @@ def test_a_name_that_cupy_does_not_have_is_an_attribute_error() -> None:
 
 def test_the_coverage_page_is_fresh() -> None:
     assert COVERAGE.PAGE.read_text(encoding="utf-8") == COVERAGE.page(ACCOUNT), "run `python tools/coverage.py --write`"
-    assert COVERAGE.NAMES.read_text(encoding="utf-8") == COVERAGE.names_module(ACCOUNT), "run `python tools/coverage.py --write`"
+    assert COVERAGE.NAMES.read_text(encoding="utf-8") == COVERAGE.names_module(ACCOUNT), (
+        "run `python tools/coverage.py --write`"
+    )

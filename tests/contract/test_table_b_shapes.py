@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.devices.cpu.ops_indexing import getitem as device_getitem
+from cupool.apiserver.devices.cpu.ops_indexing import setitem as device_setitem
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cupool.apiserver.devices.cpu.ops_indexing import getitem as device_getitem
-from cupool.apiserver.devices.cpu.ops_indexing import setitem as device_setitem
 from cupool.contract.ops import UNKNOWN
 from cupool.contract.ops.rules import indexing, linalg, manipulation
 from cupool.contract.ops.rules.einsum import einsum

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu import ops
 
 rng = np.random.default_rng(5)
@@ -47,7 +46,7 @@ def test_singular_matrices_give_nan_and_spare_their_neighbours() -> None:
 
 def test_least_squares() -> None:
     a, b = rng.normal(size=(6, 2)), rng.normal(size=6)
-    x, residuals, rank, s = run("linalg.lstsq", a, b)
+    x, residuals, rank, _ = run("linalg.lstsq", a, b)
     expected = np.linalg.lstsq(a, b, rcond=None)
     np.testing.assert_allclose(x, expected[0])
     np.testing.assert_allclose(residuals, expected[1])

@@ -99,7 +99,7 @@ def scatter_min(a: Array, slices: Any, value: Any) -> None:
 
 def ufunc_reduceat(ufunc: str, array: Array, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Array:
     """As CuPy's: `add` alone. Indices must be in range, which CuPy does not check."""
-    return np.add.reduceat(array, np.asarray(indices, np.intp), axis, dtype, out)  # type: ignore[no-any-return]
+    return np.add.reduceat(array, np.asarray(indices, np.intp), axis, dtype, out)
 
 
 def take(a: Array, indices: Any, axis: Any = None, out: Any = None) -> Array:

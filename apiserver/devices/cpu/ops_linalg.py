@@ -108,9 +108,9 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return tuple(result) if compute_uv else result
 
 
-def eigh(a: Array, UPLO: str = "L") -> tuple[Array, Array]:  # noqa: N803 - CuPy's name
+def eigh(a: Array, UPLO: Any = "L") -> tuple[Array, Array]:
     dtype = _common(a)
-    w, v = np.linalg.eigh(_compute(a, dtype), UPLO)  # type: ignore[arg-type]
+    w, v = np.linalg.eigh(_compute(a, dtype), UPLO)
     return w.astype(_real(dtype), copy=False), v.astype(dtype, copy=False)
 
 
@@ -157,7 +157,7 @@ def det(a: Array) -> Array:
     return np.asarray(np.linalg.det(_compute(a, dtype))).astype(dtype, copy=False)
 
 
-def matrix_rank(M: Array, tol: Any = None) -> Array:  # noqa: N803 - CuPy's name
+def matrix_rank(M: Array, tol: Any = None) -> Array:
     if M.ndim < 2:
         return np.asarray((M != 0).any()).astype(np.int64)
     s = svd(M, compute_uv=False)
@@ -166,9 +166,9 @@ def matrix_rank(M: Array, tol: Any = None) -> Array:  # noqa: N803 - CuPy's name
     return np.asarray((s > tol).sum(axis=-1, dtype=np.intp))
 
 
-def matrix_power(M: Array, n: int) -> Array:  # noqa: N803 - CuPy's name
+def matrix_power(M: Array, n: int) -> Array:
     if n < 0:
-        M, n = inv(M), -n  # noqa: N806
+        M, n = inv(M), -n
     return np.array(np.linalg.matrix_power(M, n))
 
 
@@ -212,11 +212,11 @@ def pinv(a: Array, rcond: Any = 1e-15) -> Array:
         return np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
     u, s, vt = svd(a.conj(), full_matrices=False)
     if s.size == 0:
-        return np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1))
+        return np.asarray(np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1)))
     small = s <= rcond * np.max(s, axis=-1, keepdims=True)
     with np.errstate(divide="ignore"):
         s = np.where(small, 0, 1 / s).astype(s.dtype)
-    return np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1))
+    return np.asarray(np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1)))
 
 
 def lstsq(a: Array, b: Array, rcond: Any = None) -> tuple[Array, Array, Array, Array]:
@@ -258,7 +258,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "linalg.qr": qr,
     "linalg.svd": svd,
     "linalg.eigh": eigh,
-    "linalg.eigvalsh": lambda a, UPLO="L": eigh(a, UPLO)[0],  # noqa: N803 - CuPy's name
+    "linalg.eigvalsh": lambda a, UPLO="L": eigh(a, UPLO)[0],
     "linalg.eig": eig,
     "linalg.eigvals": lambda a: eig(a)[0],
     "linalg.norm": norm,

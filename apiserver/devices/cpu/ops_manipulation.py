@@ -13,8 +13,9 @@ from .casting import assign
 Array = np.ndarray[Any, Any]
 
 
-def reshape(a: Array, newshape: Any, order: str = "C", *, copy: bool | None = None) -> Array:
-    return np.array(a.reshape(newshape, order=order), copy=True, order="K") if copy else a.reshape(newshape, order=order)
+def reshape(a: Array, newshape: Any, order: Any = "C", *, copy: bool | None = None) -> Array:
+    result: Array = a.reshape(newshape, order=order)
+    return result.copy(order="K") if copy else result
 
 
 def ascontiguousarray(a: Any, dtype: Any = None) -> Array:
@@ -62,16 +63,16 @@ def copyto(dst: Array, src: Any, casting: str = "same_kind", where: Any = None) 
     assign(dst, np.asarray(src), True if where is None else np.asarray(where, np.bool_))
 
 
-def concatenate(tup: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Array:
+def concatenate(tup: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Array:
     # list(): a device array in the place of the sequence is joined along its first axis.
-    return np.concatenate(list(tup), axis, out=out, dtype=dtype, casting=casting)  # type: ignore[arg-type]
+    return np.concatenate(list(tup), axis, out=out, dtype=dtype, casting=casting)
 
 
-def stack(tup: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Array:
-    return np.stack(list(tup), axis, out=out, dtype=dtype, casting=casting)  # type: ignore[arg-type]
+def stack(tup: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    return np.stack(list(tup), axis, out=out, dtype=dtype, casting=casting)
 
 
-def tile(A: Any, reps: Any) -> Array:  # noqa: N803 - CuPy's name
+def tile(A: Any, reps: Any) -> Array:
     return np.array(np.tile(A, reps))
 
 
@@ -109,7 +110,7 @@ def delete(arr: Array, indices: Any, axis: Any = None) -> Array:
     return np.compress(keep, arr, axis=axis)
 
 
-def trim_zeros(filt: Array, trim: str = "fb") -> Array:
+def trim_zeros(filt: Array, trim: Any = "fb") -> Array:
     return filt if filt.ndim == 0 else np.trim_zeros(filt, trim)
 
 

@@ -17,7 +17,7 @@ def imag(val: Any) -> Array:
 
 def piecewise(x: Array, condlist: Any, funclist: Any) -> Array:
     """As CuPy's: scalars or arrays to choose from, later conditions win."""
-    if np.isscalar(condlist) or isinstance(condlist, np.ndarray) and condlist.ndim == x.ndim:
+    if np.isscalar(condlist) or (isinstance(condlist, np.ndarray) and condlist.ndim == x.ndim):
         condlist = [condlist]
     values = list(funclist)
     out = np.zeros(x.shape, x.dtype)

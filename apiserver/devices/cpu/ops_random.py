@@ -98,7 +98,7 @@ class RandomState:
         alpha = np.asarray(alpha)
         shape = (() if size is None else _shape(size)) + alpha.shape
         y = np.asarray(self.rng.standard_gamma(alpha, shape))
-        return (y / y.sum(axis=-1, keepdims=True)).astype(dtype)
+        return np.asarray(y / y.sum(axis=-1, keepdims=True)).astype(dtype)
 
     def multivariate_normal(
         self, mean: Any, cov: Any, size: Any = None, check_valid: str = "ignore", tol: float = 1e-8, method: str = "cholesky",

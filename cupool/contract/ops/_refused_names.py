@@ -15,20 +15,29 @@ polynomial polynomial.polynomial polynomial.polyutils
 
 #: Module -> names in it, those below an unsupported class left out.
 NAMES: dict[str, str] = {
-    "": """DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code
+    "": """\
+DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code
 ReductionKernel.cached_codes ReductionKernel.params disable_experimental_feature_warning disp find_common_type format_parser
 get_array_wrap issctype issubclass_ issubsctype ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__
 ndarray.__oct__ ndarray.compress ndarray.conj ndarray.conjugate ndarray.scatter_add ndarray.scatter_max ndarray.scatter_min
-obj2sctype poly poly1d polyadd polyfit polymul polysub polyval roots safe_eval sctype2char set_string_function vectorize""",
-    "cuda": """CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle
+obj2sctype poly poly1d polyadd polyfit polymul polysub polyval roots safe_eval sctype2char set_string_function vectorize
+""",
+    "cuda": """\
+CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle
 Device.cutensor_handle Function Graph ManagedMemory.advise ManagedMemory.prefetch MemoryAsync.stream_ref
-MemoryAsyncPool.memoryAsyncHasStat MemoryHook Module PythonFunctionAllocator.malloc get_cublas_handle""",
-    "cuda.compiler": """HIPCCException JitifyException NVCCException compile_using_hipcc compile_using_nvcc compile_using_nvrtc is_valid_kernel_name""",
-    "cuda.cub": """CUB_sum_support_dtype CUB_sum_support_dtype_with_half CUB_sum_support_dtype_without_half CUB_support_dtype
+MemoryAsyncPool.memoryAsyncHasStat MemoryHook Module PythonFunctionAllocator.malloc get_cublas_handle
+""",
+    "cuda.compiler": """\
+HIPCCException JitifyException NVCCException compile_using_hipcc compile_using_nvcc compile_using_nvrtc is_valid_kernel_name
+""",
+    "cuda.cub": """\
+CUB_sum_support_dtype CUB_sum_support_dtype_with_half CUB_sum_support_dtype_without_half CUB_support_dtype
 CUB_support_dtype_with_half CUB_support_dtype_without_half CUPY_CUB_ARGMAX CUPY_CUB_ARGMIN CUPY_CUB_CUMPROD CUPY_CUB_CUMSUM
 CUPY_CUB_MAX CUPY_CUB_MIN CUPY_CUB_PROD CUPY_CUB_SUM available cub_histogram cub_reduction cub_scan cupy_cub_op
-device_histogram device_reduce device_scan device_segmented_reduce get_build_version""",
-    "cuda.cublas": """CUBLASError CUBLAS_COMPUTE_16F CUBLAS_COMPUTE_16F_PEDANTIC CUBLAS_COMPUTE_32F CUBLAS_COMPUTE_32F_FAST_16BF
+device_histogram device_reduce device_scan device_segmented_reduce get_build_version
+""",
+    "cuda.cublas": """\
+CUBLASError CUBLAS_COMPUTE_16F CUBLAS_COMPUTE_16F_PEDANTIC CUBLAS_COMPUTE_32F CUBLAS_COMPUTE_32F_FAST_16BF
 CUBLAS_COMPUTE_32F_FAST_16F CUBLAS_COMPUTE_32F_FAST_TF32 CUBLAS_COMPUTE_32F_PEDANTIC CUBLAS_COMPUTE_32I
 CUBLAS_COMPUTE_32I_PEDANTIC CUBLAS_COMPUTE_64F CUBLAS_COMPUTE_64F_PEDANTIC CUBLAS_DEFAULT_MATH CUBLAS_DIAG_NON_UNIT
 CUBLAS_DIAG_UNIT CUBLAS_FILL_MODE_LOWER CUBLAS_FILL_MODE_UPPER CUBLAS_GEMM_DEFAULT CUBLAS_GEMM_DEFAULT_TENSOR_OP
@@ -41,20 +50,26 @@ gemmStridedBatchedEx getMathMode getPointerMode getStream getVersion icamax icam
 sasum saxpy scasum scnrm2 sdgmm sdot setMathMode setPointerMode setStream sgeam sgemm sgemmBatched sgemmEx
 sgemmStridedBatched sgemv sger sgetrfBatched sgetriBatched sgetrsBatched snrm2 ssbmv sscal ssyrk stpttr strsm strsmBatched
 strttp zaxpy zdgmm zdotc zdotu zdscal zgeam zgemm zgemmBatched zgemmStridedBatched zgemv zgerc zgeru zgetrfBatched
-zgetriBatched zgetrsBatched zscal zsyrk ztrsm ztrsmBatched""",
-    "cuda.cufft": """CUFFT_C2C CUFFT_C2R CUFFT_CB_LD_COMPLEX CUFFT_CB_LD_COMPLEX_DOUBLE CUFFT_CB_LD_REAL CUFFT_CB_LD_REAL_DOUBLE
+zgetriBatched zgetrsBatched zscal zsyrk ztrsm ztrsmBatched
+""",
+    "cuda.cufft": """\
+CUFFT_C2C CUFFT_C2R CUFFT_CB_LD_COMPLEX CUFFT_CB_LD_COMPLEX_DOUBLE CUFFT_CB_LD_REAL CUFFT_CB_LD_REAL_DOUBLE
 CUFFT_CB_ST_COMPLEX CUFFT_CB_ST_COMPLEX_DOUBLE CUFFT_CB_ST_REAL CUFFT_CB_ST_REAL_DOUBLE CUFFT_D2Z CUFFT_FORWARD
 CUFFT_INVERSE CUFFT_R2C CUFFT_Z2D CUFFT_Z2Z CuFFTError Plan1d PlanNd XtExec XtPlanNd check_result create execC2C execC2R
 execD2Z execR2C execZ2D execZ2Z getVersion get_current_plan multi_gpu_execC2C multi_gpu_execZ2Z setAutoAllocation
-setCallback setJITCallback""",
-    "cuda.curand": """CURANDError CURAND_ORDERING_PSEUDO_BEST CURAND_ORDERING_PSEUDO_DEFAULT CURAND_ORDERING_PSEUDO_SEEDED
+setCallback setJITCallback
+""",
+    "cuda.curand": """\
+CURANDError CURAND_ORDERING_PSEUDO_BEST CURAND_ORDERING_PSEUDO_DEFAULT CURAND_ORDERING_PSEUDO_SEEDED
 CURAND_ORDERING_QUASI_DEFAULT CURAND_RNG_PSEUDO_DEFAULT CURAND_RNG_PSEUDO_MRG32K3A CURAND_RNG_PSEUDO_MT19937
 CURAND_RNG_PSEUDO_MTGP32 CURAND_RNG_PSEUDO_PHILOX4_32_10 CURAND_RNG_PSEUDO_XORWOW CURAND_RNG_QUASI_DEFAULT
 CURAND_RNG_QUASI_SCRAMBLED_SOBOL32 CURAND_RNG_QUASI_SCRAMBLED_SOBOL64 CURAND_RNG_QUASI_SOBOL32 CURAND_RNG_QUASI_SOBOL64
 STATUS check_status createGenerator destroyGenerator generate generateLogNormal generateLogNormalDouble generateLongLong
 generateNormal generateNormalDouble generatePoisson generateUniform generateUniformDouble getVersion setGeneratorOffset
-setGeneratorOrdering setPseudoRandomGeneratorSeed setStream""",
-    "cuda.cusolver": """CUSOLVERError CUSOLVER_EIG_MODE_NOVECTOR CUSOLVER_EIG_MODE_VECTOR CUSOLVER_EIG_TYPE_1 CUSOLVER_EIG_TYPE_2
+setGeneratorOrdering setPseudoRandomGeneratorSeed setStream
+""",
+    "cuda.cusolver": """\
+CUSOLVERError CUSOLVER_EIG_MODE_NOVECTOR CUSOLVER_EIG_MODE_VECTOR CUSOLVER_EIG_TYPE_1 CUSOLVER_EIG_TYPE_2
 CUSOLVER_EIG_TYPE_3 ccgels ccgels_bufferSize ccgesv ccgesv_bufferSize ccsreigvsi ccsrlsvchol ccsrlsvqr cgebrd
 cgebrd_bufferSize cgeqrf cgeqrf_bufferSize cgesvd cgesvd_bufferSize cgesvdaStridedBatched cgesvdaStridedBatched_bufferSize
 cgesvdj cgesvdjBatched cgesvdjBatched_bufferSize cgesvdj_bufferSize cgetrf cgetrf_bufferSize cgetrs check_status cheevd
@@ -81,8 +96,10 @@ zgesvd_bufferSize zgesvdaStridedBatched zgesvdaStridedBatched_bufferSize zgesvdj
 zgesvdj_bufferSize zgetrf zgetrf_bufferSize zgetrs zheevd zheevd_bufferSize zheevj zheevjBatched zheevjBatched_bufferSize
 zheevj_bufferSize zkgels zkgels_bufferSize zkgesv zkgesv_bufferSize zormqr zpotrf zpotrfBatched zpotrf_bufferSize zpotrs
 zpotrsBatched zsytrf zsytrf_bufferSize zungqr zungqr_bufferSize zunmqr zunmqr_bufferSize zygels zygels_bufferSize zygesv
-zygesv_bufferSize zzgels zzgels_bufferSize zzgesv zzgesv_bufferSize""",
-    "cuda.cusparse": """CUSPARSE_ACTION_NUMERIC CUSPARSE_ACTION_SYMBOLIC CUSPARSE_COOMM_ALG1 CUSPARSE_COOMM_ALG2 CUSPARSE_COOMM_ALG3
+zygesv_bufferSize zzgels zzgels_bufferSize zzgesv zzgesv_bufferSize
+""",
+    "cuda.cusparse": """\
+CUSPARSE_ACTION_NUMERIC CUSPARSE_ACTION_SYMBOLIC CUSPARSE_COOMM_ALG1 CUSPARSE_COOMM_ALG2 CUSPARSE_COOMM_ALG3
 CUSPARSE_COOMV_ALG CUSPARSE_CSR2CSC_ALG1 CUSPARSE_CSR2CSC_ALG2 CUSPARSE_CSRMM_ALG1 CUSPARSE_CSRMV_ALG1 CUSPARSE_CSRMV_ALG2
 CUSPARSE_DENSETOSPARSE_ALG_DEFAULT CUSPARSE_DIAG_TYPE_NON_UNIT CUSPARSE_DIAG_TYPE_UNIT CUSPARSE_DIRECTION_COLUMN
 CUSPARSE_DIRECTION_ROW CUSPARSE_FILL_MODE_LOWER CUSPARSE_FILL_MODE_UPPER CUSPARSE_FORMAT_COO CUSPARSE_FORMAT_COO_AOS
@@ -126,10 +143,16 @@ zbsric02_analysis zbsric02_bufferSize zbsrilu02 zbsrilu02_analysis zbsrilu02_buf
 zcsr2csr_compress zcsrgeam2 zcsrgeam2_bufferSizeExt zcsric02 zcsric02_analysis zcsric02_bufferSize zcsrilu02
 zcsrilu02_analysis zcsrilu02_bufferSize zcsrilu02_numericBoost zgpsvInterleavedBatch zgpsvInterleavedBatch_bufferSizeExt
 zgtsv2 zgtsv2StridedBatch zgtsv2StridedBatch_bufferSizeExt zgtsv2_bufferSizeExt zgtsv2_nopivot zgtsv2_nopivot_bufferSizeExt
-zgtsvInterleavedBatch zgtsvInterleavedBatch_bufferSizeExt znnz znnz_compress""",
-    "cuda.cutensor": """available""",
-    "cuda.device": """Handle get_cublas_handle get_cusolver_handle get_cusolver_sp_handle get_cusparse_handle get_cutensor_handle""",
-    "cuda.driver": """CUDA_ERROR_INVALID_VALUE CU_AD_FORMAT_FLOAT CU_AD_FORMAT_HALF CU_AD_FORMAT_SIGNED_INT16 CU_AD_FORMAT_SIGNED_INT32
+zgtsvInterleavedBatch zgtsvInterleavedBatch_bufferSizeExt znnz znnz_compress
+""",
+    "cuda.cutensor": """\
+available
+""",
+    "cuda.device": """\
+Handle get_cublas_handle get_cusolver_handle get_cusolver_sp_handle get_cusparse_handle get_cutensor_handle
+""",
+    "cuda.driver": """\
+CUDA_ERROR_INVALID_VALUE CU_AD_FORMAT_FLOAT CU_AD_FORMAT_HALF CU_AD_FORMAT_SIGNED_INT16 CU_AD_FORMAT_SIGNED_INT32
 CU_AD_FORMAT_SIGNED_INT8 CU_AD_FORMAT_UNSIGNED_INT16 CU_AD_FORMAT_UNSIGNED_INT32 CU_AD_FORMAT_UNSIGNED_INT8
 CU_FUNC_ATTRIBUTE_BINARY_VERSION CU_FUNC_ATTRIBUTE_CACHE_MODE_CA CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES
 CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
@@ -145,19 +168,39 @@ CU_TRSF_SRGB CU_TR_ADDRESS_MODE_BORDER CU_TR_ADDRESS_MODE_CLAMP CU_TR_ADDRESS_MO
 CU_TR_FILTER_MODE_LINEAR CU_TR_FILTER_MODE_POINT check_status ctxCreate ctxDestroy ctxGetCurrent ctxGetDevice ctxSetCurrent
 devicePrimaryCtxRelease funcGetAttribute funcSetAttribute launchCooperativeKernel launchKernel linkAddData linkAddFile
 linkComplete linkCreate linkDestroy moduleGetFunction moduleGetGlobal moduleLoad moduleLoadData moduleUnload
-occupancyMaxActiveBlocksPerMultiprocessor occupancyMaxPotentialBlockSize streamGetCtx""",
-    "cuda.function": """CIntptr CNumpyArray CPointer CUIntMax Function LinkState Module""",
-    "cuda.graph": """Graph""",
-    "cuda.memory": """CFunctionAllocatorMemory CUDARuntimeError PooledMemory PythonFunctionAllocatorMemory SingleDeviceMemoryPool SystemMemory
-malloc_system""",
-    "cuda.memory_hook": """MemoryHook get_memory_hooks""",
-    "cuda.memory_hooks": """DebugPrintHook LineProfileHook""",
-    "cuda.nccl": """NcclCommunicator available get_build_version get_unique_id get_version groupEnd groupStart""",
-    "cuda.nvrtc": """NVRTCError addNameExpression check_status compileProgram createProgram destroyProgram getCUBIN getLTOIR getLoweredName
-getPTX getProgramLog getSupportedArchs getVersion""",
-    "cuda.nvtx": """RangeEnd RangeStart""",
-    "cuda.pinned_memory": """PooledPinnedMemory""",
-    "cuda.runtime": """MemPoolProps PointerAttributes check_status createSurfaceObject createTextureObject destroySurfaceObject
+occupancyMaxActiveBlocksPerMultiprocessor occupancyMaxPotentialBlockSize streamGetCtx
+""",
+    "cuda.function": """\
+CIntptr CNumpyArray CPointer CUIntMax Function LinkState Module
+""",
+    "cuda.graph": """\
+Graph
+""",
+    "cuda.memory": """\
+CFunctionAllocatorMemory CUDARuntimeError PooledMemory PythonFunctionAllocatorMemory SingleDeviceMemoryPool SystemMemory
+malloc_system
+""",
+    "cuda.memory_hook": """\
+MemoryHook get_memory_hooks
+""",
+    "cuda.memory_hooks": """\
+DebugPrintHook LineProfileHook
+""",
+    "cuda.nccl": """\
+NcclCommunicator available get_build_version get_unique_id get_version groupEnd groupStart
+""",
+    "cuda.nvrtc": """\
+NVRTCError addNameExpression check_status compileProgram createProgram destroyProgram getCUBIN getLTOIR getLoweredName
+getPTX getProgramLog getSupportedArchs getVersion
+""",
+    "cuda.nvtx": """\
+RangeEnd RangeStart
+""",
+    "cuda.pinned_memory": """\
+PooledPinnedMemory
+""",
+    "cuda.runtime": """\
+MemPoolProps PointerAttributes check_status createSurfaceObject createTextureObject destroySurfaceObject
 destroyTextureObject deviceGetDefaultMemPool deviceGetLimit deviceGetMemPool deviceSetLimit deviceSetMemPool eventCreate
 eventCreateWithFlags eventDestroy eventElapsedTime eventQuery eventRecord eventSynchronize freeArray freeHost
 graphDebugDotPrint graphDestroy graphExecDestroy graphInstantiate graphLaunch graphUpload hostAlloc hostRegister
@@ -166,43 +209,83 @@ malloc3DArray mallocArray mallocFromPoolAsync memAdvise memPoolCreate memPoolDes
 memPoolTrimTo memPrefetchAsync memcpy2D memcpy2DAsync memcpy2DFromArray memcpy2DFromArrayAsync memcpy2DToArray
 memcpy2DToArrayAsync memcpy3D memcpy3DAsync memcpyPeer memcpyPeerAsync pointerGetAttributes pointerGetMemoryType
 streamAddCallback streamBeginCapture streamCreate streamCreateWithFlags streamCreateWithPriority streamDestroy
-streamEndCapture streamGetFlags streamGetPriority streamIsCapturing streamQuery streamWaitEvent""",
-    "cuda.texture": """CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObject TextureDescriptor TextureObject""",
-    "cuda.thrust": """argsort available get_build_version lexsort sort""",
-    "cupyx": """GeneralizedUFunc""",
-    "cupyx.cusolver": """check_availability csrlsvqr gels gesv gesvda gesvdj syevj""",
-    "cupyx.cusparse": """BaseDescriptor DnMatDescriptor DnVecDescriptor MatDescriptor SpMatDescriptor SpVecDescriptor check_availability coo2csc
+streamEndCapture streamGetFlags streamGetPriority streamIsCapturing streamQuery streamWaitEvent
+""",
+    "cuda.texture": """\
+CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObject TextureDescriptor TextureObject
+""",
+    "cuda.thrust": """\
+argsort available get_build_version lexsort sort
+""",
+    "cupyx": """\
+GeneralizedUFunc
+""",
+    "cupyx.cusolver": """\
+check_availability csrlsvqr gels gesv gesvda gesvdj syevj
+""",
+    "cupyx.cusparse": """\
+BaseDescriptor DnMatDescriptor DnVecDescriptor MatDescriptor SpMatDescriptor SpVecDescriptor check_availability coo2csc
 coo2csr coosort csc2coo csc2csr csc2csrEx2 csc2dense cscsort csr2coo csr2csc csr2cscEx2 csr2csr_compress csr2dense csrgeam
 csrgeam2 csrgemm csrgemm2 csrilu02 csrmm csrmm2 csrmv csrsm2 csrsort dense2csc dense2csr denseToSparse getVersion
-sparseToDense spgeam spgemm spmm spmv spsm""",
-    "cupyx.distributed": """NCCLBackend init_process_group""",
-    "cupyx.distributed.array": """DistributedArray MAX MIN Mode PROD REPLICA SUM distributed_array make_2d_index_map matmul""",
-    "cupyx.jit": """_interface._JitRawKernel atomic_add atomic_and atomic_cas atomic_dec atomic_exch atomic_inc atomic_max atomic_min atomic_or
+sparseToDense spgeam spgemm spmm spmv spsm
+""",
+    "cupyx.distributed": """\
+NCCLBackend init_process_group
+""",
+    "cupyx.distributed.array": """\
+DistributedArray MAX MIN Mode PROD REPLICA SUM distributed_array make_2d_index_map matmul
+""",
+    "cupyx.jit": """\
+_interface._JitRawKernel atomic_add atomic_and atomic_cas atomic_dec atomic_exch atomic_inc atomic_max atomic_min atomic_or
 atomic_sub atomic_xor blockDim blockIdx grid gridDim gridsize laneid range rawkernel shared_memory shfl_down_sync shfl_sync
-shfl_up_sync shfl_xor_sync syncthreads syncwarp threadIdx warpsize""",
-    "cupyx.jit.cg": """_GridGroup _ThreadBlockGroup memcpy_async sync this_grid this_thread_block wait wait_prior""",
-    "cupyx.jit.cub": """BlockReduce Max Min Sum WarpReduce""",
-    "cupyx.jit.thrust": """adjacent_difference binary_search copy count device equal equal_range exclusive_scan exclusive_scan_by_key fill find gather
+shfl_up_sync shfl_xor_sync syncthreads syncwarp threadIdx warpsize
+""",
+    "cupyx.jit.cg": """\
+_GridGroup _ThreadBlockGroup memcpy_async sync this_grid this_thread_block wait wait_prior
+""",
+    "cupyx.jit.cub": """\
+BlockReduce Max Min Sum WarpReduce
+""",
+    "cupyx.jit.thrust": """\
+adjacent_difference binary_search copy count device equal equal_range exclusive_scan exclusive_scan_by_key fill find gather
 host inclusive_scan inclusive_scan_by_key inner_product is_sorted is_sorted_until lower_bound make_constant_iterator
 make_counting_iterator mismatch reduce reduce_by_key remove remove_copy replace replace_copy reverse reverse_copy scatter
 seq sequence set_difference set_difference_by_key set_intersection set_intersection_by_key set_symmetric_difference
 set_symmetric_difference_by_key set_union set_union_by_key sort sort_by_key stable_sort stable_sort_by_key swap_ranges
-unique unique_by_key upper_bound""",
-    "cupyx.lapack": """gels gesv posv potrs""",
-    "cupyx.linalg": """cho_solve invh""",
-    "cupyx.linalg.sparse": """lschol""",
-    "cupyx.profiler": """_time._PerfCaseResult load_ipython_extension""",
-    "cupyx.scipy.fft": """dct dctn dst dstn fft fft2 fftfreq fftn fftshift fht get_fft_plan hfft hfft2 hfftn idct idctn idst idstn ifft ifft2 ifftn
-ifftshift ifht ihfft ihfft2 ihfftn irfft irfft2 irfftn next_fast_len rfft rfft2 rfftfreq rfftn""",
-    "cupyx.scipy.fftpack": """fft fft2 fftn get_fft_plan ifft ifft2 ifftn irfft rfft""",
-    "cupyx.scipy.interpolate": """Akima1DInterpolator BPoly BSpline BarycentricInterpolator CloughTocher2DInterpolator CubicHermiteSpline CubicSpline
+unique unique_by_key upper_bound
+""",
+    "cupyx.lapack": """\
+gels gesv posv potrs
+""",
+    "cupyx.linalg": """\
+cho_solve invh
+""",
+    "cupyx.linalg.sparse": """\
+lschol
+""",
+    "cupyx.profiler": """\
+_time._PerfCaseResult load_ipython_extension
+""",
+    "cupyx.scipy.fft": """\
+dct dctn dst dstn fft fft2 fftfreq fftn fftshift fht get_fft_plan hfft hfft2 hfftn idct idctn idst idstn ifft ifft2 ifftn
+ifftshift ifht ihfft ihfft2 ihfftn irfft irfft2 irfftn next_fast_len rfft rfft2 rfftfreq rfftn
+""",
+    "cupyx.scipy.fftpack": """\
+fft fft2 fftn get_fft_plan ifft ifft2 ifftn irfft rfft
+""",
+    "cupyx.scipy.interpolate": """\
+Akima1DInterpolator BPoly BSpline BarycentricInterpolator CloughTocher2DInterpolator CubicHermiteSpline CubicSpline
 InterpolatedUnivariateSpline KroghInterpolator LSQUnivariateSpline LinearNDInterpolator NdBSpline NdPPoly
 NearestNDInterpolator PPoly PchipInterpolator RBFInterpolator RegularGridInterpolator UnivariateSpline
 barycentric_interpolate interp1d interpn krogh_interpolate make_interp_spline make_lsq_spline pchip pchip_interpolate
-splantider splder""",
-    "cupyx.scipy.linalg": """bandwidth block_diag circulant companion convolution_matrix dft expm fiedler fiedler_companion hadamard hankel helmert
-hilbert khatri_rao kron leslie lu lu_factor lu_solve solve_triangular toeplitz""",
-    "cupyx.scipy.ndimage": """affine_transform binary_closing binary_dilation binary_erosion binary_fill_holes binary_hit_or_miss binary_opening
+splantider splder
+""",
+    "cupyx.scipy.linalg": """\
+bandwidth block_diag circulant companion convolution_matrix dft expm fiedler fiedler_companion hadamard hankel helmert
+hilbert khatri_rao kron leslie lu lu_factor lu_solve solve_triangular toeplitz
+""",
+    "cupyx.scipy.ndimage": """\
+affine_transform binary_closing binary_dilation binary_erosion binary_fill_holes binary_hit_or_miss binary_opening
 binary_propagation black_tophat center_of_mass convolve convolve1d correlate correlate1d distance_transform_edt extrema
 find_objects fourier_ellipsoid fourier_gaussian fourier_shift fourier_uniform gaussian_filter gaussian_filter1d
 gaussian_gradient_magnitude gaussian_laplace generate_binary_structure generic_filter generic_filter1d
@@ -210,8 +293,10 @@ generic_gradient_magnitude generic_laplace grey_closing grey_dilation grey_erosi
 label labeled_comprehension laplace map_coordinates maximum maximum_filter maximum_filter1d maximum_position mean median
 median_filter minimum minimum_filter minimum_filter1d minimum_position morphological_gradient morphological_laplace
 percentile_filter prewitt rank_filter rotate shift sobel spline_filter spline_filter1d standard_deviation sum sum_labels
-uniform_filter uniform_filter1d value_indices variance white_tophat zoom""",
-    "cupyx.scipy.signal": """BadCoefficients CZT StateSpace TransferFunction ZerosPolesGain ZoomFFT abcd_normalize argrelextrema argrelmax argrelmin
+uniform_filter uniform_filter1d value_indices variance white_tophat zoom
+""",
+    "cupyx.scipy.signal": """\
+BadCoefficients CZT StateSpace TransferFunction ZerosPolesGain ZoomFFT abcd_normalize argrelextrema argrelmax argrelmin
 band_stop_obj bilinear bilinear_zpk bode buttap butter buttord cheb1ap cheb1ord cheb2ap cheb2ord cheby1 cheby2 check_COLA
 check_NOLA chirp choose_conv_method coherence cont2discrete convolve convolve2d correlate correlate2d correlation_lags csd
 cspline1d cspline1d_eval cspline2d cwt czt czt_points dbode decimate deconvolve detrend dfreqresp dimpulse dlsim dlti dstep
@@ -223,43 +308,80 @@ morlet2 normalize oaconvolve order_filter peak_prominences peak_widths periodogr
 qspline2d resample resample_poly residue residuez ricker savgol_coeffs savgol_filter sawtooth sepfir2d sos2tf sos2zpk
 sosfilt sosfilt_zi sosfiltfilt sosfreqz spectrogram spline_filter square ss2tf ss2zpk step stft sweep_poly symiirorder1
 symiirorder2 tf2sos tf2ss tf2zpk unique_roots unit_impulse upfirdn vectorstrength welch wiener zoom_fft zpk2sos zpk2ss
-zpk2tf""",
-    "cupyx.scipy.signal.windows": """barthann bartlett blackman blackmanharris bohman boxcar chebwin cosine exponential flattop gaussian general_cosine
+zpk2tf
+""",
+    "cupyx.scipy.signal.windows": """\
+barthann bartlett blackman blackmanharris bohman boxcar chebwin cosine exponential flattop gaussian general_cosine
 general_gaussian general_hamming get_window hamming hann kaiser kaiser_bessel_derived lanczos nuttall parzen taylor triang
-tukey""",
-    "cupyx.scipy.sparse": """block_array block_diag bmat coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix dia_array dia_matrix diags
+tukey
+""",
+    "cupyx.scipy.sparse": """\
+block_array block_diag bmat coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix dia_array dia_matrix diags
 diags_array eye eye_array find get_index_dtype hstack identity kron kronsum matrix_transpose permute_dims rand random
-random_array safely_cast_index_arrays sparray spdiags spmatrix swapaxes tril triu vstack""",
-    "cupyx.scipy.sparse.csgraph": """connected_components""",
-    "cupyx.scipy.sparse.linalg": """LinearOperator SuperLU aslinearoperator bicgstab cg cgs eigsh factorized gmres lobpcg lsmr lsqr matrix_power minres norm
-spilu splu spsolve spsolve_triangular svds""",
-    "cupyx.scipy.spatial": """Delaunay KDTree distance_matrix""",
-    "cupyx.scipy.spatial.distance": """MetricInfo canberra cdist chebyshev check_soft_dependencies cityblock correlation cosine cuvs_available distance_matrix
-euclidean hamming hellinger jensenshannon kl_divergence minkowski pdist pylibraft_available russellrao sqeuclidean""",
-    "cupyx.scipy.special": """bdtr bdtrc bdtri beta betainc betaincinv betaln binom boxcox boxcox1p btdtr btdtri cbrt chdtr chdtrc chdtri cosdg cosm1
+random_array safely_cast_index_arrays sparray spdiags spmatrix swapaxes tril triu vstack
+""",
+    "cupyx.scipy.sparse.csgraph": """\
+connected_components
+""",
+    "cupyx.scipy.sparse.linalg": """\
+LinearOperator SuperLU aslinearoperator bicgstab cg cgs eigsh factorized gmres lobpcg lsmr lsqr matrix_power minres norm
+spilu splu spsolve spsolve_triangular svds
+""",
+    "cupyx.scipy.spatial": """\
+Delaunay KDTree distance_matrix
+""",
+    "cupyx.scipy.spatial.distance": """\
+MetricInfo canberra cdist chebyshev check_soft_dependencies cityblock correlation cosine cuvs_available distance_matrix
+euclidean hamming hellinger jensenshannon kl_divergence minkowski pdist pylibraft_available russellrao sqeuclidean
+""",
+    "cupyx.scipy.special": """\
+bdtr bdtrc bdtri beta betainc betaincinv betaln binom boxcox boxcox1p btdtr btdtri cbrt chdtr chdtrc chdtri cosdg cosm1
 cotdg digamma ellipeinc ellipj ellipk ellipkinc ellipkm1 entr erf erfc erfcinv erfcx erfinv exp1 exp10 exp2 expi expit expm1
 expn exprel fdtr fdtrc fdtri gamma gammainc gammaincc gammainccinv gammaincinv gammaln gammasgn gdtr gdtrc huber i0 i0e i1
 i1e inv_boxcox inv_boxcox1p j0 j1 k0 k0e k1 k1e kl_div lambertw log1p log_expit log_ndtr log_softmax loggamma logit
 logsumexp lpmv multigammaln nbdtr nbdtrc nbdtri ndtr ndtri pdtr pdtrc pdtri poch polygamma pseudo_huber psi radian rel_entr
 rgamma round shichi sici sinc sindg softmax sph_harm sph_harm_y spherical_yn tandg wright_bessel xlog1py xlogy y0 y1 yn zeta
-zetac""",
-    "cupyx.scipy.stats": """boxcox_llf entropy trim_mean zmap zscore""",
-    "cupyx.signal": """ca_cfar cfar_alpha channelize_poly complex_cepstrum convolve1d2o convolve1d3o firfilter firfilter2 firfilter_zi freq_shift
-inverse_complex_cepstrum minimum_phase mvdr pulse_compression pulse_doppler real_cepstrum""",
-    "cupyx.time": """repeat""",
-    "cupyx.tools": """""",
-    "fft": """_cache.PlanCache""",
-    "fft.config": """clear_plan_cache devices enable_nd_planning get_current_callback_manager get_plan_cache get_plan_cache_max_memsize
-get_plan_cache_size set_cufft_callbacks set_plan_cache_max_memsize set_plan_cache_size show_plan_cache_info use_multi_gpus""",
-    "polynomial": """""",
-    "polynomial.polynomial": """polycompanion polyval polyvalfromroots polyvander""",
-    "polynomial.polyutils": """as_series trimcoef trimseq""",
-    "random": """MRG32k3a.state Philox4x3210.state XORWOW.state""",
-    "testing": """AssertFunctionIsCalled NumpyAliasBasicTestBase NumpyAliasValuesTestBase assert_warns fix_random for_CF_orders for_all_dtypes
+zetac
+""",
+    "cupyx.scipy.stats": """\
+boxcox_llf entropy trim_mean zmap zscore
+""",
+    "cupyx.signal": """\
+ca_cfar cfar_alpha channelize_poly complex_cepstrum convolve1d2o convolve1d3o firfilter firfilter2 firfilter_zi freq_shift
+inverse_complex_cepstrum minimum_phase mvdr pulse_compression pulse_doppler real_cepstrum
+""",
+    "cupyx.time": """\
+repeat
+""",
+    "cupyx.tools": """\
+
+""",
+    "fft": """\
+_cache.PlanCache
+""",
+    "fft.config": """\
+clear_plan_cache devices enable_nd_planning get_current_callback_manager get_plan_cache get_plan_cache_max_memsize
+get_plan_cache_size set_cufft_callbacks set_plan_cache_max_memsize set_plan_cache_size show_plan_cache_info use_multi_gpus
+""",
+    "polynomial": """\
+
+""",
+    "polynomial.polynomial": """\
+polycompanion polyval polyvalfromroots polyvander
+""",
+    "polynomial.polyutils": """\
+as_series trimcoef trimseq
+""",
+    "random": """\
+MRG32k3a.state Philox4x3210.state XORWOW.state
+""",
+    "testing": """\
+AssertFunctionIsCalled NumpyAliasBasicTestBase NumpyAliasValuesTestBase assert_warns fix_random for_CF_orders for_all_dtypes
 for_all_dtypes_combination for_complex_dtypes for_contiguous_axes for_dtypes for_dtypes_combination for_float_dtypes
 for_int_dtypes for_int_dtypes_combination for_orders for_signed_dtypes for_signed_dtypes_combination for_unsigned_dtypes
 for_unsigned_dtypes_combination generate_matrix generate_seed installed multi_gpu numpy_cupy_allclose
 numpy_cupy_array_almost_equal numpy_cupy_array_almost_equal_nulp numpy_cupy_array_equal numpy_cupy_array_less
 numpy_cupy_array_list_equal numpy_cupy_array_max_ulp numpy_cupy_equal numpy_cupy_raises numpy_satisfies parameterize product
-product_dict shaped_linspace shaped_sparse_random slow with_requires""",
+product_dict shaped_linspace shaped_sparse_random slow with_requires
+""",
 }

@@ -32,7 +32,8 @@ def _one_errors() -> list[Any]:
 
 def _several_samples() -> list[Any]:
     return [
-        call(pos(4, 6)), call(pos(4, 6, dtype="f4")), call(pos(3, 4, 6), axes=(0, 2)), call(pos(4, 6), s=(3, 8)), call(pos(4, 6), s=(8, 4), axes=(1, 0)),
+        call(pos(4, 6)), call(pos(4, 6, dtype="f4")), call(pos(3, 4, 6), axes=(0, 2)), call(pos(4, 6), s=(3, 8)),
+        call(pos(4, 6), s=(8, 4), axes=(1, 0)),
         call(pos(4, 6, dtype="i4"), norm="ortho"), call(pos(4, 6, dtype="c16")),
     ]  # fmt: skip
 
@@ -49,5 +50,6 @@ for _name, _kind in {"fft": "c2c", "ifft": "c2c", "rfft": "r2c", "irfft": "c2r"}
 op("fft.fftfreq", "(n, d=1.0)", rules.freq(False), varying=("d",), samples=lambda: [call(5), call(4, d=0.5)], errors=lambda: [fails(ZeroDivisionError, 0)])
 op("fft.rfftfreq", "(n, d=1.0)", rules.freq(True), varying=("d",), samples=lambda: [call(5), call(4, d=0.5)], errors=lambda: [fails(ZeroDivisionError, 0)])
 for _name in ("fftshift", "ifftshift"):
-    op(f"fft.{_name}", "(x, axes=None)", rules.shift, repeat="exact", samples=lambda: [call(arr(5)), call(arr(2, 3), axes=1), call(arr(2, 3), axes=(0, 1))],
+    op(f"fft.{_name}", "(x, axes=None)", rules.shift, repeat="exact", samples=lambda: [call(arr(5)), call(arr(2, 3),
+       axes=1), call(arr(2, 3), axes=(0, 1))],
        errors=lambda: [fails(AxisError, arr(3), axes=1)])  # fmt: skip

@@ -19,7 +19,8 @@ op("ndarray.__getitem__", "(a, key)", rules.getitem, arrays=("a", "key"), repeat
    samples=lambda: [
        call(arr(5), idx(0, -1, 7)), call(arr(3, 4), (idx(0, 2), idx(1, 1))), call(arr(3, 4), (slice(None), idx(3, 0))),
        call(arr(3, 4, 5), (idx(0, 1), slice(None), idx(1, 2))), call(arr(3, 4, 5), (0, slice(None), idx(1, 2))),
-       call(arr(3, 4), (None, idx(1, 2), Ellipsis)), call(arr(3, 4), ([0, 2],)), call(arr(3, 4), (idx(0, 1).reshape(2, 1), idx(0, 2))),
+       call(arr(3, 4), (None, idx(1, 2), Ellipsis)), call(arr(3, 4), ([0, 2],)), call(arr(3, 4), (idx(0, 1).reshape(2, 1),
+       idx(0, 2))),
        call(arr(5), mask(5)), call(arr(3, 4), mask(3, 4)), call(arr(3, 4), (slice(1, None), mask(4))), call(arr(4), ([],)),
        call(arr(2, 3, 4), (Ellipsis, idx(5, -6))), call(arr(3, 3, 3), (slice(None), idx(0, 2), Ellipsis, idx(1, 1))),
    ],
@@ -32,16 +33,19 @@ op("ndarray.__setitem__", "(a, key, value)", rules.setitem, writes=("a",), array
    samples=lambda: [
        call(arr(5), slice(1, 3), 7.0), call(arr(3, 4), (slice(None), 1), arr(3)), call(arr(5), idx(0, 9), 1),
        call(arr(3, 4), (idx(0, 2), idx(1, 1)), arr(2)), call(arr(5), mask(5), 0), call(arr(3, 4), Ellipsis, arr(1, 1, 4)),
-       call(arr(3, 4), mask(3, 4), 2.5), call(arr(4), idx(1, 2), [5.0, 6.0]), call(arr(3, 4), (slice(None), idx(0, 1)), arr(3, 1)),
+       call(arr(3, 4), mask(3, 4), 2.5), call(arr(4), idx(1, 2), [5.0, 6.0]), call(arr(3, 4), (slice(None), idx(0, 1)),
+       arr(3, 1)),
    ],
    errors=lambda: [fails(ValueError, arr(3), slice(None), arr(2)), fails(IndexError, arr(3), 3, 1.0),
                    fails(ValueError, arr(3), idx(0, 1), arr(3)), fails(IndexError, arr(3), mask(2), 1)])  # fmt: skip
 op("ndarray.fill", "(a, value)", rules.fill, writes=("a",), arrays=("a", "value"), varying=("value",), repeat="exact",
-   samples=lambda: [call(arr(2, 3), 5), call(arr(2), arr())], errors=lambda: [fails(ValueError, arr(2), arr(2))])  # fmt: skip
+   samples=lambda: [call(arr(2, 3), 5), call(arr(2), arr())], errors=lambda: [fails(ValueError, arr(2),
+              arr(2))])  # fmt: skip
 for _name in ("add", "max", "min"):
     op(f"cupyx.scatter_{_name}", "(a, slices, value)", rules.scatter, writes=("a",), arrays=("a", "slices", "value"),
        varying=("value",),
-       samples=lambda: [call(arr(5), idx(0, 0, 7), 1), call(arr(3, 4), (idx(0, 0), slice(None)), arr(2, 4)), call(arr(4), mask(4), 1.0),
+       samples=lambda: [call(arr(5), idx(0, 0, 7), 1), call(arr(3, 4), (idx(0, 0), slice(None)), arr(2, 4)), call(arr(4),
+                  mask(4), 1.0),
                         call(arr(4), slice(0, 2), 1.0)],
        errors=lambda: [fails(IndexError, arr(3), 5, 1)])  # fmt: skip
 op("ufunc.at", "(ufunc, a, indices, b=None)", rules.ufunc_at, writes=("a",), arrays=("a", "indices", "b"), varying=("b",),
@@ -54,31 +58,38 @@ op("ufunc.reduceat", "(ufunc, array, indices, axis=0, dtype=None, out=None)", ru
    samples=lambda: [call("add", arr(6), idx(0, 2, 4)), call("add", arr(2, 6, dtype="i4"), idx(0, 3), axis=1)],
    errors=lambda: [fails(NotImplementedError, "multiply", arr(6), idx(0))])  # fmt: skip
 # -- take and put -------------------------------------------------------------------------------------------------------------
-op("take", "(a, indices, axis=None, out=None)", rules.take, writes=("out",), arrays=("a", "indices", "out"), varying=("indices",),
+op("take", "(a, indices, axis=None, out=None)", rules.take, writes=("out",), arrays=("a", "indices", "out"),
+   varying=("indices",),
    repeat="exact", note="indices out of range wrap, as in CuPy",
-   samples=lambda: [call(arr(5), idx(0, -1, 7)), call(arr(3, 4), idx(1, 2), axis=1), call(arr(3, 4), 5), call(arr(3, 4), [0, 1], axis=0),
+   samples=lambda: [call(arr(5), idx(0, -1, 7)), call(arr(3, 4), idx(1, 2), axis=1), call(arr(3, 4), 5), call(arr(3, 4),
+              [0, 1], axis=0),
                     call(arr(3), idx(0, 1), out=arr(2)), call(arr(3, 4), 1, axis=0)],
    errors=lambda: [fails(AxisError, arr(3), idx(0), axis=1), fails(TypeError, arr(3), idx(0), out=arr(1, dtype="f4")),
                    fails(ValueError, arr(3), idx(0), out=arr(2)), fails(IndexError, arr(0), idx(0))])  # fmt: skip
 op("take_along_axis", "(a, indices, axis)", rules.take_along_axis, arrays=("a", "indices"), repeat="exact",
    samples=lambda: [call(arr(3, 4), idx(0, 1, 2).reshape(3, 1), 1), call(arr(4), idx(1, 2), None)],
    errors=lambda: [fails(IndexError, arr(3), arr(3), 0), fails(ValueError, arr(3, 4), idx(0), 0)])  # fmt: skip
-op("put_along_axis", "(arr, indices, values, axis)", rules.put_along_axis, writes=("arr",), arrays=("arr", "indices", "values"),
+op("put_along_axis", "(arr, indices, values, axis)", rules.put_along_axis, writes=("arr",), arrays=("arr", "indices",
+   "values"),
    varying=("values",), repeat="exact", samples=lambda: [call(arr(3, 4), idx(0, 1, 2).reshape(3, 1), 9.0, 1)],
    errors=lambda: [fails(ValueError, arr(3, 4), idx(0), 1.0, 0)])  # fmt: skip
-op("put", "(a, ind, v, mode='wrap')", rules.put, writes=("a",), arrays=("a", "ind", "v"), varying=("ind", "v"), repeat="exact",
+op("put", "(a, ind, v, mode='wrap')", rules.put, writes=("a",), arrays=("a", "ind", "v"), varying=("ind", "v"),
+   repeat="exact",
    samples=lambda: [call(arr(5), idx(0, 7), 9.0), call(arr(2, 3), [1, 2], arr(2)), call(arr(5), idx(9), 1.0, mode="clip"),
                     call(arr(5), idx(1), 1.0, mode="raise")],
    errors=lambda: [fails(ValueError, arr(3), idx(0), 1, mode="nope")])  # fmt: skip
 op("place", "(arr, mask, vals)", rules.place, writes=("arr",), arrays=("arr", "mask", "vals"), repeat="exact",
    samples=lambda: [call(arr(4), mask(4), arr(1)), call(arr(2, 2), mask(2, 2), [7.0, 8.0])],
    errors=lambda: [fails(ValueError, arr(4), mask(3), arr(1))])  # fmt: skip
-op("putmask", "(a, mask, values)", rules.putmask, writes=("a",), arrays=("a", "mask", "values"), varying=("values",), repeat="exact",
+op("putmask", "(a, mask, values)", rules.putmask, writes=("a",), arrays=("a", "mask", "values"), varying=("values",),
+   repeat="exact",
    samples=lambda: [call(arr(4), mask(4), 5.0), call(arr(4), mask(4), arr(4)), call(arr(4), mask(4), arr(3))],
    errors=lambda: [fails(ValueError, arr(4), mask(3), 1.0), fails(TypeError, arr(4, dtype="i4"), mask(4), arr(4)),
                    fails(TypeError, arr(4), [True] * 4, 1.0)])  # fmt: skip
-op("choose", "(a, choices, out=None, mode='raise')", rules.choose, writes=("out",), arrays=("a", "choices", "out"), repeat="exact",
-   samples=lambda: [call(idx(0, 1, 1), arr(2, 3)), call(idx(0, 5), arr(3, 2), mode="wrap"), call(idx(0, 9), arr(3, 1), mode="clip"),
+op("choose", "(a, choices, out=None, mode='raise')", rules.choose, writes=("out",), arrays=("a", "choices", "out"),
+   repeat="exact",
+   samples=lambda: [call(idx(0, 1, 1), arr(2, 3)), call(idx(0, 5), arr(3, 2), mode="wrap"), call(idx(0, 9), arr(3, 1),
+              mode="clip"),
                     call(idx(0, 1).reshape(2, 1), arr(2, 1, 3))],
    errors=lambda: [fails(ValueError, idx(0), arr(2, 1), mode="nope")])  # fmt: skip
 op("compress", "(condition, a, axis=None, out=None)", rules.compress, writes=("out",), arrays=("condition", "a", "out"),
@@ -94,11 +105,13 @@ op("select", "(condlist, choicelist, default=0)", rules.select, arrays=("condlis
    errors=lambda: [fails(ValueError, [mask(4)], []), fails(ValueError, [], []), fails(ValueError, [arr(4)], [arr(4)]),
                    fails(TypeError, [mask(4)], [1.0])])  # fmt: skip
 op("diagonal", "(a, offset=0, axis1=0, axis2=1)", viewed("diagonal"), view_of="a", repeat="exact",
-   samples=lambda: [call(arr(3, 4)), call(arr(3, 4), offset=-1), call(arr(2, 3, 4), axis1=0, axis2=2), call(arr(2, 2), offset=5)],
+   samples=lambda: [call(arr(3, 4)), call(arr(3, 4), offset=-1), call(arr(2, 3, 4), axis1=0, axis2=2), call(arr(2, 2),
+              offset=5)],
    errors=lambda: [fails(ValueError, arr(3)), fails(AxisError, arr(3, 3), axis1=2)])  # fmt: skip
 op("fill_diagonal", "(a, val, wrap=False)", rules.fill_diagonal, writes=("a",), arrays=("a", "val"), varying=("val",),
    repeat="exact",
-   samples=lambda: [call(arr(3, 3), 5.0), call(arr(5, 2), 1.0, wrap=True), call(arr(2, 2, 2), 3.0), call(arr(3, 3), arr(2))],
+   samples=lambda: [call(arr(3, 3), 5.0), call(arr(5, 2), 1.0, wrap=True), call(arr(2, 2, 2), 3.0), call(arr(3, 3),
+              arr(2))],
    errors=lambda: [fails(ValueError, arr(3), 1.0), fails(ValueError, arr(2, 3, 2), 1.0)])  # fmt: skip
 # -- index generation ------------------------------------------------------------------------------------------------------------
 op("indices", "(dimensions, dtype=int)", rules.indices, repeat="exact",
@@ -121,7 +134,8 @@ op("ravel_multi_index", "(multi_index, dims, mode='wrap', order='C')", rules.rav
    repeat="exact",
    samples=lambda: [call((idx(0, 1), idx(2, 3)), (3, 4)), call((idx(0, 9), idx(2, 3)), (3, 4), mode="clip", order="F")],
    errors=lambda: [fails(ValueError, (idx(0),), (3, 4)), fails(TypeError, (arr(1), arr(1)), (3, 4)),
-                   fails(ValueError, (idx(0), idx(0)), (3, 4), mode="nope"), fails(TypeError, ([0], [0]), (3, 4))])  # fmt: skip
+                   fails(ValueError, (idx(0), idx(0)), (3, 4), mode="nope"), fails(TypeError, ([0], [0]), (3,
+                   4))])  # fmt: skip
 op("unravel_index", "(indices, dims, order='C')", rules.unravel_index, arrays=("indices",), repeat="exact",
    samples=lambda: [call(idx(0, 7, 11), (3, 4)), call(idx(0, 7, dtype="i4"), (3, 4), order="F")],
    errors=lambda: [fails(TypeError, arr(2), (3, 4)), fails(ValueError, idx(0), (3, 4), order="K")])  # fmt: skip

@@ -25,7 +25,8 @@ op("moveaxis", "(a, source, destination)", viewed("moveaxis"), view_of="a", repe
    samples=lambda: [call(arr(2, 3, 4), 0, -1), call(arr(2, 3, 4), (0, 1), (2, 0))],
    errors=lambda: [fails(AxisError, arr(2, 3), 5, 0), fails(ValueError, arr(2, 3), (0, 1), (0,))])  # fmt: skip
 op("rollaxis", "(a, axis, start=0)", viewed("rollaxis"), view_of="a", repeat="exact",
-   samples=lambda: [call(arr(2, 3, 4), 2), call(arr(2, 3, 4), 0, start=3)], errors=lambda: [fails(ValueError, arr(2), 1)])  # fmt: skip
+   samples=lambda: [call(arr(2, 3, 4), 2), call(arr(2, 3, 4), 0, start=3)], errors=lambda: [fails(ValueError, arr(2),
+              1)])  # fmt: skip
 op("squeeze", "(a, axis=None)", viewed("squeeze"), view_of="a", repeat="exact",
    samples=lambda: [call(arr(1, 3, 1)), call(arr(1, 3, 1), axis=0), call(arr(1, 3, 1), axis=(0, -1))],
    errors=lambda: [fails(ValueError, arr(1, 3), axis=1), fails(AxisError, arr(1, 3), axis=2)])  # fmt: skip
@@ -68,12 +69,15 @@ op("dsplit", "(ary, indices_or_sections)", viewed("dsplit"), view_of="ary", repe
    samples=lambda: [call(arr(2, 2, 4), 2)], errors=lambda: [fails(ValueError, arr(4, 2), 2)])  # fmt: skip
 # -- a view where the memory allows it -------------------------------------------------------------------------------------
 op("reshape", "(a, newshape, order='C', *, copy=None)", rules.reshape, view_of="a", repeat="exact",
-   samples=lambda: [call(arr(2, 3), (3, 2)), call(arr(2, 3), -1), call(arr(2, 3).T, (6,)), call(arr(2, 3), (3, -1), order="F"),
+   samples=lambda: [call(arr(2, 3), (3, 2)), call(arr(2, 3), -1), call(arr(2, 3).T, (6,)), call(arr(2, 3), (3, -1),
+              order="F"),
                     call(arr(2, 3, order="F"), (6,), order="A"), call(arr(0, 3), (3, 0)), call(arr(2, 3), (6,), copy=True)],
    errors=lambda: [fails(ValueError, arr(2, 3), (4,)), fails(ValueError, arr(2, 3), (-1, -1)),
-                   fails(ValueError, arr(2, 3).T, (6,), copy=False), fails(ValueError, arr(2, 3), (6,), order="X")])  # fmt: skip
+                   fails(ValueError, arr(2, 3).T, (6,), copy=False), fails(ValueError, arr(2, 3), (6,),
+                   order="X")])  # fmt: skip
 op("ravel", "(a, order='C')", rules.ravel, view_of="a", repeat="exact",
-   samples=lambda: [call(arr(2, 3)), call(arr(2, 3).T), call(arr(2, 3), order="F"), call(arr(2, 3).T, order="K"), call(arr())],
+   samples=lambda: [call(arr(2, 3)), call(arr(2, 3).T), call(arr(2, 3), order="F"), call(arr(2, 3).T, order="K"),
+              call(arr())],
    errors=lambda: [fails(ValueError, arr(2), order="Q")])  # fmt: skip
 op("ascontiguousarray", "(a, dtype=None)", rules.contiguous("C"), view_of="a", repeat="exact",
    samples=lambda: [call(arr(2, 3)), call(arr(2, 3).T), call(arr(2, 3), dtype="f4"), call(arr())])  # fmt: skip
@@ -81,7 +85,8 @@ op("asfortranarray", "(a, dtype=None)", rules.contiguous("F"), view_of="a", repe
    samples=lambda: [call(arr(2, 3)), call(arr(2, 3).T), call(arr(2, 3), dtype="f4")])  # fmt: skip
 op("require", "(a, dtype=None, requirements=None)", rules.require, view_of="a", repeat="exact",
    samples=lambda: [call(arr(2, 3)), call(arr(2, 3), requirements=["F"]), call(arr(2, 3), dtype="f4", requirements=["O"])],
-   errors=lambda: [fails(ValueError, arr(2), requirements=["Z"]), fails(ValueError, arr(2), requirements=["C", "F"])])  # fmt: skip
+   errors=lambda: [fails(ValueError, arr(2), requirements=["Z"]), fails(ValueError, arr(2), requirements=["C",
+              "F"])])  # fmt: skip
 # -- new arrays -------------------------------------------------------------------------------------------------------------
 op("ndarray.flatten", "(a, order='C')", rules.flatten, repeat="exact",
    samples=lambda: [call(arr(2, 3)), call(arr(2, 3).T, order="K"), call(arr(2, 3), order="F")],
@@ -95,7 +100,8 @@ op("copyto", "(dst, src, casting='same_kind', where=None)", rules.copyto, writes
 op("concatenate", "(tup, axis=0, out=None, *, dtype=None, casting='same_kind')", rules.concatenate, writes=("out",),
    arrays=("tup", "out"), repeat="exact",
    samples=lambda: [call([arr(2, 3), arr(1, 3)]), call((arr(2, 3), arr(2, 1)), axis=1), call([arr(2), arr(3, dtype="i4")]),
-                    call([arr(2, 2), arr(3)], axis=None), call([arr(2), arr(2)], dtype="f4"), call([arr(2), arr(2)], out=arr(4)),
+                    call([arr(2, 2), arr(3)], axis=None), call([arr(2), arr(2)], dtype="f4"), call([arr(2), arr(2)],
+                    out=arr(4)),
                     call([arr(0, 2), arr(3, 2)], axis=-2)],
    errors=lambda: [fails(ValueError, []), fails(ValueError, [arr(2), arr(2, 2)]), fails(ValueError, [arr(2, 3), arr(2, 2)]),
                    fails(TypeError, [arr(), arr()]), fails(TypeError, [arr(2), [1.0]]), fails(AxisError, [arr(2)], axis=1),
@@ -103,12 +109,15 @@ op("concatenate", "(tup, axis=0, out=None, *, dtype=None, casting='same_kind')",
                    fails(TypeError, [arr(2)], out=arr(2), dtype="f8")])  # fmt: skip
 op("concat", "(tup, axis=0, out=None, *, dtype=None, casting='same_kind')", rules.concatenate, writes=("out",),
    arrays=("tup", "out"), repeat="exact", server="concatenate", samples=lambda: [call([arr(2, 3), arr(1, 3)])])  # fmt: skip
-op("stack", "(tup, axis=0, out=None, *, dtype=None, casting='same_kind')", rules.stack, writes=("out",), arrays=("tup", "out"),
+op("stack", "(tup, axis=0, out=None, *, dtype=None, casting='same_kind')", rules.stack, writes=("out",), arrays=("tup",
+   "out"),
    repeat="exact",
    samples=lambda: [call([arr(2, 3), arr(2, 3)]), call([arr(2), arr(2)], axis=-1), call([arr(), arr()])],
-   errors=lambda: [fails(ValueError, [arr(2), arr(3)]), fails(AxisError, [arr(2)], axis=2), fails(ValueError, [])])  # fmt: skip
+   errors=lambda: [fails(ValueError, [arr(2), arr(3)]), fails(AxisError, [arr(2)], axis=2), fails(ValueError,
+              [])])  # fmt: skip
 op("vstack", "(tup, *, dtype=None, casting='same_kind')", rules.vstack, arrays=("tup",), repeat="exact",
-   samples=lambda: [call([arr(3), arr(2, 3)]), call([arr(), arr()])], errors=lambda: [fails(ValueError, [arr(2), arr(3)])])  # fmt: skip
+   samples=lambda: [call([arr(3), arr(2, 3)]), call([arr(), arr()])], errors=lambda: [fails(ValueError, [arr(2),
+              arr(3)])])  # fmt: skip
 op("row_stack", "(tup, *, dtype=None, casting='same_kind')", rules.vstack, arrays=("tup",), repeat="exact", server="vstack",
    samples=lambda: [call([arr(3), arr(2, 3)])])  # fmt: skip
 op("hstack", "(tup, *, dtype=None, casting='same_kind')", rules.hstack, arrays=("tup",), repeat="exact",
@@ -124,11 +133,13 @@ op("append", "(arr, values, axis=None)", rules.append, arrays=("arr", "values"),
    samples=lambda: [call(arr(2, 3), arr(2)), call(arr(2, 3), arr(1, 3), axis=0), call(arr(2), [1.0, 2.0])],
    errors=lambda: [fails(ValueError, arr(2, 3), arr(3), axis=0)])  # fmt: skip
 op("tile", "(A, reps)", rules.tile, arrays=("A",), repeat="exact",
-   samples=lambda: [call(arr(2, 3), 2), call(arr(3), (2, 2)), call(arr(2, 1), (1, 1)), call(arr(0, 2), (2, 3))])  # fmt: skip
+   samples=lambda: [call(arr(2, 3), 2), call(arr(3), (2, 2)), call(arr(2, 1), (1, 1)), call(arr(0, 2), (2,
+              3))])  # fmt: skip
 op("repeat", "(a, repeats, axis=None)", rules.repeat, arrays=("a", "repeats"), repeat="exact",
    samples=lambda: [call(arr(2, 3), 2), call(arr(2, 3), 2, axis=1), call(arr(3), [1, 0, 2]), call(arr(2, 3), [2], axis=0),
                     call(arr(3), idx(1, 0, 2))],
-   errors=lambda: [fails(ValueError, arr(3), -1), fails(ValueError, arr(3), [1, 2]), fails(AxisError, arr(3), 2, axis=1)])  # fmt: skip
+   errors=lambda: [fails(ValueError, arr(3), -1), fails(ValueError, arr(3), [1, 2]), fails(AxisError, arr(3), 2,
+              axis=1)])  # fmt: skip
 op("resize", "(a, new_shape)", rules.resize, arrays=("a",), repeat="exact",
    samples=lambda: [call(arr(2, 3), (4, 2)), call(arr(3), 2), call(arr(0), (2,))])  # fmt: skip
 op("roll", "(a, shift, axis=None)", rules.roll, arrays=("a", "shift"), repeat="exact",
@@ -138,12 +149,14 @@ op("roll", "(a, shift, axis=None)", rules.roll, arrays=("a", "shift"), repeat="e
 op("delete", "(arr, indices, axis=None)", rules.delete, arrays=("arr", "indices"), repeat="exact",
    samples=lambda: [call(arr(5), 1), call(arr(3, 4), [0, 2], axis=1), call(arr(6), slice(0, 5, 2)), call(arr(4), mask(4)),
                     call(arr(2, 2), [0, -1])],
-   errors=lambda: [fails(IndexError, arr(3), 5), fails(ValueError, arr(3), mask(4)), fails(AxisError, arr(3), 0, axis=1)])  # fmt: skip
+   errors=lambda: [fails(IndexError, arr(3), 5), fails(ValueError, arr(3), mask(4)), fails(AxisError, arr(3), 0,
+              axis=1)])  # fmt: skip
 op("trim_zeros", "(filt, trim='fb')", rules.trim_zeros, view_of="filt", repeat="exact",
    samples=lambda: [call(np.array([0.0, 1, 0, 2, 0])), call(np.array([0.0, 1, 0]), trim="f"), call(arr(0))],
    errors=lambda: [fails(NotImplementedError, arr(2, 2))])  # fmt: skip
 op("pad", "(array, pad_width, mode='constant', **kwargs)", rules.pad, repeat="same-fingerprint",
-   samples=lambda: [call(arr(2, 3), 1), call(arr(2, 3), ((1, 2), (0, 1)), mode="edge"), call(arr(4), (1, 2), constant_values=7.0),
+   samples=lambda: [call(arr(2, 3), 1), call(arr(2, 3), ((1, 2), (0, 1)), mode="edge"), call(arr(4), (1, 2),
+              constant_values=7.0),
                     call(arr(4), 3, mode="reflect"), call(arr(4), 2, mode="linear_ramp", end_values=5.0),
                     call(arr(4), 2, mode="mean"), call(arr(4), 2, mode="wrap"), call(arr(4), 2, mode="symmetric")],
    errors=lambda: [fails(ValueError, arr(3), -1), fails(TypeError, arr(3), 1.5), fails(ValueError, arr(3), 1, mode="nope"),

@@ -11,8 +11,10 @@ op("real", "(val)", rules.real, view_of="val", arrays=("val",), repeat="exact",
 op("imag", "(val)", rules.imag, view_of="val", arrays=("val",), repeat="exact",
    samples=lambda: [call(arr(3)), call(arr(2, 3, dtype="c8"))])  # fmt: skip
 op("piecewise", "(x, condlist, funclist)", rules.piecewise, arrays=("x", "condlist", "funclist"), repeat="exact",
-   samples=lambda: [call(arr(4), [mask(4), ~mask(4)], [1.0, 2.0]), call(arr(4), [mask(4)], [1, -1]), call(arr(4), [mask(4)], [arr(), 5])],
-   errors=lambda: [fails(ValueError, arr(4), [mask(4)], [1, 2, 3]), fails(NotImplementedError, arr(4), [mask(4)], [len])])  # fmt: skip
+   samples=lambda: [call(arr(4), [mask(4), ~mask(4)], [1.0, 2.0]), call(arr(4), [mask(4)], [1, -1]), call(arr(4),
+              [mask(4)], [arr(), 5])],
+   errors=lambda: [fails(ValueError, arr(4), [mask(4)], [1, 2, 3]), fails(NotImplementedError, arr(4), [mask(4)],
+              [len])])  # fmt: skip
 for _name, _sig in {
     "mask_indices": "(n, mask_func, k=0)",
     "apply_along_axis": "(func1d, axis, arr, *args, **kwargs)",

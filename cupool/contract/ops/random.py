@@ -98,7 +98,8 @@ def _errors(text: str, values: tuple[Any, ...], real: bool) -> Any:
 
 for _name, (_text, _dtype, _real, _values) in _DISTRIBUTIONS.items():
     _joined = f"self, {_text}, " if _text else "self, "
-    op(f"{_STATE}.{_name}", f"({_joined}size=None, dtype={_dtype})", _RULES[_real, _dtype], arrays=_names(_text), varying=_names(_text),
+    op(f"{_STATE}.{_name}", f"({_joined}size=None, dtype={_dtype})", _RULES[_real, _dtype], arrays=_names(_text),
+       varying=_names(_text),
        samples=_samples(_text, _values, _real), errors=_errors(_text, _values, _real), **_RNG)  # fmt: skip
 
 op(f"{_STATE}.random_sample", "(self, size=None, dtype=float)", _RULES[True, "float"], **_RNG,
@@ -108,21 +109,28 @@ op(f"{_STATE}.rand", "(self, *size, dtype=float)", rules.rand, **_RNG, server=f"
    samples=lambda: [call(_rs(), 2, 3), call(_rs()), call(_rs(), 2, dtype="f4")])  # fmt: skip
 op(f"{_STATE}.randn", "(self, *size, dtype=float)", rules.rand, **_RNG, samples=lambda: [call(_rs(), 2, 3), call(_rs(), 2, dtype="f4")])
 op(f"{_STATE}.dirichlet", "(self, alpha, size=None, dtype=float)", rules.dirichlet, arrays=("alpha",), **_RNG,
-   samples=lambda: [call(_rs(), arr(3) + 1), call(_rs(), arr(3) + 1, size=(2,)), call(_rs(), [1.0, 2.0], size=4)])  # fmt: skip
+   samples=lambda: [call(_rs(), arr(3) + 1), call(_rs(), arr(3) + 1, size=(2,)), call(_rs(), [1.0, 2.0],
+              size=4)])  # fmt: skip
 op(f"{_STATE}.multivariate_normal",
-   "(self, mean, cov, size=None, check_valid='ignore', tol=1e-08, method='cholesky', dtype=float)", rules.multivariate_normal,
+   "(self, mean, cov, size=None, check_valid='ignore', tol=1e-08, method='cholesky', dtype=float)",
+      rules.multivariate_normal,
    arrays=("mean", "cov"), **_RNG,
    samples=lambda: [call(_rs(), arr(2), np.eye(2)), call(_rs(), arr(2), np.eye(2), size=(3, 4), dtype="f4", method="eigh")],
-   errors=lambda: [fails(ValueError, _rs(), arr(2), np.eye(3)), fails(ValueError, _rs(), arr(2, 2), np.eye(2))])  # fmt: skip
-op(f"{_STATE}.randint", "(self, low, high=None, size=None, dtype=int)", rules.randint, arrays=("low", "high"), varying=("low", "high"),
+   errors=lambda: [fails(ValueError, _rs(), arr(2), np.eye(3)), fails(ValueError, _rs(), arr(2, 2),
+              np.eye(2))])  # fmt: skip
+op(f"{_STATE}.randint", "(self, low, high=None, size=None, dtype=int)", rules.randint, arrays=("low", "high"),
+   varying=("low", "high"),
    **_RNG,
-   samples=lambda: [call(_rs(), 10), call(_rs(), 2, high=5, size=(2, 3)), call(_rs(), 10, size=3, dtype="u1"), call(_rs(), idx(3, 4, 5))],
+   samples=lambda: [call(_rs(), 10), call(_rs(), 2, high=5, size=(2, 3)), call(_rs(), 10, size=3, dtype="u1"), call(_rs(),
+              idx(3, 4, 5))],
    errors=lambda: [fails(ValueError, _rs(), 10, dtype="f4")])  # fmt: skip
 op(f"{_STATE}.tomaxint", "(self, size=None)", rules.tomaxint, **_RNG, samples=lambda: [call(_rs()), call(_rs(), size=3)])
 op(f"{_STATE}.choice", "(self, a, size=None, replace=True, p=None)", rules.choice, arrays=("a", "p"), **_RNG,
-   samples=lambda: [call(_rs(), 5, size=(2, 3)), call(_rs(), arr(4), size=3, replace=False), call(_rs(), 3, size=4, p=np.array([0.2, 0.3, 0.5])),
+   samples=lambda: [call(_rs(), 5, size=(2, 3)), call(_rs(), arr(4), size=3, replace=False), call(_rs(), 3, size=4,
+              p=np.array([0.2, 0.3, 0.5])),
                     call(_rs(), 6, size=6, replace=False), call(_rs(), arr(4, dtype="f4"), size=())],
-   errors=lambda: [fails(ValueError, _rs(), arr(2, 2), size=1), fails(NotImplementedError, _rs(), 5), fails(ValueError, _rs(), 0, size=1),
+   errors=lambda: [fails(ValueError, _rs(), arr(2, 2), size=1), fails(NotImplementedError, _rs(), 5), fails(ValueError,
+              _rs(), 0, size=1),
                    fails(ValueError, _rs(), 3, size=4, replace=False), fails(ValueError, _rs(), 3, size=1, p=arr(2)),
                    fails(NotImplementedError, _rs(), 3, size=1, replace=False, p=arr(3))])  # fmt: skip
 op(f"{_STATE}.shuffle", "(self, a)", rules.shuffle, arrays=("a",), uses=("rng",), writes=("self", "a"),
@@ -133,10 +141,11 @@ op(f"{_STATE}.permutation", "(self, a)", rules.permutation, arrays=("a",), **_RN
 
 # -- bit generators and Generator -------------------------------------------------------------------------------------------------
 for _name in ("XORWOW", "MRG32k3a", "Philox4x3210"):
-    op(f"random.{_name}", "(seed=None, *, size=-1)", rules.constructor, uses=("rng",), object=f"random.{_name}", varying=("seed",),
+    op(f"random.{_name}", "(seed=None, *, size=-1)", rules.constructor, uses=("rng",), object=f"random.{_name}",
+       varying=("seed",),
        samples=lambda: [call(seed=1)])  # fmt: skip
     op(f"random.{_name}.random_raw", "(self, size=None, output=True)", rules.random_raw, **_RNG,
-       samples=lambda _n=_name: [call(Remote(f"random.{_n}", seed=1), size=(2, 3))])  # type: ignore[misc]  # fmt: skip
+       samples=lambda _n=_name: [call(Remote(f"random.{_n}", seed=1), size=(2, 3))])  # fmt: skip
 
 _GEN = "random.Generator"
 _NUM: dict[str, Any] = {"uses": ("rng",), "writes": ("self",)}
@@ -161,27 +170,36 @@ _GENERATOR: dict[str, tuple[str, Any, tuple[Any, ...]]] = {
 }
 for _name, (_text, _kind, _values) in _GENERATOR.items():
     _params = _names(_text)
-    op(f"{_GEN}.{_name}", f"(self, {_text}, size=None)", rules.generator(" ".join(_params), _kind), arrays=_params, varying=_params,
-       samples=lambda _v=_values: [call(_gen(), *_v), call(_gen(), *_v, size=(2, 3)), call(_gen(), *(np.full(4, v) for v in _v))],  # type: ignore[misc]
-       errors=lambda _v=_values: [fails(ValueError, _gen(), *_v, size=-2)], **_NUM)  # type: ignore[misc]  # fmt: skip
+    op(f"{_GEN}.{_name}", f"(self, {_text}, size=None)", rules.generator(" ".join(_params), _kind), arrays=_params,
+       varying=_params,
+       samples=lambda _v=_values: [call(_gen(), *_v), call(_gen(), *_v, size=(2, 3)), call(_gen(), *(np.full(4,
+                  v) for v in _v))],
+       errors=lambda _v=_values: [fails(ValueError, _gen(), *_v, size=-2)], **_NUM)  # fmt: skip
 op(f"{_GEN}.random", "(self, size=None, dtype='d', out=None)", rules.generator_random, arrays=("out",), uses=("rng",),
    writes=("self", "out"),
    samples=lambda: [call(_gen()), call(_gen(), size=(2, 3), dtype="f4"), call(_gen(), out=arr(3))],
-   errors=lambda: [fails(TypeError, _gen(), out=arr(3, dtype="f4")), fails(ValueError, _gen(), size=2, out=arr(3))])  # fmt: skip
+   errors=lambda: [fails(TypeError, _gen(), out=arr(3, dtype="f4")), fails(ValueError, _gen(), size=2,
+              out=arr(3))])  # fmt: skip
 op(f"{_GEN}.uniform", "(self, low=0.0, high=1.0, size=None, dtype='d')", rules.generator_uniform, arrays=("low", "high"),
-   varying=("low", "high"), **_NUM, samples=lambda: [call(_gen()), call(_gen(), low=1.0, high=3.0, size=(2, 3)), call(_gen(), high=arr(3))])  # fmt: skip
+   varying=("low", "high"), **_NUM, samples=lambda: [call(_gen()), call(_gen(), low=1.0, high=3.0, size=(2, 3)),
+      call(_gen(), high=arr(3))])  # fmt: skip
 op(f"{_GEN}.integers", "(self, low, high=None, size=None, dtype='l', endpoint=False)", rules.generator_integers,
    varying=("low", "high"), **_NUM,
    samples=lambda: [call(_gen(), 10), call(_gen(), 2, high=5, size=(2, 3), dtype="i4", endpoint=True)],
    errors=lambda: [fails(ValueError, _gen(), 10, dtype="f4"), fails(TypeError, _gen(), arr(3))])  # fmt: skip
-op(f"{_GEN}.beta", "(self, a, b, size=None, dtype='d')", rules.generator_beta, arrays=("a", "b"), varying=("a", "b"), **_NUM,
+op(f"{_GEN}.beta", "(self, a, b, size=None, dtype='d')", rules.generator_beta, arrays=("a", "b"), varying=("a", "b"),
+   **_NUM,
    samples=lambda: [call(_gen(), 2.0, 3.0), call(_gen(), 2.0, arr(3) + 1, dtype="f4")],
    errors=lambda: [fails(TypeError, _gen(), [1.0], 2.0)])  # fmt: skip
 op(f"{_GEN}.dirichlet", "(self, alpha, size=None)", rules.generator_dirichlet, arrays=("alpha",), **_NUM,
-   samples=lambda: [call(_gen(), arr(3) + 1), call(_gen(), arr(3) + 1, size=(2,))], errors=lambda: [fails(TypeError, _gen(), [1.0])])  # fmt: skip
-op(f"{_GEN}.exponential", "(self, scale=1.0, size=None)", rules.generator_exponential, arrays=("scale",), varying=("scale",), **_NUM,
-   samples=lambda: [call(_gen()), call(_gen(), scale=2.0, size=(2, 3)), call(_gen(), scale=arr(3), size=(2, 1))])  # fmt: skip
-op(f"{_GEN}.standard_exponential", "(self, size=None, dtype='d', method='inv', out=None)", rules.generator_standard_exponential,
+   samples=lambda: [call(_gen(), arr(3) + 1), call(_gen(), arr(3) + 1, size=(2,))], errors=lambda: [fails(TypeError,
+              _gen(), [1.0])])  # fmt: skip
+op(f"{_GEN}.exponential", "(self, scale=1.0, size=None)", rules.generator_exponential, arrays=("scale",),
+   varying=("scale",), **_NUM,
+   samples=lambda: [call(_gen()), call(_gen(), scale=2.0, size=(2, 3)), call(_gen(), scale=arr(3), size=(2,
+              1))])  # fmt: skip
+op(f"{_GEN}.standard_exponential", "(self, size=None, dtype='d', method='inv', out=None)",
+   rules.generator_standard_exponential,
    arrays=("out",), uses=("rng",), writes=("self", "out"),
    samples=lambda: [call(_gen()), call(_gen(), size=3, dtype="f4")],
    errors=lambda: [fails(NotImplementedError, _gen(), method="zig")])  # fmt: skip
@@ -189,7 +207,8 @@ op(f"{_GEN}.standard_normal", "(self, size=None, dtype='d', out=None)", rules.ge
    uses=("rng",), writes=("self", "out"),
    samples=lambda: [call(_gen()), call(_gen(), size=(2, 3), dtype="f4"), call(_gen(), out=arr(3))],
    errors=lambda: [fails(TypeError, _gen(), dtype="i4")])  # fmt: skip
-op(f"{_GEN}.standard_gamma", "(self, shape, size=None, dtype='d', out=None)", rules.generator_standard_gamma, arrays=("shape", "out"),
+op(f"{_GEN}.standard_gamma", "(self, shape, size=None, dtype='d', out=None)", rules.generator_standard_gamma,
+   arrays=("shape", "out"),
    varying=("shape",), uses=("rng",), writes=("self", "out"),
    samples=lambda: [call(_gen(), 2.0), call(_gen(), arr(3) + 1, dtype="f4"), call(_gen(), 2.0, out=arr(3))],
    errors=lambda: [fails(TypeError, _gen(), None), fails(ValueError, _gen(), [1.0])])  # fmt: skip
@@ -206,6 +225,7 @@ for _name, _sig in {
     "permutation": "(a)", "dirichlet": "(alpha, size=None, dtype=float)", "multinomial": "(n, pvals, size=None)",
     "multivariate_normal": "(mean, cov, size=None, check_valid='ignore', tol=1e-08, method='cholesky', dtype=float)",
     "bytes": "(length)", "seed": "(seed=None)", "reset_states": "()", "get_random_state": "()", "set_random_state": "(rs)",
-    "default_rng": "(seed=None)", "BitGenerator": "(seed=None)", "BitGenerator.random_raw": "(self, size=None, output=True)",
+    "default_rng": "(seed=None)", "BitGenerator": "(seed=None)",
+       "BitGenerator.random_raw": "(self, size=None, output=True)",
 }.items():  # fmt: skip
     op(f"random.{_name}", _sig, CLIENT)

@@ -11,7 +11,10 @@ from functools import lru_cache
 
 from cupool.contract.ops._row import CLIENT, Row
 
-_LIBRARY = "a thin wrapper of a CUDA library: it takes library handles and device pointers of the calling process, which has no CUDA context"
+_LIBRARY = (
+    "a thin wrapper of a CUDA library: it takes library handles and device pointers of the calling process, "
+    "which has no CUDA context"
+)
 _SCIPY = "cupyx.scipy is not carried yet"
 _SPARSE = "sparse matrices are not carried yet"
 _OLD = "NumPy 2.0 removed it, and CuPy keeps only a deprecated stand-in"

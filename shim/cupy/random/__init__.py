@@ -6,7 +6,7 @@ from ._bit_generator import XORWOW, BitGenerator, Generator, MRG32k3a, Philox4x3
 from ._functions import (
     beta,
     binomial,
-    bytes,  # noqa: A004 - CuPy's name
+    bytes,
     chisquare,
     choice,
     dirichlet,

@@ -242,6 +242,6 @@ def multinomial(n: int, pvals: Any, size: Any = None) -> Any:
     return counts.reshape((*shape, outcomes))
 
 
-def bytes(length: int) -> Any:  # noqa: A001 - CuPy's name
+def bytes(length: int) -> Any:
     """As `cupy.random.bytes`: NumPy's, on the client, as in CuPy."""
     return np.random.bytes(length)

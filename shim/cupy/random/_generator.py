@@ -36,7 +36,7 @@ def mint_seed(seed: Any = None) -> int:
     if seed is None:
         return int.from_bytes(os.urandom(8), "little")
     if isinstance(seed, np.ndarray):
-        return int(hashlib.md5(np.ascontiguousarray(seed), usedforsecurity=False).hexdigest()[:16], 16)
+        return int(hashlib.md5(seed.tobytes(), usedforsecurity=False).hexdigest()[:16], 16)
     array = np.asarray(seed)
     if array.dtype.kind not in "biu" or array.ndim:
         raise TypeError("Seed must be an integer.")
@@ -60,15 +60,20 @@ def check_bounds(low: Any, high: Any, dtype: Any, endpoint: bool = False) -> Non
         raise ValueError(f"high is out of bounds for {np.dtype(dtype).name}")
 
 
+def _whole(value: Any) -> int | None:
+    """A scalar bound as a Python integer."""
+    return None if value is None else int(value)
+
+
 class RandomState(RandomStateMethods, RemoteObject):
     """As `cupy.random.RandomState`. The stream depends on the seed and on the kind of device, and differs from NumPy's."""
 
     __slots__ = ("method",)
 
     def __new__(cls, seed: Any = None, method: Any = None) -> Self:
-        self = construct(_NEW, (mint_seed(seed), method), cls)
+        self: Any = construct(_NEW, (mint_seed(seed), method), cls)
         self.method = _DEFAULT_METHOD if method is None else method
-        return self  # type: ignore[return-value]
+        return self  # type: ignore[no-any-return]
 
     def __init__(self, seed: Any = None, method: Any = None) -> None:
         # Made in __new__: the handle belongs to the constructor's command.
@@ -82,7 +87,7 @@ class RandomState(RandomStateMethods, RemoteObject):
         """As `cupy.random.RandomState.randint`."""
         if np.isscalar(low) and (high is None or np.isscalar(high)):
             check_bounds(low, high, dtype)
-            low, high = int(low), None if high is None else int(high)  # type: ignore[call-overload]
+            low, high = _whole(low), _whole(high)
         return call(_RANDINT, (self, low, high, size, dtype))
 
     def hypergeometric(self, ngood: Any, nbad: Any, nsample: Any, size: Any = None, dtype: Any = "l") -> Any:

@@ -112,7 +112,7 @@ def broadcast(*values: Any) -> tuple[int, ...]:
     return tuple(result)
 
 
-def check_out(out: Any, shape: tuple[int, ...], dtype: Any = None, casting: str = "same_kind") -> Spec:
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any = None, casting: Any = "same_kind") -> Spec:
     """Check an `out=` argument and return its spec: the call's result is the given array."""
     if not isinstance(out, Spec):
         raise TypeError(f"Argument 'out' has incorrect type (expected cupy.ndarray, got {type(out).__name__})")

@@ -97,9 +97,10 @@ def outer(a: Any, b: Any, out: Any = None) -> Spec:
 def _contracted(a: Spec, b: Spec, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of each operand that a tensordot sums over."""
     if np.iterable(axes):
-        if len(axes) != 2:
+        pair = list(axes)
+        if len(pair) != 2:
             raise ValueError("Axes must consist of two arrays.")
-        first, second = ((x,) if is_scalar(x) else tuple(x) for x in axes)
+        first, second = ((x,) if is_scalar(x) else tuple(x) for x in pair)
     else:
         axes = operator.index(axes)
         first, second = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
@@ -247,13 +248,13 @@ def _eigen_shape(a: Any, uplo: Any = "L") -> Spec:
     return a
 
 
-def eigh(a: Any, UPLO: str = "L") -> tuple[Spec, Spec]:  # noqa: N803 - CuPy's name
+def eigh(a: Any, UPLO: str = "L") -> tuple[Spec, Spec]:
     a = _eigen_shape(a, UPLO)
     dtype = common_type(a, half=a.size != 0)
     return packed(a.shape[:-1], real_of(dtype)), packed(a.shape, dtype)
 
 
-def eigvalsh(a: Any, UPLO: str = "L") -> Spec:  # noqa: N803 - CuPy's name
+def eigvalsh(a: Any, UPLO: str = "L") -> Spec:
     return eigh(a, UPLO)[0]
 
 
@@ -315,7 +316,8 @@ def cond(x: Any, p: Any = None) -> Spec:
     if x.size == 0:
         raise LinAlgError("cond is not defined on empty arrays")
     if p is None or p in (2, -2):
-        return packed(x.shape[:-2], real_of(common_type(x))) if x.ndim >= 2 else svd(x)
+        svd(x)
+        return packed(x.shape[:-2], real_of(common_type(x)))
     _square(x)
     return packed(x.shape[:-2], common_type(x))
 
@@ -331,14 +333,14 @@ def slogdet(a: Any) -> tuple[Spec, Spec]:
     return packed(a.shape[:-2], dtype), packed(a.shape[:-2], real_of(dtype))
 
 
-def matrix_rank(M: Any, tol: Any = None) -> Spec:  # noqa: N803 - CuPy's name
-    M = as_spec(M)  # noqa: N806
+def matrix_rank(M: Any, tol: Any = None) -> Spec:
+    M = as_spec(M)
     if M.ndim >= 2:
         common_type(M)
     return packed(M.shape[:-2] if M.ndim >= 2 else (), np.int64)
 
 
-def matrix_power(M: Any, n: Any) -> Spec:  # noqa: N803 - CuPy's name
+def matrix_power(M: Any, n: Any) -> Spec:
     _square(M)
     if not isinstance(n, int):
         raise TypeError("exponent must be an integer")

@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.errors import Unsupported
-from cupool.contract.ops._row import UNKNOWN
+from cupool.contract.ops._row import UNKNOWN, Same
 from cupool.contract.ops.rules import views
-from cupool.contract.ops.rules._arrays import as_spec, check_out, is_scalar, is_sequence, packed, prod, promote, to_axis, to_shape
+from cupool.contract.ops.rules._arrays import (
+    as_spec,
+    check_out,
+    is_scalar,
+    is_sequence,
+    packed,
+    prod,
+    promote,
+    to_axis,
+    to_shape,
+)
 from cupool.contract.ops.rules.common import layout
-from cupool.contract.spec import Spec, spec_like
+from cupool.contract.spec import Spec, spec_like, spec_of
 
 
 def viewed(name: str) -> Callable[..., Any]:
@@ -59,7 +69,7 @@ def contiguous(order: str) -> Callable[..., Spec]:
         a = as_spec(a)
         wanted = a.dtype if dtype is None else np.dtype(dtype)
         if wanted == a.dtype and (a.c_contiguous if order == "C" else a.f_contiguous) and a.ndim:
-            return a
+            return spec_of(a.shape, a.dtype, a.strides)
         return packed(a.shape or (1,), wanted, order)
 
     rule.rule_name = f"contiguous_{order}"  # type: ignore[attr-defined]
@@ -71,7 +81,7 @@ _FLAGS = {
 }  # fmt: skip
 
 
-def require(a: Any, dtype: Any = None, requirements: Any = None) -> Spec:
+def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
     a = as_spec(a)
     wanted = a.dtype if dtype is None else np.dtype(dtype)
     flags = set()
@@ -82,8 +92,12 @@ def require(a: Any, dtype: Any = None, requirements: Any = None) -> Spec:
     if flags >= {"C", "F"}:
         raise ValueError('Cannot specify both "C" and "F" order')
     order = "F" if "F" in flags else "C" if "C" in flags else "A"
-    if "O" not in flags and wanted == a.dtype and (order == "A" or (a.c_contiguous if order == "C" else a.f_contiguous)):
-        return a
+    if (
+        "O" not in flags
+        and wanted == a.dtype
+        and (order == "A" or (a.c_contiguous if order == "C" else a.f_contiguous))
+    ):
+        return Same("a")
     return layout(a, order, wanted)
 
 
@@ -205,7 +219,7 @@ def append(arr: Any, values: Any, axis: Any = None) -> Spec:
 
 
 # -- repeating ------------------------------------------------------------------------------------------------------------------
-def tile(A: Any, reps: Any) -> Spec:  # noqa: N803 - CuPy's name
+def tile(A: Any, reps: Any) -> Spec:
     a = as_spec(A)
     if isinstance(reps, Spec):
         raise TypeError("'reps' must be Python integers, not a device array")

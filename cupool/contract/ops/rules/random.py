@@ -17,7 +17,7 @@ FLOAT64 = np.dtype(np.float64)
 
 def real_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of a distribution that cuRAND draws: float32 or float64."""
-    result = np.dtype(dtype)
+    result: np.dtype[Any] = np.dtype(dtype)
     if result.char not in "fd":
         raise TypeError("cupy.random only supports float32 and float64")
     return result
