@@ -37,7 +37,18 @@ class Usage:
 class Accounting:
     """The account of one session. Only the executing thread changes it, but for `stage` and `unstage`."""
 
-    __slots__ = ("_asked_limit", "_lock", "_staged", "ceiling", "kernel_s", "lease_limit", "modules", "peak", "total", "used")
+    __slots__ = (
+        "_asked_limit",
+        "_lock",
+        "_staged",
+        "ceiling",
+        "kernel_s",
+        "lease_limit",
+        "modules",
+        "peak",
+        "total",
+        "used",
+    )
 
     def __init__(self, lease_limit: int) -> None:
         #: bytes charged now

@@ -9,7 +9,19 @@ from dataclasses import dataclass
 
 from cupool.contract.limits import GIB, KIB, MIB
 
-_UNITS = {"": 1, "B": 1, "K": KIB, "KIB": KIB, "M": MIB, "MIB": MIB, "G": GIB, "GIB": GIB, "KB": 1000, "MB": 10**6, "GB": 10**9}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "K": KIB,
+    "KIB": KIB,
+    "M": MIB,
+    "MIB": MIB,
+    "G": GIB,
+    "GIB": GIB,
+    "KB": 1000,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,8 @@ def _argument(parse: object) -> object:
 def parse(argv: list[str] | None = None) -> Config:
     """The configuration of a command line. Exits with a message when it cannot be."""
     parser = argparse.ArgumentParser(
-        prog="python -m cupool.apiserver", description="One API server: one device, one session. Started by an agent or by hand."
+        prog="python -m cupool.apiserver",
+        description="One API server: one device, one session. Started by an agent or by hand.",
     )
     parser.add_argument("--device", type=_argument(_device), default=("cpu", 0), help="cpu:N or cuda:N")  # type: ignore[arg-type]
     parser.add_argument("--memory-limit", type=_argument(parse_bytes), default=2 * GIB, help="2GiB")  # type: ignore[arg-type]

@@ -43,6 +43,7 @@ from .internal import INTERNAL
 from .steps import Stepper
 from .transfers import Transfers
 
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a batch leaves to tell: serialisable `Result` and `Failure` messages, in order."""
@@ -237,13 +238,20 @@ class Executor:
         """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
         i = count = 0
         while True:
-            careful = self.handles.faults or self._ordered or self.transfers.pinned or len(self.handles.table) + len(words) > self.limits.handles
-            i, count, error = (self._walk_careful if careful else self._walk_fast)(words, i, count)
+            walk = self._walk_careful if self._needs_care(len(words)) else self._walk_fast
+            i, count, error = walk(words, i, count)
             if error is not None:
                 i += self._failed(words, i, position + count, error)
                 count += 1
             elif i >= len(words):
                 return count
+
+    def _needs_care(self, words: int) -> bool:
+        """Whether commands must be looked at one by one: a fault, a stream to select, an export read in place, a nearly full table."""
+        handles = self.handles
+        return bool(
+            handles.faults or self._ordered or self.transfers.pinned or len(handles.table) + words > handles.limit
+        )
 
     def _walk_fast(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
         """Until the end, a failure (then `i` is the failed command) or the first fault.
@@ -277,8 +285,8 @@ class Executor:
                 else:
                     handle = words[i + 1]
                     value = pop(handle, None)
-                    if type(value) is array_type and (not buffers or value.base is None and id(value) not in buffers):
-                        used -= (value.nbytes + 511) & -512  # type: ignore[operator]
+                    if type(value) is array_type and (not buffers or (value.base is None and id(value) not in buffers)):
+                        used -= (value.nbytes + 511) & -512
                     elif value is None:
                         drop(handle)
                     else:
@@ -316,7 +324,7 @@ class Executor:
                     self.stepper.careful(form, words, i)
                     i += form.width
                 count += 1
-                if not (handles.faults or self._ordered or self.transfers.pinned) and len(handles.table) + n <= self.limits.handles:
+                if not self._needs_care(n):
                     return i, count, None
         except Exception as error:
             return i, count, error
@@ -344,7 +352,9 @@ class Executor:
                 raise ProtocolError("The last command of a batch is cut off.")
             raise error
         if form is None:
-            raise ProtocolError(f"Form {header & FORM_MASK} is not defined." if header > 0 else "A command's header is negative.")
+            raise ProtocolError(
+                f"Form {header & FORM_MASK} is not defined." if header > 0 else "A command's header is negative."
+            )
         if i + form.width > len(words):
             raise ProtocolError(f"The last command of a batch is cut off: {form.row.name} has {form.width} words.")
         for handle in words[i + 1 : i + 1 + len(form.results)]:
@@ -411,7 +421,9 @@ class Executor:
     def usage(self) -> Usage:
         """The session's account."""
         account = self.accounting
-        return Usage(account.used, account.peak, account.limit, len(self.handles.table), account.modules, account.kernel_s)
+        return Usage(
+            account.used, account.peak, account.limit, len(self.handles.table), account.modules, account.kernel_s
+        )
 
     def close(self) -> None:
         """Free all that the session holds."""
@@ -457,7 +469,9 @@ def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
         except KeyError:
             absent.append(f"{row.name} ({row.impl})" if row.impl != row.name else row.name)
     if absent:
-        raise LookupError(f"the {device.kind} device has no implementation of {len(absent)} ops of the table: {', '.join(absent)}")
+        raise LookupError(
+            f"the {device.kind} device has no implementation of {len(absent)} ops of the table: {', '.join(absent)}"
+        )
     return impls
 
 

@@ -39,7 +39,7 @@ class Buffer:
 class Handles:
     """The table of one session. Single-threaded."""
 
-    def __init__(self, accounting: Accounting, array_type: type, limit: int) -> None:
+    def __init__(self, accounting: Accounting, array_type: type[Any], limit: int) -> None:
         self.table: dict[int, Any] = {}
         self.buffers: dict[int, Buffer] = {}
         self.accounting = accounting
@@ -237,9 +237,7 @@ class Handles:
 
     # -- moving a buffer ----------------------------------------------------------------------------------------------
 
-    def rebind(
-        self, old: Any, rebuild: Callable[[Any], Any], on_free: Callable[[], None] | None = None
-    ) -> None:
+    def rebind(self, old: Any, rebuild: Callable[[Any], Any], on_free: Callable[[], None] | None = None) -> None:
         """Put every alias of a buffer onto other memory. The contents are the caller's to copy, before.
 
         Args:

@@ -134,9 +134,11 @@ def _export(executor: Executor, form: Form) -> Step:
         try:
             array = executor.handles.get(words[i + at])
             data = executor.device.pin(array)
-            executor.transfers.export(transfer, executor.device.download(array) if data is None else data, data is not None)
+            executor.transfers.export(
+                transfer, executor.device.download(array) if data is None else data, data is not None
+            )
         except Exception as error:
-            executor.transfers.fail(transfer, getattr(error, "stored", None) and error.stored.error or error)  # type: ignore[attr-defined]
+            executor.transfers.fail(transfer, (getattr(error, "stored", None) and error.stored.error) or error)  # type: ignore[attr-defined]
             raise
         executor.stepper.answer(words[i + 1], array.nbytes)
 
@@ -194,7 +196,9 @@ def _alias(executor: Executor, form: Form) -> Step:
             handles.put_object(words[i + 1], value)
             return
         if spec is not None and spec is not spec_like(value):
-            raise ContractViolation(f"@alias of {value.dtype} {value.shape}, the client expected {spec.dtype} {spec.shape}.")
+            raise ContractViolation(
+                f"@alias of {value.dtype} {value.shape}, the client expected {spec.dtype} {spec.shape}."
+            )
         handles.put_view(words[i + 1], value, words[i + at])
         if spec is None:
             from .steps import spec_to_wire

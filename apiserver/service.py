@@ -83,12 +83,17 @@ class ApiServer:
             if self.session is not None:
                 if self.session.assignment == assignment:
                     return  # the agent did not see our answer
-                raise Refused("FAILED_PRECONDITION", "This server has, or had, its session. A server serves one session in its life.")
+                raise Refused(
+                    "FAILED_PRECONDITION",
+                    "This server has, or had, its session. A server serves one session in its life.",
+                )
             limit = min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
             limits = limits or self.limits
             executor = Executor(self.device, limit, limits, self.status, self.config.allow_faults, self._impls)
             session = Session(assignment, executor, limits, self._digests, self._hello_fields, self.stop)
-            self._lane = LaneServer(executor.transfers, lambda name, token: name == assignment.session and _is_token(session, token))
+            self._lane = LaneServer(
+                executor.transfers, lambda name, token: name == assignment.session and _is_token(session, token)
+            )
             self.limits = limits
             if assignment.kernel_limit_s > 0:
                 Watchdog(self.status, assignment.kernel_limit_s).start()
@@ -98,7 +103,11 @@ class ApiServer:
         info = self.device.describe()
         assert self.session is not None
         info.limit_bytes = self.session.executor.accounting.lease_limit
-        return {"server": self.config.server, "device": info, "lane": self._lane.where if self._lane is not None else ""}
+        return {
+            "server": self.config.server,
+            "device": info,
+            "lane": self._lane.where if self._lane is not None else "",
+        }
 
     def stop(self, reason: str) -> None:
         """The process should end. The first reason stays."""
@@ -142,7 +151,10 @@ class ApiServer:
             raise Refused("NOT_FOUND", "This server has no such session. Acquire one from the pool.")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not _is_token(session, token):
-            raise Refused("UNAUTHENTICATED", "The session token is missing or wrong. Send `authorization: Bearer <session token>`.")
+            raise Refused(
+                "UNAUTHENTICATED",
+                "The session token is missing or wrong. Send `authorization: Bearer <session token>`.",
+            )
         if session.over:
             raise Refused("NOT_FOUND", f"The session is over: {session.over}")
         return session
@@ -289,7 +301,11 @@ def status_of(server: ApiServer) -> Any:
     if session.over or server.done.is_set():
         status.state = server_pb2.SERVER_STATE_ENDING
     else:
-        status.state = server_pb2.SERVER_STATE_PARKED if parked is not None and session.attached_before else server_pb2.SERVER_STATE_LEASED
+        status.state = (
+            server_pb2.SERVER_STATE_PARKED
+            if parked is not None and session.attached_before
+            else server_pb2.SERVER_STATE_LEASED
+        )
     return status
 
 
@@ -315,7 +331,10 @@ class Watchdog(threading.Thread):
         while not wait.wait(min(self._limit_s / 4, 0.25)):
             running_s = self._status.running_s()
             if running_s is not None and running_s > self._limit_s:
-                end_process(self._status, f"kernel {self._status.current()!r} ran longer than {self._limit_s:g} s and was terminated")
+                end_process(
+                    self._status,
+                    f"kernel {self._status.current()!r} ran longer than {self._limit_s:g} s and was terminated",
+                )
 
 
 def end_process(status: StatusWriter, reason: str) -> None:

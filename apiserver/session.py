@@ -109,7 +109,10 @@ class Session:
             raise Refused("FAILED_PRECONDITION", f"The session is at epoch {self.epoch}, the client's hello says {hello.epoch}. "
                           "It has moved since: ask the pool where it is.")  # fmt: skip
         if len(hello.nonce_next) != NONCE_BYTES:
-            raise Refused("INVALID_ARGUMENT", f"ClientHello.nonce_next must be {NONCE_BYTES} random bytes, it has {len(hello.nonce_next)}.")
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"ClientHello.nonce_next must be {NONCE_BYTES} random bytes, it has {len(hello.nonce_next)}.",
+            )
         with self._lock:
             if self.over:
                 raise Refused("NOT_FOUND", f"The session is over: {self.over}")
@@ -117,7 +120,10 @@ class Session:
                 raise Refused("FAILED_PRECONDITION", "The nonce is stale: another process, a clone of this one, attached to the session. "
                               "Acquire a session of its own.")  # fmt: skip
             if hello.received > self._ordinal:
-                raise Refused("INVALID_ARGUMENT", f"The client says it received frame {hello.received}; only {self._ordinal} were sent.")
+                raise Refused(
+                    "INVALID_ARGUMENT",
+                    f"The client says it received frame {hello.received}; only {self._ordinal} were sent.",
+                )
             old, self._stream = self._stream, stream
             self._nonce = hello.nonce_next
             resumed, self.attached_before = self.attached_before, True
@@ -168,12 +174,21 @@ class Session:
         elif kind == "credit":
             self._credit(frame.credit.received)
         elif kind == "probe":
-            stream.send(session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString())
+            stream.send(
+                session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString()
+            )
         elif kind == "goodbye":
-            self.end(f"the client said goodbye: {frame.goodbye.reason[:200]}" if frame.goodbye.reason else "the client said goodbye")
+            self.end(
+                f"the client said goodbye: {frame.goodbye.reason[:200]}"
+                if frame.goodbye.reason
+                else "the client said goodbye"
+            )
             return False
         else:
-            raise Refused("INVALID_ARGUMENT", "A hello after the first frame." if kind == "hello" else "A ClientFrame with no kind set.")
+            raise Refused(
+                "INVALID_ARGUMENT",
+                "A hello after the first frame." if kind == "hello" else "A ClientFrame with no kind set.",
+            )
         return True
 
     def _credit(self, received: int) -> None:
@@ -181,7 +196,9 @@ class Session:
             return
         with self._lock:
             if received > self._ordinal:
-                raise Refused("INVALID_ARGUMENT", f"The client says it received frame {received}; only {self._ordinal} were sent.")
+                raise Refused(
+                    "INVALID_ARGUMENT", f"The client says it received frame {received}; only {self._ordinal} were sent."
+                )
             self._forget(received)
 
     def _forget(self, received: int) -> None:
@@ -211,18 +228,29 @@ class Session:
         """A batch that was executed before: it must be the same one."""
         known = self._seen.get(batch.seq)
         if known is None:
-            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} was executed too long ago to compare; {self.executor.executed_seq} is the last.")
+            raise _out_of_place(
+                f"Batch {batch.seq} was executed too long ago to compare; the last is {self.executor.executed_seq}."
+            )
         if known != digest:
-            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} was executed with other contents. A client resends batches unchanged.")
+            raise _out_of_place(
+                f"Batch {batch.seq} was executed with other contents. A client resends batches unchanged."
+            )
 
     def _check_place(self, batch: Any) -> None:
         executor = self.executor
         if batch.seq != executor.executed_seq + 1:
-            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} came after batch {executor.executed_seq}: sequence numbers have a gap.")
+            raise _out_of_place(
+                f"Batch {batch.seq} came after batch {executor.executed_seq}: sequence numbers have a gap."
+            )
         if batch.position != executor.executed_commands:
-            raise Refused("FAILED_PRECONDITION", f"Batch {batch.seq} begins at command {batch.position}, {executor.executed_commands} were executed.")
+            raise _out_of_place(
+                f"Batch {batch.seq} begins at command {batch.position}, {executor.executed_commands} were executed."
+            )
         if self._kept_bytes > KEPT_FRAME_BYTES:
-            raise Refused("RESOURCE_EXHAUSTED", f"The client has not said that it received {len(self._kept)} frames. Send Batch.received or Credit.")
+            sentence = (
+                f"The client has not said that it received {len(self._kept)} frames. Send Batch.received or Credit."
+            )
+            raise Refused("RESOURCE_EXHAUSTED", sentence)
 
     def _run(self, batch: Any, digest: int) -> bool:
         """Execute; returns whether a frame with results or failures has said so already."""
@@ -230,7 +258,9 @@ class Session:
             outcome = self.executor.run(batch)
         except BrokenOff as error:
             self.end(f"a batch broke the protocol: {error}")
-            raise Refused("INVALID_ARGUMENT", f"{error} The session is over, because part of the batch may have been executed.") from None
+            raise Refused(
+                "INVALID_ARGUMENT", f"{error} The session is over, because part of the batch may have been executed."
+            ) from None
         except ProtocolError as error:
             raise Refused("INVALID_ARGUMENT", str(error)) from None
         self._seen[batch.seq] = digest
@@ -300,6 +330,10 @@ class Session:
                 self.executor.close()
             finally:
                 self._executing.release()
+
+
+def _out_of_place(sentence: str) -> Refused:
+    return Refused("FAILED_PRECONDITION", sentence)
 
 
 def parse_frame(data: bytes, limits: Limits) -> Any:

@@ -42,6 +42,7 @@ Step = Callable[[list[int], int], None]
 #: Checks a result and makes it storable: (result, words, index of the header) -> array alone in its buffer, or one with a record.
 Admit = Callable[[Any, list[int], int], Any]
 
+_REPORT = "This is a bug of cupool; please report it with the call that caused it."
 #: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
 _KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
@@ -176,7 +177,7 @@ class Stepper:
             return self._device.as_array(result)
         except TypeError:
             raise ContractViolation(
-                f"{name} gave a {type(result).__name__} where an array was promised.", "This is a bug of cupool; please report it."
+                f"{name} gave a {type(result).__name__} where an array was promised.", _REPORT
             ) from None
 
     def _lives_elsewhere(self, array: Any, form: Form, words: list[int], i: int) -> bool:
@@ -253,7 +254,7 @@ class Stepper:
             return
         if plan.kind == OBJECT:
             if isinstance(result, self._array_type):
-                raise ContractViolation(f"{form.row.name} gave an array where an object was promised.", "This is a bug of cupool; please report it.")
+                raise ContractViolation(f"{form.row.name} gave an array where an object was promised.", _REPORT)
             self._handles.put_object(handle, result)
             return
         array = self._as_array(result, form.row.name)
@@ -296,7 +297,9 @@ class Stepper:
         device = self._device
         message = encode(value, lambda v: device.host_value(v))
         if message.ByteSize() > self._executor.limits.frame_bytes - 4096:
-            raise ProtocolError(f"A reply of {message.ByteSize()} bytes is over the frame limit; fetch it by @export and Get.")
+            raise ProtocolError(
+                f"A reply of {message.ByteSize()} bytes is over the frame limit; fetch it by @export and Get."
+            )
         self._executor.reply(session_pb2.Result(id=reply_id, value=message))
 
     def _watched(self, name: str, impl: Callable[..., Any]) -> Callable[..., Any]:
@@ -319,11 +322,11 @@ class Stepper:
 def _disagreement(name: str, array: Any, spec: Spec) -> ContractViolation:
     return ContractViolation(
         f"{name} gave {array.dtype} {array.shape}, the client expected {spec.dtype} {spec.shape}.",
-        "This is a bug of cupool; please report it with the call that caused it.",
+        _REPORT,
     )
 
 
-def _foretold(rule: Callable[..., Any], array_type: type, args: Any, kwargs: Any) -> int:
+def _foretold(rule: Callable[..., Any], array_type: type[Any], args: Any, kwargs: Any) -> int:
     """Bytes of the results by the op's rule; 0 when it cannot tell. Its errors are the implementation's to raise."""
     try:
         specs = rule(*_specs(list(args), array_type), **_specs(kwargs, array_type))
@@ -357,7 +360,7 @@ def _only(result: Any) -> Any:
 def _exactly(result: Any, n: int, form: Form) -> Any:
     if not isinstance(result, tuple | list) or len(result) != n:
         got = len(result) if isinstance(result, tuple | list) else 1
-        raise ContractViolation(f"{form.row.name} gave {got} results, the client expected {n}.", "This is a bug of cupool; please report it.")
+        raise ContractViolation(f"{form.row.name} gave {got} results, the client expected {n}.", _REPORT)
     return result
 
 

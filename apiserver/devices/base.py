@@ -26,10 +26,11 @@ class Device(Protocol):
     """One device of one kind. `Array` below is numpy.ndarray on the CPU device and cupy.ndarray on CUDA."""
 
     kind: str  # "cpu" or "cuda"
-    array_type: type
+    array_type: type[Any]
 
-    #: Make a device and stream number current for the calls that follow; None when order is total anyway (the CPU device).
-    select: Callable[[int, int], None] | None
+    @property
+    def select(self) -> Callable[[int, int], None] | None:
+        """Makes a device and stream number current for the calls that follow; None when order is total anyway (the CPU device)."""
 
     def open(self, accounting: Any, handles: Any) -> None:
         """The session begins: its `accounting.Accounting` (charge memory there before allocating it) and its `handles.Handles`

@@ -77,7 +77,9 @@ class StatusWriter:
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), SIZE_BYTES)
         if self._map[:8] != MAGIC:
-            raise ValueError(f"{os.fspath(path)} is not a status file. Make it with cupool.contract.statusfile.create().")
+            raise ValueError(
+                f"{os.fspath(path)} is not a status file. Make it with cupool.contract.statusfile.create()."
+            )
 
     def batch(self, seq: int) -> None:
         """A batch starts (or, with 0, has ended)."""

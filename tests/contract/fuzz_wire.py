@@ -21,26 +21,27 @@ from google.protobuf.descriptor import FieldDescriptor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from wire import OBJECT, REPLY, UNKNOWN, H, I, R, V, form, hello, spec, value  # noqa: E402
+from cupool.apiserver.__main__ import limit_memory
+from cupool.apiserver.accounting import rounded
+from cupool.apiserver.config import Assignment
+from cupool.apiserver.devices.cpu.device import CpuDevice
+from cupool.apiserver.executor import Executor, resolve_table
+from cupool.apiserver.session import Refused, Session, parse_frame
+from wire import OBJECT, REPLY, UNKNOWN, H, I, R, V, form, hello, spec, value
 
-from cupool.apiserver.__main__ import limit_memory  # noqa: E402
-from cupool.apiserver.accounting import rounded  # noqa: E402
-from cupool.apiserver.config import Assignment  # noqa: E402
-from cupool.apiserver.devices.cpu.device import CpuDevice  # noqa: E402
-from cupool.apiserver.executor import Executor, resolve_table  # noqa: E402
-from cupool.apiserver.session import Refused, Session, parse_frame  # noqa: E402
-from cupool.contract import codec  # noqa: E402
-from cupool.contract.limits import Limits  # noqa: E402
-from cupool.v1 import session_pb2 as pb  # noqa: E402
+from cupool.contract import codec
+from cupool.contract.limits import Limits
+from cupool.v1 import session_pb2 as pb
 
 MEMORY = 4 << 20
 LIMITS = Limits(frame_bytes=1 << 20, batch_commands=512, forms=256, handles=1000)
 STATUSES = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "NOT_FOUND", "ABORTED"}
 SHAPES: tuple[tuple[int, ...], ...] = ((), (4,), (2, 3), (0,), (1, 1, 2), (100,))
 #: What forms are made of. Kernels are left out: their sources are programs, which may do anything.
-OPS = ("add", "add", "@array", "@array", "@view", "ndarray.fill", "multiply", "sqrt", "sum", "matmul", "nonzero", "ndarray.__getitem__", "ndarray.__setitem__", "ndarray.fill", "concatenate",
-       "sort", "where", "reshape", "zeros", "full", "arange", "eye", "@array", "@view", "@alias", "@fetch", "@spec", "@barrier", "@memory",
-       "@set_limit", "@free_blocks", "@forms_reset", "@event_create", "@event_record", "@event_elapsed", "no.such.op", "")  # fmt: skip
+OPS = ("add", "add", "@array", "@array", "@view", "ndarray.fill", "multiply", "sqrt", "sum", "matmul", "nonzero",
+       "ndarray.__getitem__", "ndarray.__setitem__", "ndarray.fill", "concatenate", "sort", "where", "reshape", "zeros", "full",
+       "arange", "eye", "@array", "@view", "@alias", "@fetch", "@spec", "@barrier", "@memory", "@set_limit", "@free_blocks",
+       "@forms_reset", "@event_create", "@event_record", "@event_elapsed", "no.such.op", "")  # fmt: skip
 #: Ops with the arguments that they are meant to have.
 USUAL: dict[str, list[Any]] = {
     "@array": [V], "@view": [H, I], "add": [H, H], "ndarray.fill": [H, 1.0], "ndarray.__setitem__": [H, ..., H], "@fetch": [H],
@@ -133,7 +134,9 @@ class Fuzzer:
         if kind < 0.08:
             return pb.ClientFrame(probe=pb.Probe(id=self.number())).SerializeToString()
         if kind < 0.1:
-            return pb.ClientFrame(credit=pb.Credit(received=self.random.choice((0, 1, self.session._ordinal)))).SerializeToString()
+            return pb.ClientFrame(
+                credit=pb.Credit(received=self.random.choice((0, 1, self.session._ordinal)))
+            ).SerializeToString()
         if kind < 0.15:
             return random_message(self.random, pb.ClientFrame()).SerializeToString()
         data = pb.ClientFrame(batch=self.batch()).SerializeToString()
@@ -196,7 +199,9 @@ class Fuzzer:
         if choice == 2:
             return value([1, (2.5, None), {"a": "b"}, slice(1, None), ...])
         if choice == 3:
-            return value(np.zeros(self.random.choice(SHAPES), self.random.choice(("<f8", "|b1", "<i4", "<c16"))).tobytes())
+            return value(
+                np.zeros(self.random.choice(SHAPES), self.random.choice(("<f8", "|b1", "<i4", "<c16"))).tobytes()
+            )
         return value(self.random.choice((1, -1.5, "text", True, 1 << 200, 2 + 1j, None)))
 
     def form(self) -> Any:
@@ -253,7 +258,9 @@ class Fuzzer:
         if self.session.over or self.random.random() < 0.001:
             self.session.end("next")
             self.session.close()
-            assert self.executor.accounting.used == 0, f"{self.executor.accounting.used} bytes are charged and nothing is held"
+            assert self.executor.accounting.used == 0, (
+                f"{self.executor.accounting.used} bytes are charged and nothing is held"
+            )
             self.renew()
 
     def check(self) -> None:

@@ -32,7 +32,9 @@ def fuzz_module() -> Any:
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_sample_of_hostile_frames(seed: int) -> None:
     """In a process of its own, because it limits its memory."""
-    run = subprocess.run([sys.executable, str(TARGET), "--runs", "15000", "--seed", str(seed)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, str(TARGET), "--runs", "15000", "--seed", str(seed)], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     assert "15000 frames" in run.stdout
 
@@ -41,7 +43,9 @@ def test_a_sample_of_hostile_frames(seed: int) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", range(10))
 def test_ten_million_hostile_frames(seed: int) -> None:
-    run = subprocess.run([sys.executable, str(TARGET), "--runs", "1000000", "--seed", str(seed)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, str(TARGET), "--runs", "1000000", "--seed", str(seed)], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr[-2000:]
 
 

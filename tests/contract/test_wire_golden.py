@@ -54,7 +54,9 @@ def _scalar(field: FieldDescriptor) -> Any:
         return field.enum_type.values[-1].number
     if field.type == FieldDescriptor.TYPE_DOUBLE:
         return -1.5
-    sign = -1 if field.type in (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_INT32) else 1
+    sign = (
+        -1 if field.type in (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_INT32) else 1
+    )
     wide = field.type in (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_UINT64)
     return sign * (((1 << 40) if wide else (1 << 20)) + field.number)
 
@@ -135,7 +137,10 @@ def test_the_worked_example_of_the_protocol_description() -> None:
     fetch = session_pb2.Form(id=2, op="@fetch", args=[slot], results=[session_pb2.ResultSpec(reply=True)])
     batch = session_pb2.Batch(seq=1, count=3, forms=[add, fetch], commands=data)
     assert batch.SerializeToString().hex() == WORKED_EXAMPLE
-    assert codec.encode_batch(1, 0, 3, [add.SerializeToString(), fetch.SerializeToString()], data, [], 0) == batch.SerializeToString()
+    assert (
+        codec.encode_batch(1, 0, 3, [add.SerializeToString(), fetch.SerializeToString()], data, [], 0)
+        == batch.SerializeToString()
+    )
     assert codec.read_words(batch, DEFAULT_LIMITS) == words
 
 

@@ -19,10 +19,19 @@ import grpc
 import numpy as np
 
 from cupool.contract import codec
-from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, SlotRef, dtype_to_wire, encode, named
+from cupool.contract.values import (
+    SLOT_HANDLE,
+    SLOT_INTEGER,
+    SLOT_REAL,
+    SLOT_VALUE,
+    SlotRef,
+    dtype_to_wire,
+    encode,
+    named,
+)
 from cupool.v1 import session_pb2 as pb
 
-H, I, R, V = SlotRef(SLOT_HANDLE), SlotRef(SLOT_INTEGER), SlotRef(SLOT_REAL), SlotRef(SLOT_VALUE)
+H, I, R, V = SlotRef(SLOT_HANDLE), SlotRef(SLOT_INTEGER), SlotRef(SLOT_REAL), SlotRef(SLOT_VALUE)  # noqa: E741
 REPLY = pb.ResultSpec(reply=True)
 UNKNOWN = pb.ResultSpec(unknown=True)
 OBJECT = pb.ResultSpec(object=True)
@@ -33,7 +42,9 @@ PATIENCE_S = 20
 def spec(shape: tuple[int, ...], dtype: Any = "<f8", strides: tuple[int, ...] | None = None) -> Any:
     """A ResultSpec; C order when no strides are given."""
     array = np.empty(shape, dtype)
-    return pb.ResultSpec(dtype=dtype_to_wire(array.dtype), shape=shape, strides=array.strides if strides is None else strides)
+    return pb.ResultSpec(
+        dtype=dtype_to_wire(array.dtype), shape=shape, strides=array.strides if strides is None else strides
+    )
 
 
 def form(number: int, op: str, args: list[Any], results: list[Any], **kwargs: Any) -> Any:
@@ -58,7 +69,9 @@ class Writer:
         """The next Batch: `items` as `codec.pack_words` takes them, `count` commands."""
         self.seq += 1
         words, values = codec.pack_words(items)
-        data = codec.encode_batch(self.seq, self.position, count, [f.SerializeToString() for f in forms], words, values, self.received)
+        data = codec.encode_batch(
+            self.seq, self.position, count, [f.SerializeToString() for f in forms], words, values, self.received
+        )
         self.position += count
         return pb.Batch.FromString(data)
 
@@ -140,7 +153,9 @@ def server(*arguments: str, assign: str = "session:token", env: dict[str, str] |
     command = [sys.executable, "-m", "cupool.apiserver", "--device", "cpu:0", *arguments]
     if assign:
         command += ["--assign", assign]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+    )
     assert process.stdin is not None and process.stdout is not None
     try:
         ready = json.loads(process.stdout.readline() or "{}")

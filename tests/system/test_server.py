@@ -53,7 +53,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("token", "session", "code"),
-        [("wrong", "session", Code.UNAUTHENTICATED), ("", "session", Code.UNAUTHENTICATED), ("token", "other", Code.NOT_FOUND)],
+        [
+            ("wrong", "session", Code.UNAUTHENTICATED),
+            ("", "session", Code.UNAUTHENTICATED),
+            ("token", "other", Code.NOT_FOUND),
+        ],
     )
     def test_credentials(self, shared: Server, token: str, session: str, code: grpc.StatusCode) -> None:
         with shared.attach(token=token, session=session) as stream:
@@ -165,7 +169,9 @@ def test_a_new_stream_fences_the_old_one() -> None:
         ({"received": 9}, Code.INVALID_ARGUMENT, "received frame 9"),
     ],
 )
-def test_batches_out_of_place_are_refused_and_the_session_goes_on(change: dict[str, int], code: grpc.StatusCode, sentence: str) -> None:
+def test_batches_out_of_place_are_refused_and_the_session_goes_on(
+    change: dict[str, int], code: grpc.StatusCode, sentence: str
+) -> None:
     with server() as process:
         writer = Writer()
         with process.attach() as stream:
@@ -244,7 +250,11 @@ def test_an_unassigned_server_has_no_session(tmp_path: Path) -> None:
         import hashlib
 
         request = server_pb2.AssignRequest(
-            session="session", token_sha256=hashlib.sha256(b"token").digest(), epoch=4, limit_bytes=1 << 20, park_grace_ms=10_000
+            session="session",
+            token_sha256=hashlib.sha256(b"token").digest(),
+            epoch=4,
+            limit_bytes=1 << 20,
+            park_grace_ms=10_000,
         )
         stub.Assign(request)
         stub.Assign(request)  # the agent asks again: the same answer
@@ -257,7 +267,12 @@ def test_an_unassigned_server_has_no_session(tmp_path: Path) -> None:
             stream.send(first_batch(Writer()))
             stream.until(1)
             status = stub.GetStatus(server_pb2.GetStatusRequest())
-            assert status.attached and status.handles == 3 and status.used_bytes == 3 * 512 and status.executed_commands == 4
+            assert (
+                status.attached
+                and status.handles == 3
+                and status.used_bytes == 3 * 512
+                and status.executed_commands == 4
+            )
             stub.End(server_pb2.EndRequest(reason="drained"))
             going = stream.next().going_away
             assert going.reason == "drained"
@@ -358,5 +373,3 @@ def test_streams_and_sessions_leave_no_threads_behind() -> None:
         while len(os.listdir(f"/proc/{pid}/task")) > before + 24 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(os.listdir(f"/proc/{pid}/task")) <= before + 24
-
-

@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
-
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.service import ApiServer
+from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
+
 from cupool.contract.statusfile import StatusWriter
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2 as pb
@@ -45,7 +45,9 @@ def serving(non_blocking: bool) -> Iterator[tuple[str, Calls]]:
     pool = futures.ThreadPoolExecutor(8)
     server = grpc.server(pool)
     method = grpc.stream_stream_rpc_method_handler(calls)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("cupool.v1.SessionService", {"Attach": method}),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("cupool.v1.SessionService", {"Attach": method}),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

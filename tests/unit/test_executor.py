@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wire import OBJECT, REPLY, UNKNOWN, H, I, R, V, Writer, form, spec, value
-
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
+from wire import OBJECT, REPLY, UNKNOWN, H, I, R, V, Writer, form, spec, value
+
 from cupool.contract.errors import ProtocolError, error_from_wire
 from cupool.contract.limits import Limits
 from cupool.contract.values import HandleRef, decode
@@ -101,7 +101,9 @@ def test_scalar_slots(client: Client) -> None:
     from cupool.contract.codec import real_bits
 
     client.array(1)
-    client.run(("mul_i", 2, 1, 3), ("mul_r", 3, 1, real_bits(0.5)), ("mul_i", 4, 1, -2), ("mul_r", 5, 1, real_bits(1e300)))
+    client.run(
+        ("mul_i", 2, 1, 3), ("mul_r", 3, 1, real_bits(0.5)), ("mul_i", 4, 1, -2), ("mul_r", 5, 1, real_bits(1e300))
+    )
     assert client.fetch(2).tolist() == [0, 3, 6, 9]
     assert client.fetch(3).tolist() == [0, 0.5, 1, 1.5]
     assert client.fetch(4).tolist() == [0, -2, -4, -6]
@@ -121,7 +123,8 @@ def test_a_result_of_another_shape_is_an_error_and_never_a_number(client: Client
 def test_other_strides_are_rearranged() -> None:
     client = Client()
     client.array(1)
-    forms = [form(1, "@array", [V], [spec((2, 3))]), form(2, "add", [H, H], [spec((2, 3), strides=(8, 16))]), form(3, "@fetch", [H], [REPLY])]
+    rearranged = form(2, "add", [H, H], [spec((2, 3), strides=(8, 16))])
+    forms = [form(1, "@array", [V], [spec((2, 3))]), rearranged, form(3, "@fetch", [H], [REPLY])]
     executor = Executor(CpuDevice(), MIB, Limits())
     data = np.arange(6.0).reshape(2, 3)
     batch = Writer().batch([1, 1, value(data.tobytes()), 2, 2, 1, 1, 3, 3, 2], 3, *forms)
@@ -160,7 +163,7 @@ def test_errors_propagate_without_being_told_again(client: Client) -> None:
     client.array(1)
     client.run(("wrong", 2, 1, 1), ("add", 3, 2, 1), ("add", 4, 3, 3))
     assert [f.op for f in client.failures] == ["add"]
-    with pytest.raises(Exception, match="client expected 5|client expected"):
+    with pytest.raises(Exception, match="client expected"):
         client.fetch(4)
     client.run(("free", 2), ("free", 3), ("free", 4))
     assert client.executor.handles.faults == 0
@@ -240,7 +243,10 @@ def test_the_limit_is_enforced_before_allocating() -> None:
     client.run(("big", 2, value(bytes(8 * MIB))))
     error = error_from_wire(client.failures[0].error)
     assert type(error).__name__ == "OutOfMemoryError"
-    assert str(error) == "Out of memory allocating 8,388,608 bytes (allocated so far: 8,388,608 bytes, limit set to: 9,437,184 bytes)."
+    assert (
+        str(error)
+        == "Out of memory allocating 8,388,608 bytes (allocated so far: 8,388,608 bytes, limit set to: 9,437,184 bytes)."
+    )
     client.run(("free", 1))
     client.run(("free", 2), ("big", 3, value(bytes(8 * MIB))))
     assert client.failures == [] and client.used == 8 * MIB
@@ -302,7 +308,9 @@ def test_a_reset_and_new_forms_in_one_batch(client: Client) -> None:
         ([], 0, [form(30, "@fetch", [H], [])], "one reply"),
     ],
 )
-def test_malformed_batches_are_refused(client: Client, items: list[Any], count: int, forms: list[Any], sentence: str) -> None:
+def test_malformed_batches_are_refused(
+    client: Client, items: list[Any], count: int, forms: list[Any], sentence: str
+) -> None:
     client.array(1)
     client.run(("add", 2, 1, 1))
     with pytest.raises(ProtocolError, match=sentence):
@@ -334,7 +342,11 @@ def test_many_operations_leave_nothing(client: Client) -> None:
 
 def test_remote_objects() -> None:
     client = Client()
-    forms = [form(40, "@event_create", [0], [OBJECT]), form(41, "@event_record", [H], []), form(42, "@event_elapsed", [H, H], [REPLY])]
+    forms = [
+        form(40, "@event_create", [0], [OBJECT]),
+        form(41, "@event_record", [H], []),
+        form(42, "@event_elapsed", [H, H], [REPLY]),
+    ]
     outcome = client.executor.run(client.writer.batch([40, 1, 40, 2, 41, 1, 41, 2, 42, 3, 1, 2], 5, *forms))
     assert decode(outcome.results[0].value) >= 0
     client.run(("free", 1), ("free", 2))

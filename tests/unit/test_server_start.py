@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-
 from cupool.apiserver.config import parse, parse_bytes
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import resolve_table
+
 from cupool.contract.ops import TABLE, Row
 
 
@@ -24,12 +24,16 @@ def test_a_bad_row_stops_the_server_with_its_name(monkeypatch: pytest.MonkeyPatc
         resolve_table(CpuDevice())
 
 
-@pytest.mark.parametrize(("text", "size"), [("2GiB", 2 << 30), ("512M", 512 << 20), ("1000", 1000), ("1.5 KiB".replace(" ", ""), 1536)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("2GiB", 2 << 30), ("512M", 512 << 20), ("1000", 1000), ("1.5 KiB".replace(" ", ""), 1536)]
+)
 def test_sizes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("arguments", [["--device", "tpu:0"], ["--memory-limit", "much"], ["--assign", "only-a-session"]])
+@pytest.mark.parametrize(
+    "arguments", [["--device", "tpu:0"], ["--memory-limit", "much"], ["--assign", "only-a-session"]]
+)
 def test_a_command_line_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(arguments)
@@ -38,7 +42,10 @@ def test_a_command_line_that_cannot_be(arguments: list[str], capsys: pytest.Capt
 
 def test_a_device_that_is_not_there_is_one_line() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "cupool.apiserver", "--device", "cuda:0"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "cupool.apiserver", "--device", "cuda:0"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     if run.returncode == 0:
         pytest.skip("this machine has a GPU")

@@ -29,7 +29,7 @@ class CpuDevice:
     """One CPU device of one process."""
 
     kind = "cpu"
-    array_type: type = np.ndarray
+    array_type: type[Any] = np.ndarray
     select: Callable[[int, int], None] | None = None
 
     def __init__(self, number: int = 0, limit_bytes: int = 1 << 31, arena_base: int = 0) -> None:

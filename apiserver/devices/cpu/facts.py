@@ -87,7 +87,8 @@ def device_uuid(number: int) -> str:
 
 def fingerprint() -> str:
     """What a bit-equal replay needs to agree on: kind, versions, instruction set, threads of the linear algebra library."""
-    return f"cpu numpy-{np.__version__} {platform.machine()} {'+'.join(_features())} threads-{os.environ.get('OPENBLAS_NUM_THREADS', cores())}"
+    threads = os.environ.get("OPENBLAS_NUM_THREADS", cores())
+    return f"cpu numpy-{np.__version__} {platform.machine()} {'+'.join(_features())} threads-{threads}"
 
 
 def _features() -> list[str]:

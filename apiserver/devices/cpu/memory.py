@@ -51,7 +51,9 @@ def view(array: Array, offset: int, spec: Spec) -> Array:
     at = address_of(array) - address_of(root) + offset
     low, high = extent(spec)
     if spec.size and (at + low < 0 or at + high > root.nbytes):
-        raise ValueError(f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes")
+        raise ValueError(
+            f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes"
+        )
     if spec.size == 0:
         return np.ndarray(spec.shape, spec.dtype, flat_bytes(root), 0, spec.strides)
     return np.ndarray(spec.shape, spec.dtype, flat_bytes(root), at, spec.strides)
@@ -80,7 +82,11 @@ def empty(spec: Spec) -> Array:
         made = _empty_strided(spec)
     if made.strides != spec.strides:
         # A dimension of length 0 or 1 may have any stride.
-        made = np.ndarray(spec.shape, spec.dtype, made, 0, spec.strides) if _fits(spec, made.nbytes) else _empty_strided(spec)
+        made = (
+            np.ndarray(spec.shape, spec.dtype, made, 0, spec.strides)
+            if _fits(spec, made.nbytes)
+            else _empty_strided(spec)
+        )
     return made
 
 
