@@ -52,6 +52,8 @@ def table(record: dict[str, Any]) -> str:
     lines = [f"{record['row']}  {record['title']}"]
     if "error" in record:
         lines.append(f"    FAILED: {record['error']}")
+    elif not record["results"]:
+        lines.append("    nothing to measure on this machine")
     for result in record["results"]:
         lines.append("    " + line(result))
     return "\n".join(lines)

@@ -194,7 +194,8 @@ class CudaDevice:
     def conform(self, array: Any, spec: Spec) -> Any:
         return memory.conform(array, spec)
 
-    view = staticmethod(memory.view)
+    def view(self, array: Any, offset: int, spec: Spec) -> Any:
+        return memory.view(array, offset, spec)
 
     def buffer_of(self, array: Any) -> Any:
         return memory.root_of(array)

@@ -1,0 +1,41 @@
+"""Everything here needs a GPU and the real CuPy, and is skipped without them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+
+def why_not() -> str:
+    """Why these tests cannot run here; empty when they can."""
+    if importlib.util.find_spec("cupy_backends") is None:
+        return "the real CuPy is not installed"
+    from cupy_backends.cuda.api import runtime
+
+    try:
+        return "" if runtime.getDeviceCount() else "no GPU"
+    except RuntimeError as error:
+        return f"no GPU: {error}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = why_not()
+    if reason:
+        for item in items:
+            if "tests/gpu" in str(item.path):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def device():
+    """The device of this process, open with an account of 2 GiB. One for all tests: a context is dear."""
+    from cupool.apiserver.accounting import Accounting
+    from cupool.apiserver.devices.cuda.device import CudaDevice
+    from cupool.apiserver.handles import Handles
+
+    device = CudaDevice(0, 2 << 30)
+    accounting = Accounting(2 << 30)
+    device.open(accounting, Handles(accounting, device.array_type, 10_000))
+    device.warm()
+    return device
