@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.ops import TABLE
 from cupool.contract.spec import Spec, spec_of
 
 from . import dispatch, views
 from .convert import check_dtype
+from .rows import ROWS
 
 MAX_NDIM = 64
+_ROW_COPY = ROWS["ndarray.copy"]
+_ROW_ASTYPE = ROWS["ndarray.astype"]
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
@@ -75,9 +77,9 @@ def astype(a: Any, dtype: Any, order: str | None, copy: bool | None) -> Any:
     kind = check_dtype(np.dtype(dtype))
     order = "K" if order is None else str(order).upper()
     if a._spec is None and kind == a.dtype and copy:
-        return dispatch.call(TABLE["ndarray.copy"], (a, order))
+        return dispatch.call(_ROW_COPY, (a, order))
     if a._spec is None and copy:
-        return dispatch.call(TABLE["ndarray.astype"], (a, kind, order, None, None, True))
+        return dispatch.call(_ROW_ASTYPE, (a, kind, order, None, None, True))
     spec = a._resolve()
     if kind == spec.dtype and not copy:
         fits = {"K": True, "A": spec.c_contiguous or spec.f_contiguous, "C": spec.c_contiguous, "F": spec.f_contiguous}
@@ -88,8 +90,8 @@ def astype(a: Any, dtype: Any, order: str | None, copy: bool | None) -> Any:
     if copy is False:
         raise ValueError("Unable to avoid copy while creating an array as requested.")
     if kind == spec.dtype:
-        return dispatch.call(TABLE["ndarray.copy"], (a, order))
-    return dispatch.call(TABLE["ndarray.astype"], (a, kind, order, None, None, True))
+        return dispatch.call(_ROW_COPY, (a, order))
+    return dispatch.call(_ROW_ASTYPE, (a, kind, order, None, None, True))
 
 
 def zeros_like(a: Any) -> Any:

@@ -17,7 +17,6 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.codec import TAG_SHIFT
 from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, Same, call_arguments, is_default, parameters
-from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
 from cupool.contract.spec import Spec
 from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, HandleRef, SlotRef, encode, named
 from cupool.contract.values import dtype_to_wire
@@ -29,6 +28,7 @@ from .objects import RemoteObject
 from .operators import double_bits
 from .pending import COMMANDS, GATE, extend
 from .probe import Probe, probed
+from .rows import LazyRow
 from .session import flush
 
 HANDLE, INTEGER, REAL, VALUE = (SlotRef(kind) for kind in (SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE))
@@ -80,7 +80,10 @@ class Op:
 
     __slots__ = ("defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers")
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Any) -> None:
+        from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
+
+        row = row.resolve() if isinstance(row, LazyRow) else row
         self.row = row
         self.name = row.name
         self.plans: dict[Any, Plan] = {}

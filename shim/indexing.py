@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.ops import TABLE
 from cupool.contract.spec import Spec, spec_of
 
 from . import dispatch, views
 from .probe import lengths_probe
+from .rows import ROWS
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
-_ROW_GET = TABLE["ndarray.__getitem__"]
-_ROW_SET = TABLE["ndarray.__setitem__"]
+_ROW_GET = ROWS["ndarray.__getitem__"]
+_ROW_SET = ROWS["ndarray.__setitem__"]
+_ROW_AT = ROWS["ufunc.at"]
+_ROW_REDUCEAT = ROWS["ufunc.reduceat"]
 
 
 def getitem(a: Any, key: Any) -> Any:
@@ -267,9 +269,9 @@ def scatter(a: Any, indices: Any, b: Any, name: str) -> None:
         target = basic(a, prepared)
         getattr(functions, name)(target, value, target)
         return
-    dispatch.call(TABLE["ufunc.at"], (name, a, _travelling(prepared), value))
+    dispatch.call(_ROW_AT, (name, a, _travelling(prepared), value))
 
 
 def add_reduceat(a: Any, indices: Any, axis: int, dtype: Any, out: Any) -> Any:
     """`cupy.add.reduceat`."""
-    return dispatch.call(TABLE["ufunc.reduceat"], ("add", a, indices, axis, dtype, out))
+    return dispatch.call(_ROW_REDUCEAT, ("add", a, indices, axis, dtype, out))

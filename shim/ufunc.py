@@ -36,7 +36,7 @@ class ufunc:  # noqa: N801 - CuPy's name
         self.nout = nout
         self.nargs = nin + nout
         self._loops = types
-        self.__doc__ = row.note or f"As `cupy.{row.name}`."
+        self.__doc__ = f"As `cupy.{row.name}`."
         self._unary: Any = operators.unary(row.name, self._slow_unary) if nin == 1 and nout == 1 else None
         self._binary: Any = operators.binary(row.name, self._slow_binary) if nin == 2 and nout == 1 else None
 

@@ -199,7 +199,7 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
             classes["ndarray"].append(method_source(name, target, sig, constant_of(target), table))
     imports = ["from __future__ import annotations\n\nfrom typing import Any\n\n"]
     if constants:
-        imports.append("from cupool.contract.ops import TABLE as _R\n\n")
+        imports.append("from ..rows import ROWS as _R\n")
     names = [
         f"{n} as {alias}"
         for n, alias in (("call", "_call"), ("call_local", "_local"), ("construct", "_construct"))

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cupool.contract.ops import TABLE as _R
-
+from ..rows import ROWS as _R
 from ..dispatch import call as _call
 from ..ufunc import ufunc
 
