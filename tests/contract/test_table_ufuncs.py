@@ -170,3 +170,22 @@ def test_broadcasting(shapes: Any, left: str, right: str) -> None:
 def test_every_public_ufunc_has_a_row() -> None:
     public = {name for name in KERNELS if not name.startswith("@")}
     assert public == {name for name, row in TABLE.items() if row.family == "ufunc"}
+
+
+@pytest.mark.parametrize("name", sorted(UFUNCS))
+def test_what_may_be_called_directly_gives_the_same(name: str) -> None:
+    """The executor calls NumPy's ufunc itself where an implementation says that it may."""
+    impl = ops.resolve(name)
+    for chars in itertools.product(CHARS, repeat=KERNELS[name][0]):
+        args = tuple(values(c) for c in chars)
+        try:
+            promised = apply(name, tuple(map(spec_like, args)))
+        except TypeError:
+            continue  # the client refuses
+        direct = impl.direct_for(args) if hasattr(impl, "direct_for") else None
+        if direct is None:
+            continue
+        with np.errstate(all="ignore"):
+            result, general = direct(*args), impl(*args)
+        check(promised, result, (name, chars))
+        np.testing.assert_array_equal(result, general)

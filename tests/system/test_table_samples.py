@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cupool.apiserver.devices.cpu import ops
-from cupool.contract.ops import CLIENT, LOCAL, TABLE, Row, call_arguments, parameters
-from cupool.contract.ops._sample_arrays import Remote
 from cupool.shim import cupy as cp
 from cupool.shim import session
+
+from cupool.contract.ops import CLIENT, LOCAL, TABLE, Row, call_arguments, parameters
+from cupool.contract.ops._sample_arrays import Remote
 
 #: Not a public function of a module: methods, and internal rows.
 ROWS = [

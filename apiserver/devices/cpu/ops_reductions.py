@@ -21,6 +21,7 @@ xp: Any = np
 
 _HALF = np.dtype(np.float16)
 _FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
 
 
 def give(value: Any, dtype: Any, out: Array | None) -> Any:
@@ -93,10 +94,14 @@ def _extremum(name: str) -> Callable[..., Any]:
 
 def _arg_extremum(name: str) -> Callable[..., Any]:
     function = np.argmax if name.endswith("max") else np.argmin
+    method: Any = np.ndarray.argmax if name.endswith("max") else np.ndarray.argmin
 
     def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         if isinstance(axis, tuple | list):
             axis = axis[0]
+        if dtype is None and out is None and not name.startswith("nan"):
+            value = method(a, axis=axis, keepdims=bool(keepdims))
+            return value if isinstance(value, np.ndarray) else np.asarray(value)
         absent = None
         if name.startswith("nan") and a.dtype.kind in "fc":
             nan = np.isnan(a)
@@ -127,11 +132,20 @@ def ptp(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> A
 
 
 def mean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    spec = rules.mean(spec_like(a), axis, dtype, None, keepdims)
-    compute = np.dtype(np.float64) if spec.dtype.kind in "biu" else spec.dtype
+    if dtype is None:
+        result = _FLOAT64 if a.dtype.kind in "biu" else a.dtype
+    else:
+        result = rules.mean(spec_like(a), axis, dtype, None, keepdims).dtype
+    compute = _FLOAT64 if result.kind in "biu" else result
     if a.dtype.kind == "c" and compute.kind == "f":
         a = a.real
-    return give(np.mean(a, axis=_axis(axis), dtype=_wide(compute), keepdims=bool(keepdims)), spec.dtype, out)
+    total = xp.add.reduce(a, axis=_axis(axis), dtype=_wide(compute), keepdims=bool(keepdims))
+    return give(_over_count(total, a.size // max(np.size(total), 1)), result, out)
+
+
+def _over_count(total: Any, count: int) -> Any:
+    """`total / count` in total's dtype."""
+    return np.true_divide(total, np.asarray(count, _real(np.asarray(total).dtype)))
 
 
 def nanmean(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
@@ -155,16 +169,17 @@ def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
-    spec = rules.var(spec_like(a), axis, dtype, None, ddof, keepdims)
-    axes = tuple(range(a.ndim)) if axis is None else _axis(axis)
-    items = 1
-    for i in axes if isinstance(axes, tuple) else (axes,):
-        items *= a.shape[i]
-    compute = np.result_type(_wide(a.dtype) if a.dtype.kind in "fc" else np.float64, _wide(spec.dtype))
-    if items - ddof <= 0:
-        return give(np.full(spec.shape, np.nan), spec.dtype, out)
-    value = np.var(a, axis=axes, dtype=compute, ddof=ddof, keepdims=bool(keepdims))
-    return give(value, spec.dtype, out)
+    result = rules.variance_dtype(a.dtype, dtype)
+    axis = _axis(axis)
+    compute = _FLOAT64 if a.dtype.kind in "biu" else np.result_type(_wide(a.dtype), _wide(result))
+    total = xp.add.reduce(a, axis=axis, dtype=compute, keepdims=True)
+    items = a.size // max(total.size, 1)
+    x = np.subtract(a, _over_count(total, items))
+    square = x.real * x.real + x.imag * x.imag if x.dtype.kind == "c" else x * x
+    value = xp.add.reduce(square, axis=axis, keepdims=bool(keepdims))
+    # As CuPy: no degrees of freedom give NaN, never infinity.
+    value = np.true_divide(value, np.asarray(max(items - ddof, 0), square.dtype)) if items > ddof else value * np.nan
+    return give(value, result, out)
 
 
 def std(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:

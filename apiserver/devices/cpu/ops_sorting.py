@@ -57,6 +57,10 @@ def searchsorted(a: Array, v: Any, side: str = "left", sorter: Any = None) -> An
 def where(condition: Array, x: Any = None, y: Any = None) -> Any:
     if x is None:
         return nonzero(condition)
+    if isinstance(x, np.ndarray) and (
+        x.dtype == y.dtype if isinstance(y, np.ndarray) else type(y) is float and x.dtype.kind == "f"
+    ):
+        return np.where(condition, x, y)
     from cupool.contract.ops.rules.elementwise import choose
 
     from .ops_ufuncs import _converted

@@ -115,6 +115,12 @@ class Ufunc:
             loop = self._loop(operands, dtype)
         return self._by_loop(loop, operands, out, where)
 
+    def direct_for(self, operands: tuple[Any, ...]) -> Any:
+        """As in `_quick`."""
+        if self._direct is None or self._nout != 1:
+            return None
+        return self._direct if self._agrees(self._loop(operands, None), operands) else None
+
     def _run_direct(self, operands: tuple[Any, ...], out: Any) -> Any:
         if out is None:
             result = self._direct(*operands)
@@ -194,6 +200,32 @@ def _lossy(operands: tuple[Any, ...], outs: tuple[Any, ...]) -> bool:
     )
 
 
+#: Special only for integers and booleans.
+_FLOATS_AS_NUMPY = frozenset({"ceil", "floor", "power", "reciprocal", "trunc"})
+
+
+def _quick_on_floats(function: Any, general: Ufunc) -> Callable[..., Any]:
+    ndarray, asarray = np.ndarray, np.asarray
+
+    def run(*operands: Any, **options: Any) -> Any:
+        if not options:
+            for x in operands:
+                if (x.dtype.kind != "f") if type(x) is ndarray else (type(x) is not float and type(x) is not int):
+                    break
+            else:
+                result = function(*operands)
+                return result if type(result) is ndarray else asarray(result)
+        return general(*operands, **options)
+
+    def direct_for(operands: tuple[Any, ...]) -> Any:
+        """As in `_quick`."""
+        kinds = {x.dtype.kind if type(x) is ndarray else "f" if type(x) is float else "" for x in operands}
+        return function if kinds == {"f"} else None
+
+    run.direct_for = direct_for  # type: ignore[attr-defined]
+    return run
+
+
 def _quick(name: str) -> Callable[..., Any]:
     """The whole of most calls: no options, NumPy's own choice of loop.
 
@@ -201,6 +233,8 @@ def _quick(name: str) -> Callable[..., Any]:
     (tests/contract/test_table_ufuncs.py holds that against every combination), so nothing is looked up first.
     """
     general = Ufunc(name)
+    if name in _FLOATS_AS_NUMPY:
+        return _quick_on_floats(getattr(np, name), general)
     if name in _SPECIAL or name.startswith("logical_"):  # NumPy takes complex numbers there, CuPy does not
         return general
     function, nout = getattr(np, name), KERNELS[name][1]

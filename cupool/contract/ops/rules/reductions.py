@@ -165,14 +165,15 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
     return reduce("nanmean", a, axis, dtype, out, keepdims)
 
 
-def _variance_dtype(a: Spec, dtype: Any) -> np.dtype[Any]:
+def variance_dtype(source: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
+    """What the variance of `source` comes out as."""
     if dtype is not None:
         wanted = np.dtype(dtype)
         # CuPy's kernel for any other dtype computes and returns float64.
         return wanted if wanted.char in "ef" else FLOAT64
-    if a.dtype.kind in "biu":
+    if source.kind in "biu":
         return FLOAT64
-    return np.dtype(a.dtype.char.lower()) if a.dtype.kind == "c" else a.dtype
+    return np.dtype(source.char.lower()) if source.kind == "c" else source
 
 
 @rule("var")
@@ -181,7 +182,7 @@ def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
     a = require_array(a)
     axes = normalize_axes(tuple(axis) if isinstance(axis, list) else axis, a.ndim)
     shape = reduced_shape(a.shape, axes, bool(keepdims))
-    return checked_out(out, shape, _variance_dtype(a, dtype))
+    return checked_out(out, shape, variance_dtype(a.dtype, dtype))
 
 
 @rule("std")
