@@ -85,6 +85,8 @@ class Executor:
         self._careful: dict[int, Callable[[list[int], int], None]] = {}
         self._forms: dict[int, Form] = {}
         self._resetters: set[int] = set()
+        #: bytes of replies and failures of the running batch
+        self._told_bytes = 0
         self.values: Any = ()
         self.reals: Any = None
         self._results: list[Any] = []
@@ -129,7 +131,16 @@ class Executor:
         raise ProtocolError("A slot inside a batch's values; slots belong in forms.")
 
     def reply(self, result: Any) -> None:
-        """Add a `cupool.v1.Result` to what this batch answers."""
+        """Add a `cupool.v1.Result` to what this batch answers.
+
+        Raises:
+            ProtocolError: a batch that asks for more at once than may be in flight.
+        """
+        self._told_bytes += result.ByteSize()
+        if self._told_bytes > self.limits.inflight_bytes:
+            raise ProtocolError(
+                f"One batch asks for more than {self.limits.inflight_bytes} bytes of replies.", "Wait between."
+            )
         self._results.append(result)
 
     @property
@@ -209,6 +220,7 @@ class Executor:
         words = read_words(batch, self.limits)
         self.define(batch.forms, bool(words) and self._starts_with_reset(batch, words))
         self._results, self._failures = [], []
+        self._told_bytes = 0
         self.batch_forms = {form.id for form in batch.forms}
         self.values = batch.values
         self.reals = memoryview(batch.commands).cast("d") if words else None
@@ -370,10 +382,17 @@ class Executor:
         if not propagated:
             self.failed_commands += 1
             if not answered:
-                self._failures.append(session_pb2.Failure(
-                    tag=header >> TAG_SHIFT, op=form.row.name, handles=touched, error=stored.wire(), position=position
-                ))  # fmt: skip
+                self._tell(header, form, touched, stored, position)
         return form.width
+
+    def _tell(self, header: int, form: Form, touched: list[int], stored: StoredError, position: int) -> None:
+        """Add a Failure to what this batch answers. When there are very many the rest is left out: they only tell early."""
+        failure = session_pb2.Failure(
+            tag=header >> TAG_SHIFT, op=form.row.name, handles=touched, error=stored.wire(), position=position
+        )
+        self._told_bytes += failure.ByteSize()
+        if self._told_bytes < self.limits.inflight_bytes // 4:
+            self._failures.append(failure)
 
     def _cause(self, form: Form, words: list[int], i: int, error: BaseException) -> BaseException:
         """What really went wrong: an unknown handle or a stored error among the operands shows first as something else."""

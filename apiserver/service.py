@@ -5,6 +5,7 @@ Boundary: metadata, statuses, threads. What a frame means is `session.py`'s.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import logging
@@ -178,6 +179,10 @@ class ApiServer:
         status, sentence = "OK", ""
         try:
             session = self.authenticate(context)
+            # The reading thread may be busy for long when the connection breaks: parking begins then, not when it looks again.
+            lost = functools.partial(session.detached, stream)
+            if not context.add_callback(lost):
+                lost()
             self._read(session, frames, stream)
         except Refused as refusal:
             status, sentence = refusal.status, refusal.sentence

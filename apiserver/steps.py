@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cupool.contract.errors import ContractViolation, ProtocolError
+from cupool.contract.errors import ContractViolation
 from cupool.contract.spec import Spec, spec_like
 from cupool.contract.values import dtype_to_wire, encode
 from cupool.v1 import session_pb2
@@ -113,8 +113,13 @@ class Stepper:
         admits = [self._admitter(form, plan) for plan in form.results]
         n, put, refuse_known = len(admits), self._handles.put_admitted, self._handles.refuse_any_known
         if n == 0:
+            if form.row.name not in _KERNELS:
+                return lambda words, i: call(words, i) and None
+            handles, named = self._handles, self._named
 
             def none(words: list[int], i: int) -> None:
+                # For `rebind`, which finds the owner of an exposed buffer among them.
+                handles.named = named(form, words, i)
                 call(words, i)
 
             return none
@@ -256,6 +261,8 @@ class Stepper:
             if isinstance(result, self._array_type):
                 raise ContractViolation(f"{form.row.name} gave an array where an object was promised.", _REPORT)
             self._handles.put_object(handle, result)
+            if form.row.name.startswith("@kernel_"):
+                self._executor.accounting.modules += 1
             return
         array = self._as_array(result, form.row.name)
         spec = plan.spec
@@ -293,7 +300,7 @@ class Stepper:
         handles.put_shared(handle, array, charge=True)
 
     def answer(self, reply_id: int, value: Any) -> None:
-        """Reply a host value. Raises ProtocolError when it is too large for a frame."""
+        """Reply a host value. Raises ValueError when it is too large for a frame."""
         device = self._device
         message = encode(value, lambda v: device.host_value(v))
         if message.ByteSize() > self._executor.limits.frame_bytes - 4096:

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from wire import REPLY, H, Server, V, Writer, form, hello, server, spec, value
+from wire import REPLY, H, I, Server, V, Writer, form, hello, server, spec, value
 
 from cupool.contract import statusfile
 from cupool.contract.ops import row_hashes, table_digest
@@ -230,6 +230,15 @@ def test_a_lost_client_parks_the_session_and_then_ends_it() -> None:
     with server("--park-grace", "0.5") as process:
         with process.attach() as stream:
             stream.next()
+        assert process.wait() == 0
+
+
+def test_a_client_lost_while_its_command_waits_is_parked_all_the_same() -> None:
+    with server("--park-grace", "0.5") as process:
+        with process.attach() as stream:
+            stream.next()
+            stream.send(Writer().batch([1, 5, 77], 1, form(1, "@upload", [I], [spec((4,))])))  # no Put ever comes
+            stream.send(pb.ClientFrame(probe=pb.Probe(id=1)))
         assert process.wait() == 0
 
 

@@ -397,3 +397,26 @@ def test_a_result_that_is_an_operand_is_copied(client: Client) -> None:
     assert client.fetch(2).tolist() == DATA.tolist()
     client.run(("free", 1), ("free", 2))
     assert client.used == 0
+
+
+def test_a_reply_too_large_for_a_frame_is_an_error_of_its_command() -> None:
+    client = Client(frame_bytes=1 << 20)
+    client.run(("big", 1, value(bytes(8 * MIB))))
+    with pytest.raises(ValueError, match="over the frame limit"):
+        client.fetch(1)
+
+
+def test_the_replies_of_one_batch_are_bounded() -> None:
+    client = Client(inflight_bytes=20 * MIB, frame_bytes=16 * MIB)
+    client.run(("big", 1, value(bytes(8 * MIB))))
+    with pytest.raises(ProtocolError, match="bytes of replies"):
+        client.run(*[("fetch", 100 + k, 1) for k in range(4)])
+
+
+def test_failures_beyond_the_bound_are_stored_and_not_told() -> None:
+    client = Client(inflight_bytes=64 << 10)
+    client.array(1)
+    client.run(*[("wrong", 100 + k, 1, 1) for k in range(500)])
+    assert 0 < len(client.failures) < 500
+    with pytest.raises(Exception, match="client expected"):
+        client.fetch(599)
