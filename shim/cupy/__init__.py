@@ -166,7 +166,7 @@ _LAZY = {
         ("AxisError", "ComplexWarning", "ModuleDeprecationWarning", "RankWarning", "TooHardError", "VisibleDeprecationWarning"),
         ".exceptions",
     ),
-    "poly1d": "._poly",
+    **dict.fromkeys(("polyadd", "polyfit", "polymul", "polysub", "polyval"), "._poly"),
 }
 
 

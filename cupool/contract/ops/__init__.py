@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 #: The files of the families, in the order in which their rows are made.
 FAMILIES = (
-    "_internal", "creation", "dtypes", "fft", "indexing", "io", "linalg", "logic", "manipulation", "misc", "random", "reductions",
-    "sorting", "statistics", "ufuncs",
+    "_internal", "creation", "dtypes", "fft", "indexing", "io", "linalg", "logic", "manipulation", "misc", "polynomial", "random",
+    "reductions", "sorting", "statistics", "ufuncs",
 )  # fmt: skip
 _WITH_ROWS = frozenset({"TABLE", "row_hashes", "table_digest"})
 _lock = threading.RLock()

@@ -20,7 +20,7 @@ DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes Reductio
 ReductionKernel.cached_codes ReductionKernel.params disable_experimental_feature_warning disp find_common_type format_parser
 get_array_wrap issctype issubclass_ issubsctype ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__
 ndarray.__oct__ ndarray.compress ndarray.conj ndarray.conjugate ndarray.scatter_add ndarray.scatter_max ndarray.scatter_min
-obj2sctype poly poly1d polyadd polyfit polymul polysub polyval roots safe_eval sctype2char set_string_function vectorize
+obj2sctype poly poly1d roots safe_eval sctype2char set_string_function vectorize
 """,
     "cuda": """\
 CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle

@@ -241,11 +241,11 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
 
 def _eigen_shape(a: Any, uplo: Any = "L") -> Spec:
-    a = require_array(a)
-    _square(a)
+    spec = require_array(a)
+    _square(spec)
     if uplo not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return a
+    return spec
 
 
 def eigh(a: Any, UPLO: str = "L") -> tuple[Spec, Spec]:
