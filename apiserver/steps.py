@@ -304,7 +304,7 @@ class Stepper:
         device = self._device
         message = encode(value, lambda v: device.host_value(v))
         if message.ByteSize() > self._executor.limits.frame_bytes - 4096:
-            raise ProtocolError(
+            raise ValueError(
                 f"A reply of {message.ByteSize()} bytes is over the frame limit; fetch it by @export and Get."
             )
         self._executor.reply(session_pb2.Result(id=reply_id, value=message))
