@@ -214,7 +214,7 @@ def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
     two = cp.ElementwiseKernel("T x, float64 y", "T p, bool q", "p = x * T(y); q = x > y", "two")
     p, q = two(a, cp.full((3, 4), 2.0))
     assert (p == a * 2).all() and (q == (a > 2)).all() and q.dtype == bool
-    reverse = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x - y[n - 1 - i]", "reverse", return_tuple=True)
+    reverse = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x - y[_ind.size() - 1 - i]", "reverse", return_tuple=True)
     (r,) = reverse(b, b)
     assert r.tolist() == [-3, -1, 1, 3]
     fill = cp.ElementwiseKernel("float64 v", "raw float64 y", "y[2 * i] = v + i", "fill", no_return=True)
@@ -223,6 +223,11 @@ def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
     index = cp.ElementwiseKernel("raw T x", "int64 y", "const ptrdiff_t *j = _ind.get(); y = j[0] * 100 + j[1] + x.shape()[0] + x.size()",
                                  "index", reduce_dims=False)
     assert index(a, cp.zeros((3, 4), np.int64)).tolist() == [[i * 100 + j + 15 for j in range(4)] for i in range(3)]
+    named = cp.ElementwiseKernel("T x, int32 n, int32 size", "T y", "if (i >= n) { y = 0; continue; } y = x * n + size", "named")
+    assert named(a[:, ::2], 4, 1).tolist() == [[1, 9], [17, 25], [0, 0]]
+    grid = cp.ElementwiseKernel("T x", "int32 y", "y = blockDim.x * 100 + threadIdx.x", "grid")
+    assert grid(cp.arange(5), block_size=2).tolist() == [200, 201, 200, 201, 200]
+    assert grid(cp.arange(6).reshape(2, 3).T, block_size=4).tolist() == [[400, 401], [402, 403], [400, 401]]
     half = cp.ElementwiseKernel("T x", "T y", "y = x * x + T(1)", "half")
     h = cp.arange(5).astype(np.float16)
     assert half(h).dtype == np.float16 and half(h).tolist() == [1, 2, 5, 10, 17]

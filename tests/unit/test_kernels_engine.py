@@ -393,7 +393,8 @@ def test_no_compiler_names_the_package(tmp_path: Path) -> None:
         engine.module('extern "C" __global__ void k() {}')
 
 
-def test_many_blocks_reuse_their_fibers(engine: KernelEngine) -> None:
+@pytest.mark.parametrize("options", [(), ("-DCUPOOL_UCONTEXT",)], ids=["own switch", "ucontext"])
+def test_many_blocks_reuse_their_fibers(engine: KernelEngine, options: tuple[str, ...]) -> None:
     source = """extern "C" __global__ void k(long long *out) {
       __shared__ long long s[1024];
       s[threadIdx.x] = threadIdx.x;
@@ -401,6 +402,8 @@ def test_many_blocks_reuse_their_fibers(engine: KernelEngine) -> None:
       if (threadIdx.x == 0) out[blockIdx.x] = s[0] + blockIdx.x;
     }"""
     out = np.zeros(50, np.int64)
-    run(engine, source, (50,), (1024,), [out])
+    module = engine.module(source, options).function("k")
+    for _ in range(2):
+        module.launch((50,), (1024,), [as_bytes(out)])
     assert out.tolist() == [1024 * 1023 // 2 + b for b in range(50)]
     assert math.isfinite(out[0])

@@ -28,6 +28,8 @@ from .memory import address_of, extent
 
 ALIGNMENT = 512
 GRANULE = 2 << 20
+#: Freed blocks of this size are given back to the system.
+DISCARD_BYTES = 32 << 20
 #: Where a range is asked for: far from where Linux puts programs, heaps, libraries and stacks, so that another process, on this
 #: or another host, can nearly always have the same one.
 BASES = tuple((0x2000 + 0x400 * i) << 32 for i in range(8))
@@ -185,8 +187,8 @@ class Arena:
             self._add_free(address, size)
 
     def _discard_pages(self, address: int, size: int) -> None:
-        """Give whole pages of a large block back to the system."""
-        if size >= GRANULE:
+        """Give whole pages of a large block back to the system; what is smaller is soon used again, without a page fault."""
+        if size >= DISCARD_BYTES:
             low, high = -(-address // 4096) * 4096, (address + size) // 4096 * 4096
             _libc.madvise(low, high - low, _MADV_DONTNEED)
 

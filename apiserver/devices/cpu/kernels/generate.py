@@ -1,6 +1,6 @@
 """Sources of elementwise and reduction kernels: what the program wrote, inside loops over an index.
 
-The names that a program's fragments may use are CuPy's: the parameters, `i`, `n`, `_ind`, `CIndexer`, `CArray`, the type parameters;
+The names that a program's fragments may use are CuPy's: the parameters, `i`, `_ind`, `CIndexer`, `CArray`, the type parameters;
 in reductions `a`, `b`, `_in_ind`, `_out_ind`, `_type_reduce`, `_J`.
 """
 
@@ -103,21 +103,26 @@ def _reference(parameter: Parameter, index: str) -> str:
 
 
 def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], types: dict[str, Any], ndim: int, *, name: str,
-                operation: str, preamble: str, loop_prep: str, after_loop: str) -> str:  # fmt: skip
-    """The source of an elementwise kernel; the last parameter of the function is `CIndexer<ndim> _ind`."""
+                operation: str, preamble: str, loop_prep: str, after_loop: str, in_grid: bool = False) -> str:  # fmt: skip
+    """The source of an elementwise kernel; the last parameter of the function is `CIndexer<ndim> _ind`.
+
+    Args:
+        in_grid: the code looks at its place in the grid, so the elements are spread over it; else one thread runs through them.
+    """
     pairs = list(zip(parameters, arguments, strict=True))
     declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndim}> _ind"])
+    loop = "for (ptrdiff_t i = (_ind.set(0), 0); i < _ind.size(); ++i, _ind.advance())"
+    if in_grid:
+        loop = "CUPY_FOR(i, _ind.size()) if (_ind.set(i), true)"
     references = "\n    ".join(_reference(p, "_ind.get()") for p, a in pairs if a.ndim is not None and not p.raw)
     return f"""{_PROLOGUE}{_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (generated)"
 extern "C" __global__ void {ENTRY}({declared}) {{
-  const ptrdiff_t n = _ind.size(); (void)n;
 #line 1 "{name} (loop_prep)"
 {loop_prep};
 #line 5 "{name} (generated)"
-  CUPY_FOR(i, _ind.size()) {{
-    _ind.set(i);
+  {loop} {{
     {references}
 #line 1 "{name}"
 {operation};
@@ -131,10 +136,11 @@ extern "C" __global__ void {ENTRY}({declared}) {{
 
 def reduction(parameters: Sequence[Parameter], arguments: Sequence[Argument], types: dict[str, Any], nin: int, ndims: tuple[int, int], *,
               name: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: str, reduce_type: str, preamble: str,
-              lanes: int) -> str:  # fmt: skip
+              head: int, lanes: int) -> str:  # fmt: skip
     """The source of a reduction kernel; the last parameters of the function are `CIndexer _in_ind`, `CIndexer _out_ind`.
 
     Args:
+        head: how many of the first dimensions of the inputs are reduced; the others are those of the outputs.
         lanes: partial results kept per output: element j goes to lane j % lanes, and lanes are joined by halves.
     """
     pairs = list(zip(parameters, arguments, strict=True))
@@ -161,11 +167,11 @@ extern "C" __global__ void {ENTRY}({declared}) {{
   _type_reduce *_lane = reinterpret_cast<_type_reduce *>(_room);
   const ptrdiff_t _outs = _out_ind.size(), _count = _outs ? _in_ind.size() / _outs : 0;
   for (ptrdiff_t _i = 0; _i < _outs; _i++) {{
+    _in_ind.begin({head}, _i);
     for (int _l = 0; _l < _lanes; _l++) new (&_lane[_l]) _type_reduce({identity});
-    for (IndexT _J = 0; _J < _count; _J++) {{
+    for (IndexT _J = 0; _J < _count; _J++, _in_ind.advance_head({head})) {{
       const ptrdiff_t _j = _i + _J * _outs;
       (void)_j;
-      _in_ind.set(_j);
       {{
         {inputs}
         _type_reduce _a = static_cast<_type_reduce>(

@@ -53,7 +53,7 @@ class FunctionObject:
 class _Generated:
     """An elementwise or reduction kernel: the source's parts, and a function for each kind of call."""
 
-    __slots__ = ("addressed", "functions", "inputs", "name", "options", "outputs", "parts", "reduce_dims")
+    __slots__ = ("addressed", "functions", "in_grid", "inputs", "name", "options", "outputs", "parts", "reduce_dims")
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class _Generated:
         self.parts = parts
         self.functions: dict[Any, Function] = {}
         code = " ".join(parts.values())
+        self.in_grid = generate.GRID_NAMES.search(code) is not None
         #: parameters whose addresses the code may see: they lie in the arena
         self.addressed = frozenset(
             p.name
@@ -265,18 +266,20 @@ class Engine:
         results = tuple(given[len(kernel.inputs) :])
         views = [np.broadcast_to(a, shape) if _is_plain(p, a) else a for p, a in zip(params, given, strict=True)]
         if kernel.reduce_dims:
-            shape = _merge(views, params, shape)
+            shape, _ = _merge(views, params, shape)
         arguments = tuple(_argument(a) for a in views)
         key = (arguments, len(shape), tuple(sorted((k, np.dtype(v)) for k, v in types.items())))
         function = kernel.functions.get(key)
         if function is None:
-            source = generate.elementwise(params, arguments, types, len(shape), name=kernel.name, **kernel.parts)
+            source = generate.elementwise(
+                params, arguments, types, len(shape), name=kernel.name, in_grid=kernel.in_grid, **kernel.parts
+            )  # fmt: skip
             function = kernel.functions[key] = self._compiled(kernel, source)
         total = 1
         for n in shape:
             total *= n
         grid, block = 1, 1
-        if generate.GRID_NAMES.search(" ".join(kernel.parts.values())):
+        if kernel.in_grid:
             grid, block = min(2**31 - 1, -(-total // block_size)), min(block_size, total)
         function.launch((grid,), (block,), [*map(_bytes_of, views), _indexer(shape)])
         return results
@@ -346,18 +349,19 @@ class Engine:
         lanes = generate.reduction_lanes(
             _product(moved_shape), _product(out_shape), _contiguous_size(inputs, kernel.inputs, out_shape)
         )
+        head = len(axis)
         if kernel.reduce_dims:
-            moved_shape = _merge(inputs, kernel.inputs, moved_shape)
-            out_shape = _merge(outputs, kernel.outputs, out_shape)
+            moved_shape, head = _merge(inputs, kernel.inputs, moved_shape, head)
+            out_shape, _ = _merge(outputs, kernel.outputs, out_shape)
         views = [*inputs, *outputs]
         arguments = tuple(_argument(a) for a in views)
-        ndims = len(moved_shape), len(out_shape)
+        ndims = len(moved_shape), len(out_shape), head
         key = (arguments, ndims, lanes, tuple(sorted((k, np.dtype(v)) for k, v in types.items())))
         function = kernel.functions.get(key)
         if function is None:
             source = generate.reduction(
-                params, arguments, types, nin, ndims, name=kernel.name, lanes=lanes, **kernel.parts
-            )
+                params, arguments, types, nin, ndims[:2], name=kernel.name, head=head, lanes=lanes, **kernel.parts
+            )  # fmt: skip
             function = kernel.functions[key] = self._compiled(kernel, source)
         function.launch((1,), (1,), [*map(_bytes_of, views), _indexer(moved_shape), _indexer(out_shape)])
         return results
@@ -400,24 +404,32 @@ def _indexer(shape: Sequence[int]) -> bytes:
     return np.array((_product(shape), *shape, *([0] * max(len(shape), 1))), np.int64).tobytes()
 
 
-def _merge(views: list[Any], params: Sequence[Declared], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Join neighbouring dimensions that every plain array steps through evenly. Changes `views`; returns the new shape."""
+def _merge(
+    views: list[Any], params: Sequence[Declared], shape: tuple[int, ...], head: int = 0
+) -> tuple[tuple[int, ...], int]:
+    """Join neighbouring dimensions that every plain array steps through evenly; the first `head` only among themselves.
+
+    Changes `views`; returns the new shape and how many of its dimensions come from the first `head`.
+    """
     plain = [k for k, (p, a) in enumerate(zip(params, views, strict=False)) if _is_plain(p, a)]
-    if not plain or len(shape) <= 1:
-        return shape
+    if not plain or not shape:
+        return shape, head
     groups: list[list[int]] = []  # [extent, last dimension]
+    new_head = 0
     for d, n in enumerate(shape):
         if n == 1:
             continue
-        if groups and all(views[k].strides[d] * n == views[k].strides[groups[-1][1]] for k in plain):
+        joined = groups and not (groups[-1][1] < head <= d)
+        if joined and all(views[k].strides[d] * n == views[k].strides[groups[-1][1]] for k in plain):
             groups[-1] = [groups[-1][0] * n, d]
         else:
             groups.append([n, d])
+            new_head += d < head
     merged = tuple(n for n, _ in groups)
     for k in plain:
         strides = tuple(views[k].strides[d] for _, d in groups)
         views[k] = np.lib.stride_tricks.as_strided(views[k], merged, strides)
-    return merged
+    return merged, new_head
 
 
 def _contiguous_size(views: Sequence[Any], params: Sequence[Declared], out_shape: tuple[int, ...]) -> int:

@@ -24,9 +24,44 @@ _TOKEN = re.compile(r'extern\s*"C"|[A-Za-z_]\w*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\
 
 #: Headers that a source may name. Everything of CUDA's is there already; these add to it or change nothing.
 STANDARD_HEADERS = frozenset(
-    "algorithm array bit cassert cctype cerrno cfloat cinttypes climits cmath complex cstddef cstdint cstdio cstdlib cstring "
-    "functional initializer_list iterator limits numeric tuple type_traits utility assert.h complex.h ctype.h float.h inttypes.h "
-    "limits.h math.h stddef.h stdint.h stdio.h stdlib.h string.h".split()
+    [
+        "algorithm",
+        "array",
+        "bit",
+        "cassert",
+        "cctype",
+        "cerrno",
+        "cfloat",
+        "cinttypes",
+        "climits",
+        "cmath",
+        "complex",
+        "cstddef",
+        "cstdint",
+        "cstdio",
+        "cstdlib",
+        "cstring",
+        "functional",
+        "initializer_list",
+        "iterator",
+        "limits",
+        "numeric",
+        "tuple",
+        "type_traits",
+        "utility",
+        "assert.h",
+        "complex.h",
+        "ctype.h",
+        "float.h",
+        "inttypes.h",
+        "limits.h",
+        "math.h",
+        "stddef.h",
+        "stdint.h",
+        "stdio.h",
+        "stdlib.h",
+        "string.h",
+    ]
 )
 OWN_HEADERS = frozenset(
     (
@@ -174,8 +209,46 @@ def _declared_name(tokens: list[str], i: int) -> tuple[int, str]:
 
 #: Kernel names that the C library has functions of; in the source they are renamed.
 _LIBRARY_NAMES = frozenset(
-    "abort abs atoi bcmp bsearch calloc clock copysign div exit ffs free getenv index labs ldiv lldiv llabs malloc mblen qsort rand "
-    "random remove rename rindex select signal srand strcat system time write read open close pipe link".split()
+    [
+        "abort",
+        "abs",
+        "atoi",
+        "bcmp",
+        "bsearch",
+        "calloc",
+        "clock",
+        "copysign",
+        "div",
+        "exit",
+        "ffs",
+        "free",
+        "getenv",
+        "index",
+        "labs",
+        "ldiv",
+        "lldiv",
+        "llabs",
+        "malloc",
+        "mblen",
+        "qsort",
+        "rand",
+        "random",
+        "remove",
+        "rename",
+        "rindex",
+        "select",
+        "signal",
+        "srand",
+        "strcat",
+        "system",
+        "time",
+        "write",
+        "read",
+        "open",
+        "close",
+        "pipe",
+        "link",
+    ]
 )
 
 

@@ -24,7 +24,7 @@
 #include <new>
 #include <type_traits>
 #include <utility>
-#if !defined(__x86_64__)
+#if !defined(__x86_64__) || defined(CUPOOL_UCONTEXT)
 #include <ucontext.h>
 #endif
 #undef int8_t

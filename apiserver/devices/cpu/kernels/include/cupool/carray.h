@@ -97,7 +97,6 @@ class CIndexer {
 
  public:
   ptrdiff_t size() const { return size_; }
-  // Neighbours come one after the other, so the index is mostly counted on instead of divided.
   void set(ptrdiff_t i) {
     if (_ndim == 0) return;
     if (_ndim == 1) {
@@ -111,6 +110,7 @@ class CIndexer {
     }
     index_[0] = i;
   }
+  // To the next element in C order.
   void advance() {
     if (_ndim == 0) return;
     for (int d = _ndim; --d > 0;) {
@@ -118,6 +118,22 @@ class CIndexer {
       index_[d] = 0;
     }
     ++index_[0];
+  }
+  // The first `head` dimensions to their beginning, the others to position `i` among themselves.
+  void begin(int head, ptrdiff_t i) {
+    for (int d = _ndim; d-- > head;) {
+      ptrdiff_t n = shape_[d], q = i / n;
+      index_[d] = i - q * n;
+      i = q;
+    }
+    for (int d = 0; d < head; d++) index_[d] = 0;
+  }
+  // On to the next position of the first `head` dimensions.
+  void advance_head(int head) {
+    for (int d = head; d-- > 0;) {
+      if (++index_[d] < shape_[d]) return;
+      index_[d] = 0;
+    }
   }
   const index_t& get() const { return index_; }
 };

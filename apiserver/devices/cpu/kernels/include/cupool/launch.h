@@ -29,6 +29,18 @@ inline __attribute__((always_inline)) void call(void (*)(P...), void** args, std
   kernel(*static_cast<Plain<P>*>(args[I])...);
 }
 
+// The threads of one row of a block. The arguments are read once: a store of the kernel's could change them where they lie.
+template <auto kernel, class... P, std::size_t... I>
+inline __attribute__((flatten)) void run_row(void (*)(P...), void** args, unsigned int n, std::index_sequence<I...>) {
+  (void)args;
+  [n](Plain<P>... values) {
+    for (unsigned int x = 0; x < n; x++) {
+      threadIdx.x = x;
+      kernel(values...);
+    }
+  }(*static_cast<Plain<P>*>(args[I])...);
+}
+
 template <auto kernel, class... P>
 void body(void** args) {
   call<kernel>(static_cast<void (*)(P...)>(kernel), args, std::index_sequence_for<P...>());
@@ -57,13 +69,11 @@ inline int launch(void (*function)(P...), Launch* l) {
             continue;
           }
           for (unsigned int tz = 0; tz < l->block[2]; tz++)
-            for (unsigned int ty = 0; ty < l->block[1]; ty++)
-              for (unsigned int tx = 0; tx < l->block[0]; tx++) {
-                threadIdx.x = tx;
-                threadIdx.y = ty;
-                threadIdx.z = tz;
-                call<kernel>(function, l->args, std::index_sequence_for<P...>());
-              }
+            for (unsigned int ty = 0; ty < l->block[1]; ty++) {
+              threadIdx.y = ty;
+              threadIdx.z = tz;
+              run_row<kernel>(function, l->args, l->block[0], std::index_sequence_for<P...>());
+            }
         }
   } catch (const Trap&) {
     outcome = TRAPPED;

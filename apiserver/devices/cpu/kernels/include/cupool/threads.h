@@ -59,7 +59,7 @@ static void* scheduler_;
 static void (*body_)(void**);
 static bool trapped_;
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(CUPOOL_UCONTEXT)
 // noipa: the compiler must not conclude from the body which registers survive.
 __attribute__((naked, noipa, unused)) static void switch_to(void**, void*) {
   asm volatile(
