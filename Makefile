@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
 # What `make gpu` runs with: the link tree instead of an install, and not the working directory before it.
-TREE := PYTHONPATH=$(CURDIR)/build/typing PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
+TREE := PYTHONPATH=$(CURDIR)/build/typing:$(CURDIR) PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
 PART ?=
 
@@ -38,10 +38,10 @@ demo: .venv/.complete
 	$(RUN) tools/demo.py
 
 test: .venv/.complete tree
-	$(RUN) -m pytest -n 2 --dist loadfile -q
+	$(RUN) -m pytest -n 2 --dist loadfile -m 'not prove' -q
 
 check: .venv/.complete $(PROTO_VENV)/.complete tree
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-parts
+	@$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=target check-parts
 
 check-parts: check-tests check-pyright check-mypy check-lint check-format check-imports check-fresh check-proto
 
@@ -58,10 +58,11 @@ check-imports: tree
 	cd build/typing && ../../$(BIN)/lint-imports --no-cache --config ../../pyproject.toml
 check-fresh:
 	$(RUN) tools/generate.py --check
+	$(RUN) tools/coverage.py --check
 check-proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py --check
 check-tests:
-	$(RUN) -m pytest -q -m 'not slow' tests/unit tests/contract
+	$(RUN) -m pytest -q -m 'not slow and not prove' tests/unit tests/contract
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks
@@ -71,10 +72,11 @@ prove: .venv/.complete
 
 gpu: tree
 	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
-	$(TREE) $(PYTHON) benchmarks/gpu.py
+	$(TREE) $(PYTHON) -m benchmarks
 
 generate: .venv/.complete
 	$(RUN) tools/generate.py
+	$(RUN) tools/coverage.py --write
 
 proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py
