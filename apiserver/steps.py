@@ -114,7 +114,11 @@ class Stepper:
         n, put, refuse_known = len(admits), self._handles.put_admitted, self._handles.refuse_any_known
         if n == 0:
             if form.row.name not in _KERNELS:
-                return lambda words, i: call(words, i) and None
+
+                def nothing(words: list[int], i: int) -> None:
+                    call(words, i)  # an in-place op returns its array, which must not be asked for its truth
+
+                return nothing
             handles, named = self._handles, self._named
 
             def none(words: list[int], i: int) -> None:
