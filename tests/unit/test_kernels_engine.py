@@ -407,3 +407,28 @@ def test_many_blocks_reuse_their_fibers(engine: KernelEngine, options: tuple[str
         module.launch((50,), (1024,), [as_bytes(out)])
     assert out.tolist() == [1024 * 1023 // 2 + b for b in range(50)]
     assert math.isfinite(out[0])
+
+
+def test_standard_headers(engine: KernelEngine) -> None:
+    source = """
+    #include <algorithm>
+    #include <functional>
+    #include <cstdint>
+    #include <cstdio>
+    #include <cassert>
+    #include <stdlib.h>
+    #include <cuda/std/type_traits>
+    #include <cooperative_groups.h>
+    namespace cg = cooperative_groups;
+    extern "C" __global__ void k(int *x, std::uint32_t n) {
+      cg::thread_block block = cg::this_thread_block();
+      auto tile = cg::tiled_partition<8>(block);
+      static_assert(cuda::std::is_same<int, int>::value, "");
+      x[block.thread_rank()] = tile.shfl(std::max((int)threadIdx.x, 3), 7) + (int)tile.ballot(threadIdx.x % 2);
+      block.sync();
+      assert(n == 16);
+      if (n != 16) printf("never %d\\n", n);
+    }"""
+    x = np.zeros(16, np.int32)
+    run(engine, source, (1,), (16,), [x, np.uint32(16)])
+    assert x.tolist() == [7 + 0xAA] * 8 + [15 + 0xAA] * 8

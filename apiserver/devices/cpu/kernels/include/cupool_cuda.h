@@ -57,3 +57,4 @@
   ((condition) ? (void)0 : cupool::trap("device-side assert failed: " #condition, __FILE__, __LINE__))
 #define printf cupool::print
 #define clock() ((int)clock64())
+#define CUPOOL_READY 1

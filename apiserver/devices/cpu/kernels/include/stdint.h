@@ -1,1 +1,4 @@
-// The fixed-width types are built in.
+// While the header itself is read: the system's. For kernels everything of it is built in.
+#ifndef CUPOOL_READY
+#include_next <stdint.h>
+#endif

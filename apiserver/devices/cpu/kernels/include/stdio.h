@@ -1,1 +1,4 @@
-// Everything of this header is built in: cupool_cuda.h.
+// While the header itself is read: the system's. For kernels everything of it is built in.
+#ifndef CUPOOL_READY
+#include_next <stdio.h>
+#endif
