@@ -42,6 +42,8 @@ INLINE_BYTES = 32 * 1024
 #: Host arrays up to this size are compared by content; plans of calls with larger ones are not kept.
 KEYED_BYTES = 512
 
+_new: Any = object.__new__
+
 # Set by `array.py`: it imports this module.
 ndarray: Any = None
 new_array: Callable[..., Any]
@@ -78,7 +80,7 @@ DUCK = frozenset(
 class Op:
     """What `call` needs of a row, prepared once."""
 
-    __slots__ = ("defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers")
+    __slots__ = ("defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers", "walks")
 
     def __init__(self, row: Any) -> None:
         from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
@@ -100,6 +102,8 @@ class Op:
         first = [i for i, p in enumerate(given) if p.kind == "args" or (p.default is REQUIRED and p.kind == "positional")]
         rest = [i for i in range(len(given)) if i not in first]
         self.order = tuple(first + rest) if first + rest != list(range(len(given))) else None
+        #: (walkers, default) per parameter, in the form's order. A default that is given needs no key of its own where it cannot be a slot.
+        self.walks = tuple((self.walkers[i], given[i].default) for i in first + rest)
 
 
 _OPS: dict[str, Op] = {}
@@ -123,6 +127,8 @@ def clear() -> None:
 # A walker takes (argument, slots), returns the key of the argument and appends the words of its slots.
 
 
+#: Key of an argument that is its parameter's default: it is left out of the form.
+_DEFAULT = ("default",)
 #: Part of the key of a call that is not worth keeping: its plan is made anew each time.
 _NO_KEY = object()
 
@@ -303,9 +309,11 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
 
 def finish_single(plan: Plan, slots: list[Any]) -> Any:
     """Queue the command of a plan with one array of known spec as its result."""
-    handle = mint()
-    result = new_array(handle, plan.single)
-    extend((plan.head | header_bits(), handle, *slots))
+    result = _new(ndarray)
+    result._spec = plan.single
+    result._handle = handle = mint()
+    # The three frames above this one are ours, whoever called.
+    extend((plan.head | sites.site(3) << TAG_SHIFT | streams.bits(), handle, *slots))
     if len(COMMANDS) > GATE.words:
         flush()
     if _sync:
@@ -419,21 +427,23 @@ def is_sync() -> bool:
 def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
     """The plan for these arguments and the words of their slots. Runs the rule when there is none yet."""
     slots: list[Any] = []
-    walkers, defaults = op.walkers, op.defaults
-    if op.order is None:
-        key = tuple(
-            [
-                "default" if default is not REQUIRED and is_default(arg, default) else walk.get(type(arg), _walk_other)(arg, slots)
-                for arg, walk, default in zip(args, walkers, defaults, strict=True)
-            ]
-        )
-    else:
-        parts = []
-        for i in op.order:
-            arg = args[i]
-            skip = defaults[i] is not REQUIRED and is_default(arg, defaults[i])
-            parts.append("default" if skip else walkers[i].get(type(arg), _walk_other)(arg, slots))
-        key = tuple(parts)
+    parts: list[Any] = []
+    append = parts.append
+    for arg, (walk, default) in zip(args if op.order is None else [args[i] for i in op.order], op.walks, strict=True):
+        kind = type(arg)
+        if kind is ndarray:
+            slots.append(arg._handle)
+            append(arg._spec or arg._probe or UNKNOWN)
+        elif arg is None:
+            # Claims no slot, as a default or not.
+            append(None)
+        elif arg is default:
+            append(_DEFAULT)
+        elif default is not REQUIRED and is_default(arg, default):
+            append(_DEFAULT)
+        else:
+            append(walk.get(kind, _walk_other)(arg, slots))
+    key = tuple(parts)
     plan = op.plans.get(key)
     if plan is None:
         plan, is_keyed = _plan(op, args)

@@ -31,6 +31,21 @@ def getitem(a: Any, key: Any) -> Any:
     """`a[key]`."""
     kind = type(key)
     spec: Spec = a._spec or a._resolve()
+    if type(a) is dispatch.ndarray:
+        # See Note [Remembered views].
+        try:
+            if kind is int:
+                head, row, length, stride = spec.caches["rows"][int]
+                if -length <= key < length:
+                    return views.emit(a, head, row, (key if key >= 0 else key + length) * stride)
+            elif kind is slice:
+                return views.emit(a, *spec.caches["slices"][key.start, key.stop, key.step])
+            elif kind is tuple:
+                parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
+                if _BASIC.issuperset(map(type, key)):
+                    return views.emit(a, *spec.caches["tuples"][parts])
+        except (KeyError, TypeError):
+            pass
     if kind is int:
         return _row(a, spec, key)
     if kind is slice and spec.shape:
@@ -59,6 +74,8 @@ def _row(a: Any, spec: Spec, index: int) -> Any:
     row = cache.get(0)
     if row is None:
         row = cache[0] = spec_of(shape[1:], spec.dtype, spec.strides[1:])
+    if type(a) is dispatch.ndarray:
+        views.remember(spec, "rows", int, (views.head_of(row), row, shape[0], spec.strides[0]))
     return views.view(a, row, at * spec.strides[0])
 
 
@@ -74,7 +91,9 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
     if part is None:
         stride = spec.strides[0] * step if length else spec.strides[0]
         part = cache[length, step] = spec_of((length, *spec.shape[1:]), spec.dtype, (stride, *spec.strides[1:]))
-    return views.view(a, part, start * spec.strides[0] if length and a.size else 0)
+    offset = start * spec.strides[0] if length and a.size else 0
+    views.remember(spec, "slices", (key.start, key.stop, key.step), (views.head_of(part), part, offset))
+    return views.view(a, part, offset)
 
 
 def _is_field(key: Any) -> bool:
@@ -149,7 +168,11 @@ def basic(a: Any, prepared: tuple[Any, ...]) -> Any:
     _check_bounds(spec, prepared)
     key = tuple(_host_slice(item) for item in key)
     # A trailing Ellipsis makes NumPy return a view where it would read a scalar.
-    return views.on_shadow(a, lambda s: s[key])
+    made = views.on_shadow(a, lambda s: s[key])
+    if _BASIC.issuperset(map(type, prepared)):
+        parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
+        views.remember(spec, "tuples", parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
+    return made
 
 
 def _host_slice(item: Any) -> Any:
@@ -204,6 +227,11 @@ def setitem(a: Any, key: Any, value: Any) -> None:
     if spec.dtype.fields is not None and _is_field(key):
         setitem(views.on_shadow(a, lambda s: s[key]), Ellipsis, value)
         return
+    kind = type(key)
+    if (kind is int or kind is slice or kind is type(Ellipsis)) and type(value) is float and spec.dtype.kind == "f":
+        whole = key is Ellipsis or (kind is slice and spec.ndim and key == slice(None))
+        dispatch.call(_ROW_SET, (a if whole else getitem(a, key), Ellipsis, value))
+        return
     prepared = prepare(key)
     value = _value(spec, value)
     if not is_basic(prepared):
@@ -215,7 +243,7 @@ def setitem(a: Any, key: Any, value: Any) -> None:
         return
     if not isinstance(value, dispatch.ndarray) and np.ndim(value):
         raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-    target = a if prepared == (Ellipsis,) or prepared == (slice(None),) and spec.ndim else basic(a, prepared)
+    target = a if prepared == (Ellipsis,) or (prepared == (slice(None),) and spec.ndim) else getitem(a, key)
     if target is value:
         return
     dispatch.call(_ROW_SET, (target, Ellipsis, _scalar(spec, value)))

@@ -31,9 +31,12 @@ _kept: list[Any] = []
 _lock = threading.RLock()
 
 
-def site() -> int:
-    """The tag of the user's current line: the nearest frame outside cupool. 0 when there is none."""
-    frame: Any = sys._getframe(1)
+def site(depth: int = 1) -> int:
+    """The tag of the user's current line: the nearest frame outside cupool. 0 when there is none.
+
+    `depth`: frames known to be cupool's own, this one included.
+    """
+    frame: Any = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
         inside = _inside.get(id(code))

@@ -14,11 +14,12 @@ from cupool.contract.ops._row import Row, call_arguments
 from cupool.contract.ops.rules.views import VIEW_FUNCTIONS, imag as _imag_of, k_order_axes, packed_order, resolve_shape
 from cupool.contract.spec import Spec, spec_of
 
-from . import dispatch, session
+from . import dispatch, session, streams
 from .dispatch import HANDLE, INTEGER
 from .pending import COMMANDS, GATE, extend
 
 _VIEW_ARGS = (HANDLE, INTEGER)
+_new: Any = object.__new__
 
 
 def address(shadow: np.ndarray[Any, Any]) -> int:
@@ -26,19 +27,35 @@ def address(shadow: np.ndarray[Any, Any]) -> int:
     return int(shadow.__array_interface__["data"][0])
 
 
+def head_of(spec: Spec) -> int:
+    """The form of "@view" with this result."""
+    cache = spec.cache("view")
+    head: int | None = cache.get("head")
+    if head is None:
+        head = cache["head"] = dispatch.define("@view", _VIEW_ARGS, {}, (spec,))
+    return head
+
+
+def emit(a: Any, head: int, spec: Spec, offset: int) -> Any:
+    """Queue "@view" of a plain array that is known to be this session's. No site: a view fails only where its array did."""
+    made = _new(dispatch.ndarray)
+    made._spec = spec
+    made._handle = handle = dispatch.mint()
+    try:
+        root, start = a._view
+        made._view = (root, start + offset)
+    except AttributeError:
+        made._view = (a, offset)
+    extend((head | streams.bits(), handle, a._handle, offset))
+    if len(COMMANDS) > GATE.words:
+        session.flush()
+    return made
+
+
 def view(a: Any, spec: Spec, offset: int, cls: Any = None) -> Any:
     """A view of `a` with `spec`, `offset` bytes from a's first element."""
     session.check_handle(a._handle)
-    cache = spec.cache("view")
-    head = cache.get("head")
-    if head is None:
-        head = cache["head"] = dispatch.define("@view", _VIEW_ARGS, {}, (spec,))
-    handle = dispatch.mint()
-    root = a._base
-    made = dispatch.new_array(handle, spec, a if root is None else root, a._offset + offset)
-    extend((head | dispatch.header_bits(), handle, a._handle, offset))
-    if len(COMMANDS) > GATE.words:
-        session.flush()
+    made = emit(a, head_of(spec), spec, offset)
     cls = cls or type(a)
     if cls is not dispatch.ndarray:
         from .array import cast_class
@@ -128,10 +145,37 @@ def transpose(a: Any, axes: tuple[Any, ...]) -> Any:
 
 
 def reshape(a: Any, shape: tuple[Any, ...], order: str | None, copy: bool | None) -> Any:
-    """`ndarray.reshape`."""
+    """`ndarray.reshape`. Views of C-contiguous arrays are remembered (Note [Remembered views])."""
+    spec = a._spec
+    plain = spec is not None and spec.c_contiguous and order == "C" and not copy and type(a) is dispatch.ndarray
+    if plain:
+        try:
+            head, target = spec.caches["reshape"][shape]
+            return emit(a, head, target, 0)
+        except (KeyError, TypeError):
+            pass
     from ._generated import functions
 
-    return functions.reshape(a, shape, order, copy=copy)
+    made = functions.reshape(a, shape, order, copy=copy)
+    if plain and made._base is not None:
+        remember(spec, "reshape", shape, (head_of(made._spec), made._spec))
+    return made
+
+
+#: Views remembered per spec and kind.
+MAX_REMEMBERED = 512
+
+
+def remember(spec: Spec, kind: str, key: Any, entry: Any) -> None:
+    """Note [Remembered views]: a spec's memo leads from a key straight to the view's form, spec and offset. Specs of arrays from
+    before a fork or of another session are not those of new arrays and their memos were dropped, so such arrays are noticed."""
+    cache = spec.cache(kind)
+    if len(cache) >= MAX_REMEMBERED:
+        cache.clear()
+    try:
+        cache[key] = entry
+    except TypeError:  # a key with something unhashable in it
+        pass
 
 
 def reshape_in_place(a: Any, newshape: Any) -> None:
