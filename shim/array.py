@@ -295,6 +295,10 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(shape[0]))
 
+    def fill(self, value: Any) -> None:
+        """Set every element to a scalar, of the host or a 0-d array."""
+        indexing.fill(self, value)
+
     # -- copies and conversion --------------------------------------------------------------------------------------------
 
     def astype(self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> ndarray:

@@ -77,6 +77,10 @@ DUCK = frozenset(
 )  # fmt: skip
 
 
+#: Functions that with mode="raise" look at the data before they return, as CuPy's do.
+CHECKED = frozenset({"choose", "put"})
+
+
 class Op:
     """What `call` needs of a row, prepared once."""
 
@@ -304,7 +308,10 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         if view is not None:
             return view
     plan, slots = prepare(op, args)
-    return finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
+    result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
+    if row.name in CHECKED and args[row.params.index("mode")] == "raise":
+        session.wait_all()
+    return result
 
 
 def finish_single(plan: Plan, slots: list[Any]) -> Any:

@@ -276,6 +276,18 @@ def _scalar(spec: Spec, value: Any) -> Any:
     return host[()] if spec.dtype.kind == "V" else host.item()
 
 
+def fill(a: Any, value: Any) -> None:
+    """`ndarray.fill`."""
+    from .convert import as_device
+
+    device = as_device(value)
+    if device is not None:
+        if device.shape != ():
+            raise ValueError("non-scalar cupy.ndarray cannot be used for fill")
+        value = device.astype(a.dtype, copy=False)
+    dispatch.call(_ROW_SET, (a, Ellipsis, _scalar(a._resolve(), value)))
+
+
 def scatter(a: Any, indices: Any, b: Any, name: str) -> None:
     """`ufunc.at`."""
     if not isinstance(a, dispatch.ndarray):

@@ -125,6 +125,8 @@ def spec_of(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None 
     if spec is None:
         if len(_interned) >= MAX_INTERNED:
             forget_all()
+        if dtype.char in "qQ":  # equal to 'l' and 'L', but of another scalar type: one of them, whoever came first
+            dtype = np.dtype("l" if dtype.char == "q" else "L")
         spec = _interned.setdefault(key, Spec(tuple(int(n) for n in shape), dtype, tuple(int(s) for s in strides)))
     return spec
 
