@@ -26,10 +26,15 @@ from .service import ApiServer, serve_control
 
 log = logging.getLogger(__name__)
 
+#: How long one thread keeps the interpreter when others want it.
+SWITCH_S = 0.001
+
 
 def main(argv: list[str] | None = None) -> int:
     config = parse(argv)
     configure(config.server, config.log_level)
+    # Bulk transfers have threads of their own, beside one that executes Python without a pause.
+    sys.setswitchinterval(SWITCH_S)
     tune_allocator()
     try:
         status = StatusWriter(config.status_file or None)
