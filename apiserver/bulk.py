@@ -18,7 +18,7 @@ from cupool.contract.limits import MIB
 from cupool.contract.malloc import tune_allocator
 from cupool.v1 import session_pb2
 
-from .transfers import Inbound, TransferEnded, Transfers
+from .transfers import ExportFailed, Inbound, TransferEnded, Transfers
 
 #: How often a Put is acknowledged, bytes. What a client must send again after a cut is at most this and what was in flight.
 ACK_EVERY_BYTES = 8 * MIB
@@ -83,7 +83,9 @@ def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_by
 
 def _check_epoch(given: int, epoch: int) -> None:
     if given != epoch:
-        raise EpochMismatch(f"The session is at epoch {epoch}, the call says {given}. Attach again and take the epoch from the hello.")
+        raise EpochMismatch(
+            f"The session is at epoch {epoch}, the call says {given}. Attach again and take the epoch from the hello."
+        )
 
 
 def _ack(inbound: Inbound) -> bytes:
@@ -93,6 +95,7 @@ def _ack(inbound: Inbound) -> bytes:
 #: Class -> status, most special first. What is not here is a bug and becomes UNKNOWN with its text.
 _STATUS: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (TransferEnded, grpc.StatusCode.ABORTED),
+    (ExportFailed, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ProtocolError, grpc.StatusCode.INVALID_ARGUMENT),
     (EpochMismatch, grpc.StatusCode.FAILED_PRECONDITION),
     (CupoolError, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -105,6 +108,8 @@ _FAILURES = tuple(cls for cls, _ in _STATUS)
 
 def _abort(context: Any, error: BaseException) -> None:
     status = next(status for cls, status in _STATUS if isinstance(error, cls))
+    if isinstance(error, ExportFailed):
+        error = error.error
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
         context.set_trailing_metadata(((ERROR_KEY, error_to_wire(error).SerializeToString()),))
     context.abort(status, f"{type(error).__name__}: {error}")

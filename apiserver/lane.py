@@ -44,7 +44,7 @@ from cupool.contract.lane import (
 )
 from cupool.contract.malloc import tune_allocator
 
-from .transfers import TransferEnded, Transfers
+from .transfers import ExportFailed, TransferEnded, Transfers
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +259,12 @@ class LaneServer:
             wire.send(Message(RESUME, transfer=begin.transfer, offset=inbound.received))
         while inbound.received < inbound.total:
             filled = wire.receive()
-            if filled.kind != FILLED or filled.slot != turn or filled.transfer != begin.transfer or filled.length > ring.slot_bytes:
+            if (
+                filled.kind != FILLED
+                or filled.slot != turn
+                or filled.transfer != begin.transfer
+                or filled.length > ring.slot_bytes
+            ):
                 raise LaneBroken(f"unexpected {filled}")
             inbound.write(ticket, filled.offset, ring.slots[turn][: filled.length])
             self._up += filled.length
@@ -276,8 +281,12 @@ class LaneServer:
             out = self._transfers.outbound(read.transfer, self._stop(wire))
             total = len(out)
             if read.length != total or read.offset > total:
-                raise ProtocolError(f"transfer {read.transfer} has {total} bytes, asked for {read.length} from {read.offset}")
-        except (TransferEnded, ProtocolError, MemoryError) as error:
+                raise ProtocolError(
+                    f"transfer {read.transfer} has {total} bytes, asked for {read.length} from {read.offset}"
+                )
+        except ExportFailed as failed:
+            self._fail(wire, read.transfer, failed.error)
+        except ProtocolError as error:
             self._fail(wire, read.transfer, error)
         at, free, oldest = read.offset, len(ring), turn
         while at < total or free < len(ring):

@@ -80,6 +80,14 @@ class Inbound:
                 self._changed.notify_all()
 
 
+class ExportFailed(Exception):
+    """There will be no bytes, because "@export" failed; `error` is why."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def _storing(staging: Any) -> Callable[[int, np.ndarray[Any, Any]], None]:
     """How bytes get into staging memory: by its own `write` where it is not host memory."""
     own: Callable[[int, np.ndarray[Any, Any]], None] | None = getattr(staging, "write", None)
@@ -152,7 +160,9 @@ class Transfers:
                 known.ticket += 1
                 return known, known.ticket
             if len(self._inbound) >= MAX_OPEN:
-                raise ProtocolError(f"Put: {MAX_OPEN} transfers have begun and none was named; free what is not needed.")
+                raise ProtocolError(
+                    f"Put: {MAX_OPEN} transfers have begun and none was named; free what is not needed."
+                )
         staging, error = self._staging(total, after_seq, stop)
         with self._changed:
             self._check_open()
@@ -230,19 +240,21 @@ class Transfers:
             try:
                 copied = memoryview(self._device.staging(len(out)))
             except MemoryError:
-                copied = memoryview(bytearray(len(out)))  # beyond the limit for a moment, rather than failing who only writes
+                copied = memoryview(
+                    bytearray(len(out))
+                )  # beyond the limit for a moment, rather than failing who only writes
             with out.lock:
                 copied[: len(out)] = out.data
                 out.data, out.pinned = copied[: len(out)], False
 
     def outbound(self, transfer: int, stop: Callable[[], bool]) -> Outbound:
-        """The bytes of an export; waits for it. Raises TransferEnded when it failed: the command's reply says why."""
+        """The bytes of an export; waits for it. Raises ExportFailed when the command failed, TransferEnded when nobody waits any more."""
         with self._changed:
             while transfer not in self._outbound:
                 self._wait(stop)
             data = self._outbound[transfer]
         if isinstance(data, BaseException):
-            raise TransferEnded(f"The export of transfer {transfer} failed: {data}")
+            raise ExportFailed(data)
         return data
 
     # -- both ---------------------------------------------------------------------------------------------------------

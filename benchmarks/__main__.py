@@ -31,18 +31,30 @@ def run_row(name: str, quick: bool) -> dict[str, Any]:
     module = importlib.import_module(f"benchmarks.rows.{name}")
     start = time.perf_counter()
     results = plain(module.run(quick))
-    return {"row": module.ROW, "title": module.TITLE, "seconds": round(time.perf_counter() - start, 1), "results": results}
+    return {
+        "row": module.ROW,
+        "title": module.TITLE,
+        "seconds": round(time.perf_counter() - start, 1),
+        "results": results,
+    }
 
 
 def run_apart(name: str, quick: bool) -> dict[str, Any]:
     """In a fresh process; a row that fails or hangs is a record with `error`, and the others go on."""
     command = [sys.executable, "-m", "benchmarks", "--in-process", name] + (["--quick"] if quick else [])
     try:
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=ROW_TIMEOUT_S, env=environment())
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=ROW_TIMEOUT_S, env=environment()
+        )
     except subprocess.TimeoutExpired:
         return {"row": name, "title": "", "results": [], "error": f"not done after {ROW_TIMEOUT_S} s"}
     if done.returncode:
-        return {"row": name, "title": "", "results": [], "error": f"ended with status {done.returncode}; see its error above"}
+        return {
+            "row": name,
+            "title": "",
+            "results": [],
+            "error": f"ended with status {done.returncode}; see its error above",
+        }
     record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return record
 
@@ -79,7 +91,9 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(names())}; none: all")
     parser.add_argument("--quick", action="store_true", help="fewer repeats: to see that it runs, not what it gives")
     parser.add_argument("--in-process", metavar="ROW", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help="where to write the JSON; default benchmarks/results/bench.json, quick: nowhere")
+    parser.add_argument(
+        "--out", type=Path, help="where to write the JSON; default benchmarks/results/bench.json, quick: nowhere"
+    )
     arguments = parser.parse_args()
     if arguments.in_process:
         print(json.dumps(run_row(arguments.in_process, arguments.quick)))

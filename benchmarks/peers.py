@@ -1,11 +1,11 @@
 """The other ends of baselines, each a process: `python -m benchmarks.peers NAME`. Prints its port, ends with its standard input.
 
-    tcp-echo            64-byte ping-pong over a raw socket
-    tcp-bulk            raw socket: 8 bytes n, then n bytes in (n > 0) or out (n < 0); what bulk transfers are compared with
-    tcp-commands        frames of packed commands, decoded as the server does; what pipelined commands are compared with
-    grpc-echo           bare stock grpcio bidirectional stream, bytes in and out; what a wait is compared with
-    relay TARGET RTT_MS TCP relay to a port of 127.0.0.1, or to unix:/path, that adds half of RTT_MS each way
-    far-pool TARGET RTT_MS TOKEN  PoolService of the pool at TARGET, it and the API servers that it leases behind relays
+tcp-echo            64-byte ping-pong over a raw socket
+tcp-bulk            raw socket: 8 bytes n, then n bytes in (n > 0) or out (n < 0); what bulk transfers are compared with
+tcp-commands        frames of packed commands, decoded as the server does; what pipelined commands are compared with
+grpc-echo           bare stock grpcio bidirectional stream, bytes in and out; what a wait is compared with
+relay TARGET RTT_MS TCP relay to a port of 127.0.0.1, or to unix:/path, that adds half of RTT_MS each way
+far-pool TARGET RTT_MS TOKEN  PoolService of the pool at TARGET, it and the API servers that it leases behind relays
 """
 
 from __future__ import annotations
@@ -197,7 +197,9 @@ def _far_pool(target: str, rtt_ms: str, token: str) -> None:
         return grpc.unary_unary_rpc_method_handler(handle)
 
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    methods = {name: forward(name, is_lease) for name, is_lease in (("Acquire", True), ("Renew", True), ("Release", False))}
+    methods = {
+        name: forward(name, is_lease) for name, is_lease in (("Acquire", True), ("Renew", True), ("Release", False))
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("cupool.v1.PoolService", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

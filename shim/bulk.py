@@ -408,7 +408,9 @@ class _Fetch:
                 fields, data = read_chunk(frame)
                 at, size = fields.get(_OFFSET, 0), len(data)
                 if at != self.have or size > total - at or fields.get(_TOTAL, total) != total:
-                    raise ProtocolError(f"The server sent {size} bytes at {at}; expected at {self.have}, of {total} in all.")
+                    raise ProtocolError(
+                        f"The server sent {size} bytes at {at}; expected at {self.have}, of {total} in all."
+                    )
                 self.target[at : at + size] = np.frombuffer(data, np.uint8)
                 self.have = at + size
         finally:

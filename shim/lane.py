@@ -214,7 +214,9 @@ class Lane:
         try:
             connection = self._connections.get(direction)
             if connection is None:
-                connection = self._connections[direction] = Connection(self.where, direction, *self._who, self._patience)
+                connection = self._connections[direction] = Connection(
+                    self.where, direction, *self._who, self._patience
+                )
             work(connection)
         except LaneBroken as broken:
             self.is_usable = False

@@ -26,7 +26,9 @@ cp.cuda.Device().synchronize()
 print((issued - start) / {ops}, (time.perf_counter() - start) / {ops})
 """
 _LOCAL = "import cupy as cp\n"
-_OURS = "from cupool import cupy as cp\nfrom cupool.shim import session\nassert session.device().kind == 'cuda', 'no GPU'\n"
+_OURS = (
+    "from cupool import cupy as cp\nfrom cupool.shim import session\nassert session.device().kind == 'cuda', 'no GPU'\n"
+)
 
 
 def loop_us(prefix: str, ops: int, column: int) -> float:

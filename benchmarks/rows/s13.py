@@ -16,13 +16,18 @@ import os
 def rss():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 """
-MEMORY = _RSS + """
+MEMORY = (
+    _RSS
+    + """
 import numpy
 before = rss()
 from cupool import cupy
 print((rss() - before) / 1e6)
 """
-HANDLES = _RSS + """
+)
+HANDLES = (
+    _RSS
+    + """
 import gc
 from cupool import cupy as cp
 from cupool.shim import session
@@ -35,6 +40,7 @@ more = [a + a for _ in range(100_000)]
 session.wait_all()
 print((rss() - before) / len(more))
 """
+)
 WIRE = """
 from cupool import cupy as cp
 from cupool.shim import session
@@ -73,7 +79,12 @@ EXIT_LIMIT_S = 20.0
 def exit_hangs() -> bool:
     """Run one interpreter to its end; True when it does not end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", EXIT], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", EXIT],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         out, err = process.communicate(timeout=EXIT_LIMIT_S)

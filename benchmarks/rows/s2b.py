@@ -68,5 +68,7 @@ def commands(quick: bool) -> list[Ratio]:
         return batches * 512 / (time.perf_counter() - start) / 1e6
 
     with peer("tcp-commands") as other, _tcp.connection(other.port) as sock:
-        samples = alternate(3 if quick else 7, ours, lambda: batches * 512 / _tcp.commands_s(sock, words, batches) / 1e6)
+        samples = alternate(
+            3 if quick else 7, ours, lambda: batches * 512 / _tcp.commands_s(sock, words, batches) / 1e6
+        )
     return [Ratio("512 commands a batch, two words each", *samples, unit="M/s", goal=0.5, more_is_better=True)]

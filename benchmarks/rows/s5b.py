@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.harness import Ratio, alternate, peer
+from benchmarks.harness import Ratio, alternate, peer, touch_memory
 from benchmarks.rows import _tcp
 from benchmarks.rows._product import open_session
 from benchmarks.rows.s5a import MIB, bandwidths
@@ -15,6 +15,7 @@ TITLE = "bulk over gRPC / raw TCP into a warm buffer"
 
 def run(quick: bool) -> list[Ratio]:
     cp = open_session(lane=False)
+    touch_memory()
     results = []
     with peer("tcp-bulk") as other, _tcp.connection(other.port) as sock:
         for mib in (1, 16, 64, 256):

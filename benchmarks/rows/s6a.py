@@ -51,7 +51,12 @@ def run(quick: bool) -> list[Ratio]:
     scalar = cp.arange(3.0).sum()
     trips = 100 if quick else 400
     results = []
-    with peer("grpc-echo") as echo, peer("tcp-echo") as tcp, stock_stream(echo.port) as ping, _tcp.connection(tcp.port) as sock:
+    with (
+        peer("grpc-echo") as echo,
+        peer("tcp-echo") as tcp,
+        stock_stream(echo.port) as ping,
+        _tcp.connection(tcp.port) as sock,
+    ):
         for placement in placements():
             with placed(placement, servers):
                 settle()

@@ -47,7 +47,9 @@ class BlockCache:
 
     def _pop(self, nbytes: int) -> Bytes | None:
         with self._lock:
-            fitting = [(block.nbytes, i) for i, block in enumerate(self._free) if nbytes <= block.nbytes <= nbytes * 5 // 4]
+            fitting = [
+                (block.nbytes, i) for i, block in enumerate(self._free) if nbytes <= block.nbytes <= nbytes * 5 // 4
+            ]
             if not fitting:
                 return None
             block = self._free.pop(min(fitting)[1])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from cupool.contract.errors import CUDARuntimeError
 from cupool.contract.ops import TABLE
 from cupool.contract.spec import spec_of
@@ -125,7 +126,9 @@ def test_elementwise_and_reduction_kernels(device: Any) -> None:
     square = device.resolve("@kernel_elementwise")("T x", "T y", "y = x * x", "square", True, "", "", "", ())
     got = device.resolve("@call_elementwise")(square, (a,), {}, (10,), (np.dtype(np.float64),), None, 128)
     assert np.array_equal(got.get(), np.arange(10.0) ** 2)
-    norm = device.resolve("@kernel_reduction")("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "norm", None, True, "", ())
+    norm = device.resolve("@kernel_reduction")(
+        "T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "norm", None, True, "", ()
+    )
     got = device.resolve("@call_reduction")(norm, (a,), {}, None, False, (), (np.dtype(np.float64),))
     assert float(got) == pytest.approx(float(np.linalg.norm(np.arange(10.0))))
 

@@ -25,7 +25,11 @@ print("done")
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], env={**os.environ, "CUPOOL_DEVICE": "cuda"}, capture_output=True, text=True, timeout=110
+        [sys.executable, *arguments],
+        env={**os.environ, "CUPOOL_DEVICE": "cuda"},
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.shim import bulk, dispatch, session
 
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import spec_of
-from cupool.shim import bulk, dispatch, session
 
 from .faultproxy import DOWN, UP, FaultProxy
 from .servers import Server, opened
@@ -103,9 +103,12 @@ def test_many_small_uploads_in_flight_and_a_cut(server: Server, monkeypatch: pyt
             assert np.array_equal(down(handle, x), x)
 
 
-def test_a_broken_lane_goes_on_over_grpc(server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    from cupool.contract import lane as layout
+def test_a_broken_lane_goes_on_over_grpc(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from cupool.shim import lane as client
+
+    from cupool.contract import lane as layout
 
     monkeypatch.setenv("CUPOOL_LANE", "1")
     sent = 0

@@ -12,9 +12,24 @@ import numpy as np
 import pytest
 from cupool.apiserver.lane import LaneServer
 from cupool.apiserver.transfers import Transfers
-from cupool.contract.errors import OutOfMemoryError
-from cupool.contract.lane import BEGIN, DOWN, FILLED, FREED, HELLO, LAYOUT, MAGIC, READ, UP, LaneBroken, Message, Wire, address
 from cupool.shim.lane import Connection, Lane, TransferFailed
+
+from cupool.contract.errors import OutOfMemoryError
+from cupool.contract.lane import (
+    BEGIN,
+    DOWN,
+    FILLED,
+    FREED,
+    HELLO,
+    LAYOUT,
+    MAGIC,
+    READ,
+    UP,
+    LaneBroken,
+    Message,
+    Wire,
+    address,
+)
 
 MIB = 1 << 20
 LIMIT = 64 * MIB
@@ -39,7 +54,6 @@ class Server:
         self.executed = 0
         self.transfers = Transfers(self.memory, lambda: self.executed)
         self.lane = LaneServer(self.transfers, lambda session, token: (session, token) == ("s", "t"))
-
 
     def take(self, transfer: int, nbytes: int) -> Any:
         """As "@upload" does."""

@@ -44,7 +44,10 @@ def pool() -> Iterator[dict[str, str]]:
 
 def test_plain_stubs_are_enough(pool: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", "-c", RUN, str(PROGRAM), pool["addr"], pool["token"]], capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", RUN, str(PROGRAM), pool["addr"], pool["token"]],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     answer, modules = done.stdout.splitlines()
@@ -57,4 +60,7 @@ def test_it_is_short_and_imports_stubs_alone() -> None:
     text = PROGRAM.read_text()
     assert len(text.splitlines()) <= 100
     imported = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
-    assert {module for module in imported if module and module.startswith("cupool")} <= {"cupool.v1", "cupool.v1.value_pb2"}
+    assert {module for module in imported if module and module.startswith("cupool")} <= {
+        "cupool.v1",
+        "cupool.v1.value_pb2",
+    }

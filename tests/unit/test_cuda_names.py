@@ -6,6 +6,7 @@ import importlib
 import inspect
 
 import pytest
+
 from cupool.contract.ops import TABLE
 
 pytest.importorskip("cupy_backends", reason="the real CuPy is not installed here")

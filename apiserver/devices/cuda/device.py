@@ -62,7 +62,9 @@ class CudaDevice:
         self._device.use()
         self._arena = self._make_arena(arena_base)
         self._pool = cupy.cuda.MemoryPool(
-            None if self._arena is None else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
+            None
+            if self._arena is None
+            else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
         )
         cupy.cuda.set_allocator(self._pool.malloc)
         if limit_bytes:
@@ -82,7 +84,9 @@ class CudaDevice:
             arena = Arena(DriverMapper(self.number), total * ARENA_FACTOR, base or ARENA_HINT)
             if base and arena.base != base:
                 arena.close()
-                raise ArenaTaken(f"The address range of the arena at {base:#x} is taken in this process; choose another server.")
+                raise ArenaTaken(
+                    f"The address range of the arena at {base:#x} is taken in this process; choose another server."
+                )
             return arena
         except ImportError as error:
             why = f"cuda-bindings cannot be imported ({error}); it comes with the extras cuda12 and cuda13"

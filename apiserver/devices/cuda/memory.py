@@ -68,7 +68,9 @@ def view(array: Any, offset: int, spec: Spec) -> Any:
     low, high = extent(spec)
     root_low, root_high = _range_of(root)
     if spec.size and (at + low < root_low or at + high > root_high):
-        raise ValueError(f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes")
+        raise ValueError(
+            f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes"
+        )
     made = View(spec.shape, spec.dtype, array.data + (offset if spec.size else 0), spec.strides)
     made._root = root
     return made

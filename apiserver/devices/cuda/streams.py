@@ -29,7 +29,9 @@ class Streams:
             "@stream_create": self.create,
             "@stream_destroy": self.destroy,
             "@stream_query": lambda stream: bool(self.get(stream).done),
-            "@event_create": lambda flags: cupy.cuda.Event(block=bool(flags & _BLOCKING), disable_timing=bool(flags & _NO_TIMING)),
+            "@event_create": lambda flags: cupy.cuda.Event(
+                block=bool(flags & _BLOCKING), disable_timing=bool(flags & _NO_TIMING)
+            ),
             "@event_record": lambda event: event.record(self.get(self._current)),
             "@event_query": lambda event: bool(event.done),
             "@event_wait": lambda event: event.synchronize(),
