@@ -46,6 +46,10 @@ class Inbox:
         self._unasked = 0
         #: Some unasked result was dropped: an absent one may have to be asked for.
         self.has_dropped = False
+        #: The last result was one that somebody waited for, and may be followed by another question.
+        self.served = False
+        #: Reads a frame in the calling thread; False when another thread does. Set by the link.
+        self.help: Callable[[], bool] = lambda: False
 
     @property
     def is_awaited(self) -> bool:
@@ -82,7 +86,8 @@ class Inbox:
             self._abandoned.discard(number)
             return
         self._results[number] = result
-        waiter = self._waiters.get(number)
+        waiter = self._waiters.pop(number, None)
+        self.served = waiter is not None
         if waiter is not None:
             if waiter.locked():
                 waiter.release()
@@ -122,7 +127,8 @@ class Inbox:
                     return result
                 if self.lost is not None:
                     raise self.lost
-                waiter.acquire()
+                if not self.help():
+                    waiter.acquire()
         except BaseException:
             # Interrupted: nobody will fetch the reply that is still to come.
             if len(self._abandoned) > MAX_UNASKED:

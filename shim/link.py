@@ -65,6 +65,7 @@ class Link:
     ) -> None:
         self.lease = lease
         self.inbox = Inbox(outbox.acknowledge, self._control)
+        self.inbox.help = self._help
         self.server_hello: Any = None
         self.reconnects = 0
         self._transport = transport
@@ -136,11 +137,33 @@ class Link:
                 received=self.inbox.received,
             )
             stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
-            return stream.read()
+            return stream.read(self._may_park)
         finally:
             self._outbox.detach()
             self._stream = None
             stream.close()
+
+    def _may_park(self) -> bool:
+        """Nothing is expected, and the last answer may be followed by another question of the same caller."""
+        inbox = self.inbox
+        return inbox.served and not inbox.is_awaited and not self._outbox.window
+
+    def _help(self) -> bool:
+        """Read one frame for a caller that waits. See Note [Who reads]."""
+        stream = self._stream
+        if stream is None or not self._is_attached:
+            return False
+        try:
+            return stream.help()
+        finally:
+            if self.inbox.is_awaited or self._outbox.window:
+                stream.ring()
+
+    def ring(self) -> None:
+        """Something was sent that nobody waits for."""
+        stream = self._stream
+        if stream is not None:
+            stream.ring()
 
     def _judge(self, end: Disconnected, broken_for_s: float, attempt: int) -> None:
         """Return when another connection should be tried; raise what the session is lost of otherwise."""

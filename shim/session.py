@@ -146,6 +146,8 @@ class Session:
         while not self._stop.wait(delay):
             self.outbox.flush_nowait()
             seq = self.outbox.seq
+            if self.outbox.window:
+                self.link.ring()
             delay = TICK_S if seq != seen else min(delay * 2, IDLE_TICK_S)
             seen = seq
             self.link.look(time.monotonic())
@@ -168,10 +170,7 @@ class Session:
     def close(self, reason: str, drain_s: float) -> list[str]:
         """End the session; returns the texts of errors that were never reported."""
         if self.outbox.lost is None:
-            try:
-                self._drain(drain_s)
-            except CupoolError:
-                pass  # lost at the very end: what was lost with it is reported below, and there is nothing left to save
+            self._drain(drain_s)
         self._stop.set()
         if self._ticker.ident is not None and threading.current_thread() is not self._ticker:
             self._ticker.join(1.0)
@@ -180,16 +179,25 @@ class Session:
             self._bulk[1].close()
         self._pool.release(self.link.lease, reason)
         self._pool.close()
-        closed = ForeignArray("The session was closed.", "Make the array again.")
-        self.outbox.fail(closed)
-        self.inbox.fail(closed)
+        if not _process.is_ending:
+            closed = ForeignArray("The session was closed.", "Make the array again.")
+            self.outbox.fail(closed)
+            self.inbox.fail(closed)
         return self.inbox.deferred.unreported()
 
     def _drain(self, drain_s: float) -> None:
-        """Flush, and wait until everything has been executed, for at most `drain_s`."""
+        """Flush, and wait until what the program has issued by now has been executed, for at most `drain_s`."""
         deadline = time.monotonic() + drain_s
-        self.outbox.flush()
-        while self.outbox.window and self.outbox.lost is None and time.monotonic() < deadline:
+        target = None
+        while self.outbox.lost is None and time.monotonic() < deadline:
+            if target is None:
+                self.outbox.flush_nowait()
+                # Other threads may go on issuing for ever: what they add is not waited for.
+                if not COMMANDS or self.outbox.has_room:
+                    target = self.outbox.seq
+            elif self.inbox.executed_seq >= target:
+                return
+            self.link.ring()
             time.sleep(0.0005)
 
 
@@ -208,6 +216,7 @@ class _Process:
         self.switch_s = 0.0
         self.has_atexit = False
         self.is_fork = False
+        self.is_ending = False
 
 
 _process = _Process()
@@ -264,6 +273,10 @@ def current() -> Session:
 
 def _open(make: Callable[[], Session] | None = None) -> Session:
     process = _process
+    if process.is_ending:
+        if threading.current_thread() is not threading.main_thread():
+            threading.Event().wait()
+        raise CupoolError("The program is ending: its session is closed.", "Use arrays before the interpreter's exit handlers run.")
     with process.lock:
         old = process.session
         if old is not None:
@@ -344,7 +357,9 @@ def is_open() -> bool:
 
 def flush() -> None:
     """Send what is pending. May block for flow control. Never call it from `__del__`."""
-    current().outbox.flush()
+    session = current()
+    session.outbox.flush()
+    session.link.ring()
 
 
 def sent_seq() -> int:
@@ -495,6 +510,8 @@ def _close(reason: str, drain_s: float) -> None:
 
 
 def _at_exit() -> None:
+    # Daemon threads may still use arrays. They are about to be frozen where they are; an error now would only be noise.
+    _process.is_ending = True
     _close("the program ended", EXIT_DRAIN_S)
     embedded.stop()
 

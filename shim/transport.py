@@ -4,13 +4,22 @@ Boundary: knows endpoints, metadata and bytes; nothing of sessions. grpc is impo
 
 Frames out go through a `SimpleQueue`, whose `put` is a C function (see Note [Flush]). Frames in are handed over by the deserialiser,
 which grpcio runs in the thread that takes messages from its core: a waiting caller is woken from there, one thread hop earlier
-than if a reader thread passed the message on. The reader thread only asks for the next message.
+than if a reader thread passed the message on.
+
+Note [Who reads]
+    grpcio hands over one message per `next`, so somebody must ask. A program that asks again and again reads for itself (`help`): then no
+    other thread wakes and competes for the interpreter. Otherwise the link's thread reads (`read`). `_turn` is held by whoever is in `next`.
+    After a frame that somebody waited for, the link's thread parks for PARK_S; `ring` ends that early. A caller that leaves while others
+    expect something rings. An interrupted `next` cannot be taken up again: the stream is cancelled and the link makes another.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
+from _thread import get_ident
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -18,6 +27,8 @@ from typing import Any, Protocol
 ATTACH = "/cupool.v1.SessionService/Attach"
 #: Above the largest frame or bulk chunk that either side sends.
 MESSAGE_BYTES = 16 << 20
+#: How long the link's thread leaves the reading to callers that may ask again.
+PARK_S = 0.005
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 10_000),
@@ -53,8 +64,15 @@ class Stream(Protocol):
     #: Send one serialised ClientFrame. Never blocks; a C function.
     put: Callable[[bytes], Any]
 
-    def read(self) -> Disconnected:
-        """Run until the stream ends, handing each frame to the callback; returns why it ended."""
+    def read(self, may_park: Callable[[], bool]) -> Disconnected:
+        """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
+        it leaves the reading to `help` for a moment."""
+
+    def help(self) -> bool:
+        """Read one frame in the calling thread; False at once when another thread reads, or when the stream has ended."""
+
+    def ring(self) -> None:
+        """Something is expected: have `read` read."""
 
     def finish(self) -> None:
         """No more frames from here: half-close."""
@@ -112,6 +130,11 @@ class GrpcStream:
         self._channel = channel
         self._on_frame = on_frame
         self._failure: BaseException | None = None
+        self._turn = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._helper = self._helped = 0
+        self._is_over = False
         queue: SimpleQueue[bytes | None] = SimpleQueue()
         self.put = queue.put
         method = channel.stream_stream(ATTACH, request_serializer=None, response_deserializer=self._receive)
@@ -125,23 +148,73 @@ class GrpcStream:
             raise
         return True
 
-    def read(self) -> Disconnected:
+    def read(self, may_park: Callable[[], bool]) -> Disconnected:
         try:
-            for _ in self._call:
-                pass
+            while True:
+                if may_park():
+                    self._park(may_park)
+                has_turn = self._take_turn()
+                try:
+                    next(self._call)
+                finally:
+                    if has_turn:
+                        self._turn.release()
+        except StopIteration:
+            return Disconnected("OK", "")
         except self._grpc.RpcError as error:
             if self._failure is not None:
                 return Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
             return disconnected(error)
-        return Disconnected("OK", "")
+
+    def _park(self, may_park: Callable[[], bool]) -> None:
+        while may_park() and not self._is_over:
+            helped = self._helped
+            if not self._bell.acquire(timeout=PARK_S) and helped == self._helped:
+                return  # nobody asked for a while: back to reading
+
+    def _take_turn(self) -> bool:
+        while not self._turn.acquire(timeout=0.05):
+            if self._is_over:
+                return False  # the holder finds that out too
+        return True
+
+    def help(self) -> bool:
+        if self._is_over:
+            return False
+        if not self._turn.acquire(blocking=False):
+            if self._helper == get_ident():
+                # A signal handler waits above a `next` of its own thread: only another stream can bring its answer.
+                self.cancel()
+            return False
+        try:
+            self._helper = get_ident()
+            next(self._call)
+        except (StopIteration, self._grpc.RpcError):
+            return False
+        except BaseException:
+            self.cancel()
+            raise
+        finally:
+            self._helper = 0
+            self._helped += 1
+            self._turn.release()
+        return True
+
+    def ring(self) -> None:
+        # A caller that reads right now rings itself when it leaves.
+        if not self._helper and self._bell.locked():
+            with contextlib.suppress(RuntimeError):  # another thread rang
+                self._bell.release()
 
     def finish(self) -> None:
         self.put(None)  # type: ignore[arg-type]
 
     def cancel(self) -> None:
+        self._is_over = True
         call = self._call
         if call is not None:
             call.cancel()
+        self.ring()
 
     def close(self) -> None:
         # In this order, and dropped: a live stream object at interpreter exit hangs one exit in fifty.

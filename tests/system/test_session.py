@@ -133,7 +133,7 @@ def test_nothing_stays_unsent_while_the_program_is_quiet(server: Server) -> None
 @pytest.mark.parametrize("kind", ["cut", "half-close", "corrupt"])
 def test_a_fault_at_many_places(direction: str, kind: str) -> None:
     """Same numbers whatever byte it strikes. A damaged byte may also be refused, with an error of ours; never a wrong number."""
-    for at in (3, 40, 200, 420, 700, 1500, 3000):
+    for at in (3, 200, 700, 2500):
         server = Server()
         try:
             with FaultProxy(server.endpoint) as proxy:

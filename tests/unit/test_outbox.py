@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -23,13 +24,16 @@ from cupool.v1 import session_pb2, value_pb2
 
 
 @pytest.fixture(autouse=True)
-def clean():  # type: ignore[no-untyped-def]
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Forms without a session: with one, a form's first use would open it.
+    monkeypatch.setattr(forms, "ensure_session", lambda: None)
+    monkeypatch.setattr(forms, "flush_all", lambda: None)
+    monkeypatch.setattr(forms, "refused", {})
     COMMANDS.clear()
     GATE.words = 0
     yield
     COMMANDS.clear()
     GATE.words = 0
-    forms.flush_all = lambda: None
 
 
 def form_of(slots: int, key: Any = "") -> int:
