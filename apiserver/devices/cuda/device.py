@@ -70,7 +70,7 @@ class CudaDevice:
         if limit_bytes:
             self._pool.set_limit(size=limit_bytes)
         self._streams = Streams(number)
-        self._special = {
+        self._special: dict[str, Callable[..., Any]] = {
             **self._streams.ops(),
             **kernels.OPS,
             "@pointer": lambda a: int(a.data.ptr),
