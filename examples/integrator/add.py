@@ -37,13 +37,10 @@ class Session:
         self._out: queue.SimpleQueue[session_pb2.ClientFrame | None] = queue.SimpleQueue()
         self._channel = grpc.insecure_channel(lease.endpoint)
         metadata = (("authorization", f"Bearer {lease.session_token}"), ("cupool-session", lease.session))
-        hello = session_pb2.ClientHello(
-            versions=[1], client="integrator-example", epoch=lease.epoch, nonce_next=b"\1" * 16
-        )
-        self.send(hello=hello)
-        self._in = session_pb2_grpc.SessionServiceStub(self._channel).Attach(
-            iter(self._out.get, None), metadata=metadata
-        )
+        nonce = b"\1" * 16  # random in earnest: it tells clones of a process apart
+        self.send(hello=session_pb2.ClientHello(versions=[1], client="add.py", epoch=lease.epoch, nonce_next=nonce))
+        stub = session_pb2_grpc.SessionServiceStub(self._channel)
+        self._in = stub.Attach(iter(self._out.get, None), metadata=metadata)
         self.device = next(self._in).hello.device.name
 
     def send(self, **kind: object) -> None:
@@ -77,10 +74,8 @@ def batch() -> session_pb2.Batch:
     ]
     words = [word for command in commands for word in command]
     values = [Value(blob=struct.pack("<4d", *data)) for data in ((1, 2, 3, 4), (10, 20, 30, 40))]
-    packed = struct.pack(f"<{len(words)}q", *words)
-    return session_pb2.Batch(
-        seq=1, position=0, count=len(commands), forms=[ARRAY, ADD, FETCH], commands=packed, values=values
-    )
+    packed, forms = struct.pack(f"<{len(words)}q", *words), [ARRAY, ADD, FETCH]
+    return session_pb2.Batch(seq=1, count=len(commands), forms=forms, commands=packed, values=values)
 
 
 def main(address: str, token: str) -> None:
