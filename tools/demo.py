@@ -75,7 +75,9 @@ def embedded_pool() -> Iterator[Pool]:
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:
     """Run to its end; seconds and output. Exits with everything it printed when it fails."""
     begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, cwd=ROOT, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, cwd=ROOT, check=False
+    )
     seconds = time.perf_counter() - begin
     if done.returncode or "checked against NumPy" not in done.stdout:
         raise ExampleFailed(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout}{done.stderr}")
@@ -116,7 +118,10 @@ def table(rows: list[Row]) -> str:
         lines.append([row.name, f"{s['commands']:,}", f"{s['waits']:,}", *sizes, f"{row.seconds:.2f} s", numpy_text])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
-        "  ".join(text.ljust(width) if i == 0 else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     )
 
@@ -138,7 +143,9 @@ def main() -> int:
                 failed.append(path.stem)
                 print(f"FAILED {error}", file=sys.stderr)
     print(f"\n{table(rows)}\n")
-    print("time: the unmodified script through the pool; NumPy: the same script with --numpy in one process. Both are whole processes.")
+    print(
+        "time: the unmodified script through the pool; NumPy: the same script with --numpy in one process. Both are whole processes."
+    )
     picture = options.out / "china_quantised.png"
     if picture.exists():
         print(f"The quantised photograph: {picture}")

@@ -33,7 +33,9 @@ class Needs:
 #: Example -> its waits. Raise one only with a reason in `why`.
 NEEDS = {
     "black_scholes": Needs(2, "the sample of prices, and the largest gap of the put-call parity"),
-    "colour_quantisation": Needs(1, "each convergence check, and the finished picture", r"after (\d+) convergence checks"),
+    "colour_quantisation": Needs(
+        1, "each convergence check, and the finished picture", r"after (\d+) convergence checks"
+    ),
     "conjugate_gradient": Needs(1, "each convergence check, and the solution", r"(\d+) checks"),
     "gaussian_mixture": Needs(1, "each look at the likelihood, and the fitted parameters", r"(\d+) checks"),
     "monte_carlo": Needs(1, "the four numbers"),
@@ -85,6 +87,10 @@ def test_example(name, tmp_path):
 def test_example_on_numpy(name, tmp_path):
     """The same script on NumPy, in a process that cannot import cupy."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), "--numpy"], capture_output=True, text=True, timeout=110, cwd=tmp_path
+        [sys.executable, str(EXAMPLES / f"{name}.py"), "--numpy"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        cwd=tmp_path,
     )
     assert done.returncode == 0 and "checked against NumPy" in done.stdout, done.stdout + done.stderr

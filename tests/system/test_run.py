@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from cupool.shim import finder
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_") or k == "CUPOOL_TEST_RUN"}
@@ -20,7 +19,11 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_"
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cupool", *arguments], capture_output=True, text=True, timeout=100, env=ENVIRONMENT | environment
+        [sys.executable, "-m", "cupool", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=ENVIRONMENT | environment,
     )
 
 
@@ -45,7 +48,9 @@ def test_statistics_name_the_lines_that_waited(tmp_path):
     done = run("run", "--stats", "--stats-json", str(record), str(program))
     assert ok(done) == "545\n[50 51 52]\n"
     statistics = json.loads(record.read_text())
-    assert statistics["waits"] == 2 and statistics["commands"] >= 100  # 50 additions and the frees of what they replaced
+    assert (
+        statistics["waits"] == 2 and statistics["commands"] >= 100
+    )  # 50 additions and the frees of what they replaced
     assert statistics["waits_by_site"] == {f"{program}:6": 1, f"{program}:7": 1}
     assert "2 waits" in done.stderr and f"{program}:6" in done.stderr
     assert statistics["bytes_up"] > 0 and statistics["bytes_down"] > 0
@@ -96,9 +101,15 @@ def test_connect_says_where(tmp_path):
         "    print('unreachable:', error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT | {"CUPOOL_RECONNECT_S": "1"}, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"CUPOOL_RECONNECT_S": "1"},
+        timeout=60,
     )
-    assert "unreachable:" in done.stdout and "/nowhere/pool.sock" in done.stdout and "CUPOOL_ADDR" in done.stdout, done.stderr
+    assert "unreachable:" in done.stdout and "/nowhere/pool.sock" in done.stdout and "CUPOOL_ADDR" in done.stdout, (
+        done.stderr
+    )
 
 
 def test_without_the_extra_the_embedded_pool_names_it(tmp_path):
@@ -119,21 +130,29 @@ def marked_processes(mark: str) -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
-                if (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
-                    found.append(int(folder.name))
+            is_ours = folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes()
+            if is_ours and (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                found.append(int(folder.name))
     return found
 
 
 @pytest.mark.parametrize(
     ("ending", "number"),
-    [("signal.pause()", signal.SIGKILL), ("signal.pause()", signal.SIGTERM), ("os._exit(5)", None), ("1 / 0", None), ("sys.exit(4)", None)],
+    [
+        ("signal.pause()", signal.SIGKILL),
+        ("signal.pause()", signal.SIGTERM),
+        ("os._exit(5)", None),
+        ("1 / 0", None),
+        ("sys.exit(4)", None),
+    ],
     ids=["SIGKILL", "SIGTERM", "_exit", "error", "exit"],
 )
 def test_nothing_is_left_however_the_program_ends(tmp_path, ending, number):
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, signal, sys\nimport cupy as cp\nheld = cp.arange(1000) * 2\nprint(int(held.sum()), flush=True)\n" + ending + "\n"
+        "import os, signal, sys\nimport cupy as cp\nheld = cp.arange(1000) * 2\nprint(int(held.sum()), flush=True)\n"
+        + ending
+        + "\n"
     )
     mark = f"CUPOOL_TEST_MARK={tmp_path}"
     process = subprocess.Popen(
@@ -165,4 +184,8 @@ def test_a_killed_server_is_one_clear_error(tmp_path):
         "x.get()\n",
     )
     assert done.returncode == 1
-    assert "SessionLost" in done.stderr and "SIGSEGV while it ran the kernel 'boom'" in done.stderr and "bounds" in done.stderr
+    assert (
+        "SessionLost" in done.stderr
+        and "SIGSEGV while it ran the kernel 'boom'" in done.stderr
+        and "bounds" in done.stderr
+    )

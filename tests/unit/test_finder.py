@@ -49,6 +49,20 @@ def test_one_identity_per_module():
     )
 
 
+def test_backends_have_the_errors_that_programs_catch():
+    out = python("""
+        import cupool
+        cupool.install()
+        import cupy
+        from cupy_backends.cuda.api.driver import CUDADriverError
+        from cupy_backends.cuda.api.runtime import CUDARuntimeError, getDeviceCount
+        assert CUDARuntimeError is cupy.cuda.runtime.CUDARuntimeError and CUDADriverError is cupy.cuda.driver.CUDADriverError
+        assert getDeviceCount is cupy.cuda.runtime.getDeviceCount
+        print("same")
+        """)
+    assert out == "same"
+
+
 def test_dropin_folder_gives_the_shim_itself():
     for first, second in (("cupy", "cupyx"), ("cupyx", "cupy"), ("cupy.linalg", "cupy")):
         out = python(

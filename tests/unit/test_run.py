@@ -79,7 +79,8 @@ def test_module_code_folder_and_standard_input(script, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [(["run", "nowhere.py"], "can't open file"), (["run", "-m", "no_such_module"], "No module named no_such_module"),
-     (["run"], "name a script"), (["frobnicate"], "no command 'frobnicate'"), ([], "usage: cupool"), (["run", "--nonsense", "x.py"], "--nonsense")],
+     (["run"], "name a script"), (["frobnicate"], "no command 'frobnicate'"), ([], "usage: cupool"),
+     (["run", "--nonsense", "x.py"], "--nonsense")],
 )  # fmt: skip
 def test_refusals_say_what_is_wrong(words, says, tmp_path):
     done = run(*words, cwd=tmp_path)
