@@ -40,7 +40,7 @@ _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def size_bytes(text: str) -> int:
-    """"512", "512M", "4GiB" as bytes. Raises ValueError for anything else."""
+    """ "512", "512M", "4GiB" as bytes. Raises ValueError for anything else."""
     plain = text.strip().lower().removesuffix("b").removesuffix("i")
     unit = _UNITS.get(plain[-1:], 1)
     return int(float(plain[:-1] if unit != 1 else plain) * unit)
@@ -56,14 +56,18 @@ def _read() -> Config:
         except ValueError:
             value = -1.0
         if value < 0:
-            raise ValueError(f"{name}={text!r} is not a number of seconds. Set it to one, for example {name}={default:g}, or unset it.")
+            raise ValueError(
+                f"{name}={text!r} is not a number of seconds. Set it to one, for example {name}={default:g}, or unset it."
+            )
         return value
 
     memory = env("CUPOOL_MEMORY", "")
     try:
         memory_bytes = size_bytes(memory) if memory else 0
     except ValueError:
-        raise ValueError(f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it.") from None
+        raise ValueError(
+            f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
+        ) from None
     return Config(
         addr=env("CUPOOL_ADDR", ""),
         token=env("CUPOOL_TOKEN", ""),

@@ -40,10 +40,10 @@ base = 0
 last = 0
 #: Ids of `@forms_reset` commands; the outbox sends each in a batch of its own.
 resets: set[int] = set()
-#: Called before a form is built, so that a session exists and `refused` is known. Set by `session.py`.
-ensure_session: Callable[[], Any] = lambda: None
+#: Called before a form is built, so that a session exists and `refused` is known. Set by `session.py`; `bool` does nothing.
+ensure_session: Callable[[], Any] = bool
 #: Called before a reset: everything pending is put into batches, with all definitions. Set by `session.py`.
-flush_all: Callable[[], Any] = lambda: None
+flush_all: Callable[[], Any] = bool
 #: op name -> the error to raise when it is called: rows that this server lacks or has otherwise.
 refused: dict[str, Callable[[], Exception]] = {}
 #: Called after a reset: drop every cached form id.
@@ -154,4 +154,3 @@ def refuse(ops: dict[str, Callable[[], Exception]]) -> None:
     refused.update(ops)
     if changed and _ids:
         reset()
-

@@ -10,27 +10,57 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
-from cupool.contract.errors import CupoolError, LeaseRefused, PoolUnreachable, ProtocolError, SessionLost, VersionMismatch
+from cupool.contract.errors import (
+    CupoolError,
+    LeaseRefused,
+    PoolUnreachable,
+    ProtocolError,
+    SessionLost,
+    VersionMismatch,
+)
 from cupool.v1 import pool_pb2
 
 from .config import Config
 from .transport import disconnected, open_channel
 
+_AGAIN = "Run the program again; its arrays are gone."
+_QUEUE = "Try again later, or set CUPOOL_DEADLINE_S to queue for longer, or ask the pool's operator for more servers."
+
 #: gRPC status -> (exception, what happened, cure). The one place where statuses become exceptions.
 STATUS: dict[str, tuple[type[CupoolError], str, str]] = {
     "ABORTED": (SessionLost, "Another client took the session over", "Do not share a session between processes."),
-    "ALREADY_EXISTS": (LeaseRefused, "The pool refused the lease", "Read the reason above."),
-    "DATA_LOSS": (ProtocolError, "What the server sent could not be read", "Check that the address is a cupool pool, and the versions."),
-    "DEADLINE_EXCEEDED": (LeaseRefused, "No server became free in time", "Raise CUPOOL_DEADLINE_S, or ask the pool's operator for more servers."),
-    "FAILED_PRECONDITION": (SessionLost, "The server refused the session", "Run the program again; its arrays are gone."),
-    "INVALID_ARGUMENT": (ProtocolError, "The server could not read a frame", "This is a bug of cupool: please report it."),
-    "NOT_FOUND": (SessionLost, "The server does not know the session", "Run the program again; its arrays are gone."),
-    "PERMISSION_DENIED": (LeaseRefused, "The pool does not allow it", "Check CUPOOL_TOKEN, or ask the pool's operator."),
-    "RESOURCE_EXHAUSTED": (LeaseRefused, "The pool has no server free for this", "Try again later, set CUPOOL_DEADLINE_S to queue, or ask the pool's operator."),
-    "UNAUTHENTICATED": (LeaseRefused, "The pool does not accept the credential", "Set CUPOOL_TOKEN to a token of this pool."),
-    "UNAVAILABLE": (PoolUnreachable, "No answer", "Check CUPOOL_ADDR and that the pool runs; unset CUPOOL_ADDR for a pool of this process's own."),
+    "ALREADY_EXISTS": (LeaseRefused, "The pool refused the lease", "Ask the pool's operator."),
+    "DATA_LOSS": (
+        ProtocolError,
+        "What the server sent could not be read",
+        "Check that the address is a cupool pool's, and the versions.",
+    ),
+    "DEADLINE_EXCEEDED": (LeaseRefused, "No server became free in time", _QUEUE),
+    "FAILED_PRECONDITION": (SessionLost, "The server refused the session", _AGAIN),
+    "INVALID_ARGUMENT": (
+        ProtocolError,
+        "The server could not read a frame",
+        "This is a bug of cupool: please report it.",
+    ),
+    "NOT_FOUND": (SessionLost, "The server does not know the session", _AGAIN),
+    "PERMISSION_DENIED": (
+        LeaseRefused,
+        "The pool does not allow it",
+        "Check CUPOOL_TOKEN, or ask the pool's operator.",
+    ),
+    "RESOURCE_EXHAUSTED": (LeaseRefused, "The pool has no server free for this", _QUEUE),
+    "UNAUTHENTICATED": (
+        LeaseRefused,
+        "The pool does not accept the credential",
+        "Set CUPOOL_TOKEN to a token of this pool.",
+    ),
+    "UNAVAILABLE": (
+        PoolUnreachable,
+        "No answer",
+        "Check CUPOOL_ADDR and that the pool runs; unset it for a pool of this process's own.",
+    ),
     "UNIMPLEMENTED": (VersionMismatch, "The server does not know this call", "Upgrade cupool on the older side."),
-}  # fmt: skip
+}
 
 
 def status_error(code: str, details: str, at: str) -> CupoolError:

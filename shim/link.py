@@ -33,7 +33,17 @@ from .transport import Disconnected, Stream, Transport
 #: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
 #: number of rounds without progress tells them apart.
 RETRIED = frozenset(
-    {"OK", "CANCELLED", "UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "ABORTED", "DATA_LOSS", "INVALID_ARGUMENT"}
+    {
+        "OK",
+        "CANCELLED",
+        "UNAVAILABLE",
+        "INTERNAL",
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "ABORTED",
+        "DATA_LOSS",
+        "INVALID_ARGUMENT",
+    }
 )
 DAMAGED = frozenset({"DATA_LOSS", "INVALID_ARGUMENT", "ABORTED"})
 MAX_DAMAGED = 5
@@ -92,7 +102,9 @@ class Link:
         """Connect; returns when the server has said hello. Raises what it was refused with."""
         self._thread.start()
         if not self._attached.wait(timeout_s + 1):
-            raise SessionLost(f"The server at {self.lease.endpoint} did not answer within {timeout_s:g} s.", "Check the network.")
+            raise SessionLost(
+                f"The server at {self.lease.endpoint} did not answer within {timeout_s:g} s.", "Check the network."
+            )
         if self.inbox.lost is not None:
             raise self.inbox.lost
 

@@ -125,7 +125,9 @@ class Outbox:
     def has_room(self) -> bool:
         """Whether another batch may be sent under the server's limits."""
         tail, acked, limits = self._tail[0], self._acked, self.limits
-        return tail.end - acked.end < limits.inflight_commands and tail.end_bytes - acked.end_bytes < limits.inflight_bytes
+        return (
+            tail.end - acked.end < limits.inflight_commands and tail.end_bytes - acked.end_bytes < limits.inflight_bytes
+        )
 
     # -- sending --------------------------------------------------------------------------------------------------
     def flush(self) -> None:
@@ -214,7 +216,11 @@ class Outbox:
             careful = _Careful(COMMANDS[: BATCH_WORDS + 64], base, budget)
             words, values, count, n = careful.words, careful.values, careful.count, careful.taken
             if careful.reset:
-                definitions, upto, base = [(careful.reset, forms.encoded[careful.reset])], careful.reset, careful.reset - 1
+                definitions, upto, base = (
+                    [(careful.reset, forms.encoded[careful.reset])],
+                    careful.reset,
+                    careful.reset - 1,
+                )
             elif forms.last > upto and forms.base == base:
                 upto = forms.last  # renumbered just now
                 definitions = forms.definitions(tail.forms, upto)
@@ -238,7 +244,9 @@ class Outbox:
             n = i
             del items[i:]
         if i != n:
-            raise ProtocolError("A command was appended in parts, or with another number of words than its form has.", _REPORT)
+            raise ProtocolError(
+                "A command was appended in parts, or with another number of words than its form has.", _REPORT
+            )
         try:
             return struct.pack(f"<{n}q", *items), [], count, n
         except struct.error:
@@ -380,7 +388,8 @@ class _Careful:
         try:
             if size > budget:
                 raise ProtocolError(
-                    f"One call carries {size:,} bytes of values, more than a frame may ({budget:,}).", "Pass large data as arrays."
+                    f"One call carries {size:,} bytes of values, more than a frame may ({budget:,}).",
+                    "Pass large data as arrays.",
                 )
             table = _side_table(command, size, len(self.values))
             self._out.append(struct.pack(f"<{len(command)}q", *command))

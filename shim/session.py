@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from cupool.contract import ids
-from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionLost, VersionMismatch
+from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, VersionMismatch
 from cupool.contract.limits import Limits
 from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
@@ -81,10 +81,11 @@ class Session:
         self.waits_by_tag: dict[int, int] = {}
         self._pool = pool or _pool_client(settings)
         lease: Lease = self._pool.acquire(settings)
+        chosen: Transport = transport or GrpcTransport(settings.ca)
         try:
             self.outbox = Outbox(received=lambda: self.link.inbox.received)
             self.link = Link(
-                transport or GrpcTransport(settings.ca),
+                chosen,
                 lease,
                 self.outbox,
                 settings.reconnect_s,
@@ -246,7 +247,9 @@ def _missing(name: str, server: str) -> Exception:
 
 
 def _differing(name: str, server: str) -> Exception:
-    return VersionMismatch(f"The server ({server}) has another definition of {name!r}.", "Use the same release of cupool on both sides.")
+    return VersionMismatch(
+        f"The server ({server}) has another definition of {name!r}.", "Use the same release of cupool on both sides."
+    )
 
 
 def _pool_client(settings: Config) -> PoolClient:
@@ -276,7 +279,9 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
     if process.is_ending:
         if threading.current_thread() is not threading.main_thread():
             threading.Event().wait()
-        raise CupoolError("The program is ending: its session is closed.", "Use arrays before the interpreter's exit handlers run.")
+        raise CupoolError(
+            "The program is ending: its session is closed.", "Use arrays before the interpreter's exit handlers run."
+        )
     with process.lock:
         old = process.session
         if old is not None:
@@ -329,7 +334,10 @@ def _register_exit() -> None:
         atexit.register(_at_exit)
         # Children of multiprocessing leave through os._exit, past atexit, but run these.
         util = sys.modules.get("multiprocessing.util")
-        if util is not None and getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)() is not None:
+        if (
+            util is not None
+            and getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)() is not None
+        ):
             util.Finalize(None, _at_exit, exitpriority=0)
 
 

@@ -7,10 +7,11 @@ which grpcio runs in the thread that takes messages from its core: a waiting cal
 than if a reader thread passed the message on.
 
 Note [Who reads]
-    grpcio hands over one message per `next`, so somebody must ask. A program that asks again and again reads for itself (`help`): then no
-    other thread wakes and competes for the interpreter. Otherwise the link's thread reads (`read`). `_turn` is held by whoever is in `next`.
-    After a frame that somebody waited for, the link's thread parks for PARK_S; `ring` ends that early. A caller that leaves while others
-    expect something rings. An interrupted `next` cannot be taken up again: the stream is cancelled and the link makes another.
+    grpcio hands over one message per `next`, so somebody must ask. A program that asks again and again reads for itself (`help`):
+    then no other thread wakes and competes for the interpreter. Otherwise the link's thread reads (`read`). `_turn` is held by
+    whoever is in `next`. After a frame that somebody waited for, the link's thread parks for PARK_S; `ring` ends that early. A caller
+    that leaves while others expect something rings. An interrupted `next` cannot be taken up again: the stream is cancelled and the
+    link makes another.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class GrpcStream:
     def _receive(self, data: bytes) -> bool:
         try:
             self._on_frame(data)
-        except BaseException as error:  # noqa: BLE001 - grpcio would only log it
+        except BaseException as error:
             self._failure = error
             raise
         return True
@@ -207,7 +208,7 @@ class GrpcStream:
                 self._bell.release()
 
     def finish(self) -> None:
-        self.put(None)  # type: ignore[arg-type]
+        self.put(None)
 
     def cancel(self) -> None:
         self._is_over = True
@@ -230,5 +231,7 @@ class GrpcTransport:
     def __init__(self, ca: str = "") -> None:
         self._ca = ca
 
-    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> GrpcStream:
+    def attach(
+        self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]
+    ) -> GrpcStream:
         return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-
-from cupool.contract import values
-from cupool.contract.spec import spec_of
 from cupool.shim import forms, session, sites
 from cupool.shim.config import Config
 from cupool.shim.lease import Lease
 from cupool.shim.pending import COMMANDS, GATE, extend
+
+from cupool.contract import values
+from cupool.contract.spec import spec_of
 from cupool.v1 import session_pb2, value_pb2
 
 HANDLE = value_pb2.Value(slot=value_pb2.SLOT_HANDLE)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.shim import session
 
 from cupool.contract.errors import CupoolError, PoolUnreachable, SessionLost
-from cupool.shim import session
 
 from .faultproxy import DOWN, UP, FaultProxy
 from .servers import HANDLE, Server, add, array, fetch, free, opened, promise, send
@@ -62,11 +62,11 @@ def test_an_error_comes_at_the_next_wait_with_the_users_line(server: Server) -> 
         a, b = array(np.ones(3)), array(np.ones(4))
         good = array(np.ones(2))
         bad = send("add", [HANDLE, HANDLE], (a, b), promise((3,)))
-        with pytest.raises(ValueError) as error:  # noqa: PT011 - NumPy's text
+        with pytest.raises(ValueError) as error:
             fetch(good)
         assert any("'add'" in note and "servers.py:" in note for note in error.value.__notes__)
         np.testing.assert_array_equal(fetch(good), np.ones(2))
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError):
             fetch(bad)
         np.testing.assert_array_equal(fetch(good), np.ones(2))
 
@@ -75,7 +75,7 @@ def test_the_awaited_values_own_error_reports_the_deferred_one(server: Server) -
     with opened(server.endpoint):
         a, b = array(np.ones(3)), array(np.ones(4))
         bad = send("add", [HANDLE, HANDLE], (a, b), promise((3,)))
-        with pytest.raises(ValueError) as error:  # noqa: PT011
+        with pytest.raises(ValueError) as error:
             fetch(bad)
         assert any("'add'" in note for note in error.value.__notes__)
         session.wait_all()  # nothing is left to report

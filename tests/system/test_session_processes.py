@@ -49,10 +49,9 @@ def test_what_nobody_looked_at_is_printed_at_exit(server: Server) -> None:
 
 def test_fork_child_has_a_session_of_its_own_and_the_parent_goes_on() -> None:
     """Through the embedded pool, which gives the child another server."""
-    body = (
-        """
+    body = """
 import os, signal, sys
-sys.path.insert(0, %r)
+sys.path.insert(0, ROOT)
 from tests.system.servers import *
 from cupool.contract.errors import ForeignArray
 x = array([1.0, 2.0])
@@ -80,9 +79,7 @@ assert fetch(pending[49])[0] == 49
 assert os.waitpid(pid, 0)[1] == 0
 assert fetch(add(x, x, (2,))).sum() == 6
 print("fine")
-"""
-        % ROOT
-    )
+""".replace("ROOT", repr(ROOT))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_ADDR")}
     done = subprocess.run(
         [sys.executable, "-c", body], capture_output=True, text=True, timeout=60, check=False, env=environment

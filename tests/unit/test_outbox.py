@@ -11,15 +11,15 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from cupool.shim import forms, outbox
+from cupool.shim.outbox import Outbox
+from cupool.shim.pending import COMMANDS, GATE, extend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cupool.contract import codec, values
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import Limits
-from cupool.shim import forms, outbox
-from cupool.shim.outbox import Outbox
-from cupool.shim.pending import COMMANDS, GATE, extend
 from cupool.v1 import session_pb2, value_pb2
 
 
@@ -324,7 +324,7 @@ def test_a_handler_that_appends_and_flushes_at_any_bytecode(flushes: bool) -> No
         for c in ((f, 1, 2), (0, 3), (f, 4, 5)):
             extend(c)
 
-        def handler() -> None:
+        def handler(box: Outbox = box) -> None:
             extend((f, 8, 9))
             if flushes:
                 box.flush()
@@ -371,7 +371,8 @@ def test_signals() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["free", 0, 1, 4, "value", "flush", "ack", "relink", "reset"]), st.integers(0, 9)), max_size=60
+        st.tuples(st.sampled_from(["free", 0, 1, 4, "value", "flush", "ack", "relink", "reset"]), st.integers(0, 9)),
+        max_size=60,
     )
 )
 def test_any_sequence(steps: list[tuple[Any, int]]) -> None:
