@@ -226,8 +226,9 @@ def script(source: str, *, env: dict[str, str] | None = None, timeout_s: float =
 
 def environment() -> dict[str, str]:
     """For processes beside us: `benchmarks` is importable; nothing that would change a product's behaviour (no address, so the pool is
-    embedded, and no debugging switches)."""
+    embedded, and no debugging switches), with bytecode cached as an installed package has it."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_") or k == RUN_VARIABLE}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))}
 
 
