@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--spare", type=int, default=1, help="warm servers kept beside those that are leased; default 1"
     )
     result.add_argument(
-        "--kernel-limit-ms", type=int, default=0, help="end a server whose kernel runs longer; default: the server's"
+        "--kernel-limit-ms", type=int, default=120_000, help="end a server whose kernel runs longer; 0: never"
     )
     result.add_argument("--park-grace-ms", type=int, default=60_000, help="how long a session without a client is kept")
     result.add_argument("--allow-faults", action="store_true", help="let clients ask a server to fail; for tests")

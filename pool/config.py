@@ -91,7 +91,8 @@ class PoolConfig:
     #: Warm servers kept beside those that are leased. The embedded pool keeps one only while nothing is leased: a second
     #: server would start while the program computes.
     spare: int = 1
-    kernel_limit_ms: int = 0  #: an endless kernel ends its server after this; 0: the server's default
+    #: An endless kernel ends its server after this; 0: never. Longer than a display's watchdog, for kernels on slow devices.
+    kernel_limit_ms: int = 120_000
     park_grace_ms: int = 60_000  #: how long a session without a client is kept
     start_limit_s: float = 60.0  #: a server that is not ready by then counts as failed
     lease_s: int = 60
