@@ -7,6 +7,7 @@ views from `views.py`, indexing from `indexing.py`, bytes in and out from `conve
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from types import GenericAlias
 from typing import Any
@@ -295,9 +296,31 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(shape[0]))
 
+    def conj(self) -> ndarray:
+        """Complex conjugate; the array itself unless complex."""
+        return functions.conjugate(self) if self.dtype.kind == "c" else self
+
+    conjugate = conj
+
+    def compress(self, condition: Any, axis: Any = None, out: Any = None) -> ndarray:
+        """The slices where the condition holds."""
+        return functions.compress(condition, self, axis, out)
+
     def fill(self, value: Any) -> None:
         """Set every element to a scalar, of the host or a 0-d array."""
         indexing.fill(self, value)
+
+    def scatter_add(self, slices: Any, value: Any) -> None:
+        """Deprecated: `cupy.add.at`."""
+        _scatter(self, slices, value, "add", "add")
+
+    def scatter_max(self, slices: Any, value: Any) -> None:
+        """Deprecated: `cupy.maximum.at`."""
+        _scatter(self, slices, value, "max", "maximum")
+
+    def scatter_min(self, slices: Any, value: Any) -> None:
+        """Deprecated: `cupy.minimum.at`."""
+        _scatter(self, slices, value, "min", "minimum")
 
     # -- copies and conversion --------------------------------------------------------------------------------------------
 
@@ -421,6 +444,12 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
     def toDlpack(self) -> Any:  # noqa: N802 - CuPy's name
         """As `cupy.ndarray.toDlpack`."""
         return self.__dlpack__()
+
+
+def _scatter(a: ndarray, slices: Any, value: Any, method: str, name: str) -> None:
+    text = f"`ndarray.scatter_{method}` is deprecated. Please use `cupy.{name}.at` instead."
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    indexing.scatter(a, slices, value, name)
 
 
 def new_array(handle: int, spec: Spec | None, base: ndarray | None = None, offset: int = 0, probe: Any = None) -> ndarray:

@@ -36,6 +36,8 @@ def constructed(shape: Any, dtype: Any, memptr: Any, strides: Any, order: str | 
     order = "C" if order is None else str(order).upper()
     if order not in ("C", "F"):
         raise ValueError(f"order must be one of 'C', 'F' (got {order!r})")
+    if np.dtype(dtype).byteorder == ">" and memptr is None:
+        raise ValueError(f"Unsupported dtype {np.dtype(dtype)} with big-endian byte-order")
     kind = np.dtype(dtype) if memptr is not None else check_dtype(np.dtype(dtype))
     if strides is None:
         spec = spec_of(sizes, kind, order=order)

@@ -95,22 +95,26 @@ _interned: dict[Any, Spec] = {}
 
 
 def c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Strides of a C-ordered array, as NumPy computes them (zero-size arrays included)."""
+    """Strides of a new C-ordered array, as NumPy has them: all 0 where there is no element."""
+    if 0 in shape:
+        return (0,) * len(shape)
     strides = []
     step = itemsize
     for n in reversed(shape):
         strides.append(step)
-        step *= n if n else 1
+        step *= n
     return tuple(reversed(strides))
 
 
 def f_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Strides of a Fortran-ordered array."""
+    """Strides of a new Fortran-ordered array."""
+    if 0 in shape:
+        return (0,) * len(shape)
     strides = []
     step = itemsize
     for n in shape:
         strides.append(step)
-        step *= n if n else 1
+        step *= n
     return tuple(strides)
 
 

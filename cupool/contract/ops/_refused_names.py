@@ -19,7 +19,7 @@ NAMES: dict[str, str] = {
 DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code
 ReductionKernel.cached_codes ReductionKernel.params disable_experimental_feature_warning disp find_common_type format_parser
 get_array_wrap issctype issubclass_ issubsctype ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__
-ndarray.__oct__ ndarray.compress ndarray.conj ndarray.conjugate ndarray.scatter_add ndarray.scatter_max ndarray.scatter_min
+ndarray.__oct__
 obj2sctype poly poly1d roots safe_eval sctype2char set_string_function vectorize
 """,
     "cuda": """\

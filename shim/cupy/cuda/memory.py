@@ -109,10 +109,14 @@ class UnownedMemory(BaseMemory):
         return self._ptr
 
     def view(self, spec: Spec, offset: int) -> Any:
+        if not spec.size:
+            # No memory to look at, and the address is often 0.
+            (handle,) = dispatch.send("@array", (b"",), (), (spec,))
+            return dispatch.new_array(handle, spec)
         address = self._ptr + offset
         device = session.device()
         base, size = device.arena_base, device.arena_bytes
-        if spec.size and size and not base <= address < base + size:
+        if size and not base <= address < base + size:
             raise CupoolError(
                 f"Address {address:#x} is not in the memory of this session's device: it is another library's, on this machine.",
                 "Bring the data through host memory (a NumPy array) instead.",
