@@ -19,8 +19,7 @@ NAMES: dict[str, str] = {
 DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code
 ReductionKernel.cached_codes ReductionKernel.params disable_experimental_feature_warning disp find_common_type format_parser
 get_array_wrap issctype issubclass_ issubsctype ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__
-ndarray.__oct__
-obj2sctype poly poly1d roots safe_eval sctype2char set_string_function vectorize
+ndarray.__oct__ obj2sctype poly poly1d roots safe_eval sctype2char set_string_function vectorize
 """,
     "cuda": """\
 CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle
