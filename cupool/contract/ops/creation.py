@@ -155,6 +155,8 @@ for _name, _sig in (
     ("array", "(obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False)"),
     ("asarray", "(a, dtype=None, order=None, *, copy=None, blocking=False)"),
     ("asanyarray", "(a, dtype=None, order=None, *, copy=None, blocking=False)"),
+    ("asarray_chkfinite", "(a, dtype=None, order=None)"),
+    ("asfarray", "(a, dtype=float)"),
 ):
     op(_name, _sig, CLIENT, note="the bytes of a host array travel; a device array is copied or returned")
 
