@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cupool.apiserver.devices.cpu import ops
 
@@ -101,7 +102,7 @@ def test_signature_texts_are_python() -> None:
     for row in TABLE.values():
         if row.name.startswith("@"):
             continue
-        scope: dict[str, Any] = {}
+        scope: dict[str, Any] = {"float64": np.float64}
         exec(f"def f{row.sig}: pass", scope)
         expected = inspect.signature(scope["f"])
         assert tuple(expected.parameters) == row.params

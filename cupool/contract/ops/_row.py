@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from numpy import float64
+
 #: A rule: called as `call_arguments` says, arrays replaced by Spec (Python and NumPy scalars stay). Returns the result's Spec, a
 #: tuple of them, None for "no array result", or UNKNOWN when for these arguments only the data can tell (then `outs` says how
 #: many results). With `out=` it returns that parameter's Spec (or a tuple): the call's result is the given array.
@@ -166,7 +168,7 @@ def param_names(sig: str) -> tuple[str, ...]:
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 
 #: What a default in a signature text may name, beyond literals.
-_DEFAULT_NAMES = {"float": float, "int": int, "bool": bool, "complex": complex}
+_DEFAULT_NAMES: dict[str, Any] = {"float": float, "float64": float64, "int": int, "bool": bool, "complex": complex}
 
 
 class Parameter(NamedTuple):

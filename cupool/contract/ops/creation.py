@@ -156,7 +156,7 @@ for _name, _sig in (
     ("asarray", "(a, dtype=None, order=None, *, copy=None, blocking=False)"),
     ("asanyarray", "(a, dtype=None, order=None, *, copy=None, blocking=False)"),
     ("asarray_chkfinite", "(a, dtype=None, order=None)"),
-    ("asfarray", "(a, dtype=float)"),
+    ("asfarray", "(a, dtype=float64)"),
 ):
     op(_name, _sig, CLIENT, note="the bytes of a host array travel; a device array is copied or returned")
 
