@@ -44,11 +44,13 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
 
     _handle: int
     _spec: Spec | None
+    _view: Any
+    _probe: Any
 
     def __new__(
         cls, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str | None = "C",
         *args: Any, **kwargs: Any,
-    ) -> ndarray:  # fmt: skip
+    ) -> Any:  # fmt: skip
         from . import create
 
         made = create.constructed(shape, dtype, memptr, strides, order)
@@ -189,7 +191,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
         return self if self.ndim < 2 else self.transpose()
 
     @property
-    def mT(self) -> ndarray:  # noqa: N802 - CuPy's name
+    def mT(self) -> Any:  # noqa: N802 - CuPy's name
         """View with the last two axes swapped."""
         if self.ndim < 2:
             raise ValueError("matrix transpose with ndim < 2 is undefined")
@@ -203,7 +205,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
         return flatiter(self)
 
     @property
-    def real(self) -> ndarray:
+    def real(self) -> Any:
         """Real part: a view of complex arrays, else the array itself."""
         from . import views
 
@@ -214,7 +216,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
         self.real[...] = value
 
     @property
-    def imag(self) -> ndarray:
+    def imag(self) -> Any:
         """Imaginary part: a view of complex arrays, else zeros."""
         from . import create, views
 
@@ -226,31 +228,31 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             raise TypeError("cupy.ndarray does not have imaginary part to set")
         self.imag[...] = value
 
-    def transpose(self, *axes: Any) -> ndarray:
+    def transpose(self, *axes: Any) -> Any:
         """View with axes permuted."""
         from . import views
 
         return views.transpose(self, axes)
 
-    def swapaxes(self, axis1: int, axis2: int) -> ndarray:
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
         """View with two axes swapped."""
         from . import views
 
         return views.on_shadow(self, lambda s: s.swapaxes(axis1, axis2))
 
-    def squeeze(self, axis: Any = None) -> ndarray:
+    def squeeze(self, axis: Any = None) -> Any:
         """View without axes of length one."""
         from . import views
 
         return views.on_shadow(self, lambda s: s.squeeze(axis))
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         """View of a diagonal."""
         from . import views
 
         return views.on_shadow(self, lambda s: s.diagonal(offset, axis1, axis2))
 
-    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> ndarray:
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
         """The same elements in another shape: a view where the memory allows it."""
         from . import views
 
@@ -258,7 +260,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             shape = tuple(shape[0])
         return views.reshape(self, shape, order, copy)
 
-    def ravel(self, order: str = "C") -> ndarray:
+    def ravel(self, order: str = "C") -> Any:
         """One-dimensional, a view where the memory allows it."""
         from . import views
 
@@ -270,7 +272,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
 
         return views.view_as(self, dtype, type)
 
-    def reduced_view(self, dtype: Any = None) -> ndarray:
+    def reduced_view(self, dtype: Any = None) -> Any:
         """View with as few dimensions as the strides allow."""
         from . import views
 
@@ -296,13 +298,13 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(shape[0]))
 
-    def conj(self) -> ndarray:
+    def conj(self) -> Any:
         """Complex conjugate; the array itself unless complex."""
         return functions.conjugate(self) if self.dtype.kind == "c" else self
 
     conjugate = conj
 
-    def compress(self, condition: Any, axis: Any = None, out: Any = None) -> ndarray:
+    def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
         """The slices where the condition holds."""
         return functions.compress(condition, self, axis, out)
 
@@ -324,7 +326,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
 
     # -- copies and conversion --------------------------------------------------------------------------------------------
 
-    def astype(self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> ndarray:
+    def astype(self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
         """A copy (or, with copy=False, the array itself where it fits) of another dtype."""
         from . import create
 
@@ -334,7 +336,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
             raise TypeError("subok is not supported yet")
         return create.astype(self, dtype, order, True if copy else None)
 
-    def copy(self, order: str | None = "C") -> ndarray:
+    def copy(self, order: str | None = "C") -> Any:
         """A copy on the device."""
         from . import create
 
@@ -381,10 +383,10 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
     def __reduce__(self) -> Any:
         return _from_host, (self.get(order="A"), type(self) if type(self) is not ndarray else None)
 
-    def __copy__(self) -> ndarray:
+    def __copy__(self) -> Any:
         return self.copy()
 
-    def __deepcopy__(self, memo: Any) -> ndarray:
+    def __deepcopy__(self, memo: Any) -> Any:
         return self.copy()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
@@ -452,7 +454,7 @@ def _scatter(a: ndarray, slices: Any, value: Any, method: str, name: str) -> Non
     indexing.scatter(a, slices, value, name)
 
 
-def new_array(handle: int, spec: Spec | None, base: ndarray | None = None, offset: int = 0, probe: Any = None) -> ndarray:
+def new_array(handle: int, spec: Spec | None, base: ndarray | None = None, offset: int = 0, probe: Any = None) -> Any:
     """An array around a handle that a command has promised. `spec` None: pending."""
     a: ndarray = _new(ndarray)
     a._handle = handle

@@ -46,7 +46,7 @@ def fetch(a: Any) -> Host:
 
 def get(a: Any, stream: Any, order: str | None, out: Any) -> Host:
     """`ndarray.get`."""
-    spec = a._resolve() if out is not None or a._spec is not None else None
+    spec: Any = a._resolve() if out is not None or a._spec is not None else None
     if out is not None:
         _check_out(spec, out)
     order = "C" if order is None else order.upper()

@@ -219,7 +219,8 @@ def _walk_other(value: Any, slots: list[Any]) -> Any:
         return _walk_host_scalar(value, slots)
     if isinstance(value, (np.dtype, type)):
         return value
-    for base, walk in ((bool, _walk_typed), (int, _walk_same), (float, _walk_float), (str, _walk_same), (tuple, _walk_sequence)):
+    walks: tuple[tuple[type, Any], ...] = ((bool, _walk_typed), (int, _walk_same), (float, _walk_float), (str, _walk_same), (tuple, _walk_sequence))
+    for base, walk in walks:
         if isinstance(value, base):
             return type(value), walk(value, slots)
     return _NO_KEY
@@ -410,7 +411,7 @@ def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tu
     return number
 
 
-_RESULTS = {"reply": {"reply": True}, "object": {"object": True}, UNKNOWN: {"unknown": True}}
+_RESULTS: dict[str, Any] = {"reply": {"reply": True}, "object": {"object": True}, UNKNOWN: {"unknown": True}}
 
 
 def _result(result: Any) -> Any:

@@ -49,7 +49,7 @@ def common_type(*arrays: Any) -> Any:
 def min_scalar_type(a: Any) -> np.dtype[Any]:
     """As `numpy.min_scalar_type`; an array's is its dtype."""
     if isinstance(a, dispatch.ndarray):
-        return a.dtype
+        return a.dtype  # type: ignore[no-any-return]
     if isinstance(a, (list, tuple)):
         from .convert import array
 

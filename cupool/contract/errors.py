@@ -244,9 +244,8 @@ def wire_fields(error: BaseException) -> dict[str, Any]:
     if name in ("cupy.cuda.runtime.CUDARuntimeError", "cupy.cuda.driver.CUDADriverError"):
         return {"status": int(getattr(error, "status", 999))}
     if name == "cupy.cuda.memory.OutOfMemoryError":
-        size, total, limit = (
-            error.__reduce__()[1][-1][:3] if isinstance(error, OutOfMemoryError) else error.__reduce__()[1][:3]
-        )  # type: ignore[index]
+        reduced: Any = error.__reduce__()
+        size, total, limit = (reduced[1][1] if isinstance(error, OutOfMemoryError) else reduced[1])[:3]
         return {"size": int(size), "total": int(total), "limit": int(limit)}
     if name == "cupy.cuda.compiler.CompileException":
         # getattr: CuPy's own class on a CUDA server has the same attributes.

@@ -107,7 +107,7 @@ _PACKAGE = __name__.partition(".shim.")[0]
 def install_finder() -> None:
     """Make the modules of `MODULES` importable. Idempotent."""
     if not any(getattr(f, "__name__", "") == "_Finder" and f.__module__ == __name__ for f in sys.meta_path):
-        sys.meta_path.append(_Finder)  # type: ignore[arg-type]
+        sys.meta_path.append(_Finder)
 
 
 install_finder()

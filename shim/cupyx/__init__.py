@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import cupy as _cupy
+from ..array import ndarray as _ndarray
 from .._generated.cupyx import rsqrt
 
 _SUBMODULES = frozenset(
@@ -99,29 +100,29 @@ def allow_synchronize(allow: bool) -> Iterator[None]:
 # -- host arrays ----------------------------------------------------------------------------------------------------------------
 
 
-def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray[Any, Any]:
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
     """A NumPy array. Pinning means nothing where bytes travel over a network."""
     return np.empty(shape, dtype, order)  # type: ignore[call-overload]
 
 
-def zeros_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray[Any, Any]:
+def zeros_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
     """A NumPy array of zeros."""
     return np.zeros(shape, dtype, order)  # type: ignore[call-overload]
 
 
-def _like(a: Any, dtype: Any, order: str, subok: Any, shape: Any) -> np.ndarray[Any, Any]:
+def _like(a: Any, dtype: Any, order: str, subok: Any, shape: Any) -> Any:
     if subok is not None:
         raise TypeError("subok is not supported yet")
-    template = a._resolve().shadow if isinstance(a, _cupy.ndarray) else a
+    template = a._resolve().shadow if isinstance(a, _ndarray) else a
     return np.empty_like(template, dtype=dtype, order=order, subok=False, shape=shape)  # type: ignore[call-overload]
 
 
-def empty_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> np.ndarray[Any, Any]:
+def empty_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Any:
     """A NumPy array like `a`."""
     return _like(a, dtype, order, subok, shape)
 
 
-def zeros_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> np.ndarray[Any, Any]:
+def zeros_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Any:
     """A NumPy array of zeros like `a`."""
     made = _like(a, dtype, order, subok, shape)
     made[...] = 0

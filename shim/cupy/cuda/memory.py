@@ -245,12 +245,12 @@ class MemoryPointer:
             self.memset(value, size)
 
 
-def _host_bytes(mem: Any, size: int) -> np.ndarray[Any, Any]:
+def _host_bytes(mem: Any, size: int) -> Any:
     import ctypes
 
     if isinstance(mem, (int, np.integer)) or isinstance(mem, ctypes._SimpleCData):
         address = mem.value if isinstance(mem, ctypes._SimpleCData) else int(mem)
-        return np.frombuffer((ctypes.c_uint8 * int(size)).from_address(address), np.uint8)
+        mem = (ctypes.c_uint8 * int(size)).from_address(address)
     return np.frombuffer(mem, np.uint8, int(size))
 
 
@@ -270,7 +270,7 @@ def raw_malloc(size: int) -> int:
 def raw_free(ptr: int) -> None:
     """`runtime.free`."""
     if ptr:
-        from .runtime import CUDARuntimeError
+        from cupool.contract.errors import CUDARuntimeError
 
         if _raw.pop(int(ptr), None) is None:
             raise CUDARuntimeError(1)

@@ -16,6 +16,7 @@ from cupool.contract.values import from_named
 
 from ... import dispatch, session
 from ._constants import *  # noqa: F403 - CUDA's constants under their own names
+from ._constants import memcpyDeviceToDevice, memcpyDeviceToHost, memcpyHostToDevice, memcpyHostToHost
 
 CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
 is_hip = False
@@ -160,10 +161,11 @@ def freeAsync(ptr: int, stream: int) -> None:  # noqa: N802
     free(ptr)
 
 
-def _host(ptr: int, size: int) -> np.ndarray[Any, Any]:
+def _host(ptr: int, size: int) -> Any:
     import ctypes
 
-    return np.frombuffer((ctypes.c_uint8 * size).from_address(ptr), np.uint8)
+    buffer: Any = (ctypes.c_uint8 * size).from_address(ptr)
+    return np.frombuffer(buffer, np.uint8)
 
 
 def memcpy(dst: int, src: int, size: int, kind: int) -> None:

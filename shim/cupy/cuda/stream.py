@@ -42,7 +42,7 @@ class Event:
             if not disable_timing:
                 raise ValueError("Timing must be disabled for interprocess events")
             raise Unsupported("Events for other processes are not supported: they live in the server's process.", "Leave interprocess out.")
-        self._flags = (runtime.eventBlockingSync if block else 0) | (runtime.eventDisableTiming if disable_timing else 0)  # type: ignore[attr-defined]
+        self._flags = (runtime.eventBlockingSync if block else 0) | (runtime.eventDisableTiming if disable_timing else 0)
         (handle,) = dispatch.send("@event_create", (self._flags,), (), ("object",))
         self._remote = RemoteObject(handle)
 

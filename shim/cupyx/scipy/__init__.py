@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ...cupy import get_array_module as get_array_module
+from ...cupy._functional import get_array_module as get_array_module
 
 _SUBMODULES = frozenset(
     ("fft", "fftpack", "interpolate", "linalg", "ndimage", "signal", "sparse", "spatial", "special", "stats")
