@@ -7,21 +7,8 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 
-from cupool.contract.limits import GIB, KIB, MIB
-
-_UNITS = {
-    "": 1,
-    "B": 1,
-    "K": KIB,
-    "KIB": KIB,
-    "M": MIB,
-    "MIB": MIB,
-    "G": GIB,
-    "GIB": GIB,
-    "KB": 1000,
-    "MB": 10**6,
-    "GB": 10**9,
-}
+from cupool.contract.limits import GIB
+from cupool.contract.sizes import parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +53,6 @@ class Config:
     assignment: Assignment | None
 
 
-def parse_bytes(text: str) -> int:
-    """A size: "2GiB", "512MiB", "1000000". Raises ValueError."""
-    digits = text.strip().rstrip("BbIiKkMmGg")
-    unit = text.strip()[len(digits) :].upper()
-    if unit not in _UNITS or not digits:
-        raise ValueError(f"{text!r} is not a size; write for example 2GiB or 512MiB")
-    return int(float(digits) * _UNITS[unit])
-
-
 def _device(text: str) -> tuple[str, int]:
     kind, _, number = text.partition(":")
     if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
@@ -101,7 +79,7 @@ def parse(argv: list[str] | None = None) -> Config:
         description="One API server: one device, one session. Started by an agent or by hand.",
     )
     parser.add_argument("--device", type=_argument(_device), default=("cpu", 0), help="cpu:N or cuda:N")  # type: ignore[arg-type]
-    parser.add_argument("--memory-limit", type=_argument(parse_bytes), default=2 * GIB, help="2GiB")  # type: ignore[arg-type]
+    parser.add_argument("--memory-limit", type=_argument(parse_size), default=2 * GIB, help="2GiB")  # type: ignore[arg-type]
     parser.add_argument("--listen", default="127.0.0.1:0", help="where clients come: 127.0.0.1:0 or unix:/path")
     parser.add_argument("--control", default="", help="where the agent comes: unix:/path")
     parser.add_argument("--server-id", default="", help="name of this server in the pool")

@@ -4,38 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_UNITS = {
-    "": 1,
-    "B": 1,
-    "KIB": 1 << 10,
-    "MIB": 1 << 20,
-    "GIB": 1 << 30,
-    "TIB": 1 << 40,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-}
-
-
-def parse_size(text: str) -> int:
-    """Bytes from "1GiB", "512 MiB", "1000000".
-
-    Raises:
-        ValueError: not a size.
-    """
-    digits = text.strip().rstrip(
-        "".join({c for u in _UNITS for c in u} | {c.lower() for u in _UNITS for c in u} | {" "})
-    )
-    unit = text.strip()[len(digits) :].strip().upper()
-    if unit not in _UNITS:
-        raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.")
-    try:
-        size = int(float(digits) * _UNITS[unit])
-    except ValueError:
-        raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.") from None
-    if size <= 0:
-        raise ValueError(f"{text!r} is not a positive size.")
-    return size
+from cupool.contract.sizes import parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +42,8 @@ def parse_devices(text: str) -> list[DeviceConfig]:
         if not 1 <= count <= 1024:
             raise ValueError(f"{part!r}: a host has 1 to 1024 devices of a kind.")
         memory = parse_size(words[2]) if len(words) > 2 else 0
+        if len(words) > 2 and not memory:
+            raise ValueError(f"{part!r}: a device's memory is positive. Leave it out for all that the device has.")
         devices += [DeviceConfig(kind, first + i, memory) for i in range(count)]
     return devices
 

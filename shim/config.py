@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cupool.contract.sizes import parse_size
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -36,16 +38,6 @@ class Config:
     start_s: float = 60.0
 
 
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-def size_bytes(text: str) -> int:
-    """ "512", "512M", "4GiB" as bytes. Raises ValueError for anything else."""
-    plain = text.strip().lower().removesuffix("b").removesuffix("i")
-    unit = _UNITS.get(plain[-1:], 1)
-    return int(float(plain[:-1] if unit != 1 else plain) * unit)
-
-
 def _read() -> Config:
     env = os.environ.get
 
@@ -63,7 +55,7 @@ def _read() -> Config:
 
     memory = env("CUPOOL_MEMORY", "")
     try:
-        memory_bytes = size_bytes(memory) if memory else 0
+        memory_bytes = parse_size(memory) if memory else 0
     except ValueError:
         raise ValueError(
             f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it."

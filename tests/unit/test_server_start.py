@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from cupool.apiserver.config import parse, parse_bytes
+from cupool.apiserver.config import parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import resolve_table
 
@@ -22,13 +22,6 @@ def test_a_bad_row_stops_the_server_with_its_name(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(TABLE, "no.such.thing", Row("no.such.thing", "(a)", None))
     with pytest.raises(LookupError, match=r"no implementation of 1 ops of the table: no\.such\.thing"):
         resolve_table(CpuDevice())
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("2GiB", 2 << 30), ("512M", 512 << 20), ("1000", 1000), ("1.5 KiB".replace(" ", ""), 1536)]
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize(
