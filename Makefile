@@ -38,7 +38,7 @@ demo: .venv/.complete
 	$(RUN) tools/demo.py
 
 test: .venv/.complete tree
-	$(RUN) -m pytest -n 2 --dist loadfile -m 'not prove' -q
+	$(RUN) -m pytest -n 2 --dist loadfile -q
 
 check: .venv/.complete $(PROTO_VENV)/.complete tree
 	@$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=target check-parts
@@ -62,7 +62,7 @@ check-fresh:
 check-proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py --check
 check-tests:
-	$(RUN) -m pytest -q -m 'not slow and not prove' tests/unit tests/contract
+	$(RUN) -m pytest -q -m 'not slow' tests/unit tests/contract
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks
