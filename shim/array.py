@@ -27,7 +27,7 @@ _new: Any = object.__new__
 _MAX_NDIM = 32
 
 
-class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
+class ndarray(Operators, functions.ndarrayMethods):
     """An array on the server.
 
     Attributes:
@@ -186,12 +186,12 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
     # -- views ----------------------------------------------------------------------------------------------------------
 
     @property
-    def T(self) -> ndarray:  # noqa: N802 - CuPy's name
+    def T(self) -> ndarray:
         """Shape-reversed view; the array itself below two dimensions."""
         return self if self.ndim < 2 else self.transpose()
 
     @property
-    def mT(self) -> Any:  # noqa: N802 - CuPy's name
+    def mT(self) -> Any:
         """View with the last two axes swapped."""
         if self.ndim < 2:
             raise ValueError("matrix transpose with ndim < 2 is undefined")
@@ -266,7 +266,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
 
         return views.ravel(self, order)
 
-    def view(self, dtype: Any = None, type: Any = None) -> Any:  # noqa: A002 - CuPy's name
+    def view(self, dtype: Any = None, type: Any = None) -> Any:
         """The same memory as another dtype or another array class."""
         from . import views
 
@@ -364,7 +364,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
         """The elements' bytes."""
         return self.get().tobytes(order)
 
-    def tofile(self, fid: Any, sep: str = "", format: str = "%s") -> None:  # noqa: A002 - NumPy's name
+    def tofile(self, fid: Any, sep: str = "", format: str = "%s") -> None:  # NumPy's name
         """Write to a file on this machine."""
         self.get().tofile(fid, sep, format)
 
@@ -443,7 +443,7 @@ class ndarray(Operators, functions.ndarrayMethods):  # noqa: N801 - CuPy's name
     def __dlpack_device__(self) -> tuple[int, int]:
         return protocols.DLPACK_DEVICE
 
-    def toDlpack(self) -> Any:  # noqa: N802 - CuPy's name
+    def toDlpack(self) -> Any:
         """As `cupy.ndarray.toDlpack`."""
         return self.__dlpack__()
 

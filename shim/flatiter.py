@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 
-class flatiter:  # noqa: N801 - CuPy's name
+class flatiter:
     """Iterator and one-dimensional indexer over an array. Indices: integers, slices and Ellipsis, as in CuPy."""
 
     __module__ = "cupy"

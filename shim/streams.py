@@ -73,7 +73,7 @@ def retire(number: int) -> None:
     _recycled.append(number)
 
 
-class using:  # noqa: N801 - reads as a statement
+class using:  # reads as a statement
     """`with using(stream):` commands go to `stream` (an object with a number, or None for the current one)."""
 
     __slots__ = ("_before", "_stream")

@@ -23,7 +23,7 @@ _REDUCTIONS = {"add": "sum", "multiply": "prod"}
 _SCANS = {"add": "cumsum", "multiply": "cumprod"}
 
 
-class ufunc:  # noqa: N801 - CuPy's name
+class ufunc:
     """An elementwise function. One instance per row, made by the generated module: `add = ufunc(_add, 2, 1, "??->? bb->b …")`."""
 
     __module__ = "cupy"
@@ -186,7 +186,7 @@ class ufunc:  # noqa: N801 - CuPy's name
 
     # -- methods ------------------------------------------------------------------------------------------------------------
 
-    def outer(self, A: Any, B: Any, **kwargs: Any) -> Any:  # noqa: N803 - NumPy's names
+    def outer(self, A: Any, B: Any, **kwargs: Any) -> Any:  # NumPy's names
         """The function of all pairs of elements."""
         from .convert import array
 

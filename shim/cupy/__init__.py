@@ -78,7 +78,7 @@ from numpy import (  # noqa: F401 - public here as in CuPy
     unsignedinteger,
     ushort,
 )
-from numpy import bool as bool  # noqa: A004 - CuPy's name
+from numpy import bool as bool
 
 from ..array import ndarray
 from .._generated.functions import *  # noqa: F403

@@ -80,7 +80,7 @@ loadtxt = _from_numpy("loadtxt")
 genfromtxt = _from_numpy("genfromtxt")
 
 
-def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> Any:  # noqa: A002 - CuPy's name
+def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> Any:
     """As `cupy.from_dlpack`: host memory is uploaded. Device memory of another library is not on our device."""
     if isinstance(array, dispatch.ndarray):
         return array.copy() if copy else array.view()
@@ -95,7 +95,7 @@ def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> 
     return asarray(np.from_dlpack(array))
 
 
-def fromDlpack(dltensor: Any) -> Any:  # noqa: N802 - CuPy's name
+def fromDlpack(dltensor: Any) -> Any:
     """Capsules name memory of this process's devices: not supported."""
     from cupool.contract.errors import Unsupported
 

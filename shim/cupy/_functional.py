@@ -84,7 +84,7 @@ def get_array_module(*args: Any) -> Any:
     return np
 
 
-class broadcast:  # noqa: N801 - CuPy's name
+class broadcast:
     """Arrays broadcast against each other.
 
     Attributes:

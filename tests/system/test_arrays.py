@@ -361,7 +361,7 @@ def test_threads_share_arrays() -> None:
                 a = a * 1.5 - 0.25
                 host = host * 1.5 - 0.25
             np.testing.assert_array_equal(a.get(), host)
-        except BaseException as error:  # noqa: BLE001 - handed to the test
+        except BaseException as error:  # handed to the test
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 
-def Mark(message: str, id_color: int = -1) -> None:  # noqa: N802 - CuPy's names
+def Mark(message: str, id_color: int = -1) -> None:
     """Nothing."""
 
 
-def MarkC(message: str, color: int = 0) -> None:  # noqa: N802
+def MarkC(message: str, color: int = 0) -> None:
     """Nothing."""
 
 
-def RangePush(message: str, id_color: int = -1) -> None:  # noqa: N802
+def RangePush(message: str, id_color: int = -1) -> None:
     """Nothing."""
 
 
-def RangePushC(message: str, color: int = 0) -> None:  # noqa: N802
+def RangePushC(message: str, color: int = 0) -> None:
     """Nothing."""
 
 
-def RangePop() -> None:  # noqa: N802
+def RangePop() -> None:
     """Nothing."""
 
 

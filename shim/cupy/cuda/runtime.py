@@ -42,39 +42,39 @@ def check_device(device: int) -> None:
         raise CUDARuntimeError(_INVALID_DEVICE)
 
 
-def getDeviceCount() -> int:  # noqa: N802 - CUDA's names from here on
+def getDeviceCount() -> int:  # CUDA's names from here on
     """1: a session sees one device. Raises when there is none to be had."""
     hello()
     return 1
 
 
-def getDevice() -> int:  # noqa: N802
+def getDevice() -> int:
     """This thread's current device."""
     return _current.device
 
 
-def setDevice(device: int) -> None:  # noqa: N802
+def setDevice(device: int) -> None:
     """Make a device current in this thread."""
     check_device(device)
     _current.device = device
 
 
-def deviceSynchronize() -> None:  # noqa: N802
+def deviceSynchronize() -> None:
     """Wait until everything issued has completed; deferred errors surface here."""
     session.wait_all()
 
 
-def driverGetVersion() -> int:  # noqa: N802
+def driverGetVersion() -> int:
     """The server's CUDA driver version."""
     return int(hello().driver_version)
 
 
-def runtimeGetVersion() -> int:  # noqa: N802
+def runtimeGetVersion() -> int:
     """The server's CUDA runtime version."""
     return int(hello().runtime_version)
 
 
-def getDeviceProperties(device: int) -> dict[str, Any]:  # noqa: N802
+def getDeviceProperties(device: int) -> dict[str, Any]:
     """As `cudaGetDeviceProperties`, of the server's device."""
     check_device(device)
     return from_named(hello().properties)
@@ -85,7 +85,7 @@ def attributes() -> dict[str, int]:
     return from_named(hello().attributes)
 
 
-def deviceGetAttribute(attrib: int, device: int) -> int:  # noqa: N802
+def deviceGetAttribute(attrib: int, device: int) -> int:
     """One attribute by its number."""
     check_device(device)
     name = ATTRIBUTE_NAMES.get(attrib)  # noqa: F405
@@ -95,37 +95,37 @@ def deviceGetAttribute(attrib: int, device: int) -> int:  # noqa: N802
     return int(known[name])
 
 
-def deviceGetPCIBusId(device: int) -> str:  # noqa: N802
+def deviceGetPCIBusId(device: int) -> str:
     """Bus id on the server's host, from its properties."""
     p = getDeviceProperties(device)
     return f"{int(p.get('pciDomainID', 0)):04X}:{int(p.get('pciBusID', 0)):02X}:{int(p.get('pciDeviceID', 0)):02X}.0"
 
 
-def deviceGetByPCIBusId(pciBusId: str) -> int:  # noqa: N802, N803
+def deviceGetByPCIBusId(pciBusId: str) -> int:
     """The device with this bus id."""
     if pciBusId.upper() != deviceGetPCIBusId(0):
         raise CUDARuntimeError(_INVALID_DEVICE if ":" in pciBusId else _INVALID_VALUE)
     return 0
 
 
-def deviceCanAccessPeer(device: int, peerDevice: int) -> int:  # noqa: N802, N803
+def deviceCanAccessPeer(device: int, peerDevice: int) -> int:
     """0: there is no other device."""
     check_device(device)
     check_device(peerDevice)
     return 0
 
 
-def deviceEnablePeerAccess(peerDevice: int) -> None:  # noqa: N802, N803
+def deviceEnablePeerAccess(peerDevice: int) -> None:
     """There is no peer."""
     raise CUDARuntimeError(_INVALID_DEVICE)
 
 
-def deviceDisablePeerAccess(peerDevice: int) -> None:  # noqa: N802, N803
+def deviceDisablePeerAccess(peerDevice: int) -> None:
     """There is no peer."""
     raise CUDARuntimeError(_INVALID_DEVICE)
 
 
-def memGetInfo() -> tuple[int, int]:  # noqa: N802
+def memGetInfo() -> tuple[int, int]:
     """(free, total) bytes of the device. Waits."""
     memory = dispatch.ask("@memory", (), ())
     return int(memory["device_free"]), int(memory["device_total"])
@@ -148,15 +148,15 @@ def free(ptr: int) -> None:
     raw_free(ptr)
 
 
-mallocManaged = malloc  # noqa: N816
+mallocManaged = malloc
 
 
-def mallocAsync(size: int, stream: int) -> int:  # noqa: N802
+def mallocAsync(size: int, stream: int) -> int:
     """As `malloc`: order is by stream."""
     return malloc(size)
 
 
-def freeAsync(ptr: int, stream: int) -> None:  # noqa: N802
+def freeAsync(ptr: int, stream: int) -> None:
     """As `free`."""
     free(ptr)
 
@@ -174,19 +174,19 @@ def memcpy(dst: int, src: int, size: int, kind: int) -> None:
 
     if not size:
         return
-    if kind == memcpyHostToDevice:  # noqa: F405
+    if kind == memcpyHostToDevice:
         array_at(dst, size).set(_host(src, size).copy())
-    elif kind == memcpyDeviceToHost:  # noqa: F405
+    elif kind == memcpyDeviceToHost:
         _host(dst, size)[...] = array_at(src, size).get()
-    elif kind == memcpyDeviceToDevice:  # noqa: F405
+    elif kind == memcpyDeviceToDevice:
         array_at(dst, size)[...] = array_at(src, size)
-    elif kind == memcpyHostToHost:  # noqa: F405
+    elif kind == memcpyHostToHost:
         _host(dst, size)[...] = _host(src, size)
     else:
         raise CUDARuntimeError(21, "cudaErrorInvalidMemcpyDirection: invalid copy direction for memcpy")
 
 
-def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:  # noqa: N802
+def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
     """As `memcpy`."""
     memcpy(dst, src, size, kind)
 
@@ -199,7 +199,7 @@ def memset(ptr: int, value: int, size: int) -> None:
         array_at(ptr, size)[...] = value & 0xFF
 
 
-def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:  # noqa: N802
+def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:
     """As `memset`."""
     memset(ptr, value, size)
 
@@ -207,16 +207,16 @@ def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:  # noqa: 
 # -- streams and events by number --------------------------------------------------------------------------------------------
 
 
-def streamSynchronize(stream: int) -> None:  # noqa: N802
+def streamSynchronize(stream: int) -> None:
     """Wait for a stream."""
     session.wait_all()
 
 
-def profilerStart() -> None:  # noqa: N802
+def profilerStart() -> None:
     """Nothing: profilers attach to the server's process."""
 
 
-def profilerStop() -> None:  # noqa: N802
+def profilerStop() -> None:
     """Nothing."""
 
 

@@ -91,7 +91,7 @@ def benchmark(
     return _PerfCaseResult(label, np.asarray([cpu, *([gpu] * len(where))], dtype=np.float64), where)
 
 
-class time_range:  # noqa: N801 - CuPy's name
+class time_range:
     """Marks for profilers, which attach to the server's process: here it only synchronizes where asked to."""
 
     def __init__(self, message: str | None = None, color_id: Any = None, argb_color: Any = None, sync: bool = False) -> None:
