@@ -92,7 +92,9 @@ def test_filling_from_host_arrays_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [object(), ["a"], np.array(["x"]), np.array([None]), 2**70, np.datetime64("2020")], ids=repr
+    "data",
+    [object(), ["a"], np.array(["x"]), np.array([None]), 2**70, np.datetime64("2020")],
+    ids=["object", "strings", "string array", "object array", "huge int", "datetime"],
 )
 def test_dtypes_that_devices_lack(data: Any) -> None:
     with pytest.raises(ValueError, match="Unsupported dtype"):
