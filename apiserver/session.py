@@ -52,6 +52,7 @@ class Stream(Protocol):
 
     def send(self, frame: bytes) -> bool:
         """Send a serialised ServerFrame; False when the stream is over."""
+        ...
 
     def close(self, status: str, sentence: str) -> None:
         """End the stream with a gRPC status; its reader gets no more frames."""

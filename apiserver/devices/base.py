@@ -48,9 +48,11 @@ class Device(Protocol):
     def resolve(self, impl: str) -> Callable[..., Any]:
         """The implementation of `row.impl`. Raises KeyError when this device has none: the server then refuses to start, or,
         for rows that the device declares missing, answers OpMissing when called."""
+        ...
 
     def missing(self) -> dict[str, str]:
         """impl name -> reason, for ops this device cannot have (no library, no compiler)."""
+        ...
 
     def as_array(self, value: Any) -> Any:
         """A device array of what an implementation returned instead of one (a NumPy or Python scalar). TypeError for anything else."""
@@ -79,6 +81,7 @@ class Device(Protocol):
 
     def download(self, array: Any) -> memoryview:
         """The bytes of an array in C order; a copy, or a view that stays valid and unchanged while referenced."""
+        ...
 
     def pin(self, array: Any) -> memoryview | None:
         """The bytes of an array in C order, in place, if they stay where they are while referenced and only commands write to them;

@@ -26,7 +26,7 @@ class Limits:
     @classmethod
     def from_wire(cls, message: Any) -> Limits:
         """From a `cupool.v1.Limits`; a zero field means the default."""
-        return cls(**{f.name: getattr(message, f.name) or f.default for f in fields(cls)})
+        return cls(**{f.name: getattr(message, f.name) or getattr(DEFAULT_LIMITS, f.name) for f in fields(cls)})
 
     def to_wire(self) -> Any:
         from cupool.v1 import session_pb2

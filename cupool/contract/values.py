@@ -67,6 +67,7 @@ def encode(value: Any, leaf: Callable[[Any], Any] | None = None, depth: int = 0)
         return pb.Value(array=array_to_wire(value))
     if leaf is not None:
         return encode(leaf(value), None, depth + 1)
+    base: Any
     for base in (bool, int, float, complex, str, bytes, tuple, list):
         if isinstance(value, base):
             return _ENCODERS[base](base(value), leaf, depth)
@@ -177,10 +178,13 @@ def dtype_to_wire(dtype: np.dtype[Any]) -> Any:
     """As a `cupool.v1.Dtype`."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return pb.Dtype(code="", subshape=shape, fields=[pb.DtypeField(dtype=dtype_to_wire(base))], itemsize=dtype.itemsize)
+        return pb.Dtype(
+            code="", subshape=shape, fields=[pb.DtypeField(dtype=dtype_to_wire(base))], itemsize=dtype.itemsize
+        )
     if dtype.fields:
+        layout: Any = dtype.fields
         fields = [
-            pb.DtypeField(name=name, dtype=dtype_to_wire(dtype.fields[name][0]), offset=dtype.fields[name][1])
+            pb.DtypeField(name=name, dtype=dtype_to_wire(layout[name][0]), offset=layout[name][1])
             for name in dtype.names or ()
         ]
         return pb.Dtype(code="", fields=fields, itemsize=dtype.itemsize)
@@ -213,6 +217,7 @@ def dtype_from_wire(message: Any, depth: int = 0) -> np.dtype[Any]:
                     "itemsize": message.itemsize,
                 }
             )
+        dtype: np.dtype[Any]
         if code[:1] in "<>|=" and code:
             dtype = np.dtype(code)
         else:
@@ -249,7 +254,9 @@ def array_from_wire(message: Any) -> Any:
     if size != len(message.data) or len(shape) > 64 or max(shape, default=0) >= 1 << 62:
         raise ProtocolError(f"ArrayValue of shape {shape} and {dtype} needs {size} bytes, has {len(message.data)}.")
     try:
-        array: Any = np.frombuffer(bytearray(message.data), dtype).reshape(shape) if message.data else np.empty(shape, dtype)
+        array: Any = (
+            np.frombuffer(bytearray(message.data), dtype).reshape(shape) if message.data else np.empty(shape, dtype)
+        )
     except ValueError as error:
         raise ProtocolError(f"ArrayValue of shape {shape} and {dtype} cannot be: {error}.") from None
     return array[()] if message.scalar else array

@@ -72,7 +72,7 @@ class CpuDevice:
         self.enter()
         a = np.eye(8)
         np.add(a, a)
-        a @ a
+        np.matmul(a, a)
         np.linalg.solve(a, a[0])
         np.fft.fft(a[0])
         np.random.default_rng(0).normal(size=4)

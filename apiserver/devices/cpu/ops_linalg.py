@@ -35,7 +35,9 @@ def _nan_where_singular(function: Callable[[Array], Array], a: Array) -> Array:
 
 
 # -- products -----------------------------------------------------------------------------------------------------------------
-def matmul(x1: Array, x2: Array, /, out: Any = None, *, dtype: Any = None, casting: str = "same_kind", order: str = "K") -> Array:
+def matmul(
+    x1: Array, x2: Array, /, out: Any = None, *, dtype: Any = None, casting: str = "same_kind", order: str = "K"
+) -> Array:
     if isinstance(out, tuple):
         (out,) = out
     result = np.matmul(x1, x2, dtype=dtype, casting=casting)  # type: ignore[call-overload]
@@ -73,7 +75,11 @@ def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
         # A view where it can be one; NumPy would refuse dtype= without casting.
         view = np.asarray(np.einsum(*operands))
         return view if dtype is None or np.may_share_memory(view, arrays[0]) else view.astype(dtype)
-    return np.asarray(np.einsum(*operands, dtype=np.result_type(*arrays) if dtype is None else dtype, casting="unsafe", optimize=optimize))
+    return np.asarray(
+        np.einsum(
+            *operands, dtype=np.result_type(*arrays) if dtype is None else dtype, casting="unsafe", optimize=optimize
+        )
+    )
 
 
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Array:
@@ -236,7 +242,7 @@ def lstsq(a: Array, b: Array, rcond: Any = None) -> tuple[Array, Array, Array, A
     if m <= n or rank != n:
         residuals = np.empty((0,), s.dtype)
     else:
-        e = np.asarray(b - a.dot(x)).T
+        e: Any = np.asarray(b - a.dot(x)).T
         residuals = np.atleast_1d((e.real**2 + e.imag**2).sum(axis=-1))
     return x, residuals, np.array(rank, np.int32), s
 

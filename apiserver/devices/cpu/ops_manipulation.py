@@ -35,10 +35,11 @@ def broadcast_arrays(*args: Array) -> tuple[Array, ...]:
 
 
 def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    sections = indices_or_sections
     if not np.isscalar(indices_or_sections):
         length = ary.shape[axis]
-        indices_or_sections = [i if i >= 0 else max(length + i, 0) for i in map(operator.index, indices_or_sections)]
-    return list(np.array_split(ary, indices_or_sections, axis))
+        sections = [i if i >= 0 else max(length + i, 0) for i in map(operator.index, indices_or_sections)]
+    return list(np.array_split(ary, sections, axis))
 
 
 def hsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
@@ -70,6 +71,14 @@ def concatenate(tup: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, 
 
 def stack(tup: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Array:
     return np.stack(list(tup), axis, out=out, dtype=dtype, casting=casting)
+
+
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    return np.vstack(list(tup), dtype=dtype, casting=casting)
+
+
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    return np.hstack(list(tup), dtype=dtype, casting=casting)
 
 
 def tile(A: Any, reps: Any) -> Array:
@@ -150,8 +159,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "copyto": copyto,
     "concatenate": concatenate,
     "stack": stack,
-    "vstack": lambda tup, *, dtype=None, casting="same_kind": np.vstack(list(tup), dtype=dtype, casting=casting),
-    "hstack": lambda tup, *, dtype=None, casting="same_kind": np.hstack(list(tup), dtype=dtype, casting=casting),
+    "vstack": vstack,
+    "hstack": hstack,
     "dstack": lambda tup: np.dstack(list(tup)),
     "column_stack": lambda tup: np.column_stack(list(tup)),
     "append": lambda arr, values, axis=None: np.append(arr, values, axis),

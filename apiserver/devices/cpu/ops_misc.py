@@ -28,9 +28,14 @@ def piecewise(x: Array, condlist: Any, funclist: Any) -> Array:
     return out
 
 
+def real(val: Any) -> Any:
+    array: Any = np.asarray(val)
+    return array.real
+
+
 #: Implementation name -> function.
 OPS: dict[str, Callable[..., Any]] = {
-    "real": lambda val: np.asarray(val).real,
+    "real": real,
     "imag": imag,
     "piecewise": piecewise,
 }

@@ -174,7 +174,7 @@ def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: An
     compute = _FLOAT64 if a.dtype.kind in "biu" else np.result_type(_wide(a.dtype), _wide(result))
     total = xp.add.reduce(a, axis=axis, dtype=compute, keepdims=True)
     items = a.size // max(total.size, 1)
-    x = np.subtract(a, _over_count(total, items))
+    x: Any = np.subtract(a, _over_count(total, items))
     square = x.real * x.real + x.imag * x.imag if x.dtype.kind == "c" else x * x
     value = xp.add.reduce(square, axis=axis, keepdims=bool(keepdims))
     # As CuPy: no degrees of freedom give NaN, never infinity.

@@ -73,6 +73,7 @@ class Mapper(Protocol):
 
     def reserve(self, size: int, hint: int) -> int:
         """Reserve a range; returns its base, which is `hint` only if that was possible."""
+        ...
 
     def map(self, address: int, size: int) -> None:
         """Put memory behind whole granules. Raises MemoryError when the device has none left."""

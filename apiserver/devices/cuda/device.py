@@ -115,7 +115,7 @@ class CudaDevice:
         self.enter()
         a = cupy.eye(8)
         (a + a).sum()
-        a @ a
+        cupy.matmul(a, a)
         cupy.linalg.solve(a, a[0])
         cupy.fft.fft(a[0])
         cupy.sort(a[0])

@@ -115,13 +115,14 @@ class Engine:
     def _compiling(self) -> Iterator[None]:
         status = self._status
         running = status.current() if status is not None else ""
-        if running:
-            status.running("")
+        if status is None or not running:
+            yield
+            return
+        status.running("")
         try:
             yield
         finally:
-            if running:
-                status.running(running)
+            status.running(running)
 
     def close(self) -> None:
         """The session is over."""

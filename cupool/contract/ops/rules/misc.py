@@ -24,11 +24,8 @@ def imag(val: Any) -> Spec:
 
 def piecewise(x: Any, condlist: Any, funclist: Any) -> Spec:
     x = require_array(x, "x")
-    conditions = (
-        [condlist]
-        if is_scalar(condlist) or (isinstance(condlist, Spec) and condlist.ndim == x.ndim)
-        else list(condlist)
-    )
+    is_one = is_scalar(condlist) or (isinstance(condlist, Spec) and condlist.ndim == x.ndim)
+    conditions: list[Any] = [condlist] if is_one else [*condlist]
     if len(funclist) not in (len(conditions), len(conditions) + 1):
         n = len(conditions)
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")

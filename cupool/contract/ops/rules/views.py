@@ -82,8 +82,9 @@ def rot90(a: Shadow, k: int = 1, axes: Any = (0, 1)) -> Shadow:
 
 def _sections(ary: Shadow, indices_or_sections: Any, axis: int) -> Any:
     """What to split at, as NumPy wants it; negative indices count from the end, once."""
-    if np.isscalar(indices_or_sections) or getattr(indices_or_sections, "ndim", 1) == 0:
-        sections = operator.index(indices_or_sections)
+    count: Any = indices_or_sections
+    if np.isscalar(count) or getattr(count, "ndim", 1) == 0:
+        sections = operator.index(count)
         if sections <= 0:
             raise ValueError("number sections must be larger than 0.")
         return sections
