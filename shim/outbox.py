@@ -101,6 +101,7 @@ class Outbox:
         self._tail = [first]
         self._acked = first
         self._tickets: dict[Any, None] = {}
+        self._cuts = 0
         self._arity = _Arity(forms.base)
         self._put: Callable[[bytes], Any] = _sink
         self._room = threading.Event()
@@ -174,6 +175,8 @@ class Outbox:
     def _cut(self) -> None:
         """One batch from the front of the pending list. The caller holds LOCK. See Note [Flush]."""
         ticket = object()
+        self._cuts += 1
+        cut = self._cuts
         self._tickets.clear()
         self._tickets[ticket] = None
         try:
@@ -183,8 +186,8 @@ class Outbox:
             drop = (partial(delitem, self._tickets, ticket), partial(delitem, COMMANDS, slice(0, unsendable.words)))
             if self._do(drop):
                 raise unsendable.error from None
-        except Exception:
-            if ticket in self._tickets:
+        except (LookupError, ProtocolError):
+            if cut == self._cuts:
                 raise
             # A flush inside this one took the words away under our hands; the caller looks again.
 

@@ -69,8 +69,9 @@ class Stream(Protocol):
         """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
         it leaves the reading to `help` for a moment."""
 
-    def help(self) -> bool:
-        """Read one frame in the calling thread; False at once when another thread reads, or when the stream has ended."""
+    def help(self, is_done: Callable[[], bool]) -> bool:
+        """Read one frame in the calling thread, unless it is done when its turn to read comes; False at once when another thread reads,
+        or when the stream has ended."""
 
     def ring(self) -> None:
         """Something is expected: have `read` read."""
@@ -136,8 +137,10 @@ class GrpcStream:
         self._bell.acquire()
         self._helper = self._helped = 0
         self._is_over = False
-        queue: SimpleQueue[bytes | None] = SimpleQueue()
-        self.put = queue.put
+        # None ends it.
+        queue: SimpleQueue[Any] = SimpleQueue()
+        self.put: Callable[[bytes], Any] = queue.put
+        self._queue = queue
         method = channel.stream_stream(ATTACH, request_serializer=None, response_deserializer=self._receive)
         self._call: Any = method(iter(queue.get, None), metadata=metadata)
 
@@ -179,7 +182,7 @@ class GrpcStream:
                 return False  # the holder finds that out too
         return True
 
-    def help(self) -> bool:
+    def help(self, is_done: Callable[[], bool]) -> bool:
         if self._is_over:
             return False
         if not self._turn.acquire(blocking=False):
@@ -188,6 +191,9 @@ class GrpcStream:
                 self.cancel()
             return False
         try:
+            if is_done():
+                # Its frame came before its turn did: nobody might ever send another.
+                return True
             self._helper = get_ident()
             next(self._call)
         except (StopIteration, self._grpc.RpcError):
@@ -208,7 +214,7 @@ class GrpcStream:
                 self._bell.release()
 
     def finish(self) -> None:
-        self.put(None)
+        self._queue.put(None)
 
     def cancel(self) -> None:
         self._is_over = True
@@ -231,7 +237,5 @@ class GrpcTransport:
     def __init__(self, ca: str = "") -> None:
         self._ca = ca
 
-    def attach(
-        self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]
-    ) -> GrpcStream:
+    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
         return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)
