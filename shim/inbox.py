@@ -48,8 +48,9 @@ class Inbox:
         self.has_dropped = False
         #: The last result was one that somebody waited for, and may be followed by another question.
         self.served = False
-        #: Reads a frame in the calling thread; False when another thread does. Set by the link.
-        self.help: Callable[[], bool] = lambda: False
+        #: Reads a frame in the calling thread unless what it waits for came meanwhile (the argument says); False when another thread
+        #: reads. Set by the link.
+        self.help: Callable[[Callable[[], bool]], bool] = lambda is_done: False
 
     @property
     def is_awaited(self) -> bool:
@@ -120,6 +121,9 @@ class Inbox:
 
     def wait(self, number: int, waiter: Any) -> Any:
         """The `cupool.v1.Result` under `number`. Raises what the session was lost of."""
+        def is_done() -> bool:
+            return number in self._results or self.lost is not None
+
         try:
             while True:
                 result = self._results.pop(number, None)
@@ -127,7 +131,7 @@ class Inbox:
                     return result
                 if self.lost is not None:
                     raise self.lost
-                if not self.help():
+                if not self.help(is_done):
                     waiter.acquire()
         except BaseException:
             # Interrupted: nobody will fetch the reply that is still to come.

@@ -160,13 +160,13 @@ class Link:
         inbox = self.inbox
         return inbox.served and not inbox.is_awaited and not self._outbox.window
 
-    def _help(self) -> bool:
+    def _help(self, is_done: Callable[[], bool]) -> bool:
         """Read one frame for a caller that waits. See Note [Who reads]."""
         stream = self._stream
         if stream is None or not self._is_attached:
             return False
         try:
-            return stream.help()
+            return stream.help(is_done)
         finally:
             if self.inbox.is_awaited or self._outbox.window:
                 stream.ring()
