@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+#: Most dimensions of an array, in CuPy and NumPy.
+MAX_NDIM = 64
+
 #: How many specs are kept interned before all caches are dropped. A program whose shapes never repeat stays bounded.
 MAX_INTERNED = 65_536
 
@@ -53,7 +56,9 @@ class Spec:
         self.size = size
         self.itemsize = dtype.itemsize
         self.nbytes = size * dtype.itemsize
-        self.c_contiguous = size == 0 or _is_packed(zip(reversed(shape), reversed(strides), strict=True), dtype.itemsize)
+        self.c_contiguous = size == 0 or _is_packed(
+            zip(reversed(shape), reversed(strides), strict=True), dtype.itemsize
+        )
         self.f_contiguous = size == 0 or _is_packed(zip(shape, strides, strict=True), dtype.itemsize)
         self._shadow: Any = None
         self.caches: dict[str, _Cache] = {}
@@ -119,7 +124,11 @@ def f_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def spec_of(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None = None, order: str = "C") -> Spec:
-    """The interned spec. `strides` None means packed in `order` ('C' or 'F')."""
+    """The interned spec. `strides` None means packed in `order` ('C' or 'F').
+
+    Raises:
+        ValueError: too many dimensions.
+    """
     dtype = np.dtype(dtype)
     if strides is None:
         strides = (f_strides if order == "F" else c_strides)(shape, dtype.itemsize)
@@ -127,6 +136,8 @@ def spec_of(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None 
     key = (shape, dtype, strides)
     spec = _interned.get(key)
     if spec is None:
+        if len(shape) > MAX_NDIM:
+            raise ValueError(f"maximum supported dimension for an ndarray is {MAX_NDIM}, found {len(shape)}")
         if len(_interned) >= MAX_INTERNED:
             forget_all()
         if dtype.char in "qQ":  # equal to 'l' and 'L', but of another scalar type: one of them, whoever came first

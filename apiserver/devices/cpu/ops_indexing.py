@@ -32,17 +32,20 @@ def _located(a: Array, key: Any) -> tuple[Array, Any]:
     view = a[(*planned.basic, Ellipsis)]
     if not planned.arrays:
         return view, Ellipsis
+    if any(array.dtype == np.bool_ and array.ndim == 0 for array in planned.arrays):
+        if len(planned.arrays) > 1:
+            raise IndexError("a zero-dimensional boolean index beside other index arrays is not supported")
+        # A new axis, of length one or none, where the mask stands.
+        return view, (*[slice(None)] * planned.axes[0], planned.arrays[0])
     axes = [axis + i for axis, count in zip(planned.axes, planned.counts, strict=True) for i in range(count)]
     arrays: list[Array] = []
     for array, axis in zip(planned.arrays, planned.axes, strict=True):
         if array.dtype == np.bool_:
             if array.size == 0 and array.shape != view.shape[axis : axis + array.ndim]:
                 array = np.zeros(view.shape[axis : axis + array.ndim], np.bool_)
-            arrays.extend(array.nonzero() if array.ndim else [np.arange(int(array))])
+            arrays.extend(array.nonzero())
         else:
             arrays.append(_wrapped(array, view.shape[axis]))
-    if planned.arrays[0].ndim == 0 and planned.arrays[0].dtype == np.bool_:
-        raise IndexError("a zero-dimensional boolean index is not supported")
     if planned.front:
         view = np.moveaxis(view, axes, range(len(axes)))
         return view, tuple(arrays)
@@ -149,7 +152,9 @@ def choose(a: Array, choices: Array, out: Any = None, mode: str = "raise") -> Ar
         raise ValueError("invalid entry in choice array")
     index = a % n if mode == "wrap" else np.clip(a, 0, n - 1) if mode == "clip" else a
     shape = np.broadcast_shapes(a.shape, choices.shape[1:])
-    spread = np.broadcast_to(choices.reshape(n, *(1,) * (len(shape) - choices.ndim + 1), *choices.shape[1:]), (n, *shape))
+    spread = np.broadcast_to(
+        choices.reshape(n, *(1,) * (len(shape) - choices.ndim + 1), *choices.shape[1:]), (n, *shape)
+    )
     index = np.broadcast_to(index, shape)[None].astype(np.intp)
     result: Array = np.take_along_axis(spread, index, 0)[0]
     if out is None:

@@ -70,11 +70,14 @@ def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
 def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
     if optimize is None:
         optimize = False
-    arrays = [x for x in operands if isinstance(x, np.ndarray)]
+    # Either subscripts as text and the operands, or operand, subscripts, operand, subscripts, …, where subscripts may be arrays too.
+    arrays = operands[1:] if isinstance(operands[0], str) else operands[: len(operands) // 2 * 2 : 2]
     if len(arrays) == 1:
-        # A view where it can be one; NumPy would refuse dtype= without casting.
+        # A view where it can be one, of the operand's dtype; what is summed is summed as `dtype`.
         view = np.asarray(np.einsum(*operands))
-        return view if dtype is None or np.may_share_memory(view, arrays[0]) else view.astype(dtype)
+        if dtype is None or np.may_share_memory(view, arrays[0]):
+            return view
+        return np.asarray(np.einsum(*operands, dtype=dtype, casting="unsafe"))
     return np.asarray(
         np.einsum(
             *operands, dtype=np.result_type(*arrays) if dtype is None else dtype, casting="unsafe", optimize=optimize

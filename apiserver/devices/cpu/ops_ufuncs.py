@@ -143,6 +143,8 @@ class Ufunc:
     def _agrees(self, loop: Loop, operands: tuple[Any, ...]) -> bool:
         types = [x.dtype if isinstance(x, np.ndarray) else type(x) if type(x) in (int, float, complex) else np.asarray(x).dtype
                  for x in operands]  # fmt: skip
+        if np.dtype(np.bool_) in types and any(type(x) is int and x.bit_length() > 63 for x in operands):
+            return False  # NumPy compares booleans as int64 with Python integers
         try:
             resolved = self._direct.resolve_dtypes((*types, *(None,) * self._nout))
         except TypeError:
@@ -250,8 +252,9 @@ def _quick(name: str) -> Callable[..., Any]:
             out = options.get("out")
             if len(options) == 1 and type(out) is ndarray and out.dtype.kind in "fcb":
                 return function(*operands, out=out)
-        except TypeError:
-            pass  # NumPy has no such loop: CuPy's are next, and they say so if they have none either
+        except (TypeError, OverflowError):
+            # NumPy has no such loop, or not for an integer of this size: CuPy's are next, and they say so if they have none either.
+            pass
         return general(*operands, **options)
 
     def direct_for(operands: tuple[Any, ...]) -> Any:

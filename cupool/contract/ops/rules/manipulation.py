@@ -14,6 +14,7 @@ from cupool.contract.ops.rules import views
 from cupool.contract.ops.rules._arrays import (
     as_spec,
     check_out,
+    dtype_of,
     is_scalar,
     is_sequence,
     packed,
@@ -104,6 +105,8 @@ def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
     if not isinstance(dst, Spec):
         raise TypeError(f"copyto() argument 'dst' must be cupy.ndarray, not {type(dst).__name__}")
+    if where is not None and not np.can_cast(dtype_of(where), np.bool_, "safe"):
+        raise TypeError(f"Cannot cast the mask of {dtype_of(where)} to bool in safe casting mode")
     if isinstance(src, (bool, int, float, complex)):
         np.copyto(np.empty((), dst.dtype), src, casting=casting)  # type: ignore[arg-type] # raises what a cast of the value does
         return
@@ -288,6 +291,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Spec:
         return packed(a.shape, a.dtype)
     axes = (axis,) if is_scalar(axis) else tuple(axis)
     axes = tuple(to_axis(ax, a.ndim) for ax in axes)
+    if isinstance(shift, str):
+        shift = int(shift)  # raises ValueError; "0" is a number to NumPy and CuPy
     if isinstance(shift, Spec):
         n = max(len(axes), shift.size)
         if len(axes) not in (1, n) or shift.size not in (1, n):
