@@ -68,7 +68,7 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     def __del__(self, extend: Any = extend) -> None:
         # Appends only: a finalizer may run at any bytecode and at interpreter exit.
-        try:
+        try:  # noqa: SIM105 - a context manager costs more than all of this
             extend((0, self._handle))
         except AttributeError:  # never got a handle
             pass
@@ -181,7 +181,9 @@ class ndarray(Operators, functions.ndarrayMethods):
         """As `cupy.ndarray.mdspan`: not supported."""
         from cupool.contract.errors import Unsupported
 
-        raise Unsupported("ndarray.mdspan is not supported: its layout is a C++ type of the device.", "Pass the array itself.")
+        raise Unsupported(
+            "ndarray.mdspan is not supported: its layout is a C++ type of the device.", "Pass the array itself."
+        )
 
     # -- views ----------------------------------------------------------------------------------------------------------
 
@@ -326,7 +328,9 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     # -- copies and conversion --------------------------------------------------------------------------------------------
 
-    def astype(self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: str | None = "K", casting: Any = None, subok: Any = None, copy: bool = True
+    ) -> Any:
         """A copy (or, with copy=False, the array itself where it fits) of another dtype."""
         from . import create
 
@@ -437,7 +441,9 @@ class ndarray(Operators, functions.ndarrayMethods):
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return protocols.cuda_array_interface(self)
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any:
         return protocols.dlpack(self, dl_device, copy, max_version)
 
     def __dlpack_device__(self) -> tuple[int, int]:

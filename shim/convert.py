@@ -96,7 +96,9 @@ def truth(a: Any) -> bool:
             )
             return False
         if size > 1:
-            raise ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
+            raise ValueError(
+                "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
+            )
     return bool(fetch(a))
 
 
@@ -105,7 +107,9 @@ def truth(a: Any) -> bool:
 
 def check_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """A dtype that devices have, in native byte order. Raises ValueError with CuPy's text."""
-    if dtype.kind == "V" and (dtype.type is not np.void or (dtype.subdtype is None and dtype.itemsize and not dtype.hasobject)):
+    if dtype.kind == "V" and (
+        dtype.type is not np.void or (dtype.subdtype is None and dtype.itemsize and not dtype.hasobject)
+    ):
         return dtype
     if dtype.kind not in "biufc" or dtype.char in "gG":
         raise ValueError(f"Unsupported dtype {dtype}")
@@ -184,7 +188,9 @@ def array(
         shape = _nested_shape(obj)
         if shape is not None:
             joined = _join(obj).reshape((1,) * (ndmin - len(shape)) + shape)
-            return joined.astype(joined.dtype if dtype is None else dtype, order="F" if order == "F" else "C", copy=False)
+            return joined.astype(
+                joined.dtype if dtype is None else dtype, order="F" if order == "F" else "C", copy=False
+            )
     return _from_host(obj, dtype, order, ndmin)
 
 

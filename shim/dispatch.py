@@ -18,8 +18,17 @@ from cupool.contract import ids
 from cupool.contract.codec import TAG_SHIFT
 from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, Same, call_arguments, is_default, parameters
 from cupool.contract.spec import Spec
-from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, HandleRef, SlotRef, encode, named
-from cupool.contract.values import dtype_to_wire
+from cupool.contract.values import (
+    SLOT_HANDLE,
+    SLOT_INTEGER,
+    SLOT_REAL,
+    SLOT_VALUE,
+    HandleRef,
+    SlotRef,
+    dtype_to_wire,
+    encode,
+    named,
+)
 from cupool.v1 import session_pb2
 
 from . import forms, operators, session, sites, streams
@@ -46,7 +55,7 @@ _new: Any = object.__new__
 
 # Set by `array.py`: it imports this module.
 ndarray: Any = None
-new_array: Callable[..., Any]
+new_array: Any = None
 #: Mints the next handle. Fetched again after a fork.
 mint: Callable[[], int] = ids.minter()
 #: CUPOOL_SYNC=1.
@@ -64,15 +73,17 @@ class Plan:
         self.is_tuple = is_tuple
         #: Name of the parameter whose argument is the result (`out=`, or what the rule calls Same); or None.
         self.out = out
-        self.single = results[0] if out is None and len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
+        self.single = (
+            results[0] if out is None and len(results) == 1 and not is_tuple and isinstance(results[0], Spec) else None
+        )
 
 
 #: Functions that merely call the method of their argument: given a NumPy array they give NumPy's result.
 DUCK = frozenset(
     (
         "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "around", "squeeze", "std",
-        "sum", "swapaxes", "take", "trace", "transpose", "var",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "around",
+        "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var",
     )
 )  # fmt: skip
 
@@ -103,7 +114,9 @@ class Op:
         # Defaults of varying parameters: an argument equal to it is left out of the form, so it must not claim a slot.
         self.defaults = tuple(p.default if p.name in varying else REQUIRED for p in given)
         # Forms hold required parameters and *args first, whatever the signature's order.
-        first = [i for i, p in enumerate(given) if p.kind == "args" or (p.default is REQUIRED and p.kind == "positional")]
+        first = [
+            i for i, p in enumerate(given) if p.kind == "args" or (p.default is REQUIRED and p.kind == "positional")
+        ]
         rest = [i for i in range(len(given)) if i not in first]
         self.order = tuple(first + rest) if first + rest != list(range(len(given))) else None
         #: (walkers, default) per parameter, in the form's order. A default that is given needs no key of its own where it cannot be a slot.
@@ -219,8 +232,14 @@ def _walk_other(value: Any, slots: list[Any]) -> Any:
         return _walk_host_scalar(value, slots)
     if isinstance(value, (np.dtype, type)):
         return value
-    walks: tuple[tuple[type, Any], ...] = ((bool, _walk_typed), (int, _walk_same), (float, _walk_float), (str, _walk_same), (tuple, _walk_sequence))
-    for base, walk in walks:
+    walk: Any
+    for base, walk in (
+        (bool, _walk_typed),
+        (int, _walk_same),
+        (float, _walk_float),
+        (str, _walk_same),
+        (tuple, _walk_sequence),
+    ):
         if isinstance(value, base):
             return type(value), walk(value, slots)
     return _NO_KEY
@@ -395,7 +414,10 @@ def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tu
     global _sync
     session.current()  # so that no handle is older than the session that it is for
     message = session_pb2.Form(
-        op=name, args=[encode(a, _literal) for a in args], kwargs=named(kwargs, _literal), results=[_result(r) for r in results]
+        op=name,
+        args=[encode(a, _literal) for a in args],
+        kwargs=named(kwargs, _literal),
+        results=[_result(r) for r in results],
     )
     contents: bytes = message.SerializeToString(deterministic=True)
 
@@ -445,9 +467,7 @@ def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
         elif arg is None:
             # Claims no slot, as a default or not.
             append(None)
-        elif arg is default:
-            append(_DEFAULT)
-        elif default is not REQUIRED and is_default(arg, default):
+        elif arg is default or (default is not REQUIRED and is_default(arg, default)):
             append(_DEFAULT)
         else:
             append(walk.get(kind, _walk_other)(arg, slots))
@@ -493,7 +513,9 @@ class _Tree:
             return kind(p[0] for p in pairs), kind(p[1] for p in pairs)
         if kind is dict:
             pairs = [self.split(item, False) for item in value.values()]
-            return dict(zip(value, (p[0] for p in pairs), strict=True)), dict(zip(value, (p[1] for p in pairs), strict=True))
+            return dict(zip(value, (p[0] for p in pairs), strict=True)), dict(
+                zip(value, (p[1] for p in pairs), strict=True)
+            )
         if kind is slice:
             pairs = [self.split(item, False) for item in (value.start, value.stop, value.step)]
             return slice(*(p[0] for p in pairs)), slice(*(p[1] for p in pairs))
@@ -606,7 +628,16 @@ def _infer(row: Row, args: list[Any], pending: list[Any]) -> Any:
             return answer
     try:
         return run(None)
-    except (TypeError, ValueError, IndexError, KeyError, NotImplementedError, OverflowError, ArithmeticError, RuntimeError) as error:
+    except (
+        TypeError,
+        ValueError,
+        IndexError,
+        KeyError,
+        NotImplementedError,
+        OverflowError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         # The rule's own frames say nothing to the user.
         raise error.with_traceback(None) from None
 

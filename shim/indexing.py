@@ -145,9 +145,7 @@ def _item(item: Any) -> Any:
     raise IndexError(_NOT_AN_INDEX)
 
 
-_NOT_AN_INDEX = (
-    "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid indices"
-)
+_NOT_AN_INDEX = "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid indices"
 
 
 def _holds_device(items: Any) -> bool:

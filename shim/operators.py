@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from . import streams
-from .session import flush
 from .pending import COMMANDS, GATE, extend
+from .session import flush
 
 #: Results from this size on take the slow path, which records the user's line.
 TAGGED_BYTES = 64 * 1024
@@ -41,7 +41,7 @@ _lock = threading.RLock()
 
 # Set by `bind`: this module and `array.py` need each other.
 ndarray: Any = None
-mint: Callable[[], int] = lambda: 0
+mint: Callable[[], int] = int
 
 #: Bits of doubles met as scalar operands. Zeros are not kept: 0.0 and -0.0 are one key.
 _double_bits: dict[float, int] = {}

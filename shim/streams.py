@@ -64,7 +64,9 @@ def mint_stream() -> int:
             return _recycled.pop()
         number, _next = _next, _next + 1
     if number > STREAM_MASK:
-        raise RuntimeError(f"More than {STREAM_MASK} streams are alive at once. Destroy some, or share them between threads.")
+        raise RuntimeError(
+            f"More than {STREAM_MASK} streams are alive at once. Destroy some, or share them between threads."
+        )
     return number
 
 

@@ -140,7 +140,9 @@ class ufunc:
 
     def _slow_binary(self, left: Any, right: Any, table: Any, swapped: bool = False) -> Any:
         kind = type(right)
-        if type(left) is not dispatch.ndarray or (kind is not dispatch.ndarray and kind is not float and kind is not int):
+        if type(left) is not dispatch.ndarray or (
+            kind is not dispatch.ndarray and kind is not float and kind is not int
+        ):
             return self._general((right, left) if swapped else (left, right), {})
         operands = (right, left) if swapped else (left, right)
         args = (*operands, None, True, None, "same_kind")
@@ -164,7 +166,9 @@ class ufunc:
     def slow_inplace(self, target: Any, other: Any, table: Any) -> Any:
         """`target op= other`."""
         kind = type(other)
-        if type(target) is not dispatch.ndarray or (kind is not dispatch.ndarray and kind is not float and kind is not int):
+        if type(target) is not dispatch.ndarray or (
+            kind is not dispatch.ndarray and kind is not float and kind is not int
+        ):
             return self._general((target, other), {"out": target})
         args = (target, other, target, True, None, "same_kind")
         plan, slots = self._plan(args)

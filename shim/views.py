@@ -5,13 +5,15 @@ Boundary: nothing here reads data. A view is one command; its spec is known at o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cupool.contract.ops._row import Row, call_arguments
-from cupool.contract.ops.rules.views import VIEW_FUNCTIONS, imag as _imag_of, k_order_axes, packed_order, resolve_shape
+from cupool.contract.ops.rules.views import VIEW_FUNCTIONS, k_order_axes, packed_order, resolve_shape
+from cupool.contract.ops.rules.views import imag as _imag_of
 from cupool.contract.spec import Spec, spec_of
 
 from . import dispatch, session, streams
@@ -146,9 +148,10 @@ def transpose(a: Any, axes: tuple[Any, ...]) -> Any:
 
 def reshape(a: Any, shape: tuple[Any, ...], order: str | None, copy: bool | None) -> Any:
     """`ndarray.reshape`. Views of C-contiguous arrays are remembered (Note [Remembered views])."""
-    spec = a._spec
-    plain = spec is not None and spec.c_contiguous and order == "C" and not copy and type(a) is dispatch.ndarray
-    if plain:
+    spec: Spec | None = a._spec
+    if spec is not None and not (spec.c_contiguous and order == "C" and not copy and type(a) is dispatch.ndarray):
+        spec = None
+    if spec is not None:
         try:
             head, target = spec.caches["reshape"][shape]
             return emit(a, head, target, 0)
@@ -157,7 +160,7 @@ def reshape(a: Any, shape: tuple[Any, ...], order: str | None, copy: bool | None
     from ._generated import functions
 
     made = functions.reshape(a, shape, order, copy=copy)
-    if plain and made._base is not None:
+    if spec is not None and made._base is not None:
         remember(spec, "reshape", shape, (head_of(made._spec), made._spec))
     return made
 
@@ -172,10 +175,8 @@ def remember(spec: Spec, kind: str, key: Any, entry: Any) -> None:
     cache = spec.cache(kind)
     if len(cache) >= MAX_REMEMBERED:
         cache.clear()
-    try:
+    with contextlib.suppress(TypeError):  # a key with something unhashable in it
         cache[key] = entry
-    except TypeError:  # a key with something unhashable in it
-        pass
 
 
 def reshape_in_place(a: Any, newshape: Any) -> None:

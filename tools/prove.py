@@ -32,7 +32,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 30)
-    return {"cpus": os.cpu_count(), "memory_gib": memory, "system": platform.platform(), "python": platform.python_version()}
+    return {
+        "cpus": os.cpu_count(),
+        "memory_gib": memory,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -202,7 +202,10 @@ WIRE: dict[str, tuple[type[BaseException], Callable[[str, dict[str, Any]], BaseE
     **{name: (cls, _plain(cls)) for name, cls in _PLAIN.items()},
     **{f"cupool.{cls.__name__}": (cls, _ours(cls)) for cls in _OURS},
     "numpy.exceptions.AxisError": (np.exceptions.AxisError, lambda m, f: np.exceptions.AxisError(m)),
-    "numpy.exceptions.DTypePromotionError": (np.exceptions.DTypePromotionError, _plain(np.exceptions.DTypePromotionError)),
+    "numpy.exceptions.DTypePromotionError": (
+        np.exceptions.DTypePromotionError,
+        _plain(np.exceptions.DTypePromotionError),
+    ),
     "cupy.cuda.runtime.CUDARuntimeError": (CUDARuntimeError, lambda m, f: CUDARuntimeError(f.get("status", 999), m)),
     "cupy.cuda.driver.CUDADriverError": (CUDADriverError, lambda m, f: CUDADriverError(f.get("status", 999), m)),
     "cupy.cuda.memory.OutOfMemoryError": (
@@ -250,7 +253,12 @@ def wire_fields(error: BaseException) -> dict[str, Any]:
     if name == "cupy.cuda.compiler.CompileException":
         # getattr: CuPy's own class on a CUDA server has the same attributes.
         e: Any = error
-        return {"source": e.source, "name": e.name, "options": tuple(e.options), "backend": getattr(e, "backend", "nvrtc")}
+        return {
+            "source": e.source,
+            "name": e.name,
+            "options": tuple(e.options),
+            "backend": getattr(e, "backend", "nvrtc"),
+        }
     return {}
 
 
@@ -264,7 +272,7 @@ def error_to_wire(error: BaseException, detail: str = "") -> Any:
     message = str(error) if isinstance(error, cls) or name.startswith("cupy.") else f"{type(error).__name__}: {error}"
     if isinstance(error, KeyError) and error.args:
         message = str(error.args[0])
-    if not isinstance(error, Exception) or type(error).__name__ not in name and name == "Exception":
+    if not isinstance(error, Exception) or (type(error).__name__ not in name and name == "Exception"):
         message = f"{type(error).__name__}: {error}"
     return session_pb2.Error(type=name, message=message, fields=named(wire_fields(error)), detail=detail[-4096:])
 

@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 import numpy
-from numpy import (  # noqa: F401 - public here as in CuPy
+from numpy import (
     base_repr,
     binary_repr,
     bool_,
@@ -80,8 +80,8 @@ from numpy import (  # noqa: F401 - public here as in CuPy
 )
 from numpy import bool as bool
 
-from ..array import ndarray
 from .._generated.functions import *  # noqa: F403
+from ..array import ndarray
 from ..composites import *  # noqa: F403 - replaces generated functions of the same names
 from ..convert import asnumpy
 from ..flatiter import flatiter
@@ -115,8 +115,8 @@ from ._creation import (
     c_,
     copy,
     from_dlpack,
-    fromDlpack,
     frombuffer,
+    fromDlpack,
     fromfile,
     fromfunction,
     fromiter,
@@ -157,13 +157,22 @@ _LAZY = {
     **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel"), "..kernels"),
     "fuse": "..fusion",
     "vectorize": "..vectorize",
-    **dict.fromkeys(("load", "save", "savetxt", "savez", "savez_compressed", "array_repr", "array_str", "array2string"), "._io"),
+    **dict.fromkeys(
+        ("load", "save", "savetxt", "savez", "savez_compressed", "array_repr", "array_str", "array2string"), "._io"
+    ),
     "OutOfMemoryError": ".cuda.memory",
     "get_default_memory_pool": ".cuda.memory",
     "get_default_pinned_memory_pool": ".cuda.pinned_memory",
     "mask_indices": "._indexing",
     **dict.fromkeys(
-        ("AxisError", "ComplexWarning", "ModuleDeprecationWarning", "RankWarning", "TooHardError", "VisibleDeprecationWarning"),
+        (
+            "AxisError",
+            "ComplexWarning",
+            "ModuleDeprecationWarning",
+            "RankWarning",
+            "TooHardError",
+            "VisibleDeprecationWarning",
+        ),
         ".exceptions",
     ),
     **dict.fromkeys(("polyadd", "polyfit", "polymul", "polysub", "polyval"), "._poly"),
@@ -177,7 +186,7 @@ def is_available() -> Any:
     return cuda.is_available()
 
 
-def make_aligned_dtype(dtype: Any, **kwargs: Any) -> Any:
+def make_aligned_dtype(dtype: Any, **kwargs: Any) -> Any:  # noqa: F811 - CuPy's name of the parameter
     """Structured dtypes as CUDA aligns them."""
     return numpy.dtype(dtype, align=True)
 
@@ -200,4 +209,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBMODULES, *_LAZY})
-

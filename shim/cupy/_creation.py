@@ -17,7 +17,9 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None =
     return convert.array(a, dtype, copy, order, blocking=blocking)
 
 
-def asanyarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, blocking: bool = False) -> Any:
+def asanyarray(
+    a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, blocking: bool = False
+) -> Any:
     """As `cupy.asanyarray`."""
     return convert.array(a, dtype, copy, order, blocking=blocking)
 
@@ -99,7 +101,9 @@ def fromDlpack(dltensor: Any) -> Any:
     """Capsules name memory of this process's devices: not supported."""
     from cupool.contract.errors import Unsupported
 
-    raise Unsupported("fromDlpack is not supported: a capsule cannot say where its memory is.", "Use cupy.from_dlpack(array).")
+    raise Unsupported(
+        "fromDlpack is not supported: a capsule cannot say where its memory is.", "Use cupy.from_dlpack(array)."
+    )
 
 
 class _Grid:
@@ -115,7 +119,8 @@ class _Grid:
         whole = any(isinstance(v, (float, complex)) for k in key for v in (k.start, k.stop, k.step))
         dtype = np.float64 if whole else np.int64
         shaped = [
-            a.astype(dtype, copy=False).reshape((1,) * i + (-1,) + (1,) * (len(axes) - i - 1)) for i, a in enumerate(axes)
+            a.astype(dtype, copy=False).reshape((1,) * i + (-1,) + (1,) * (len(axes) - i - 1))
+            for i, a in enumerate(axes)
         ]
         if self.sparse:
             return shaped

@@ -48,7 +48,11 @@ def refusing(full: str, reason: str, is_class: bool) -> Any:
     refuse.__module__ = public.rpartition(".")[0]
     if not is_class:
         return refuse
-    members = {"__new__": lambda cls, *args, **kwargs: refuse(), "__module__": refuse.__module__, "__doc__": f"Not supported: {reason}."}
+    members = {
+        "__new__": lambda cls, *args, **kwargs: refuse(),
+        "__module__": refuse.__module__,
+        "__doc__": f"Not supported: {reason}.",
+    }
     return type(refuse.__name__, (), members)
 
 
@@ -63,13 +67,16 @@ class MissingModule(ModuleType):
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
 _SCIPY = "fft fftpack interpolate linalg ndimage signal sparse sparse.csgraph sparse.linalg spatial spatial.distance special stats"
+_CUPYX = "cusolver cusparse cutensor distributed jit lapack linalg linalg.sparse signal time tools"
+_CUDA = (
+    "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl nvrtc texture thrust"
+)
 #: Modules of CuPy that have no code here, below the shim.
 MODULES = frozenset(
     [
         *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
-        *(f"cupyx.{name}" for name in "cusolver cusparse cutensor distributed jit lapack linalg linalg.sparse signal time tools".split()),
-        *(f"cupy.cuda.{name}" for name in "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl "
-          "nvrtc texture thrust".split()),
+        *(f"cupyx.{name}" for name in _CUPYX.split()),
+        *(f"cupy.cuda.{name}" for name in _CUDA.split()),
         "cupy.polynomial", "cupy.polynomial.polynomial", "cupy.polynomial.polyutils", "cupy.cublas",
     ]
 )  # fmt: skip
@@ -92,7 +99,14 @@ class _Loader:
         module = MissingModule(spec.name, "A module of CuPy that cupool does not have yet: using it says why.")
         if spec.name.endswith(".cupyx.scipy.sparse"):
             # Libraries ask this of every array they get.
-            for ask in ("issparse", "isspmatrix", "isspmatrix_csr", "isspmatrix_csc", "isspmatrix_coo", "isspmatrix_dia"):
+            for ask in (
+                "issparse",
+                "isspmatrix",
+                "isspmatrix_csr",
+                "isspmatrix_csc",
+                "isspmatrix_coo",
+                "isspmatrix_dia",
+            ):
                 setattr(module, ask, lambda x: False)
         return module
 

@@ -13,7 +13,9 @@ def assert_allclose(
     actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0, err_msg: str = "", verbose: bool = True
 ) -> None:
     """As `numpy.testing.assert_allclose`."""
-    np.testing.assert_allclose(asnumpy(actual), asnumpy(desired), rtol=rtol, atol=atol, err_msg=err_msg, verbose=verbose)
+    np.testing.assert_allclose(
+        asnumpy(actual), asnumpy(desired), rtol=rtol, atol=atol, err_msg=err_msg, verbose=verbose
+    )
 
 
 def assert_array_almost_equal(x: Any, y: Any, decimal: int = 6, err_msg: str = "", verbose: bool = True) -> None:
@@ -44,7 +46,8 @@ def assert_array_equal(
 def assert_array_list_equal(xlist: Any, ylist: Any, err_msg: str = "", verbose: bool = True) -> None:
     """Two sequences of arrays, pair by pair."""
     if type(xlist) is not type(ylist):
-        raise AssertionError(f"Matching types of list or tuple are expected, but were different types (xlist:{type(xlist)} ylist:{type(ylist)})")
+        kinds = f"(xlist:{type(xlist)} ylist:{type(ylist)})"
+        raise AssertionError(f"Matching types of list or tuple are expected, but were different types {kinds}")
     if type(xlist) not in (list, tuple):
         raise AssertionError(f"List or tuple is expected, but was {type(xlist)}")
     if len(xlist) != len(ylist):

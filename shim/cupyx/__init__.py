@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import cupy as _cupy
-from ..array import ndarray as _ndarray
 from .._generated.cupyx import rsqrt
+from ..array import ndarray as _ndarray
 
 _SUBMODULES = frozenset(
-    ("cusolver", "cusparse", "cutensor", "distributed", "jit", "lapack", "linalg", "optimizing", "profiler", "scipy", "signal", "time", "tools")
+    ("cusolver", "cusparse", "cutensor", "distributed", "jit", "lapack", "linalg", "optimizing", "profiler", "scipy", "signal", "time",
+     "tools")
 )  # fmt: skip
 
 
@@ -51,7 +52,14 @@ _LINALG = ("ignore", "raise")
 
 def geterr() -> dict[str, Any]:
     """How errors are treated. Floating-point errors never raise on a device."""
-    return {"divide": None, "over": None, "under": None, "invalid": None, "linalg": _config.linalg, "fallback_mode": _config.fallback_mode}
+    return {
+        "divide": None,
+        "over": None,
+        "under": None,
+        "invalid": None,
+        "linalg": _config.linalg,
+        "fallback_mode": _config.fallback_mode,
+    }
 
 
 def seterr(

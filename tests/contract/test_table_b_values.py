@@ -113,7 +113,10 @@ def test_a_seed_repeats_its_stream_and_no_other() -> None:
     s = state(9)
     run("random.RandomState.seed", s, seed=3)
     assert np.array_equal(run("random.RandomState.normal", s, size=100), first)
-    streams = [run(f"random.{kind}.random_raw", run(f"random.{kind}", seed=3), size=20) for kind in ("XORWOW", "MRG32k3a", "Philox4x3210")]
+    streams = [
+        run(f"random.{kind}.random_raw", run(f"random.{kind}", seed=3), size=20)
+        for kind in ("XORWOW", "MRG32k3a", "Philox4x3210")
+    ]
     assert not np.array_equal(streams[0], streams[1]) and not np.array_equal(streams[1], streams[2])
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from cupool.contract.errors import ForeignArray, OutOfMemoryError
 from cupool.shim import bulk, operators, session
 from cupool.shim import cupy as cp
+
+from cupool.contract.errors import ForeignArray, OutOfMemoryError
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -53,7 +53,10 @@ def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
 
 #: Implementation name -> function.
 OPS: dict[str, Callable[..., Any]] = {
-    **{f"fft.{name}": _one(name, name in ("rfft", "ihfft")) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{
+        f"fft.{name}": _one(name, name in ("rfft", "ihfft"))
+        for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+    },
     **{f"fft.{name}2": _several(name, name == "rfft", (-2, -1)) for name in ("fft", "ifft", "rfft", "irfft")},
     **{f"fft.{name}n": _several(name, name == "rfft", None) for name in ("fft", "ifft", "rfft", "irfft")},
     "fft.fftfreq": lambda n, d=1.0: np.fft.fftfreq(n, d),

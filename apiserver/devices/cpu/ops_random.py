@@ -47,7 +47,12 @@ class RandomState:
     def state(self) -> dict[str, Any]:
         """Plain values from which `restore` makes this object again."""
         inner = self.rng.bit_generator.state
-        return {"method": self.method, "state": inner["state"], "has_uint32": inner["has_uint32"], "uinteger": inner["uinteger"]}
+        return {
+            "method": self.method,
+            "state": inner["state"],
+            "has_uint32": inner["has_uint32"],
+            "uinteger": inner["uinteger"],
+        }
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> RandomState:
@@ -188,7 +193,9 @@ class Generator:
         y = _reals(self.rng, "random", _shape(size, low, high), dtype)
         return np.asarray(low + (high - low) * y).astype(dtype, copy=False)
 
-    def integers(self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False) -> Array:
+    def integers(
+        self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False
+    ) -> Array:
         if high is None:
             low, high = 0, low
         return np.asarray(self.rng.integers(low, high, _shape(size), np.dtype(dtype), endpoint=endpoint))
@@ -218,7 +225,9 @@ class Generator:
 
     def power(self, a: Any, size: Any = None) -> Array:
         shape = _shape(size, a)
-        return np.asarray(np.power(1 - np.exp(-np.asarray(self.rng.standard_exponential(shape))), 1.0 / np.asarray(a, np.float64)))
+        return np.asarray(
+            np.power(1 - np.exp(-np.asarray(self.rng.standard_exponential(shape))), 1.0 / np.asarray(a, np.float64))
+        )
 
 
 def _plain(name: str) -> Callable[..., Array]:

@@ -6,30 +6,74 @@ from cupool.contract.ops._row import op
 from cupool.contract.ops.rules.kernels import from_pointer, kernel_outputs, kernel_reduced, nothing
 
 # -- bringing data in and out ---------------------------------------------------------------------------------------
-op("@upload", "(transfer)", outs=1, repeat="exact", note="array from the bytes of a Put transfer; spec from the form's result")
+op(
+    "@upload",
+    "(transfer)",
+    outs=1,
+    repeat="exact",
+    note="array from the bytes of a Put transfer; spec from the form's result",
+)
 op("@array", "(data)", outs=1, repeat="exact", note="array from inline bytes; spec from the form's result")
-op("@fetch", "(a)", host=True, repeat="same-fingerprint", note="array as a host value, C order; for values up to inline_bytes")
+op(
+    "@fetch",
+    "(a)",
+    host=True,
+    repeat="same-fingerprint",
+    note="array as a host value, C order; for values up to inline_bytes",
+)
 op("@fetch_object", "(obj)", host=True, note="state of a remote object as plain values, where it has some")
-op("@export", "(a, transfer)", host=True, note="make the bytes (C order) of `a` ready for Get under `transfer`; replies their number")
+op(
+    "@export",
+    "(a, transfer)",
+    host=True,
+    note="make the bytes (C order) of `a` ready for Get under `transfer`; replies their number",
+)
 op("@spec", "(a)", host=True, note="reply (dtype, shape, strides)")
 op("@barrier", "()", host=True, uses=("stream",), note="reply when everything before has completed on the device")
 # -- views ----------------------------------------------------------------------------------------------------------
 op("@view", "(a, offset)", view_of="a", repeat="exact", note="view with the result's spec, `offset` bytes from a's first element; "
    "bounds are checked against a's buffer")  # fmt: skip
 op("@alias", "(a)", view_of="a", repeat="exact", note="a second handle for the same array")
-op("@pointer", "(a)", host=True, repeat="exact", note="expose a's buffer in the arena; reply the address of its first element")
-op("@from_pointer", "(address, dtype, shape, strides)", from_pointer, view_of="address", varying=("address",), repeat="exact",
-   note="view of device memory in use, first element at `address`; illegal ranges fail")
+op(
+    "@pointer",
+    "(a)",
+    host=True,
+    repeat="exact",
+    note="expose a's buffer in the arena; reply the address of its first element",
+)
+op(
+    "@from_pointer",
+    "(address, dtype, shape, strides)",
+    from_pointer,
+    view_of="address",
+    varying=("address",),
+    repeat="exact",
+    note="view of device memory in use, first element at `address`; illegal ranges fail",
+)
 # -- session --------------------------------------------------------------------------------------------------------
 op("@forms_reset", "()", repeat="exact", note="forget every form defined before this batch")
-op("@memory", "()", host=True, uses=("pool",), repeat="recorded", note="reply {used, total, free, limit, device_free, device_total}")
+op(
+    "@memory",
+    "()",
+    host=True,
+    uses=("pool",),
+    repeat="recorded",
+    note="reply {used, total, free, limit, device_free, device_total}",
+)
 op("@free_blocks", "()", uses=("pool",), repeat="exact", note="MemoryPool.free_all_blocks")
 op("@set_limit", "(size, fraction)", uses=("pool",), repeat="exact", note="MemoryPool.set_limit")
 op("@fault", "(kind)", repeat="none", note="for tests; refused unless the server was started with --allow-faults")
 # -- streams and events ---------------------------------------------------------------------------------------------
 op("@stream_create", "(stream, non_blocking, priority)", uses=("stream",), repeat="exact")
 op("@stream_destroy", "(stream)", uses=("stream",), repeat="exact")
-op("@stream_query", "(stream)", host=True, uses=("stream",), repeat="recorded", note="reply: everything on it has completed")
+op(
+    "@stream_query",
+    "(stream)",
+    host=True,
+    uses=("stream",),
+    repeat="recorded",
+    note="reply: everything on it has completed",
+)
 op("@event_create", "(flags)", uses=("event",), repeat="exact", object="event")
 op("@event_record", "(event)", uses=("event", "stream"), repeat="recorded", note="on the command's stream")
 op("@event_query", "(event)", host=True, uses=("event",), repeat="recorded")
@@ -39,12 +83,36 @@ op("@stream_wait_event", "(event)", uses=("event", "stream"), repeat="exact", no
 # -- kernels (sources go by content, once per session; see apiserver/devices) ------------------------------------------
 op("@kernel_raw", "(source, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, name_expressions, headers)",
    object="module", repeat="exact", note="RawModule: source text; headers: name -> text, read on the client along -I")  # fmt: skip
-op("@kernel_binary", "(image)", object="module", repeat="exact", note="RawModule(path=…): cubin or PTX bytes read on the client")
+op(
+    "@kernel_binary",
+    "(image)",
+    object="module",
+    repeat="exact",
+    note="RawModule(path=…): cubin or PTX bytes read on the client",
+)
 op("@kernel_function", "(module, name)", object="function", repeat="exact")
-op("@kernel_attributes", "(function)", host=True, repeat="exact", note="reply a mapping of CuPy's attribute names; -1: not known here")
+op(
+    "@kernel_attributes",
+    "(function)",
+    host=True,
+    repeat="exact",
+    note="reply a mapping of CuPy's attribute names; -1: not known here",
+)
 op("@kernel_set_attribute", "(function, name, value)", nothing, repeat="exact")
-op("@kernel_global", "(module, name)", host=True, repeat="exact", note="reply (address, nbytes) of a module global; nbytes 0: not known")
-op("@kernel_compile", "(module)", host=True, repeat="exact", note="compile now; reply None or fail with CompileException")
+op(
+    "@kernel_global",
+    "(module, name)",
+    host=True,
+    repeat="exact",
+    note="reply (address, nbytes) of a module global; nbytes 0: not known",
+)
+op(
+    "@kernel_compile",
+    "(module)",
+    host=True,
+    repeat="exact",
+    note="compile now; reply None or fail with CompileException",
+)
 op("@launch", "(function, grid, block, args, shared_mem)", nothing, writes=("args",), uses=("stream",), repeat="same-fingerprint",
    varying=("grid", "block", "args", "shared_mem"), arrays=("args",),
    note="a raw kernel may follow pointers: it may write the whole arena, not its arguments alone")  # fmt: skip

@@ -12,7 +12,9 @@ def call(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def fails(error: type[BaseException], *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any], type[BaseException]]:
+def fails(
+    error: type[BaseException], *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any], type[BaseException]]:
     """One error sample: the arguments of a call that must raise `error` before anything is sent."""
     return args, kwargs, error
 

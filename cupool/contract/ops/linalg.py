@@ -14,9 +14,7 @@ AxisError = np.exceptions.AxisError
 LinAlgError = np.linalg.LinAlgError
 
 # -- products --------------------------------------------------------------------------------------------------------------------
-_MATMUL = (
-    "(x1, x2, /, out=None, *, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, order='K')"
-)
+_MATMUL = "(x1, x2, /, out=None, *, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, order='K')"
 for _name in ("matmul", "linalg.matmul"):
     op(_name, _MATMUL, rules.matmul, writes=("out",), arrays=("x1", "x2", "out"), server="matmul",
        samples=lambda: [call(arr(2, 3), arr(3, 4)), call(arr(3), arr(3)), call(arr(5, 2, 3), arr(3, 2)), call(arr(3),
@@ -61,7 +59,13 @@ op("einsum", "(*operands, dtype=None, optimize=False)", einsum, arrays=("operand
               arr(2, 3), arr(2, 3)),
                    fails(ValueError, "i->j", arr(3)), fails(ValueError, "i$", arr(3)), fails(ValueError, "i->ii", arr(3)),
                    fails(ValueError)])  # fmt: skip
-op("kron", "(a, b)", rules.kron, arrays=("a", "b"), samples=lambda: [call(arr(2, 3), arr(2, 2)), call(arr(3), arr(2, 2)), call(arr(2), 2.0)])
+op(
+    "kron",
+    "(a, b)",
+    rules.kron,
+    arrays=("a", "b"),
+    samples=lambda: [call(arr(2, 3), arr(2, 2)), call(arr(3), arr(2, 2)), call(arr(2), 2.0)],
+)
 op("cross", "(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None)", rules.cross, arrays=("a", "b"),
    samples=lambda: [call(arr(3), arr(3)), call(arr(4, 3), arr(3)), call(arr(3, 4), arr(3, 4), axis=0), call(arr(4, 3),
               arr(4, 3), axisc=0)],
@@ -100,7 +104,13 @@ op("linalg.eigvalsh", "(a, UPLO='L')", rules.eigvalsh, samples=lambda: [call(spd
    errors=lambda: [fails(LinAlgError, arr(2, 3))])  # fmt: skip
 op("linalg.eig", "(a)", rules.eig, samples=lambda: [call(pos(3, 3)), call(pos(2, 2, dtype="f4")), call(arr(0, 0))],
    errors=lambda: [fails(LinAlgError, arr(2, 3))])  # fmt: skip
-op("linalg.eigvals", "(a)", rules.eigvals, samples=lambda: [call(pos(3, 3))], errors=lambda: [fails(LinAlgError, arr(2, 3))])
+op(
+    "linalg.eigvals",
+    "(a)",
+    rules.eigvals,
+    samples=lambda: [call(pos(3, 3))],
+    errors=lambda: [fails(LinAlgError, arr(2, 3))],
+)
 # -- norms ---------------------------------------------------------------------------------------------------------------------------
 op("linalg.norm", "(x, ord=None, axis=None, keepdims=False)", rules.norm,
    samples=lambda: [call(arr(3)), call(arr(2, 3)), call(arr(2, 3), axis=1), call(arr(2, 3), ord=1, axis=0, keepdims=True),
@@ -118,8 +128,19 @@ op("linalg.cond", "(x, p=None)", rules.cond, samples=lambda: [call(spd(3)), call
 op("linalg.det", "(a)", rules.det, samples=lambda: [call(spd(3)), call(spd(2, "f4", (3,))), call(arr(0, 0)),
    call(spd(2).astype("i4"))],
    errors=lambda: [fails(LinAlgError, arr(2, 3)), fails(TypeError, arr(2, 2, dtype="f2"))])  # fmt: skip
-op("linalg.slogdet", "(a)", rules.slogdet, samples=lambda: [call(spd(3)), call(spd(2, "c8"))], errors=lambda: [fails(LinAlgError, arr(2, 3))])
-op("linalg.matrix_rank", "(M, tol=None)", rules.matrix_rank, samples=lambda: [call(arr(3, 3)), call(arr(3)), call(pos(2, 3, 4))])
+op(
+    "linalg.slogdet",
+    "(a)",
+    rules.slogdet,
+    samples=lambda: [call(spd(3)), call(spd(2, "c8"))],
+    errors=lambda: [fails(LinAlgError, arr(2, 3))],
+)
+op(
+    "linalg.matrix_rank",
+    "(M, tol=None)",
+    rules.matrix_rank,
+    samples=lambda: [call(arr(3, 3)), call(arr(3)), call(pos(2, 3, 4))],
+)
 op("linalg.matrix_power", "(M, n)", rules.matrix_power,
    samples=lambda: [call(spd(2), 3), call(spd(2), -2), call(arr(2, 2, dtype="i4"), 0), call(arr(2, 2, dtype="i4"), 5),
               call(spd(2), 1)],
@@ -140,7 +161,13 @@ op("linalg.inv", "(a)", rules.inv, note="no error for a singular matrix, as CuPy
 op("linalg.tensorinv", "(a, ind=2)", rules.tensorinv, samples=lambda: [call(spd(6).reshape(2, 3, 6)),
    call(spd(4).reshape(4, 2, 2), ind=1)],
    errors=lambda: [fails(ValueError, arr(2, 2), ind=0), fails(LinAlgError, arr(2, 3, 4))])  # fmt: skip
-op("linalg.pinv", "(a, rcond=1e-15)", rules.pinv, varying=("rcond",), samples=lambda: [call(pos(3, 2)), call(pos(2, 3, 2, dtype="f4")), call(arr(0, 3))])
+op(
+    "linalg.pinv",
+    "(a, rcond=1e-15)",
+    rules.pinv,
+    varying=("rcond",),
+    samples=lambda: [call(pos(3, 2)), call(pos(2, 3, 2, dtype="f4")), call(arr(0, 3))],
+)
 op("linalg.lstsq", "(a, b, rcond=None)", rules.lstsq, arrays=("a", "b"), varying=("rcond",),
    samples=lambda: [call(pos(4, 2), arr(4)), call(pos(2, 4), arr(2, 3)), call(pos(3, 3, dtype="f4"), arr(3, dtype="f4"))],
    errors=lambda: [fails(LinAlgError, arr(3), arr(3)), fails(LinAlgError, arr(3, 2), arr(2))])  # fmt: skip

@@ -22,9 +22,23 @@ def _rs() -> Remote:
     return Remote(_STATE, seed=7)
 
 
-op(_STATE, "(seed=None, method=None)", rules.constructor, uses=("rng",), object=_STATE, varying=("seed",),
-   samples=lambda: [call(seed=1), call(seed=2, method=100)])
-op(f"{_STATE}.seed", "(self, seed=None)", rules.constructor, varying=("seed",), **_RNG, samples=lambda: [call(_rs(), seed=3)])
+op(
+    _STATE,
+    "(seed=None, method=None)",
+    rules.constructor,
+    uses=("rng",),
+    object=_STATE,
+    varying=("seed",),
+    samples=lambda: [call(seed=1), call(seed=2, method=100)],
+)
+op(
+    f"{_STATE}.seed",
+    "(self, seed=None)",
+    rules.constructor,
+    varying=("seed",),
+    **_RNG,
+    samples=lambda: [call(_rs(), seed=3)],
+)
 
 #: name -> (parameters, default dtype as text, whether float32 and float64 only, sample parameters)
 _DISTRIBUTIONS: dict[str, tuple[str, str, bool, tuple[Any, ...]]] = {
@@ -76,7 +90,11 @@ def _samples(text: str, values: tuple[Any, ...], real: bool) -> Any:
         named = dict(zip(_names(text), values, strict=True))
         required = tuple(named.pop(n) for n in _names(text) if f"{n}=" not in text)
         arrays = tuple(np.full((2, 3), v) for v in required)
-        result = [call(_rs(), *required, size=(2, 3), **named), call(_rs(), *required, size=4, **named), call(_rs(), *required, **named)]
+        result = [
+            call(_rs(), *required, size=(2, 3), **named),
+            call(_rs(), *required, size=4, **named),
+            call(_rs(), *required, **named),
+        ]
         result.append(call(_rs(), *required, size=5, dtype="f4" if real else "f8", **named))
         if values:
             result.append(call(_rs(), *arrays, **{n: np.full(3, v) for n, v in named.items()}))
@@ -107,7 +125,13 @@ op(f"{_STATE}.random_sample", "(self, size=None, dtype=float)", _RULES[True, "fl
    errors=lambda: [fails(TypeError, _rs(), dtype="i4")])  # fmt: skip
 op(f"{_STATE}.rand", "(self, *size, dtype=float)", rules.rand, **_RNG, server=f"{_STATE}.rand",
    samples=lambda: [call(_rs(), 2, 3), call(_rs()), call(_rs(), 2, dtype="f4")])  # fmt: skip
-op(f"{_STATE}.randn", "(self, *size, dtype=float)", rules.rand, **_RNG, samples=lambda: [call(_rs(), 2, 3), call(_rs(), 2, dtype="f4")])
+op(
+    f"{_STATE}.randn",
+    "(self, *size, dtype=float)",
+    rules.rand,
+    **_RNG,
+    samples=lambda: [call(_rs(), 2, 3), call(_rs(), 2, dtype="f4")],
+)
 op(f"{_STATE}.dirichlet", "(self, alpha, size=None, dtype=float)", rules.dirichlet, arrays=("alpha",), **_RNG,
    samples=lambda: [call(_rs(), arr(3) + 1), call(_rs(), arr(3) + 1, size=(2,)), call(_rs(), [1.0, 2.0],
               size=4)])  # fmt: skip
@@ -124,7 +148,13 @@ op(f"{_STATE}.randint", "(self, low, high=None, size=None, dtype=int)", rules.ra
    samples=lambda: [call(_rs(), 10), call(_rs(), 2, high=5, size=(2, 3)), call(_rs(), 10, size=3, dtype="u1"), call(_rs(),
               idx(3, 4, 5))],
    errors=lambda: [fails(ValueError, _rs(), 10, dtype="f4")])  # fmt: skip
-op(f"{_STATE}.tomaxint", "(self, size=None)", rules.tomaxint, **_RNG, samples=lambda: [call(_rs()), call(_rs(), size=3)])
+op(
+    f"{_STATE}.tomaxint",
+    "(self, size=None)",
+    rules.tomaxint,
+    **_RNG,
+    samples=lambda: [call(_rs()), call(_rs(), size=3)],
+)
 op(f"{_STATE}.choice", "(self, a, size=None, replace=True, p=None)", rules.choice, arrays=("a", "p"), **_RNG,
    samples=lambda: [call(_rs(), 5, size=(2, 3)), call(_rs(), arr(4), size=3, replace=False), call(_rs(), 3, size=4,
               p=np.array([0.2, 0.3, 0.5])),
@@ -155,7 +185,14 @@ def _gen() -> Remote:
     return Remote(_GEN, Remote("random.XORWOW", seed=5))
 
 
-op(_GEN, "(bit_generator)", rules.constructor, uses=("rng",), object=_GEN, samples=lambda: [call(Remote("random.XORWOW", seed=1))])
+op(
+    _GEN,
+    "(bit_generator)",
+    rules.constructor,
+    uses=("rng",),
+    object=_GEN,
+    samples=lambda: [call(Remote("random.XORWOW", seed=1))],
+)
 #: name -> (parameters, dtype, sample parameters)
 _GENERATOR: dict[str, tuple[str, Any, tuple[Any, ...]]] = {
     "binomial": ("n, p", rules.INT64, (10, 0.5)),
@@ -216,7 +253,11 @@ op(f"{_GEN}.standard_gamma", "(self, shape, size=None, dtype='d', out=None)", ru
 # -- functions: the client calls the global RandomState of the current device ---------------------------------------------------------
 for _name, (_text, _dtype, _real, _values) in _DISTRIBUTIONS.items():
     _joined = f"{_text}, " if _text else ""
-    op(f"random.{_name}", f"({_joined.replace('=1.0', '') if _name == 'exponential' else _joined}size=None, dtype={_dtype})", CLIENT)
+    op(
+        f"random.{_name}",
+        f"({_joined.replace('=1.0', '') if _name == 'exponential' else _joined}size=None, dtype={_dtype})",
+        CLIENT,
+    )
 for _name in ("random", "random_sample", "ranf", "sample"):
     op(f"random.{_name}", "(size=None, dtype=float)", CLIENT)
 for _name, _sig in {

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from cupool.contract.errors import CupoolError, CUDARuntimeError, OutOfMemoryError
+from cupool.contract.errors import CUDARuntimeError, CupoolError, OutOfMemoryError
 
 from . import compiler, device, driver, memory, nvtx, pinned_memory, profiler, runtime, stream
 from .device import Device, get_device_id
@@ -29,10 +29,18 @@ from .memory import (
     set_allocator,
     using_allocator,
 )
-from .pinned_memory import PinnedMemory, PinnedMemoryPointer, PinnedMemoryPool, alloc_pinned_memory, set_pinned_memory_allocator
+from .pinned_memory import (
+    PinnedMemory,
+    PinnedMemoryPointer,
+    PinnedMemoryPool,
+    alloc_pinned_memory,
+    set_pinned_memory_allocator,
+)
 from .stream import Event, ExternalStream, Stream, get_current_stream, get_elapsed_time
 
-_MODULES = frozenset({"texture", "graph", "memory_hook", "memory_hooks", "function", "common", "nvrtc", "nccl", "cub", "thrust"})
+_MODULES = frozenset(
+    {"texture", "graph", "memory_hook", "memory_hooks", "function", "common", "nvrtc", "nccl", "cub", "thrust"}
+)
 
 
 def is_available() -> bool:
@@ -81,7 +89,7 @@ __all__ = [
     "BaseMemory", "CFunctionAllocator", "Device", "Event", "ExternalStream", "ManagedMemory", "Memory", "MemoryAsync", "MemoryAsyncPool",
     "MemoryPointer", "MemoryPool", "OutOfMemoryError", "PinnedMemory", "PinnedMemoryPointer", "PinnedMemoryPool",
     "PythonFunctionAllocator", "Stream", "UnownedMemory", "alloc", "alloc_pinned_memory", "compiler", "device", "driver",
-    "get_allocator", "get_cuda_path", "get_current_stream", "get_device_id", "get_elapsed_time", "get_local_runtime_version", "is_available",
-    "malloc_async", "malloc_managed", "memory", "nvtx", "pinned_memory", "profile", "profiler", "runtime", "set_allocator",
+    "get_allocator", "get_cuda_path", "get_current_stream", "get_device_id", "get_elapsed_time", "get_local_runtime_version",
+    "is_available", "malloc_async", "malloc_managed", "memory", "nvtx", "pinned_memory", "profile", "profiler", "runtime", "set_allocator",
     "set_pinned_memory_allocator", "stream", "using_allocator",
 ]  # fmt: skip

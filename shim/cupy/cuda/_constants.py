@@ -72,5 +72,3 @@ for _item in _OTHERS.split():
     globals()[_name] = int(_value)
 
 memcpyHostToHost, memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice, memcpyDefault = range(5)
-
-__all__ = ["ATTRIBUTE_NAMES", *(name for name in globals() if not name.startswith("_") and name != "annotations")]

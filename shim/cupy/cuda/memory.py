@@ -248,7 +248,7 @@ class MemoryPointer:
 def _host_bytes(mem: Any, size: int) -> Any:
     import ctypes
 
-    if isinstance(mem, (int, np.integer)) or isinstance(mem, ctypes._SimpleCData):
+    if isinstance(mem, (int, np.integer, ctypes._SimpleCData)):
         address = mem.value if isinstance(mem, ctypes._SimpleCData) else int(mem)
         mem = (ctypes.c_uint8 * int(size)).from_address(address)
     return np.frombuffer(mem, np.uint8, int(size))
@@ -361,7 +361,9 @@ class CFunctionAllocator:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         from cupool.contract.errors import Unsupported
 
-        raise Unsupported(f"cuda.{type(self).__name__} is not supported: memory is allocated on the server.", "Use a MemoryPool.")
+        raise Unsupported(
+            f"cuda.{type(self).__name__} is not supported: memory is allocated on the server.", "Use a MemoryPool."
+        )
 
 
 class PythonFunctionAllocator(CFunctionAllocator):

@@ -41,8 +41,13 @@ class Event:
         if interprocess:
             if not disable_timing:
                 raise ValueError("Timing must be disabled for interprocess events")
-            raise Unsupported("Events for other processes are not supported: they live in the server's process.", "Leave interprocess out.")
-        self._flags = (runtime.eventBlockingSync if block else 0) | (runtime.eventDisableTiming if disable_timing else 0)
+            raise Unsupported(
+                "Events for other processes are not supported: they live in the server's process.",
+                "Leave interprocess out.",
+            )
+        self._flags = (runtime.eventBlockingSync if block else 0) | (
+            runtime.eventDisableTiming if disable_timing else 0
+        )
         (handle,) = dispatch.send("@event_create", (self._flags,), (), ("object",))
         self._remote = RemoteObject(handle)
 
@@ -175,11 +180,15 @@ class _BaseStream:
 
     def begin_capture(self, mode: Any = None) -> None:
         """Graphs are not supported."""
-        raise Unsupported("Stream.begin_capture is not supported yet: graphs of commands.", "Run the commands without capturing them.")
+        raise Unsupported(
+            "Stream.begin_capture is not supported yet: graphs of commands.", "Run the commands without capturing them."
+        )
 
     def end_capture(self) -> Any:
         """Graphs are not supported."""
-        raise Unsupported("Stream.end_capture is not supported yet: graphs of commands.", "Run the commands without capturing them.")
+        raise Unsupported(
+            "Stream.end_capture is not supported yet: graphs of commands.", "Run the commands without capturing them."
+        )
 
     def is_capturing(self) -> bool:
         """False."""
@@ -232,7 +241,10 @@ class Stream(_BaseStream):
     @classmethod
     def from_external(cls, stream: Any) -> Self:
         """A stream of another library cannot be used: it is a handle of this process."""
-        raise Unsupported("Stream.from_external is not supported: streams of this process are not on the server.", "Make a cupy.cuda.Stream.")
+        raise Unsupported(
+            "Stream.from_external is not supported: streams of this process are not on the server.",
+            "Make a cupy.cuda.Stream.",
+        )
 
     def __del__(self, extend: Any = extend, retire: Any = streams.retire) -> None:
         number = self._number
@@ -245,7 +257,10 @@ class ExternalStream(_BaseStream):
     """A stream of another library cannot be used."""
 
     def __init__(self, ptr: int, device_id: int = -1) -> None:
-        raise Unsupported("ExternalStream is not supported: streams of this process are not on the server.", "Make a cupy.cuda.Stream.")
+        raise Unsupported(
+            "ExternalStream is not supported: streams of this process are not on the server.",
+            "Make a cupy.cuda.Stream.",
+        )
 
 
 Stream.null = Stream(null=True)

@@ -32,7 +32,9 @@ def _sent_seed(sequence: np.random.SeedSequence) -> Any:
     if sequence.spawn_key:
         return [int(word) for word in sequence.generate_state(4)]
     entropy: Any = sequence.entropy
-    return int(entropy) if isinstance(entropy, (int, np.integer)) else [int(word) for word in np.asarray(entropy).ravel()]
+    return (
+        int(entropy) if isinstance(entropy, (int, np.integer)) else [int(word) for word in np.asarray(entropy).ravel()]
+    )
 
 
 class BitGenerator(RemoteObject):

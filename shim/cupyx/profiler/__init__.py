@@ -17,7 +17,7 @@ from ... import cupy as _cupy
 class _PerfCaseResult:
     """Times in seconds: `cpu_times` (n_repeat,), `gpu_times` (devices, n_repeat)."""
 
-    def __init__(self, name: str, ts: np.ndarray[Any, Any], devices: tuple[int, ...]) -> None:
+    def __init__(self, name: str, ts: Any, devices: tuple[int, ...]) -> None:
         self.name = name
         self._ts = ts
         self._devices = devices
@@ -94,7 +94,9 @@ def benchmark(
 class time_range:
     """Marks for profilers, which attach to the server's process: here it only synchronizes where asked to."""
 
-    def __init__(self, message: str | None = None, color_id: Any = None, argb_color: Any = None, sync: bool = False) -> None:
+    def __init__(
+        self, message: str | None = None, color_id: Any = None, argb_color: Any = None, sync: bool = False
+    ) -> None:
         if color_id is not None and argb_color is not None:
             raise ValueError("Only either color_id or argb_color can be specified")
         self.message = message

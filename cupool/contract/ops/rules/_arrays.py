@@ -43,7 +43,9 @@ def as_spec(value: Any) -> Spec:
     if is_sequence(value) and any(isinstance(item, Spec) for item in value):
         items = [as_spec(item) for item in value]
         if len({item.shape for item in items}) > 1:
-            raise ValueError("setting an array element with a sequence. The requested array has an inhomogeneous shape.")
+            raise ValueError(
+                "setting an array element with a sequence. The requested array has an inhomogeneous shape."
+            )
         return spec_of((len(items), *items[0].shape), promote(*items))
     array = np.asarray(value)
     if array.dtype.kind not in "biufcV":
@@ -123,7 +125,9 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Any = None, casting: Any 
     return out
 
 
-def reshaped_view(shadow: np.ndarray[Any, Any], shape: tuple[int, ...], order: str = "C") -> np.ndarray[Any, Any] | None:
+def reshaped_view(
+    shadow: np.ndarray[Any, Any], shape: tuple[int, ...], order: str = "C"
+) -> np.ndarray[Any, Any] | None:
     """The reshaped view of a shadow, or None where a reshape would have to copy (which must never touch a shadow)."""
     try:
         return shadow.reshape(shape, order=order, copy=False)  # type: ignore[call-overload,no-any-return]

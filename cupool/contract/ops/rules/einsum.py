@@ -79,10 +79,14 @@ def _labels(subscript: str, index: int | None, ndim: int | None, ellipsis_ndim: 
     parts = subscript.split("@")
     where = "in the output" if index is None else f"for operand {index}"
     if len(parts) > 2:
-        raise ValueError(f"einstein sum subscripts string contains a '.' that is not part of an ellipsis ('...') {where}")
+        raise ValueError(
+            f"einstein sum subscripts string contains a '.' that is not part of an ellipsis ('...') {where}"
+        )
     if len(parts) == 1:
         if ndim is not None and len(subscript) > ndim:
-            raise ValueError(f"einstein sum subscripts string {subscript} contains too many subscripts for operand {index}")
+            raise ValueError(
+                f"einstein sum subscripts string {subscript} contains too many subscripts for operand {index}"
+            )
         if ndim is not None and len(subscript) < ndim:
             raise ValueError(
                 f"operand {index} has more dimensions than subscripts string {subscript} given in einstein sum, but no '...' "
@@ -92,7 +96,9 @@ def _labels(subscript: str, index: int | None, ndim: int | None, ellipsis_ndim: 
     left, right = parts
     count = ellipsis_ndim if ndim is None else ndim - len(left) - len(right)
     if count < 0:
-        raise ValueError(f"einstein sum subscripts string {left}...{right} contains too many subscripts for operand {index}")
+        raise ValueError(
+            f"einstein sum subscripts string {left}...{right} contains too many subscripts for operand {index}"
+        )
     return [*left, *range(-count, 0), *right]
 
 
@@ -168,7 +174,9 @@ def _check_options(optimize: Any, kwargs: dict[str, Any]) -> None:
         raise TypeError(f"Did not understand the following kwargs: {list(kwargs)}")
     known = ("greedy", "optimal")
     named = isinstance(optimize, (list, tuple)) and len(optimize) > 0 and optimize[0] in (*known, "einsum_path")
-    if not (optimize is None or isinstance(optimize, bool) or (isinstance(optimize, str) and optimize in known) or named):
+    if not (
+        optimize is None or isinstance(optimize, bool) or (isinstance(optimize, str) and optimize in known) or named
+    ):
         raise TypeError(f"Did not understand the path (optimize): {optimize}")
 
 

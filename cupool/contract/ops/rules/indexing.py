@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.ops._row import UNKNOWN
-from cupool.contract.ops.rules._arrays import as_spec, broadcast, check_out, is_scalar, is_sequence, packed, prod, to_axis, to_shape
+from cupool.contract.ops.rules._arrays import (
+    as_spec,
+    broadcast,
+    check_out,
+    is_scalar,
+    is_sequence,
+    packed,
+    prod,
+    to_axis,
+    to_shape,
+)
 from cupool.contract.ops.rules.common import check_cast, require_array
 from cupool.contract.spec import Spec
 
@@ -89,7 +99,9 @@ def plan(shape: tuple[int, ...], key: Any) -> Plan:
             ellipses += 1
         elif isinstance(item, slice):
             used += 1
-        elif _is_integer(item) or (hasattr(item, "__index__") and not isinstance(item, (Spec, np.ndarray, np.bool_, bool))):
+        elif _is_integer(item) or (
+            hasattr(item, "__index__") and not isinstance(item, (Spec, np.ndarray, np.bool_, bool))
+        ):
             items[i] = operator.index(item)
             used += 1
         else:

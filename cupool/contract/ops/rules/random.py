@@ -234,5 +234,3 @@ def generator_exponential(self: Any, scale: Any = 1.0, size: Any = None) -> Spec
 
 def random_raw(self: Any, size: Any = None, output: Any = True) -> Spec | None:
     return packed(to_shape(size), np.int32) if output else None
-
-
