@@ -92,6 +92,9 @@ class Link:
         self._is_attached = False
         self._closing = threading.Event()
         self._attached = threading.Event()
+        self._resumed = threading.Event()
+        self._resumed.set()
+        self._paused = threading.Event()
         self._probe_s: float | None = None
         self._patience = 1.0
         self._damaged = 0
@@ -114,6 +117,7 @@ class Link:
         attempt = 0
         while not self._closing.is_set():
             self._is_attached = False
+            self._wait_resumed()
             end = self._serve()
             if self._closing.is_set():
                 return
@@ -125,9 +129,14 @@ class Link:
             except CupoolError as error:
                 self._lose(error)
                 return
-            self.reconnects += self.server_hello is not None
+            self.reconnects += self.server_hello is not None and self._resumed.is_set()
             self._closing.wait(min(0.01 * 2**attempt, 1.0) if attempt else 0.0)
             attempt += 1
+
+    def _wait_resumed(self) -> None:
+        while not self._resumed.is_set():
+            self._paused.set()
+            self._resumed.wait()
 
     def _serve(self) -> Disconnected:
         """One stream, from attach to its end."""
@@ -273,6 +282,18 @@ class Link:
             self._patience = min(self._patience * 2, MAX_PATIENCE)
             self.renew()
 
+    def pause(self, timeout_s: float) -> None:
+        """Drop the connection, and make no other until `resume`. Returns when it is gone, or after `timeout_s`."""
+        self._paused.clear()
+        self._resumed.clear()
+        self.renew()
+        if self.inbox.lost is None:
+            self._paused.wait(timeout_s)
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._resumed.set()
+
     def renew(self) -> None:
         """Replace the connection by a new one."""
         stream = self._stream
@@ -282,6 +303,7 @@ class Link:
     def close(self, reason: str, timeout_s: float) -> None:
         """Say goodbye and end the stream; the thread ends. From any thread but the link's."""
         self._closing.set()
+        self._resumed.set()
         self._outbox.detach()
         stream = self._stream
         if stream is not None:

@@ -36,8 +36,8 @@ SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
 EXIT_DRAIN_S = 10.0
 EXIT_GOODBYE_S = 2.0
-#: Before a fork: how long commands in flight may take.
-FORK_DRAIN_S = 0.25
+#: Before a fork: how long dropping the connection may take.
+FORK_PAUSE_S = 2.0
 #: The ticker's shortest and longest sleep.
 TICK_S = 0.001
 IDLE_TICK_S = 0.05
@@ -166,6 +166,14 @@ class Session:
                     self._bulk[1].close()
                 self._bulk = (key, open_channel(key[0], self.settings.ca))
             return self._bulk[1]
+
+    def pause(self, timeout_s: float) -> None:
+        """Drop every connection, for a fork. Calls of bulk transfers that are under way break, and are taken up again."""
+        with self._bulk_lock:
+            if self._bulk is not None:
+                self._bulk[1].close()
+                self._bulk = None
+        self.link.pause(timeout_s)
 
     # -- the end ------------------------------------------------------------------------------------------------------
     def close(self, reason: str, drain_s: float) -> list[str]:
@@ -303,6 +311,7 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
             process.switch_s = sys.getswitchinterval()
             sys.setswitchinterval(min(SWITCH_S, process.switch_s))
         _register_exit()
+        _register_pause()
         return session
 
 
@@ -526,14 +535,6 @@ def _at_exit() -> None:
 
 # -- fork ----------------------------------------------------------------------------------------------------------------
 def _before_fork() -> None:
-    # grpcio's own fork handlers give up when one of its threads is busy, and the child's first call would hang: let the wire fall
-    # silent first. Bounded: while the server computes, its threads only wait.
-    session = _process.session
-    if session is not None and session.outbox.lost is None:
-        session.outbox.flush_nowait()
-        deadline = time.monotonic() + FORK_DRAIN_S
-        while (session.outbox.window or session.inbox.is_awaited) and time.monotonic() < deadline:
-            time.sleep(0.001)
     # So that the child never inherits them held by a thread that it does not have.
     _process.lock.acquire()
     LOCK.acquire()
@@ -542,6 +543,32 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     LOCK.release()
     _process.lock.release()
+
+
+def _pause_for_fork() -> None:
+    """grpcio's own fork handlers give up when they cannot stop its threads, and then the child's first call hangs. So there are none:
+    the connection is dropped before, and resumed in the parent without loss. The child makes its own."""
+    session = _process.session
+    if session is not None and session.outbox.lost is None:
+        session.pause(FORK_PAUSE_S)
+
+
+def _resume_after_fork() -> None:
+    session = _process.session
+    if session is not None:
+        session.link.resume()
+
+
+def _register_pause() -> None:
+    """Handlers run before a fork in the reverse order of registration, and grpcio registers its own with the first channel: ours, which
+    needs grpcio running, must be younger."""
+    global _has_pause
+    if not _has_pause:
+        _has_pause = True
+        os.register_at_fork(before=_pause_for_fork, after_in_parent=_resume_after_fork)
+
+
+_has_pause = False
 
 
 def _after_fork_in_child() -> None:
