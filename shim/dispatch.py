@@ -390,9 +390,7 @@ def send(name: str, args: tuple[Any, ...], slots: tuple[Any, ...], results: tupl
     Returns:
         the handles or reply ids minted for the results.
     """
-    head = define(name, args, {}, results)
-    ids = tuple(mint() for _ in results)
-    extend((head | header_bits(), *ids, *slots))
+    ids = _queue(name, args, slots, results)
     if len(COMMANDS) > GATE.words:
         flush()
     return ids
@@ -400,8 +398,27 @@ def send(name: str, args: tuple[Any, ...], slots: tuple[Any, ...], results: tupl
 
 def ask(name: str, args: tuple[Any, ...], slots: tuple[Any, ...]) -> Any:
     """Queue one of our own commands that has a reply, and wait for it."""
-    (reply,) = send(name, args, slots, ("reply",))
+    # No flush here: the wait flushes, and reads the answer itself. A flush would wake the link's thread to read it.
+    (reply,) = _queue(name, args, slots, ("reply",))
     return session.wait_reply(reply)
+
+
+def _queue(name: str, args: tuple[Any, ...], slots: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[int, ...]:
+    session.current()  # so that no handle is older than the session that it is for
+    if all(type(a) is SlotRef for a in args):
+        key = (name, args, results)
+        head = _heads.get(key)
+        if head is None:
+            head = _heads[key] = define(name, args, {}, results)
+    else:
+        head = define(name, args, {}, results)
+    ids = tuple(mint() for _ in results)
+    extend((head | header_bits(), *ids, *slots))
+    return ids
+
+
+#: (op, argument slots, results) -> form number, for commands of ours without literals.
+_heads: dict[Any, int] = {}
 
 
 def header_bits() -> int:
@@ -653,10 +670,10 @@ def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: A
     ids = [mint() for _ in results]
     made = [_wrap(i, r, cls) for i, r in zip(ids, results, strict=True)]
     extend((plan.head | header_bits(), *ids, *slots))
+    if row.host:
+        return session.wait_reply(ids[0])  # which flushes
     if len(COMMANDS) > GATE.words:
         flush()
-    if row.host:
-        return session.wait_reply(ids[0])
     if _sync:
         session.after_call()
     if plan.out is not None:
@@ -680,4 +697,5 @@ def _wrap(handle: int, result: Any, cls: Any) -> Any:
 
 
 forms.on_reset.append(clear)
+forms.on_reset.append(_heads.clear)
 forms.on_reset.append(operators.clear)
