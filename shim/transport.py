@@ -68,10 +68,12 @@ class Stream(Protocol):
     def read(self, may_park: Callable[[], bool]) -> Disconnected:
         """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
         it leaves the reading to `help` for a moment."""
+        ...
 
     def help(self, is_done: Callable[[], bool]) -> bool:
         """Read one frame in the calling thread, unless it is done when its turn to read comes; False at once when another thread reads,
         or when the stream has ended."""
+        ...
 
     def ring(self) -> None:
         """Something is expected: have `read` read."""
@@ -91,6 +93,7 @@ class Transport(Protocol):
 
     def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
         """A new stream on a new connection."""
+        ...
 
 
 def import_grpc() -> Any:

@@ -1,4 +1,5 @@
-"""For every test: a time limit, and a check that it leaks no process, thread, socket or file descriptor.
+"""For every test: a time limit, and a check that it leaks no process, thread, socket or file descriptor. For unit and contract tests
+also that they open no session.
 
 Processes that a test starts are recognised by a variable in their environment, so that grandchildren and orphans count too.
 """
@@ -6,6 +7,7 @@ Processes that a test starts are recognised by a variable in their environment, 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import uuid
@@ -20,6 +22,8 @@ RUN_ID = uuid.uuid4().hex
 TIMEOUT_S = 120
 #: How long closing threads, sockets and processes may take until they count as leaked.
 GRACE_S = 5.0
+#: Folders of tests that need no server.
+WITHOUT_SESSION = frozenset(("unit", "contract"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,3 +97,27 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         if time.monotonic() > deadline:
             pytest.fail("left behind:\n  " + "\n  ".join(found), pytrace=False)
         time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def no_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a unit or contract test that opens a session, also when it swallows the error: an array made by accident starts a pool."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder not in WITHOUT_SESSION:
+        yield
+        return
+    from cupool.shim import embedded
+
+    opened: list[str] = []
+
+    def refuse(_: embedded.EmbeddedPool) -> None:
+        opened.append("it started an embedded pool")
+        raise RuntimeError("Unit and contract tests open no session. Move this test to tests/system.")
+
+    monkeypatch.setattr(embedded.EmbeddedPool, "__init__", refuse)
+    yield
+    session = sys.modules.get("cupool.shim.session")
+    if session is not None and session._process.session is not None:
+        opened.append("it left a session open")
+    if opened:
+        pytest.fail(f"a test in tests/{folder} opens no session, but {', '.join(opened)}", pytrace=False)

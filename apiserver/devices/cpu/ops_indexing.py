@@ -33,10 +33,11 @@ def _located(a: Array, key: Any) -> tuple[Array, Any]:
     if not planned.arrays:
         return view, Ellipsis
     if any(array.dtype == np.bool_ and array.ndim == 0 for array in planned.arrays):
-        if len(planned.arrays) > 1:
+        mask, *others = planned.arrays
+        if others:
             raise IndexError("a zero-dimensional boolean index beside other index arrays is not supported")
         # A new axis, of length one or none, where the mask stands.
-        return view, (*[slice(None)] * planned.axes[0], planned.arrays[0])
+        return view, (*[slice(None)] * planned.axes[0], mask)
     axes = [axis + i for axis, count in zip(planned.axes, planned.counts, strict=True) for i in range(count)]
     arrays: list[Array] = []
     for array, axis in zip(planned.arrays, planned.axes, strict=True):

@@ -25,12 +25,14 @@ class _PerfCaseResult:
     @property
     def cpu_times(self) -> np.ndarray[Any, Any]:
         """Seconds that each call took the caller."""
-        return self._ts[0]
+        times: np.ndarray[Any, Any] = self._ts[0]
+        return times
 
     @property
     def gpu_times(self) -> np.ndarray[Any, Any]:
         """Seconds between events before and after each call."""
-        return self._ts[1:]
+        times: np.ndarray[Any, Any] = self._ts[1:]
+        return times
 
     @staticmethod
     def _line(label: str, t: np.ndarray[Any, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from cupool.contract.ops._row import Same
 from cupool.contract.ops.rules._arrays import as_spec, broadcast, is_scalar, packed
@@ -25,7 +25,7 @@ def imag(val: Any) -> Spec:
 def piecewise(x: Any, condlist: Any, funclist: Any) -> Spec:
     x = require_array(x, "x")
     is_one = is_scalar(condlist) or (isinstance(condlist, Spec) and condlist.ndim == x.ndim)
-    conditions: list[Any] = [condlist] if is_one else [*condlist]
+    conditions: list[Any] = [condlist] if is_one else list(cast(Any, condlist))
     if len(funclist) not in (len(conditions), len(conditions) + 1):
         n = len(conditions)
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")

@@ -84,7 +84,7 @@ def _sections(ary: Shadow, indices_or_sections: Any, axis: int) -> Any:
     """What to split at, as NumPy wants it; negative indices count from the end, once."""
     count: Any = indices_or_sections
     if np.isscalar(count) or getattr(count, "ndim", 1) == 0:
-        sections = operator.index(count)
+        sections = operator.index(indices_or_sections)
         if sections <= 0:
             raise ValueError("number sections must be larger than 0.")
         return sections
