@@ -143,12 +143,15 @@ class Session:
     # -- the ticker ---------------------------------------------------------------------------------------------------
     def _tick(self) -> None:
         """Sends what nothing else sends (frees while all is quiet), and looks after a silent link."""
-        delay, seen = TICK_S, 0
+        delay, seen, acknowledged = TICK_S, 0, 0
         while not self._stop.wait(delay):
             self.outbox.flush_nowait()
             seq = self.outbox.seq
-            if self.outbox.window:
+            # Only where nothing came since the last look: a program that waits again and again reads its answers itself, and a
+            # second reader would only be in its way.
+            if self.outbox.window and self.inbox.executed_seq == acknowledged:
                 self.link.ring()
+            acknowledged = self.inbox.executed_seq
             delay = TICK_S if seq != seen else min(delay * 2, IDLE_TICK_S)
             seen = seq
             self.link.look(time.monotonic())
