@@ -11,6 +11,7 @@ runs twice and nothing waits for a dead connection.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -83,7 +84,7 @@ class Session:
         #: whether a client has ever attached
         self.attached_before = False
         self._client_limits = limits
-        self._seen: OrderedDict[int, int] = OrderedDict()
+        self._seen: OrderedDict[int, bytes] = OrderedDict()
         self._kept: deque[tuple[int, bytes]] = deque()
         self._kept_bytes = 0
         self._ordinal = 0
@@ -171,7 +172,7 @@ class Session:
         kind = frame.WhichOneof("kind")
         self.last_frame_at = time.monotonic()
         if kind == "batch":
-            self._batch(stream, frame.batch, hash(data))
+            self._batch(stream, frame.batch, fingerprint(data))
         elif kind == "credit":
             self._credit(frame.credit.received)
         elif kind == "probe":
@@ -208,7 +209,7 @@ class Session:
         while self._kept and self._kept[0][0] <= received:
             self._kept_bytes -= len(self._kept.popleft()[1])
 
-    def _batch(self, stream: Stream, batch: Any, digest: int) -> None:
+    def _batch(self, stream: Stream, batch: Any, digest: bytes) -> None:
         self._credit(batch.received)
         with self._executing:
             if self.over:
@@ -225,7 +226,7 @@ class Session:
             if not told:
                 stream.send(b"\x10" + _varint(executor.executed_seq))
 
-    def _duplicate(self, batch: Any, digest: int) -> None:
+    def _duplicate(self, batch: Any, digest: bytes) -> None:
         """A batch that was executed before: it must be the same one."""
         known = self._seen.get(batch.seq)
         if known is None:
@@ -253,7 +254,7 @@ class Session:
             )
             raise Refused("RESOURCE_EXHAUSTED", sentence)
 
-    def _run(self, batch: Any, digest: int) -> bool:
+    def _run(self, batch: Any, digest: bytes) -> bool:
         """Execute; returns whether a frame with results or failures has said so already."""
         try:
             outcome = self.executor.run(batch)
@@ -335,6 +336,11 @@ class Session:
 
 def _out_of_place(sentence: str) -> Refused:
     return Refused("FAILED_PRECONDITION", sentence)
+
+
+def fingerprint(data: bytes) -> bytes:
+    """What a batch is recognised by when it comes again. The same in every process, so that it can move with the session."""
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def parse_frame(data: bytes, limits: Limits) -> Any:
