@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cupool.contract.errors import ProtocolError
+from cupool.contract.limits import MAX_WORDS
 from cupool.contract.ops import Row
 from cupool.contract.ops._row import REQUIRED, parameters
-from cupool.contract.spec import Spec, spec_of
+from cupool.contract.spec import MAX_NDIM, Spec, spec_of
 from cupool.contract.values import MAX_DEPTH, SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, decode, dtype_from_wire
 
 from .faults import overwrites
 
-#: Words of one command, at most. Longer lists of arrays go as one SLOT_VALUE.
-MAX_WORDS = 4096
-#: Dimensions of an array, as NumPy's.
-MAX_NDIM = 64
-_MAX_EXTENT = 1 << 62
 
 #: What a result is.
 ARRAY, REPLY, UNKNOWN, OBJECT = range(4)
@@ -226,12 +222,10 @@ def spec_from_wire(message: Any) -> Spec:
     shape, strides = tuple(message.shape), tuple(message.strides)
     if len(shape) > MAX_NDIM or len(shape) != len(strides):
         raise ProtocolError(f"ResultSpec of {len(shape)} dimensions and {len(strides)} strides.")
-    extent = dtype.itemsize or 1
-    for n, stride in zip(shape, strides, strict=True):
-        extent *= max(n, 1)
-        if n >= _MAX_EXTENT or extent >= _MAX_EXTENT or abs(stride) * max(n, 1) >= _MAX_EXTENT:
-            raise ProtocolError("ResultSpec larger than any memory.")
-    return spec_of(shape, dtype, strides)
+    try:
+        return spec_of(shape, dtype, strides)
+    except ValueError as error:
+        raise ProtocolError(f"ResultSpec that no array has: {error}") from None
 
 
 __all__ = ["ARRAY", "OBJECT", "REPLY", "SLOT_HANDLE", "SLOT_INTEGER", "SLOT_REAL", "SLOT_VALUE", "UNKNOWN", "Constant", "Form",

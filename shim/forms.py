@@ -17,7 +17,7 @@ from typing import Any
 
 from cupool.contract import codec
 from cupool.contract.errors import CupoolError
-from cupool.contract.limits import DEFAULT_LIMITS
+from cupool.contract.limits import DEFAULT_LIMITS, MAX_WORDS
 from cupool.contract.spec import forget_all
 from cupool.v1 import session_pb2
 
@@ -90,8 +90,14 @@ def _define(build: Callable[[int], Any]) -> int:
     error = refused.get(message.op)
     if error is not None:
         raise error()
+    words = words_of(message)
+    if words > MAX_WORDS:
+        raise ValueError(
+            f"{message.op} with {words - 1 - len(message.results)} arrays and scalars in one call: at most {MAX_WORDS} travel in one "
+            "command. Join the arrays first, or call it for parts of them."
+        )
     # In this order: whoever sees the number in `last` finds it complete.
-    arity[number] = words_of(message)
+    arity[number] = words
     encoded[number] = message.SerializeToString()
     _builders[number] = build
     last = number

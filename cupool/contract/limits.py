@@ -9,6 +9,9 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
+#: Words of one command, at most. Longer lists of arrays go as one SLOT_VALUE.
+MAX_WORDS = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -13,6 +13,8 @@ from numpy.lib.stride_tricks import as_strided
 
 #: Most dimensions of an array, in CuPy and NumPy.
 MAX_NDIM = 64
+#: Bytes that no array reaches over, whatever its strides.
+MAX_EXTENT = 1 << 62
 
 #: How many specs are kept interned before all caches are dropped. A program whose shapes never repeat stays bounded.
 MAX_INTERNED = 65_536
@@ -123,11 +125,20 @@ def f_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(strides)
 
 
+def check_extent(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> None:
+    """Raise ValueError for what no memory can hold: both ends refuse it, so that no command promises such an array."""
+    extent = itemsize or 1
+    for n, stride in zip(shape, strides, strict=True):
+        extent *= max(n, 1)
+        if extent >= MAX_EXTENT or abs(stride) * max(n, 1) >= MAX_EXTENT:
+            raise ValueError(f"array is too big: shape {shape} with strides {strides} is larger than any memory")
+
+
 def spec_of(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None = None, order: str = "C") -> Spec:
     """The interned spec. `strides` None means packed in `order` ('C' or 'F').
 
     Raises:
-        ValueError: too many dimensions.
+        ValueError: too many dimensions, or larger than any memory.
     """
     dtype = np.dtype(dtype)
     if strides is None:
@@ -138,6 +149,7 @@ def spec_of(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None 
     if spec is None:
         if len(shape) > MAX_NDIM:
             raise ValueError(f"maximum supported dimension for an ndarray is {MAX_NDIM}, found {len(shape)}")
+        check_extent(shape, strides, dtype.itemsize)
         if len(_interned) >= MAX_INTERNED:
             forget_all()
         if dtype.char in "qQ":  # equal to 'l' and 'L', but of another scalar type: one of them, whoever came first

@@ -174,17 +174,32 @@ _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
 }
 
 
-def dtype_to_wire(dtype: np.dtype[Any]) -> Any:
-    """As a `cupool.v1.Dtype`."""
+#: A dtype's bounds on the wire.
+MAX_DTYPE_DEPTH, MAX_DTYPE_FIELDS, MAX_ITEMSIZE = 8, 4096, 1 << 20
+
+
+def dtype_to_wire(dtype: np.dtype[Any], depth: int = 0) -> Any:
+    """As a `cupool.v1.Dtype`.
+
+    Raises:
+        ValueError: what `dtype_from_wire` would refuse.
+    """
+    if dtype.hasobject or dtype.kind not in _PLAIN_KINDS:
+        raise ValueError(f"Unsupported dtype {dtype}")
+    if depth > MAX_DTYPE_DEPTH or len(dtype.names or ()) > MAX_DTYPE_FIELDS or dtype.itemsize > MAX_ITEMSIZE:
+        raise ValueError(
+            f"A dtype of {dtype.itemsize} bytes and {len(dtype.names or ())} fields is too large: at most {MAX_ITEMSIZE} bytes, "
+            f"{MAX_DTYPE_FIELDS} fields and {MAX_DTYPE_DEPTH} levels of nesting travel to a server. Use several arrays."
+        )
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return pb.Dtype(
-            code="", subshape=shape, fields=[pb.DtypeField(dtype=dtype_to_wire(base))], itemsize=dtype.itemsize
+            code="", subshape=shape, fields=[pb.DtypeField(dtype=dtype_to_wire(base, depth + 1))], itemsize=dtype.itemsize
         )
     if dtype.fields:
         layout: Any = dtype.fields
         fields = [
-            pb.DtypeField(name=name, dtype=dtype_to_wire(layout[name][0]), offset=layout[name][1])
+            pb.DtypeField(name=name, dtype=dtype_to_wire(layout[name][0], depth + 1), offset=layout[name][1])
             for name in dtype.names or ()
         ]
         return pb.Dtype(code="", fields=fields, itemsize=dtype.itemsize)
@@ -203,7 +218,7 @@ def dtype_from_wire(message: Any, depth: int = 0) -> np.dtype[Any]:
     known = _dtypes.get(code)
     if known is not None and not message.fields:
         return known
-    if depth > 8 or len(code) > 16 or len(message.fields) > 4096 or message.itemsize > 1 << 20:
+    if depth > MAX_DTYPE_DEPTH or len(code) > 16 or len(message.fields) > MAX_DTYPE_FIELDS or message.itemsize > MAX_ITEMSIZE:
         raise ProtocolError("Dtype out of bounds.")
     try:
         if message.subshape:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cupool.apiserver.devices.cpu.ops_indexing import getitem as device_getitem
 from cupool.apiserver.devices.cpu.ops_indexing import setitem as device_setitem
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -18,7 +18,7 @@ from cupool.contract.ops.rules.einsum import einsum
 from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
 from cupool.contract.spec import Spec, spec_like
 
-FEW = settings(max_examples=80, deadline=None)
+FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -24,6 +24,35 @@ def test_too_many_dimensions_are_refused_here_and_the_session_goes_on() -> None:
     with pytest.raises(ValueError, match="maximum supported dimension|axis"):
         cp.expand_dims(cp.zeros((1,) * 64), 0)
     assert cp.ones((1,) * 64).sum().item() == 1
+
+
+def deep(levels: int) -> np.dtype[np.void]:
+    dtype = np.dtype([("leaf", "i4")])
+    for _ in range(levels):
+        dtype = np.dtype([("more", dtype)])
+    return dtype
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: cp.zeros((2**40, 2**40)),
+        lambda: cp.empty(2**62, "u1"),
+        lambda: cp.repeat(cp.zeros(3), 2**61),
+        lambda: cp.lib.stride_tricks.as_strided(cp.zeros(3), (3,), (2**62,)),
+        lambda: cp.zeros(3, "i8").view(object),
+        lambda: cp.zeros(2, deep(12)),
+        lambda: cp.zeros(2, np.dtype([(f"f{i}", "i4") for i in range(5000)])),
+        lambda: cp.zeros(2, "V2000000"),
+        lambda: cp.einsum(*[part for _ in range(5000) for part in (cp.zeros(1), [0])]),
+    ],
+    ids=["product", "length", "repeat", "strides", "object", "deep dtype", "wide dtype", "large item", "many arrays"],
+)
+def test_what_no_server_takes_is_refused_here_and_the_session_goes_on(call: Callable[[], object]) -> None:
+    kept = cp.arange(3)
+    with pytest.raises(ValueError, match="too big|Unsupported dtype|too large|at most"):
+        call()
+    assert kept.tolist() == [0, 1, 2]
 
 
 def test_einsum_sums_as_the_dtype_that_is_asked_for() -> None:
