@@ -43,7 +43,7 @@ test: .venv/.complete tree
 check: .venv/.complete $(PROTO_VENV)/.complete tree
 	@$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=target check-parts
 
-check-parts: check-tests check-pyright check-mypy check-lint check-format check-imports check-fresh check-proto
+check-parts: check-tests check-pyright check-mypy check-wheel check-lint check-format check-imports check-fresh check-proto
 
 check-format:
 	$(BIN)/ruff format --check --quiet
@@ -61,6 +61,8 @@ check-fresh:
 	$(RUN) tools/coverage.py --check
 check-proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py --check
+check-wheel:
+	$(RUN) -m pytest -q tests/unit/test_packaging.py -k test_wheel
 check-tests:
 	$(RUN) -m pytest -q -m 'not slow' tests/unit tests/contract
 

@@ -21,7 +21,6 @@ from cupool.contract.values import MAX_DEPTH, SLOT_HANDLE, SLOT_INTEGER, SLOT_RE
 
 from .faults import overwrites
 
-
 #: What a result is.
 ARRAY, REPLY, UNKNOWN, OBJECT = range(4)
 

@@ -194,7 +194,10 @@ def dtype_to_wire(dtype: np.dtype[Any], depth: int = 0) -> Any:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return pb.Dtype(
-            code="", subshape=shape, fields=[pb.DtypeField(dtype=dtype_to_wire(base, depth + 1))], itemsize=dtype.itemsize
+            code="",
+            subshape=shape,
+            fields=[pb.DtypeField(dtype=dtype_to_wire(base, depth + 1))],
+            itemsize=dtype.itemsize,
         )
     if dtype.fields:
         layout: Any = dtype.fields
@@ -218,7 +221,12 @@ def dtype_from_wire(message: Any, depth: int = 0) -> np.dtype[Any]:
     known = _dtypes.get(code)
     if known is not None and not message.fields:
         return known
-    if depth > MAX_DTYPE_DEPTH or len(code) > 16 or len(message.fields) > MAX_DTYPE_FIELDS or message.itemsize > MAX_ITEMSIZE:
+    if (
+        depth > MAX_DTYPE_DEPTH
+        or len(code) > 16
+        or len(message.fields) > MAX_DTYPE_FIELDS
+        or message.itemsize > MAX_ITEMSIZE
+    ):
         raise ProtocolError("Dtype out of bounds.")
     try:
         if message.subshape:
