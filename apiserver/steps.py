@@ -99,7 +99,8 @@ class Stepper:
 
     def _short(self, form: Form, impl: Callable[..., Any]) -> Step | None:
         """A closure for the common shapes; None for the others."""
-        if len(form.results) != 1:
+        # A method's first operand is no array.
+        if len(form.results) != 1 or form.row.params[:1] == ("self",):
             return None
         maker = _SHORT.get(form.shape_key)
         spec = form.results[0].spec

@@ -86,3 +86,21 @@ def test_arguments_that_only_look_right() -> None:
         cp.copyto(cp.zeros(3), cp.ones(3), where=cp.ones(3))
     with pytest.raises(ValueError, match="invalid literal"):
         cp.roll(cp.arange(4), "a", axis=0)
+
+
+def test_draws_without_size() -> None:
+    # One number, from a command whose only operand is the generator.
+    assert cp.random.RandomState(3).uniform().shape == ()
+    assert cp.random.default_rng(3).random().shape == ()
+    assert 0 < cp.random.default_rng(3).exponential(2.0).item()
+    assert 0 < cp.random.default_rng(3).standard_exponential().item()
+
+
+def test_a_generator_continues_with_the_bit_generator_that_it_is_given() -> None:
+    wanted = cp.random.Generator(cp.random.Philox4x3210(5)).random(3).tolist()
+    generator = cp.random.default_rng(1)
+    generator.bit_generator = cp.random.Philox4x3210(5)
+    assert isinstance(generator.bit_generator, cp.random.Philox4x3210)
+    assert generator.random(3).tolist() == wanted
+    with pytest.raises(TypeError, match="BitGenerator"):
+        generator.bit_generator = 5

@@ -105,7 +105,7 @@ class Philox4x3210(Philox4x3210Methods, _CurandGenerator):
 class Generator(GeneratorMethods, RemoteObject):
     """As `cupy.random.Generator`."""
 
-    __slots__ = ("bit_generator",)
+    __slots__ = ("_bit_generator",)
 
     def __new__(cls, bit_generator: BitGenerator) -> Self:
         if not isinstance(bit_generator, BitGenerator):
@@ -113,11 +113,23 @@ class Generator(GeneratorMethods, RemoteObject):
         if not bit_generator.handle:
             raise NotImplementedError("Not implemented in base BitGenerator")
         self = construct(TABLE["random.Generator"], (bit_generator,), cls)
-        self.bit_generator = bit_generator  # type: ignore[attr-defined]
+        self._bit_generator = bit_generator  # type: ignore[attr-defined]
         return self  # type: ignore[return-value]
 
     def __init__(self, bit_generator: BitGenerator) -> None:
         pass
+
+    @property
+    def bit_generator(self) -> BitGenerator:
+        """Where the numbers come from. Assigning another one continues with its stream."""
+        return self._bit_generator  # type: ignore[no-any-return, attr-defined]
+
+    @bit_generator.setter
+    def bit_generator(self, bit_generator: BitGenerator) -> None:
+        other = Generator(bit_generator)
+        # `other` takes the old handle with it.
+        self.handle, other.handle = other.handle, self.handle
+        self._bit_generator = bit_generator
 
     def integers(
         self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64, endpoint: bool = False
