@@ -131,6 +131,12 @@ def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
     return functions.around(a, decimals, out)
 
 
+def row_stack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    """As `cupy.vstack`, deprecated."""
+    warnings.warn("`row_stack` alias is deprecated. Use `vstack` directly.", DeprecationWarning, stacklevel=2)
+    return functions.vstack(tup, dtype=dtype, casting=casting)
+
+
 def msort(a: Any) -> Any:
     """As `cupy.sort(a, axis=0)`, deprecated."""
     warnings.warn("msort is deprecated, use cupy.sort(a, axis=0) instead", DeprecationWarning, stacklevel=2)
@@ -138,6 +144,6 @@ def msort(a: Any) -> Any:
 
 
 __all__ = [
-    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "meshgrid", "msort", "product", "round_", "unique_all",
-    "unique_counts", "unique_inverse",
+    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "meshgrid", "msort", "product", "round_", "row_stack",
+    "unique_all", "unique_counts", "unique_inverse",
 ]  # fmt: skip

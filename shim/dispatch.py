@@ -31,7 +31,7 @@ from cupool.contract.values import (
 )
 from cupool.v1 import session_pb2
 
-from . import forms, operators, session, sites, streams
+from . import coerce, forms, operators, session, sites, streams
 from .config import config
 from .objects import RemoteObject
 from .operators import double_bits
@@ -81,8 +81,8 @@ class Plan:
 #: Functions that merely call the method of their argument: given a NumPy array they give NumPy's result.
 DUCK = frozenset(
     (
-        "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "around",
+        "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape",
         "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var",
     )
 )  # fmt: skip
@@ -95,7 +95,7 @@ CHECKED = frozenset({"choose", "put"})
 class Op:
     """What `call` needs of a row, prepared once."""
 
-    __slots__ = ("defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers", "walks")
+    __slots__ = ("converts", "defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers", "walks")
 
     def __init__(self, row: Any) -> None:
         from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
@@ -105,6 +105,7 @@ class Op:
         self.name = row.name
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
+        self.converts = coerce.places(row)
         self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
         varying = set(row.varying)
         if row.family == "ufunc":
@@ -319,6 +320,8 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
     Results are arrays (or a tuple of them), a host value for `host` rows, or the caller's `out`.
     """
     op = _OPS.get(row.name) or op_of(row)
+    if op.converts:
+        args = coerce.converted(op.converts, args)
     if op.duck and not isinstance(args[0], ndarray):
         return _duck(row, args)
     if op.viewer is not None:

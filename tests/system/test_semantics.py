@@ -136,9 +136,7 @@ def test_the_source_may_change_after_the_call() -> None:
 # -- duck typing ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["sum", "mean", "std", "max", "argmin", "reshape", "transpose", "ravel", "cumsum", "clip"]
-)
+@pytest.mark.parametrize("name", ["sum", "mean", "std", "max", "argmin", "reshape", "transpose", "ravel", "clip"])
 def test_functions_given_numpy_arrays_give_numpy_results(name: str) -> None:
     more = {"reshape": ((3, 2),), "clip": (1, 3)}.get(name, ())
     host = np.arange(6.0).reshape(2, 3)

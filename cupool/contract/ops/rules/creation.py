@@ -375,6 +375,9 @@ def angle(z: Any, deg: Any = False) -> Any:
 @rule("nan_to_num")
 def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN and infinities replaced; without `copy` in place."""
+    shape = x.shape if isinstance(x, Spec) else ()
+    if np.broadcast_shapes(shape, *(getattr(v, "shape", ()) for v in (nan, posinf, neginf))) != shape:
+        raise ValueError(f"the replacements do not broadcast to the shape {shape} of x")
     if not isinstance(x, Spec):
         return spec_of((), choose("@nan_to_num", (x, x, x, x)).outputs[0])
     choose("@nan_to_num", (x, *(spec_of((), np.dtype(x.dtype.char.lower()) if x.dtype.kind == "c" else x.dtype),) * 3))

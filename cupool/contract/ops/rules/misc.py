@@ -25,11 +25,11 @@ def imag(val: Any) -> Spec:
 def piecewise(x: Any, condlist: Any, funclist: Any) -> Spec:
     x = require_array(x, "x")
     is_one = is_scalar(condlist) or (isinstance(condlist, Spec) and condlist.ndim == x.ndim)
-    conditions: list[Any] = [condlist] if is_one else list(cast(Any, condlist))
-    if len(funclist) not in (len(conditions), len(conditions) + 1):
-        n = len(conditions)
+    conditions: list[Any] = [condlist] if is_one else [] if isinstance(condlist, Spec) else list(cast(Any, condlist))
+    n = condlist.shape[0] if isinstance(condlist, Spec) and not is_one else len(conditions)
+    if (funclist.shape[0] if isinstance(funclist, Spec) else len(funclist)) not in (n, n + 1):
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")
-    if any(callable(f) for f in funclist):
+    if not isinstance(funclist, Spec) and any(callable(f) for f in funclist):
         raise NotImplementedError("Callable functions are not supported currently")
     broadcast(x, *(c for c in conditions if isinstance(c, Spec)))
     return packed(x.shape, x.dtype)

@@ -415,6 +415,8 @@ def ediff1d(arr: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     """One array per axis; a single one bare."""
     f = require_array(f, "f")
+    if f.dtype.kind == "b":
+        raise TypeError("the gradient of booleans is not defined: they have no difference")
     axes = (
         tuple(range(f.ndim)) if axis is None
         else tuple(normalize_axis(i, f.ndim) for i in (axis if isinstance(axis, tuple | list) else (axis,)))
@@ -486,6 +488,8 @@ def cov(
             raise ValueError("y must be <= 2-d")
         wanted.append(y.dtype)
     dtype = np.result_type(*wanted) if dtype is None else np.dtype(dtype)
+    if dtype.kind not in "fc":
+        raise TypeError(f"Cannot cast the means, which are {FLOAT64}, to {dtype} with casting rule 'same_kind'")
     rows, columns = _observations(a, rowvar, a.ndim != 1)
     if rows == 0:
         return spec_of((0, 0), FLOAT64)

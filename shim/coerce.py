@@ -1,0 +1,58 @@
+"""Arguments that CuPy itself passes through `cupy.asarray`: these functions take host data too.
+
+Boundary: the others are given to the rules as they are, and the rules refuse host data as CuPy does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cupool.contract.ops._row import Row
+
+#: Function -> parameters that are converted. `*args` are converted one by one; None stays None.
+CONVERTED: dict[str, tuple[str, ...]] = {
+    "append": ("arr", "values"),
+    "around": ("a",),
+    "atleast_1d": ("arys",),
+    "atleast_2d": ("arys",),
+    "atleast_3d": ("arys",),
+    "average": ("a", "weights"),
+    "cross": ("a", "b"),
+    "diag": ("v",),
+    "diff": ("a", "prepend", "append"),
+    "extract": ("condition",),
+    "fft.fftshift": ("x",),
+    "fft.ifftshift": ("x",),
+    "gradient": ("f",),
+    "histogramdd": ("weights",),
+    "imag": ("val",),
+    "isclose": ("a", "b"),
+    "linalg.norm": ("x",),
+    "piecewise": ("x",),
+    "place": ("mask", "vals"),
+    "real": ("val",),
+    "resize": ("a",),
+    "round": ("a",),
+    "tril": ("m",),
+    "triu": ("m",),
+    "unwrap": ("p",),
+    "vander": ("x",),
+}
+
+
+def places(row: Row) -> tuple[tuple[int, bool], ...]:
+    """(position among the row's parameters, whether it is `*args`) of what is converted."""
+    return tuple((row.params.index(name), f"*{name}" in row.sig) for name in CONVERTED.get(row.name, ()))
+
+
+def converted(where: tuple[tuple[int, bool], ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments with device arrays in those places."""
+    from .convert import asarray
+
+    made = list(args)
+    for i, is_many in where:
+        if is_many:
+            made[i] = tuple(asarray(value) for value in args[i])
+        elif args[i] is not None:
+            made[i] = asarray(args[i])
+    return tuple(made)
