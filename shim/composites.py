@@ -55,6 +55,24 @@ def meshgrid(*xi: Any, **kwargs: Any) -> Any:
     return tuple(thin if sparse else functions.broadcast_arrays(*thin))
 
 
+def matmul(
+    x1: Any, x2: Any, /, out: Any = None, *, axes: Any = None, axis: Any = None, keepdims: bool = False,
+    casting: str = "same_kind", dtype: Any = None, signature: Any = None, order: str = "K",
+) -> Any:  # fmt: skip
+    """As `cupy.matmul`. `axes` of operands with two or more dimensions are moved to the end and back: views."""
+    options = {"keepdims": keepdims, "casting": casting, "dtype": dtype, "signature": signature, "order": order}
+    if axes is None or min(getattr(x1, "ndim", 0), getattr(x2, "ndim", 0)) < 2:
+        return functions.matmul(x1, x2, out, axes=axes, axis=axis, **options)
+    if not isinstance(axes, (list, tuple)) or len(axes) not in (2, 3) or not all(np.iterable(pair) for pair in axes):
+        raise ValueError("axes must be a list with one tuple of axes per operand and result")
+    first, second, last = (*map(tuple, axes), (-2, -1))[:3]
+    end = (-2, -1)
+    turned = None if out is None else functions.moveaxis(out[0] if isinstance(out, tuple) else out, last, end)
+    moved = functions.moveaxis(x1, first, end), functions.moveaxis(x2, second, end)
+    result = functions.matmul(*moved, turned, axis=axis, **options)
+    return functions.moveaxis(result, end, last) if out is None else out[0] if isinstance(out, tuple) else out
+
+
 def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool = False) -> Any:
     """As `cupy.histogramdd`: counts and a list of edges."""
     counts, *edges = functions.histogramdd(sample, bins, range, weights, density)
@@ -144,6 +162,6 @@ def msort(a: Any) -> Any:
 
 
 __all__ = [
-    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "meshgrid", "msort", "product", "round_", "row_stack",
+    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "matmul", "meshgrid", "msort", "product", "round_", "row_stack",
     "unique_all", "unique_counts", "unique_inverse",
 ]  # fmt: skip

@@ -251,6 +251,8 @@ def _value(spec: Spec, value: Any) -> Any:
     """A device array without leading dimensions of one, or host data as it is."""
     from .convert import as_device
 
+    if spec.dtype.fields is not None and isinstance(value, tuple):
+        return np.array(value, spec.dtype)[()]  # one record
     device = as_device(value)
     if device is None:
         return value

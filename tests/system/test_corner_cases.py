@@ -116,7 +116,7 @@ def test_host_data_where_the_function_itself_asks_for_an_array() -> None:
     assert cp.diff([1, 4, 9], append=20).tolist() == [3, 5, 11]
     assert cp.piecewise(2.0, [False, True], cp.array([1, 10])).item() == 10
     for scan in (cp.cumsum, cp.cumprod):
-        with pytest.raises(TypeError, match="must be a cupy.ndarray"):
+        with pytest.raises(TypeError, match=r"must be a cupy\.ndarray"):
             scan(np.arange(3))
 
 
@@ -137,3 +137,27 @@ def test_shapes_and_dtypes_that_do_not_fit_are_refused_at_the_call() -> None:
         cp.corrcoef(cp.ones((2, 3)), dtype="i4")
     with pytest.warns(DeprecationWarning, match="row_stack"):
         assert cp.row_stack((cp.arange(2), cp.arange(2))).shape == (2, 2)
+
+
+def test_records_are_compared_and_assigned() -> None:
+    host = np.array([(1, 2.0), (3, 4.0)], dtype="i8,f8")
+    a = cp.array(host)
+    assert (a == cp.array(host[::-1])).tolist() == [False, False] and (a != a).tolist() == [False, False]
+    a[0] = (7, 8.0)
+    assert a.tolist() == [(7, 8.0), (3, 4.0)]
+
+
+def test_matmul_along_other_axes() -> None:
+    x, y = np.arange(24.0).reshape(3, 2, 4), np.arange(24.0).reshape(4, 2, 3)
+    axes = [(0, 2), (0, 2), (-1, 0)]
+    wanted = np.matmul(x, y, axes=axes)
+    assert np.array_equal(cp.matmul(cp.array(x), cp.array(y), axes=axes).get(), wanted)
+    out = cp.zeros(wanted.shape)
+    assert cp.matmul(cp.array(x), cp.array(y), axes=axes, out=out) is out
+    assert np.array_equal(out.get(), wanted)
+
+
+def test_bfloat16_products_stay_bfloat16() -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x = cp.ones((2, 3), bfloat16)
+    assert (x @ x.T).dtype == bfloat16 and (x @ x.T).astype("f4").tolist() == [[3, 3], [3, 3]]

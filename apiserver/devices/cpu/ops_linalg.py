@@ -42,7 +42,8 @@ def matmul(
         (out,) = out
     result = np.matmul(x1, x2, dtype=dtype, casting=casting)  # type: ignore[call-overload]
     if out is None:
-        return np.asarray(result)
+        # NumPy multiplies bfloat16 as float32.
+        return np.asarray(result).astype(np.result_type(x1, x2) if dtype is None else dtype, copy=False)
     out[...] = result
     return out  # type: ignore[no-any-return]
 

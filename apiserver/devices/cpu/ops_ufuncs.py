@@ -9,6 +9,7 @@ not, or where NumPy has no loop or another meaning, the operands are converted t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from .casting import assign, cast
 Array = np.ndarray[Any, Any]
 
 _MAX_PLANS = 4096
+_RECORDS = {"equal": operator.eq, "not_equal": operator.ne}
 
 
 def _operand(value: Any) -> Operand:
@@ -162,7 +164,11 @@ class Ufunc:
 
     def _by_loop(self, loop: Loop, operands: tuple[Any, ...], out: Any, where: Any) -> Any:
         converted = [_converted(x, d) for x, d in zip(operands, loop.inputs, strict=True)]
-        result = (self._special or self._direct)(*converted)
+        if converted[0].dtype.kind == "V" and converted[0].dtype.fields:
+            # NumPy's ufuncs do not compare records, its operators do.
+            result: Any = _RECORDS[self.name](*converted)
+        else:
+            result = (self._special or self._direct)(*converted)
         results = result if isinstance(result, tuple) else (result,)
         made = tuple(cast(np.asarray(r), d, copy=False) for r, d in zip(results, loop.outputs, strict=True))
         return self._write(made[0] if self._nout == 1 else made, out, where)

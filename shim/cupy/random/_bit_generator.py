@@ -122,7 +122,7 @@ class Generator(GeneratorMethods, RemoteObject):
     @property
     def bit_generator(self) -> BitGenerator:
         """Where the numbers come from. Assigning another one continues with its stream."""
-        return self._bit_generator  # type: ignore[no-any-return, attr-defined]
+        return self._bit_generator
 
     @bit_generator.setter
     def bit_generator(self, bit_generator: BitGenerator) -> None:
