@@ -12,12 +12,14 @@ import numpy as np
 
 from . import dispatch
 from ._generated import functions
+from .convert import asarray
 
 
 def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
 ) -> Any:
     """As `cupy.linspace`. With `retstep` the step of scalar limits is a Python float."""
+    start, stop = (x if np.isscalar(x) else asarray(x) for x in (start, stop))
     if not retstep:
         return functions.linspace(start, stop, num, endpoint, False, dtype, axis)
     if isinstance(start, dispatch.ndarray) or isinstance(stop, dispatch.ndarray):

@@ -161,3 +161,19 @@ def test_bfloat16_products_stay_bfloat16() -> None:
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     x = cp.ones((2, 3), bfloat16)
     assert (x @ x.T).dtype == bfloat16 and (x @ x.T).astype("f4").tolist() == [[3, 3], [3, 3]]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i4", "F", "D"])
+def test_linspace_between_arrays_is_computed_in_their_precision(dtype: str) -> None:
+    start, stop = np.array([0, 120], dtype), np.array([100, 1], dtype)
+    if dtype in "FD":
+        start = start + start.dtype.type(2j)
+    result, step = cp.linspace(cp.array(start), cp.array(stop), 50, retstep=True)
+    wanted, wanted_step = np.linspace(start, stop, 50, retstep=True)
+    np.testing.assert_array_equal(result.get(), wanted)
+    np.testing.assert_array_equal(step.get(), wanted_step)
+    assert cp.linspace([0, 0], [100, 16], 3, dtype="i4").tolist() == [[0, 0], [50, 8], [100, 16]]
+
+
+def test_no_memory_is_nowhere() -> None:
+    assert cp.zeros(0).data.ptr == 0 and cp.cuda.alloc(0).ptr == 0

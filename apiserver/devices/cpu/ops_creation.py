@@ -72,6 +72,14 @@ def linspace(
     spec = rules.linspace(
         *(spec_like(x) if isinstance(x, np.ndarray) else x for x in (start, stop)), num, endpoint, False, dtype, axis
     )
+    if any(np.ndim(x) or isinstance(x, np.ndarray) for x in (start, stop)):
+        # Limits that are arrays: NumPy's computation, in the limits' precision; CuPy does the same.
+        start, stop = (x if isinstance(x, np.ndarray | np.generic) else np.asarray(x) for x in (start, stop))
+        result, step = np.linspace(start, stop, num, endpoint=bool(endpoint), retstep=True, axis=0)
+        if spec.dtype.kind in "iu":
+            result = np.floor(result)
+        result = cast(np.moveaxis(result, 0, axis), spec.dtype)
+        return (result, np.asarray(step)) if retstep else result
     work = np.result_type(*(x.dtype if isinstance(x, np.ndarray) else x for x in (start, stop)), float(num))
     # A scalar has a dtype of its own only as a NumPy scalar.
     work = work if work.kind == "f" else np.dtype(np.float64)

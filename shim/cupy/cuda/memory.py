@@ -63,6 +63,8 @@ class _ArrayMemory(BaseMemory):
 
     @property
     def ptr(self) -> int:
+        if not self.size:
+            return 0
         if self._ptr is None:
             session.check_handle(self._root._handle)
             self._ptr = int(dispatch.ask("@pointer", (dispatch.HANDLE,), (self._root._handle,)))

@@ -172,7 +172,7 @@ def linspace(
     if not retstep:
         return spec
     shapes = [x for x in (start, stop) if isinstance(x, Spec)]
-    return spec, spec_of(broadcast(*shapes), promote(*(x if x.dtype.kind == "f" else FLOAT64 for x in shapes)))
+    return spec, spec_of(broadcast(*shapes), promote(*(x if x.dtype.kind in "fc" else FLOAT64 for x in shapes)))
 
 
 @rule("logspace")

@@ -105,7 +105,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
     if not isinstance(dst, Spec):
         raise TypeError(f"copyto() argument 'dst' must be cupy.ndarray, not {type(dst).__name__}")
-    if where is not None and not np.can_cast(dtype_of(where), np.bool_, "safe"):
+    if isinstance(where, (Spec, np.ndarray, np.generic)) and not np.can_cast(dtype_of(where), np.bool_, "safe"):
         raise TypeError(f"Cannot cast the mask of {dtype_of(where)} to bool in safe casting mode")
     if isinstance(src, (bool, int, float, complex)):
         np.copyto(np.empty((), dst.dtype), src, casting=casting)  # type: ignore[arg-type] # raises what a cast of the value does
