@@ -27,7 +27,7 @@ CONVERTED: dict[str, tuple[str, ...]] = {
     "histogramdd": ("weights",),
     "imag": ("val",),
     "isclose": ("a", "b"),
-    "linalg.norm": ("x",),
+    "linalg.cond": ("x",),
     "piecewise": ("x",),
     "place": ("mask", "vals"),
     "real": ("val",),

@@ -81,7 +81,10 @@ def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
         return np.asarray(np.einsum(*operands, dtype=dtype, casting="unsafe"))
     return np.asarray(
         np.einsum(
-            *operands, dtype=np.result_type(*arrays) if dtype is None else dtype, casting="unsafe", optimize=optimize
+            *operands,
+            dtype=np.result_type(*map(np.asarray, arrays)) if dtype is None else dtype,
+            casting="unsafe",
+            optimize=optimize,
         )
     )
 

@@ -488,11 +488,11 @@ def cov(
             raise ValueError("y must be <= 2-d")
         wanted.append(y.dtype)
     dtype = np.result_type(*wanted) if dtype is None else np.dtype(dtype)
-    if dtype.kind not in "fc":
-        raise TypeError(f"Cannot cast the means, which are {FLOAT64}, to {dtype} with casting rule 'same_kind'")
     rows, columns = _observations(a, rowvar, a.ndim != 1)
     if rows == 0:
         return spec_of((0, 0), FLOAT64)
+    if dtype.kind not in "fc":
+        raise TypeError(f"Cannot cast the means, which are {FLOAT64}, to {dtype} with casting rule 'same_kind'")
     if y is not None:
         more, again = _observations(y, rowvar, (y.shape[0] if y.ndim == 2 else 1) != 1)
         if again != columns:
