@@ -45,13 +45,14 @@ def detail_of(error: BaseException) -> str:
 
 
 #: Ops that overwrite all of their first argument whatever it held; the others with an `out=` overwrite that.
+_KERNEL_CALLS = frozenset({"@call_elementwise", "@call_reduction"})
 _FILLS = frozenset({"ndarray.fill", "copyto", "ndarray.set"})
 
 
 def overwrites(op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call of `op` writes its written arguments without reading what they held.
 
-    Cases: an `out=` (without `where`); fill and copyto (without `where`); an assignment to [...] or [:].
+    Cases: an `out=` (without `where`, not of a user's kernel); fill and copyto (without `where`); an assignment to [...] or [:].
     """
     if kwargs.get("where") is not None and kwargs["where"] is not True:
         return False
@@ -60,7 +61,8 @@ def overwrites(op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     if op == "ndarray.__setitem__":
         key = args[1] if len(args) > 1 else None
         return isinstance(key, (type(Ellipsis), slice, tuple)) and _is_whole(key)
-    return "out" in kwargs
+    # A kernel of the user's may write a part of its `out`, or read it.
+    return "out" in kwargs and op not in _KERNEL_CALLS
 
 
 def _is_whole(key: Any) -> bool:

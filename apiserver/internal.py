@@ -133,7 +133,9 @@ def _export(executor: Executor, form: Form) -> Step:
         transfer = transfer_of(words, i)
         try:
             array = executor.handles.get(words[i + at])
-            data = executor.device.pin(array)
+            # A pinned array is not charged again, so no more may hang on exports than the session may hold.
+            room = executor.accounting.limit - executor.transfers.pinned_bytes
+            data = executor.device.pin(array) if array.nbytes <= room else None
             executor.transfers.export(
                 transfer, executor.device.download(array) if data is None else data, data is not None
             )

@@ -228,6 +228,8 @@ class Transfers:
     def fail(self, transfer: int, error: BaseException) -> None:
         """The "@export" of this transfer failed: a Get that waits for it ends."""
         with self._changed:
+            if len(self._outbound) >= MAX_OPEN:
+                raise ProtocolError(f"{MAX_OPEN} exports are held; free the transfer ids that are done.")
             self._outbound[transfer] = error
             self._changed.notify_all()
 
@@ -283,11 +285,12 @@ class Transfers:
             self._changed.notify_all()
 
     @property
-    def held_bytes(self) -> int:
-        """Bytes of transfers that have begun and were neither taken nor freed."""
+    def pinned_bytes(self) -> int:
+        """Bytes of arrays that exports read in place."""
+        if not self.pinned:
+            return 0
         with self._changed:
-            out = sum(len(out) for out in self._outbound.values() if isinstance(out, Outbound) and not out.pinned)
-            return out + sum(inbound.total for inbound in self._inbound.values())
+            return sum(len(out) for out in self._outbound.values() if isinstance(out, Outbound) and out.pinned)
 
     def _wait(self, stop: Callable[[], bool]) -> None:
         self._check_open()

@@ -86,6 +86,8 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
         admin_listen=admin,
         token=_credential(options.token_file),
         admin_token=_credential(options.admin_token_file),
+        tells_token=options.token_file is None,
+        tells_admin_token=options.admin_token_file is None,
         embedded=options.embedded,
         sessions_per_device=options.sessions_per_device or (8 if options.embedded else 1),
         spare=options.spare,
@@ -170,7 +172,10 @@ def serve(config: PoolConfig, folder: Path) -> int:
         say(error=str(error), cure="")
         return 2
     serving.start()
-    say(addr=serving.address, token=config.token, admin=serving.admin_address, admin_token=config.admin_token)
+    # A credential from a file is not repeated: standard output may be a journal.
+    fresh = {"token": config.token} if config.tells_token else {}
+    fresh |= {"admin_token": config.admin_token} if config.tells_admin_token else {}
+    say(addr=serving.address, admin=serving.admin_address, **fresh)
     agent.run()
     controller.close()
     agent.close(0 if config.embedded else _END_GRACE_S)

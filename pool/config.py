@@ -57,6 +57,8 @@ class PoolConfig:
     admin_listen: str = ""  #: where AdminService listens; empty: a unix socket beside it
     token: str = ""  #: the credential that clients show
     admin_token: str = ""
+    tells_token: bool = True  #: the ready line names the credential; not where it came from a file
+    tells_admin_token: bool = True
     embedded: bool = False
     sessions_per_device: int = 1
     #: Warm servers kept beside those that are leased. The embedded pool keeps one only while nothing is leased: a second

@@ -7,6 +7,7 @@ views from `views.py`, indexing from `indexing.py`, bytes in and out from `conve
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from types import GenericAlias
@@ -24,6 +25,8 @@ from .flags import Flags
 from .pending import extend
 
 _new: Any = object.__new__
+#: One thread at a time asks what a pending array is. In a list: a forked child gets a fresh one.
+_resolving = [threading.RLock()]
 _MAX_NDIM = 32
 
 
@@ -79,7 +82,12 @@ class ndarray(Operators, functions.ndarrayMethods):
         """The spec; waits when only the data can tell it."""
         spec = self._spec
         if spec is None:
-            spec = self._spec = session.wait_spec(self._handle)
+            # The answer comes once: of two threads that look at the same array one takes it, the other finds it here.
+            with _resolving[0]:
+                spec = self._spec
+                if spec is None:
+                    spec = session.wait_spec(self._handle)
+                    self._spec = spec = spec if type(self) is ndarray else twin(spec)
         return spec
 
     @property
@@ -514,6 +522,7 @@ def _forget_session() -> None:
 
 def _after_fork() -> None:
     # A thread that is not here may have held them.
+    _resolving[0] = threading.RLock()
     streams.reset_lock()
     operators.reset_lock()
     _forget_session()

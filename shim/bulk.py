@@ -233,6 +233,9 @@ def _work(state: _State) -> None:
             _run(job)
         _finish(state, job)
         if job.retained:
+            if job.error is not None and not getattr(job.error, "is_told", False):
+                # The caller has gone on, and the server would wait for ever for bytes that do not come.
+                session.lose(f"an upload in the background failed: {job.error}")
             extend((0, job.transfer))
         del job  # or its copy would live until the next one comes
 
@@ -240,7 +243,9 @@ def _work(state: _State) -> None:
 def _run(job: _Job) -> None:
     try:
         _send(job)
-    except Exception as error:  # the caller raises it, or the server does when "@upload" runs
+    except (
+        Exception
+    ) as error:  # the caller raises it, or the server does when "@upload" runs, or the session is lost of it
         job.error = error
 
 
@@ -290,7 +295,7 @@ def _send(job: _Job) -> None:
             resume = True
             _state.count(resumed=1)
         except TransferFailed as failed:
-            raise failed.error from None
+            raise _told(failed.error) from None
         else:
             _state.count(lane_bytes=job.total)
             return
@@ -467,12 +472,18 @@ def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
         _state.count(resumed=1)
 
 
+def _told(error: BaseException) -> BaseException:
+    """Mark an error that the server sent: it raises the same where the transfer is used."""
+    error.is_told = True  # type: ignore[attr-defined]
+    return error
+
+
 def _raise_final(error: Any) -> None:
     """Raise what the status means when another try cannot help."""
     code = error.code().name
     for key, value in error.trailing_metadata() or ():
         if key == _ERROR_KEY:
-            raise error_from_wire(session_pb2.Error.FromString(value)) from None
+            raise _told(error_from_wire(session_pb2.Error.FromString(value))) from None
     if code not in _RETRY:
         raise CupoolError(f"A bulk transfer failed: {code}: {error.details()}", "See the server's log.") from None
 

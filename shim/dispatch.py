@@ -266,7 +266,8 @@ _WALK: dict[type, Callable[[Any, list[Any]], Any]] = {
 
 def _walk_varying_int(value: int, slots: list[Any]) -> Any:
     # Rules look at a varying integer's sign and size at most (does it fit the loop?).
-    bits = value.bit_length()
+    # -128 fits where 128 does not: a negative number is as long as its complement.
+    bits = (~value if value < 0 else value).bit_length()
     if bits > 63:
         slots.append(bytes(encode(value).SerializeToString()))
         return int, value < 0, bits, value
@@ -549,7 +550,7 @@ class _Tree:
 def _varying_slot(value: Any) -> Any:
     kind = type(value)
     if kind is int:
-        return INTEGER if value.bit_length() <= 63 else VALUE
+        return INTEGER if -(1 << 63) <= value < 1 << 63 else VALUE
     if kind is float:
         return REAL
     if kind is bool or kind is complex or (isinstance(value, np.generic) and kind in _WALK_VARYING):

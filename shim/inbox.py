@@ -121,6 +121,7 @@ class Inbox:
 
     def wait(self, number: int, waiter: Any) -> Any:
         """The `cupool.v1.Result` under `number`. Raises what the session was lost of."""
+
         def is_done() -> bool:
             return number in self._results or self.lost is not None
 

@@ -127,7 +127,7 @@ class Link:
             try:
                 self._judge(end, now - broken_s, attempt)
             except CupoolError as error:
-                self._lose(error)
+                self.lose(error)
                 return
             self.reconnects += self.server_hello is not None and self._resumed.is_set()
             self._closing.wait(min(0.01 * 2**attempt, 1.0) if attempt else 0.0)
@@ -209,7 +209,8 @@ class Link:
         fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
         return SessionLost(f"The session is gone: {fate}", error.cure) if fate else error
 
-    def _lose(self, error: BaseException) -> None:
+    def lose(self, error: BaseException) -> None:
+        """The session is over for this process: refuse and wake everybody."""
         self._outbox.fail(error)
         self.inbox.fail(error)
         self._on_lost(error)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from cupool.contract import ids
-from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, VersionMismatch
+from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionLost, VersionMismatch
 from cupool.contract.limits import Limits
 from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
@@ -336,6 +336,9 @@ def _bury(session: Session) -> None:
         GATE.words = 0
     process.session = None
     process.before = _sum(process.before, session)
+    process.first_handle = next_handle()
+    for forget in on_change:
+        forget()
     for text in session.close("lost", 0.0):
         print(f"cupool: an error that was never looked at: {text}", file=sys.stderr)
 
@@ -380,6 +383,15 @@ def flush() -> None:
     session = current()
     session.outbox.flush()
     session.link.ring()
+
+
+def lose(what: str) -> None:
+    """Give the open session up: every wait of it raises SessionLost with this sentence."""
+    session = _process.session
+    if session is not None and session.outbox.lost is None:
+        session.link.lose(
+            SessionLost(f"The session is given up: {what}.", "Run the program again; its arrays are gone.")
+        )
 
 
 def sent_seq() -> int:

@@ -193,7 +193,9 @@ def reshape_in_place(a: Any, newshape: Any) -> None:
     taken = view(a, spec_of(shadow.shape, shadow.dtype, shadow.strides), 0, dispatch.ndarray)
     # The view keeps the old handle alive on the server through the buffer, so the old handle may die with `taken`.
     a._handle, taken._handle = taken._handle, a._handle
-    a._spec = taken._spec
+    from .array import twin
+
+    a._spec = taken._spec if type(a) is dispatch.ndarray else twin(taken._spec)
 
 
 def ravel(a: Any, order: str | None) -> Any:

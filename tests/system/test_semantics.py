@@ -530,3 +530,40 @@ def test_exit_with_living_arrays_and_streams() -> None:
         """
     )
     assert out == "end\n"
+
+
+def test_two_threads_may_look_at_one_pending_array() -> None:
+    for _ in range(20):
+        a = cp.arange(10)
+        picked = a[a > 3]
+        barrier, seen = threading.Barrier(2), []
+
+        def look(array: Any = picked, start: threading.Barrier = barrier, out: list[Any] = seen) -> None:
+            start.wait()
+            out.append(array.shape)
+
+        threads = [threading.Thread(target=look, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert seen == [(6,), (6,)]
+
+
+def test_negative_scalars_of_one_length_are_told_apart() -> None:
+    a = cp.arange(3, dtype="i1")
+    assert (a + -128).dtype == np.int8
+    with pytest.raises(OverflowError):
+        a + -200
+
+
+def test_a_subclass_stays_one_when_its_shape_is_set_or_found_out() -> None:
+    class Mine(cp.ndarray):
+        pass
+
+    a = cp.arange(6).view(Mine)
+    a.shape = (2, 3)
+    assert type(a + 1) is Mine
+    picked = a[a > 2]
+    assert picked.shape == (3,)
+    assert type(picked + 1) is type(picked)

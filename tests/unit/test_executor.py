@@ -420,3 +420,12 @@ def test_failures_beyond_the_bound_are_stored_and_not_told() -> None:
     assert 0 < len(client.failures) < 500
     with pytest.raises(Exception, match="client expected"):
         client.fetch(599)
+
+
+def test_a_kernel_may_leave_a_part_of_its_out_as_it_was() -> None:
+    """So it does not cure a poisoned buffer, as a ufunc with `out=` does."""
+    from cupool.apiserver.faults import overwrites
+
+    assert overwrites("add", (), {"out": object()})
+    assert not overwrites("@call_elementwise", (), {"out": object()})
+    assert not overwrites("@call_reduction", (), {"out": object()})
