@@ -88,14 +88,31 @@ DUCK = frozenset(
 )  # fmt: skip
 
 
-#: Functions that with mode="raise" look at the data before they return, as CuPy's do.
-CHECKED = frozenset({"choose", "put"})
+def _raises(mode: Any) -> bool:
+    return isinstance(mode, str) and mode == "raise"
+
+
+def _on_device(value: Any) -> bool:
+    return isinstance(value, ndarray)
+
+
+#: Functions that look at the data before they return and raise, as CuPy's do: name -> (parameter, whether they look for that
+#: argument). The call waits.
+CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bincount": ("x", _on_device),
+    "choose": ("mode", _raises),
+    "histogram": ("bins", _on_device),
+    "put": ("mode", _raises),
+    "ravel_multi_index": ("mode", _raises),
+    "repeat": ("repeats", _on_device),
+    "unravel_index": ("indices", _on_device),
+}
 
 
 class Op:
     """What `call` needs of a row, prepared once."""
 
-    __slots__ = ("converts", "defaults", "duck", "name", "order", "plans", "row", "viewer", "walkers", "walks")
+    __slots__ = ("converts", "defaults", "duck", "looks", "name", "order", "plans", "row", "viewer", "walkers", "walks")
 
     def __init__(self, row: Any) -> None:
         from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
@@ -106,6 +123,8 @@ class Op:
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
         self.converts = coerce.places(row)
+        looks = CHECKED.get(row.name)
+        self.looks = None if looks is None else (row.params.index(looks[0]), looks[1])
         self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
         varying = set(row.varying)
         if row.family == "ufunc":
@@ -225,6 +244,7 @@ def _walk_other(value: Any, slots: list[Any]) -> Any:
     if isinstance(value, ndarray):
         return _walk_array(value, slots)
     if isinstance(value, RemoteObject):
+        session.check_handle(value.handle)
         slots.append(value.handle)
         return type(value)
     if isinstance(value, np.ndarray):
@@ -333,7 +353,7 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
             return view
     plan, slots = prepare(op, args)
     result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
-    if row.name in CHECKED and args[row.params.index("mode")] == "raise":
+    if op.looks is not None and op.looks[1](args[op.looks[0]]):
         session.wait_all()
     return result
 

@@ -178,3 +178,20 @@ def test_linspace_between_arrays_is_computed_in_their_precision(dtype: str) -> N
 
 def test_no_memory_is_nowhere() -> None:
     assert cp.zeros(0).data.ptr == 0 and cp.cuda.alloc(0).ptr == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: cp.bincount(cp.array([1, -1])),
+        lambda: cp.histogram(cp.zeros(3), bins=cp.array([3.0, 1.0, 2.0])),
+        lambda: cp.repeat(cp.arange(3), cp.array([-1])),
+        lambda: cp.ravel_multi_index((cp.array([9]), cp.array([0])), (2, 2), mode="raise"),
+        lambda: cp.unravel_index(cp.array([9]), (2, 2)),
+    ],
+    ids=["bincount", "histogram", "repeat", "ravel_multi_index", "unravel_index"],
+)
+def test_functions_that_look_at_the_data_raise_at_the_call(call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"negative|monotonically|invalid entry"):
+        call()
+    assert cp.arange(3).sum().item() == 3
