@@ -92,6 +92,8 @@ class Accounting:
 
     def grow(self, size: int) -> None:
         """Make room in the books for `size` more bytes (already rounded), without charging them. Raises OutOfMemoryError."""
+        if not size:
+            return  # a call that takes no memory goes on also where a limit was set below what is used
         wanted = self.used + size
         if wanted > self.limit - self._staged:
             raise OutOfMemoryError(size, self.used, self.limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,9 @@ def astype(a: Any, dtype: Any, order: str | None, copy: bool | None) -> Any:
     """
     kind = check_dtype(np.dtype(dtype))
     order = "K" if order is None else str(order).upper()
+    if kind.kind not in "bc" and a.dtype.kind == "c":
+        text = "Casting complex values to real discards the imaginary part"
+        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=3)
     if a._spec is None and kind == a.dtype and copy:
         return dispatch.call(_ROW_COPY, (a, order))
     if a._spec is None and copy:

@@ -99,7 +99,7 @@ def install() -> None:
         replace = []
         for name in ALIASES:
             module = sys.modules.get(name)
-            if module is None or module.__name__ == ALIASES[name]:
+            if module is None or module is sys.modules.get(ALIASES[name]):
                 continue
             if not _is_dropin(module):
                 from cupool.contract.errors import CupoolError

@@ -63,8 +63,11 @@ STATUS: dict[str, tuple[type[CupoolError], str, str]] = {
 }
 
 
-def status_error(code: str, details: str, at: str) -> CupoolError:
-    """The exception for a gRPC status. `at` says who answered, or did not: "the pool at 10.0.0.1:7077"."""
+def status_error(code: str, details: str, at: str, is_pool: bool = False) -> CupoolError:
+    """The exception for a gRPC status. `at` says who answered, or did not: "the pool at 10.0.0.1:7077". `is_pool`: nothing that ran
+    is lost, a lease was refused."""
+    if is_pool and code == "FAILED_PRECONDITION":
+        return LeaseRefused(f"The pool refused the lease ({at}): {details.strip().rstrip('.')}.")
     cls, what, cure = STATUS.get(code, (SessionLost, f"The call failed with {code}", "Run the program again."))
     if code == "FAILED_PRECONDITION" and "version" in details.lower():
         cls, cure = VersionMismatch, "Use the same minor release of cupool on both sides."
@@ -155,7 +158,7 @@ class PoolClient:
             end = disconnected(error)
         hint = end.metadata.get("cupool-retry-after-ms")
         details = end.details + (f" (try again in {int(hint) / 1000:g} s)" if hint and hint.isdigit() else "")
-        raise status_error(end.code, details, f"the pool at {self.addr}")
+        raise status_error(end.code, details, f"the pool at {self.addr}", is_pool=True)
 
     def close(self) -> None:
         self._channel.close()

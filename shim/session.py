@@ -129,8 +129,12 @@ class Session:
         if not is_counted:
             # Also where the answer happens to be here already: a program's count does not depend on timing.
             self.count_wait()
-        self.outbox.flush()
-        result = self.inbox.wait(number, waiter)
+        try:
+            self.outbox.flush()
+            result = self.inbox.wait(number, waiter)
+        except CupoolError as error:
+            _bury_told(self, error)
+            raise
         deferred = self.inbox.deferred
         if result.HasField("error"):
             raise deferred.exception_for(result.error)
@@ -191,7 +195,7 @@ class Session:
             self._bulk[1].close()
         self._pool.release(self.link.lease, reason)
         self._pool.close()
-        if not _process.is_ending:
+        if not _process.is_ending and self.outbox.lost is None:
             closed = ForeignArray("The session was closed.", "Make the array again.")
             self.outbox.fail(closed)
             self.inbox.fail(closed)
@@ -308,7 +312,6 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
         finally:
             process.opener = 0
         forms.refuse(session.refused)
-        process.first_handle = next_handle()
         process.session = session
         if not process.switch_s:
             process.switch_s = sys.getswitchinterval()
@@ -341,6 +344,14 @@ def _bury(session: Session) -> None:
         forget()
     for text in session.close("lost", 0.0):
         print(f"cupool: an error that was never looked at: {text}", file=sys.stderr)
+
+
+def _bury_told(session: Session, error: BaseException) -> None:
+    """The program is being told that its session is lost: what it makes from here on is the next session's."""
+    if error is session.outbox.lost:
+        with _process.lock:
+            if _process.session is session:
+                _bury(session)
 
 
 def _register_exit() -> None:
@@ -381,7 +392,11 @@ def is_open() -> bool:
 def flush() -> None:
     """Send what is pending. May block for flow control. Never call it from `__del__`."""
     session = current()
-    session.outbox.flush()
+    try:
+        session.outbox.flush()
+    except CupoolError as error:
+        _bury_told(session, error)
+        raise
     session.link.ring()
 
 
@@ -475,7 +490,7 @@ def check_handle(handle: int) -> None:
             "Make it in this process, or hand its values over as a NumPy array.",
         )
     if handle < _process.first_handle:
-        raise ForeignArray("The array belongs to a session that is gone.", "Make it again.")
+        raise ForeignArray("The array or object belongs to a session that is gone.", "Make it again.")
 
 
 def link_target() -> LinkTarget:

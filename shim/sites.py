@@ -49,7 +49,8 @@ def site(depth: int = 1) -> int:
 
 
 def _learn(code: Any, frame: Any) -> bool:
-    name = frame.f_globals.get("__name__") or ""
+    # The package first: the namespace `cupy` goes by its public name.
+    name = frame.f_globals.get("__package__") or frame.f_globals.get("__name__") or ""
     inside = name == _PACKAGE or name.startswith(_PACKAGE + ".")
     with _lock:
         if len(_kept) < MAX_SITES:

@@ -193,13 +193,13 @@ def make_aligned_dtype(dtype: Any, **kwargs: Any) -> Any:  # noqa: F811 - CuPy's
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{_HERE}.{name}")
     where = _LAZY.get(name)
     if where is not None:
         try:
-            value = getattr(importlib.import_module(where, __name__), name)
+            value = getattr(importlib.import_module(where, _HERE), name)
         except ModuleNotFoundError as error:
-            if error.name is None or not error.name.startswith(__name__.rpartition(".")[0]):
+            if error.name is None or not error.name.startswith(_HERE.rpartition(".")[0]):
                 raise
         else:
             globals()[name] = value
@@ -209,3 +209,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBMODULES, *_LAZY})
+
+
+_HERE = __name__
+# `xp.__name__ == "cupy"` is how programs tell CuPy from NumPy. Imports go by `__package__` and `__spec__`, which keep the real name.
+__name__ = "cupy"  # noqa: A001

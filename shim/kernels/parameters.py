@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import dispatch
+from ..convert import as_device
 
 _SUPPORTED_KINDS = "biufc"
 _NAME = re.compile("^[a-zA-Z_][a-zA-Z_0-9]*$")
@@ -114,9 +115,9 @@ def operand(value: Any) -> Any:
     """An argument: an array of ours, or a scalar. Raises TypeError for anything else."""
     if isinstance(value, (dispatch.ndarray, bool, int, float, complex, np.generic)):
         return value
-    convert = getattr(value, "__cupy_get_ndarray__", None)
-    if convert is not None:
-        return convert()
+    device = as_device(value)
+    if device is not None:
+        return device
     raise TypeError(f"Unsupported type {type(value)}")
 
 

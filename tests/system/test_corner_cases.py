@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,6 +145,8 @@ def test_records_are_compared_and_assigned() -> None:
     host = np.array([(1, 2.0), (3, 4.0)], dtype="i8,f8")
     a = cp.array(host)
     assert (a == cp.array(host[::-1])).tolist() == [False, False] and (a != a).tolist() == [False, False]
+    plain = cp.zeros(3, "i4").view("V4")
+    assert (plain != plain).tolist() == [False] * 3
     a[0] = (7, 8.0)
     assert a.tolist() == [(7, 8.0), (3, 4.0)]
 
@@ -195,3 +198,26 @@ def test_functions_that_look_at_the_data_raise_at_the_call(call: Callable[[], ob
     with pytest.raises(ValueError, match=r"negative|monotonically|invalid entry"):
         call()
     assert cp.arange(3).sum().item() == 3
+
+
+def test_dropping_imaginary_parts_warns() -> None:
+    with pytest.warns(np.exceptions.ComplexWarning, match="discards the imaginary part"):
+        assert cp.array([1 + 2j]).astype("f8").tolist() == [1]
+
+
+def test_nonzero_wants_dimensions() -> None:
+    with pytest.raises(ValueError, match="0d"):
+        cp.nonzero(cp.array(1))
+
+
+class Exposing:
+    """Another library's array, in this device's memory."""
+
+    def __init__(self, a: Any) -> None:
+        self.__cuda_array_interface__ = a.__cuda_array_interface__
+
+
+def test_kernels_take_what_exposes_device_memory() -> None:
+    add = cp.ElementwiseKernel("T x, T y", "T z", "z = x + y", "add_exposed")
+    a = cp.arange(3.0)
+    assert add(Exposing(a), a).tolist() == [0, 2, 4]

@@ -134,3 +134,35 @@ def test_exits_do_not_hang() -> None:
 def test_cuts_do_not_change_a_result() -> None:
     result = campaign("cuts", full=False)
     assert result["complete"] and not result["failed"]
+
+
+def test_a_program_goes_on_after_it_was_told_that_its_session_is_lost() -> None:
+    """A warm function whose kernel killed the server: that invocation fails, the next ones work, also those that draw numbers."""
+    program = """
+import cupy as cp
+add = cp.RawKernel('extern "C" __global__ void add(double* x) { x[threadIdx.x] += 1; }', "add")
+divide = cp.ElementwiseKernel("int32 x", "int32 z", "z = 1 / x", "divide")
+def handler():
+    x = cp.arange(3.0)
+    add((1,), (3,), (x,))
+    return float(x.sum()) + 0 * float(cp.random.rand(2).sum())
+old = cp.random.RandomState(1)
+print(handler())
+for _ in range(2):
+    try:
+        divide(cp.zeros(3, "i4")).get()
+    except Exception as error:
+        print(type(error).__name__, "divide" in str(error))
+    print(handler(), handler())
+try:
+    old.rand(2).get()
+except Exception as error:
+    print(type(error).__name__, "gone" in str(error))
+"""
+    run = subprocess.run(
+        [sys.executable, "-m", "cupool", "run", "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split("\n")[:-1] == [
+        "6.0", "SessionLost True", "6.0 6.0", "SessionLost True", "6.0 6.0", "ForeignArray True",
+    ]  # fmt: skip

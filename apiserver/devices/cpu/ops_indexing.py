@@ -112,6 +112,9 @@ def take(a: Array, indices: Any, axis: Any = None, out: Any = None) -> Array:
         indices = indices.astype(np.int64)
     if a.ndim == 0:
         a, axis = a.reshape(1), 0
+    if indices.size and not (a.size if axis is None else a.shape[axis]):
+        # NumPy 2.4 never comes back from this where another axis is empty too.
+        raise IndexError("cannot do a non-empty take from an empty axes.")
     return np.asarray(np.take(a, indices, axis, out, "wrap"))
 
 

@@ -164,7 +164,7 @@ class Ufunc:
 
     def _by_loop(self, loop: Loop, operands: tuple[Any, ...], out: Any, where: Any) -> Any:
         converted = [_converted(x, d) for x, d in zip(operands, loop.inputs, strict=True)]
-        if converted[0].dtype.kind == "V" and converted[0].dtype.fields:
+        if converted[0].dtype.type is np.void and self.name in _RECORDS:
             # NumPy's ufuncs do not compare records, its operators do.
             result: Any = _RECORDS[self.name](*converted)
         else:

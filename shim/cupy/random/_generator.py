@@ -14,6 +14,7 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.ops import TABLE
 
+from ... import session
 from ..._generated.random import RandomStateMethods
 from ...dispatch import call, construct
 from ...objects import RemoteObject
@@ -121,6 +122,14 @@ def set_random_state(rs: RandomState) -> None:
     if not isinstance(rs, RandomState):
         raise TypeError(f"Random state must be an instance of RandomState. Actual: {type(rs)}")
     _random_states[_DEVICE] = rs
+
+
+def _forget_states() -> None:
+    """The session is another one: its generators went with it."""
+    reset_states()
+
+
+session.on_change.append(_forget_states)
 
 
 def reset_states() -> None:
