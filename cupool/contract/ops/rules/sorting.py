@@ -180,7 +180,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 @rule("nonzero")
 def nonzero(a: Any) -> Any:
     """Indices: as many as the data says."""
-    require_array(a)
+    if require_array(a).ndim == 0:
+        raise ValueError("Calling nonzero on 0d arrays is not allowed. Use cupy.atleast_1d(scalar).nonzero() instead.")
     return UNKNOWN
 
 
