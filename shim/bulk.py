@@ -368,7 +368,11 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
     """
     tune_allocator()
     direct = out is not None and out.flags.c_contiguous and out.flags.writeable
-    result = out if out is not None and direct else np.empty(spec.shape, spec.dtype)
+    try:
+        result = out if out is not None and direct else np.empty(spec.shape, spec.dtype)
+    except MemoryError:
+        dispatch.ask("@spec", (dispatch.HANDLE,), (handle,))  # an array that the device could not hold says so itself
+        raise
     transfer = mint()
     (reply,) = dispatch.send("@export", (dispatch.HANDLE, dispatch.INTEGER), (handle, transfer), ("reply",))
     try:

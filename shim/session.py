@@ -559,7 +559,9 @@ def _close(reason: str, drain_s: float) -> None:
 def _at_exit() -> None:
     # Daemon threads may still use arrays. They are about to be frozen where they are; an error now would only be noise.
     _process.is_ending = True
-    _close("the program ended", EXIT_DRAIN_S)
+    # Whoever interrupts a program does not want to wait for what it had asked for.
+    is_interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+    _close("the program ended", 0.0 if is_interrupted else EXIT_DRAIN_S)
     embedded.stop()
 
 

@@ -213,4 +213,4 @@ def __dir__() -> list[str]:
 
 _HERE = __name__
 # `xp.__name__ == "cupy"` is how programs tell CuPy from NumPy. Imports go by `__package__` and `__spec__`, which keep the real name.
-__name__ = "cupy"  # noqa: A001
+__name__ = "cupy"

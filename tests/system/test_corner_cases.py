@@ -221,3 +221,35 @@ def test_kernels_take_what_exposes_device_memory() -> None:
     add = cp.ElementwiseKernel("T x, T y", "T z", "z = x + y", "add_exposed")
     a = cp.arange(3.0)
     assert add(Exposing(a), a).tolist() == [0, 2, 4]
+
+
+def test_scalars_adapt_in_kron_and_are_refused_by_tensordot() -> None:
+    for a, b in ((cp.ones(3, "u1"), 2), (cp.ones(3, "f4"), 2), (2.5, cp.ones(3, "f4"))):
+        assert cp.kron(a, b).get().dtype == (a if isinstance(a, cp.ndarray) else b).dtype
+    with pytest.raises(AttributeError):
+        cp.tensordot(cp.ones(3), 2.5, 0)
+
+
+def test_taking_from_nothing_is_an_index_error_and_not_for_ever() -> None:
+    with pytest.raises(IndexError, match="non-empty take"):
+        cp.take(cp.zeros((0, 0)), cp.array([0]), axis=0).get()
+
+
+def test_a_limit_below_what_is_used_stops_only_what_takes_memory() -> None:
+    pool, held = cp.get_default_memory_pool(), cp.zeros(1 << 16)
+    pool.set_limit(size=1 << 10)
+    try:
+        event = cp.cuda.Event()
+        event.record()
+        event.synchronize()
+        with pytest.raises(cp.cuda.memory.OutOfMemoryError):
+            cp.zeros(1 << 16).sum().get()
+    finally:
+        pool.set_limit(size=0)
+    assert held.sum() == 0
+
+
+def test_an_array_that_the_device_could_not_hold_says_so_when_fetched() -> None:
+    with pytest.raises(cp.cuda.memory.OutOfMemoryError):
+        cp.ones(1 << 40, "u1").get()
+    assert cp.ones(3).sum() == 3

@@ -64,6 +64,13 @@ def vdot(a: Array, b: Array) -> Array:
     return np.asarray(np.dot(a.conj().ravel(), b.ravel()))
 
 
+def kron(a: Any, b: Any) -> Array:
+    # A Python scalar adapts to the array, which NumPy's own function forgets.
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.asarray(np.kron(a, b))
+    return np.asarray(np.multiply(a, b))
+
+
 def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
     return np.asarray(np.multiply(a, b) if not a.ndim or not b.ndim else np.tensordot(a, b, axes))
 
@@ -263,7 +270,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "outer": outer,
     "tensordot": tensordot,
     "einsum": einsum,
-    "kron": lambda a, b: np.asarray(np.kron(a, b)),
+    "kron": kron,
     "cross": cross,
     "linalg.cross": lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis),
     "trace": trace,

@@ -112,6 +112,9 @@ def _contracted(a: Spec, b: Spec, axes: Any) -> tuple[tuple[int, ...], tuple[int
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Spec:
+    for operand in (a, b):
+        if isinstance(operand, (bool, int, float, complex)) and not isinstance(operand, np.generic):
+            raise AttributeError(f"'{type(operand).__name__}' object has no attribute 'ndim'")
     a, b = as_spec(a), as_spec(b)
     if not a.ndim or not b.ndim:
         if axes != 0 and axes != ((), ()):
