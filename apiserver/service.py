@@ -38,7 +38,7 @@ MAX_CALLS = 24
 
 
 def server_options(limits: Limits) -> list[tuple[str, Any]]:
-    """Channel arguments of the data listener, design.md section 4."""
+    """Channel arguments of the data listener, the settings measured for long-lived streams."""
     # A frame may be as large as the limit says, a chunk a little larger than its data.
     largest = max(limits.frame_bytes, limits.chunk_bytes * 4) + (1 << 16)
     return [

@@ -32,7 +32,7 @@ from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from . import forms
 from .pending import COMMANDS, GATE, LOCK
 
-#: Words that may be pending while something is in flight: about 1,300 commands. A batch costs both ends some 300 µs whatever it
+#: Words that may be pending while something is in flight: about 1,300 commands. A batch costs both ends together some 500 µs whatever it
 #: holds (stock grpcio, with its threads), so larger ones are cheaper (1024 words: 3.3 µs an op end to end; 4096: 1.8; 8192: 1.5 to 2.1);
 #: a program makes so many in about a millisecond.
 GATE_WORDS = 4096

@@ -1,7 +1,7 @@
 """What a row of the op table is, and the calls that make one.
 
 A row says everything about one public CuPy name that anyone needs: the shim's generated function, the server's dispatch, the
-coverage page, the tests, and what migration must know. See house-rules "The op table" and ARCHITECTURE.md.
+coverage page, the tests, and what migration must know. See ARCHITECTURE.md.
 """
 
 from __future__ import annotations
