@@ -87,7 +87,7 @@ class PoolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """The caller's own sessions.
+        """The sessions of this pool that the caller's credential may see: all of them while a pool has one credential.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
