@@ -102,6 +102,7 @@ CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bincount": ("x", _on_device),
     "choose": ("mode", _raises),
     "histogram": ("bins", _on_device),
+    "place": ("vals", lambda vals: bool(vals.size == 0)),
     "put": ("mode", _raises),
     "ravel_multi_index": ("mode", _raises),
     "repeat": ("repeats", _on_device),

@@ -191,11 +191,12 @@ def test_no_memory_is_nowhere() -> None:
         lambda: cp.repeat(cp.arange(3), cp.array([-1])),
         lambda: cp.ravel_multi_index((cp.array([9]), cp.array([0])), (2, 2), mode="raise"),
         lambda: cp.unravel_index(cp.array([9]), (2, 2)),
+        lambda: cp.place(cp.arange(3), cp.array([True, False, True]), cp.zeros(0, int)),
     ],
-    ids=["bincount", "histogram", "repeat", "ravel_multi_index", "unravel_index"],
+    ids=["bincount", "histogram", "repeat", "ravel_multi_index", "unravel_index", "place"],
 )
 def test_functions_that_look_at_the_data_raise_at_the_call(call: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match=r"negative|monotonically|invalid entry"):
+    with pytest.raises(ValueError, match=r"negative|monotonically|invalid entry|empty array"):
         call()
     assert cp.arange(3).sum().item() == 3
 
@@ -203,6 +204,12 @@ def test_functions_that_look_at_the_data_raise_at_the_call(call: Callable[[], ob
 def test_dropping_imaginary_parts_warns() -> None:
     with pytest.warns(np.exceptions.ComplexWarning, match="discards the imaginary part"):
         assert cp.array([1 + 2j]).astype("f8").tolist() == [1]
+
+
+def test_indices_of_booleans() -> None:
+    assert cp.indices((2, 1), bool).get().tolist() == np.indices((2, 1), bool).tolist()
+    with pytest.raises(TypeError, match="booleans"):
+        cp.indices((2, 3), bool)
 
 
 def test_nonzero_wants_dimensions() -> None:

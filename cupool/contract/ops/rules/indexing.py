@@ -370,6 +370,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 # -- index generation ---------------------------------------------------------------------------------------------------------
 def indices(dimensions: Any, dtype: Any = int) -> Spec:
     shape = to_shape(tuple(dimensions))
+    if np.dtype(dtype) == BOOL and any(n > 2 for n in shape):
+        raise TypeError("arange() is only supported for booleans when the result has at most length 2.")
     return packed((len(shape), *shape), dtype)
 
 
