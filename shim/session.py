@@ -132,8 +132,8 @@ class Session:
         try:
             self.outbox.flush()
             result = self.inbox.wait(number, waiter)
-        except CupoolError as error:
-            _bury_told(self, error)
+        except CupoolError as lost:
+            _bury_told(self, lost)
             raise
         deferred = self.inbox.deferred
         if result.HasField("error"):
