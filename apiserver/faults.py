@@ -44,8 +44,9 @@ def detail_of(error: BaseException) -> str:
     return "\n".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} in {f.name}" for f in frames[-8:])
 
 
-#: Ops that overwrite all of their first argument whatever it held; the others with an `out=` overwrite that.
+#: Ops that run a kernel of the user's, which may write only a part of its `out`, or read it.
 _KERNEL_CALLS = frozenset({"@call_elementwise", "@call_reduction"})
+#: Ops that overwrite all of their first argument whatever it held; the others with an `out=` overwrite that.
 _FILLS = frozenset({"ndarray.fill", "copyto", "ndarray.set"})
 
 
@@ -61,7 +62,6 @@ def overwrites(op: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     if op == "ndarray.__setitem__":
         key = args[1] if len(args) > 1 else None
         return isinstance(key, (type(Ellipsis), slice, tuple)) and _is_whole(key)
-    # A kernel of the user's may write a part of its `out`, or read it.
     return "out" in kwargs and op not in _KERNEL_CALLS
 
 
