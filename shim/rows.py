@@ -17,9 +17,9 @@ class LazyRow:
     def resolve(self) -> Any:
         """The row itself."""
         if self._row is None:
-            from cupool.contract.ops import TABLE
+            from cupool.contract.ops import row
 
-            self._row = TABLE[self.name]
+            self._row = row(self.name)
         return self._row
 
     def __getattr__(self, attribute: str) -> Any:

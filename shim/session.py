@@ -252,9 +252,9 @@ def _version() -> str:
 
 
 def _digest() -> bytes:
-    from cupool.contract.ops import table_digest
+    from cupool.contract.ops import DIGEST
 
-    return table_digest()
+    return DIGEST
 
 
 def _missing(name: str, server: str) -> Exception:

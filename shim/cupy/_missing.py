@@ -14,9 +14,9 @@ from cupool.contract.errors import Unsupported
 
 
 def _row(name: str) -> Any:
-    from cupool.contract.ops import TABLE, refusals
+    from cupool.contract.ops import find_row, refusals
 
-    return TABLE.get(name) or refusals.row(name)
+    return find_row(name) or refusals.row(name)
 
 
 def refuse_attribute(module: str, name: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from cupool.contract.errors import ForeignArray
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row
 
 from .. import dispatch, session
 from ..objects import RemoteObject
@@ -31,6 +31,6 @@ def made(op: str, args: tuple[Any, ...], key: Hashable) -> RemoteObject:
     full = (op, key)
     remote = _made.get(full)
     if remote is None or not is_alive(remote):
-        remote = dispatch.construct(TABLE[op], args)
+        remote = dispatch.construct(row(op), args)
         _made[full] = remote
     return remote

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
 from . import _remote, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
 
-_CALL = TABLE["@call_elementwise"]
+_CALL = row("@call_elementwise")
 _KEYWORDS = ("loop_prep", "after_loop", "options")
 
 

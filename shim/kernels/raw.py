@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.errors import CUDADriverError, Unsupported
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
 from . import _remote
 from .includes import gather
 
-_LAUNCH = TABLE["@launch"]
+_LAUNCH = row("@launch")
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_THREADS = 1024
@@ -83,9 +83,9 @@ class RawKernel:
                 self.code, self.file_path, self.options, self.backend, self.translate_cucomplex, self.enable_cooperative_groups,
                 self.name_expressions,
             )  # fmt: skip
-            function = self._function = dispatch.construct(TABLE["@kernel_function"], (module, self.name))
+            function = self._function = dispatch.construct(row("@kernel_function"), (module, self.name))
             for name, value in self._set.items():
-                dispatch.call(TABLE["@kernel_set_attribute"], (function, name, value))
+                dispatch.call(row("@kernel_set_attribute"), (function, name, value))
         return function
 
     def __call__(
@@ -118,18 +118,18 @@ class RawKernel:
 
     def compile(self, log_stream: Any = None) -> None:
         """Compile now. Waits; raises CompileException."""
-        dispatch.call(TABLE["@kernel_compile"], (self._remote(),))
+        dispatch.call(row("@kernel_compile"), (self._remote(),))
 
     # -- attributes -------------------------------------------------------------------------------------------------------
 
     @property
     def attributes(self) -> dict[str, int]:
         """What the compiled kernel needs and is limited to; -1 where the device does not tell. Waits."""
-        answer = dispatch.call(TABLE["@kernel_attributes"], (self._remote(),))
+        answer = dispatch.call(row("@kernel_attributes"), (self._remote(),))
         return {name: int(answer[name]) for name in _ATTRIBUTES}
 
     def _set_attribute(self, name: str, value: Any) -> None:
-        dispatch.call(TABLE["@kernel_set_attribute"], (self._remote(), name, int(value)))
+        dispatch.call(row("@kernel_set_attribute"), (self._remote(), name, int(value)))
         self._set[name] = int(value)
 
     max_threads_per_block = property(lambda self: self.attributes["max_threads_per_block"])
@@ -246,7 +246,7 @@ class RawModule:
 
     def compile(self, log_stream: Any = None) -> None:
         """Compile now. Waits; raises CompileException."""
-        dispatch.call(TABLE["@kernel_compile"], (self._remote(),))
+        dispatch.call(row("@kernel_compile"), (self._remote(),))
 
     def get_function(self, name: str) -> RawKernel:
         """The kernel of this name, or of one of the name expressions. A name that is not there is a deferred error."""
@@ -263,7 +263,7 @@ class RawModule:
         from ..cupy.cuda.memory import MemoryPointer, UnownedMemory
 
         module = self._remote()
-        address, nbytes = dispatch.call(TABLE["@kernel_global"], (module, _require(name, str, "name")))
+        address, nbytes = dispatch.call(row("@kernel_global"), (module, _require(name, str, "name")))
         if not nbytes:
             raise Unsupported(f"The size of the global {name!r} is not known.", "Declare it with a size.")
         return MemoryPointer(UnownedMemory(int(address), int(nbytes), module), 0)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
 from . import _remote, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
 
-_CALL = TABLE["@call_reduction"]
+_CALL = row("@call_reduction")
 
 
 class ReductionKernel:

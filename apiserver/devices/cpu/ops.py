@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from . import scipy
+
 #: Modules with a table `OPS`, and maybe `MISSING` (name -> reason).
 FAMILIES = (
     "ops_ufuncs", "ops_reductions", "ops_creation", "ops_sorting", "ops_logic", "ops_manipulation", "ops_indexing", "ops_linalg",
@@ -39,7 +41,7 @@ OPS, MISSING = _load()
 
 def resolve(impl: str) -> Callable[..., Any]:
     """The implementation of `row.impl`. Raises KeyError."""
-    known = OPS.get(impl)
+    known = OPS.get(impl) or scipy.resolve(impl)
     if known is not None:
         return known
     target: Any = np

@@ -90,10 +90,11 @@ class Ufunc:
 
     __slots__ = ("_direct", "_nout", "_plans", "_special", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, special: Callable[..., Any] | None = None) -> None:
+        """`special`: what computes it on operands in the loop's dtypes; None: `_SPECIAL`'s, or NumPy's ufunc of this name."""
         self.name = name
         self._nout = KERNELS[name][1]
-        self._special = _SPECIAL.get(name)
+        self._special = special or _SPECIAL.get(name)
         self._direct: Any = getattr(np, name) if self._special is None else None
         self._plans: dict[Any, Loop | None] = {}
 

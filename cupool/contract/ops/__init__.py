@@ -1,6 +1,7 @@
 """The op table: a frozen row per public CuPy name. `TABLE` is complete whenever someone gets it from this package.
 
-The rows are made when `TABLE` (or a digest of it) is first asked for: a client that only imports must not pay for them.
+The rows are made when `TABLE` (or a digest of it) is first asked for: a client that only imports must not pay for them. A client asks
+for single rows by `row(name)`, which makes those of `cupyx.scipy` only for a name of it, and sends the committed `DIGEST`.
 
 To add a name: one row in the file of its family. A new shape behaviour: one rule in `rules/` and the row. Then `make generate`.
 """
@@ -11,6 +12,7 @@ import importlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cupool.contract.ops._digest import DIGEST
 from cupool.contract.ops._row import (
     CLIENT,
     LOCAL,
@@ -35,29 +37,62 @@ FAMILIES = (
     "_internal", "creation", "dtypes", "fft", "indexing", "io", "linalg", "logic", "manipulation", "misc", "polynomial", "random",
     "reductions", "sorting", "statistics", "ufuncs",
 )  # fmt: skip
+#: The families of `cupyx.scipy` and of what stands on it, in the package `scipy` beside them.
+SCIPY_FAMILIES = ("special",)
 _WITH_ROWS = frozenset({"TABLE", "row_hashes", "table_digest"})
 _lock = threading.RLock()
 
 
-def _load() -> dict[str, Any]:
-    """What needs all rows, by name."""
-    from cupool.contract.ops import _row
-
+def _load(families: tuple[str, ...], package: str = __name__) -> None:
     with _lock:
-        for family in FAMILIES:
-            importlib.import_module(f"{__name__}.{family}")
-    return {name: getattr(_row, name) for name in _WITH_ROWS}
+        for family in families:
+            importlib.import_module(f"{package}.{family}")
+
+
+def _load_scipy() -> None:
+    _load(SCIPY_FAMILIES, f"{__name__}.scipy")
+
+
+def row(name: str) -> Row:
+    """The row of a name; makes only the families that it needs.
+
+    Raises:
+        KeyError: there is no such row.
+    """
+    found = find_row(name)
+    if found is None:
+        raise KeyError(name)
+    return found
+
+
+def find_row(name: str) -> Row | None:
+    """As `row`, but None where there is no such row."""
+    from cupool.contract.ops._row import TABLE as table
+
+    _load(FAMILIES)
+    if name not in table and name.startswith(_OF_SCIPY):
+        _load_scipy()
+    return table.get(name)
+
+
+#: How names of rows begin that are in the families of SCIPY_FAMILIES.
+_OF_SCIPY = ("cupyx.", "@cupyx.")
 
 
 def __getattr__(name: str) -> Any:
     if name in _WITH_ROWS:
-        globals().update(_load())
+        from cupool.contract.ops import _row
+
+        _load(FAMILIES)
+        _load_scipy()
+        globals().update({each: getattr(_row, each) for each in _WITH_ROWS})
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
     "CLIENT",
+    "DIGEST",
     "LOCAL",
     "NDIM",
     "REQUIRED",
@@ -67,9 +102,11 @@ __all__ = [
     "Row",
     "Same",
     "call_arguments",
+    "find_row",
     "infer",
     "op",
     "parameters",
+    "row",
     "row_hashes",
     "table_digest",
     "unsupported",

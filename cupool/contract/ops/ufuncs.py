@@ -44,7 +44,7 @@ UFUNCS: dict[str, tuple[str, ...]] = {
 _OPERANDS = {1: "(x", 2: "(x1, x2"}
 
 
-def _samples(name: str) -> Iterator[Any]:
+def samples_of(name: str) -> Iterator[Any]:
     """Each loop once, a broadcast, a Python scalar, `out=` and `where=`."""
     nin, nout, loops = KERNELS[name][:3]
     for loop in dict.fromkeys(loops.split()):
@@ -68,4 +68,4 @@ for _name, _aliases in UFUNCS.items():
     _sig = f"{_OPERANDS[_nin]}, {OPTIONS})"
     for _each in (_name, *_aliases):
         op(_each, _sig, _infer, server=None if _each == _name else _name, writes=("out",), family="ufunc",
-           arrays=("x",) if _nin == 1 else ("x1", "x2"), samples=partial(_samples, _name))  # fmt: skip
+           arrays=("x",) if _nin == 1 else ("x1", "x2"), samples=partial(samples_of, _name))  # fmt: skip

@@ -7,15 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import find_row, row
 
 from ..._generated.random import GeneratorMethods, MRG32k3aMethods, Philox4x3210Methods, XORWOWMethods
 from ...dispatch import call, construct
 from ...objects import RemoteObject
 from ._generator import check_bounds
 
-_INTEGERS = TABLE["random.Generator.integers"]
-_HYPERGEOMETRIC = TABLE["random.Generator.hypergeometric"]
+_INTEGERS = row("random.Generator.integers")
+_HYPERGEOMETRIC = row("random.Generator.hypergeometric")
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:
@@ -68,7 +68,7 @@ class _CurandGenerator(BitGenerator):
 
     def __new__(cls, seed: Any = None, *, size: int = -1) -> Self:
         sequence = _seed_sequence(seed)
-        self = construct(TABLE[f"random.{cls._row_name()}"], (_sent_seed(sequence), size), cls)
+        self = construct(row(f"random.{cls._row_name()}"), (_sent_seed(sequence), size), cls)
         self._seed_seq = sequence  # type: ignore[attr-defined]
         self.lock = threading.Lock()  # type: ignore[attr-defined]
         return self  # type: ignore[return-value]
@@ -78,7 +78,7 @@ class _CurandGenerator(BitGenerator):
 
     @classmethod
     def _row_name(cls) -> str:
-        return next(base.__name__ for base in cls.__mro__ if f"random.{base.__name__}" in TABLE)
+        return next(base.__name__ for base in cls.__mro__ if find_row(f"random.{base.__name__}") is not None)
 
 
 class XORWOW(XORWOWMethods, _CurandGenerator):
@@ -112,7 +112,7 @@ class Generator(GeneratorMethods, RemoteObject):
             raise TypeError(f"bit_generator must be a cupy.random.BitGenerator, not {type(bit_generator).__name__}")
         if not bit_generator.handle:
             raise NotImplementedError("Not implemented in base BitGenerator")
-        self = construct(TABLE["random.Generator"], (bit_generator,), cls)
+        self = construct(row("random.Generator"), (bit_generator,), cls)
         self._bit_generator = bit_generator  # type: ignore[attr-defined]
         return self  # type: ignore[return-value]
 

@@ -12,17 +12,17 @@ from typing import Any, Self
 import numpy as np
 
 from cupool.contract import ids
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row
 
 from ... import session
 from ..._generated.random import RandomStateMethods
 from ...dispatch import call, construct
 from ...objects import RemoteObject
 
-_NEW = TABLE["random.RandomState"]
-_SEED = TABLE["random.RandomState.seed"]
-_RANDINT = TABLE["random.RandomState.randint"]
-_HYPERGEOMETRIC = TABLE["random.RandomState.hypergeometric"]
+_NEW = row("random.RandomState")
+_SEED = row("random.RandomState.seed")
+_RANDINT = row("random.RandomState.randint")
+_HYPERGEOMETRIC = row("random.RandomState.hypergeometric")
 
 #: cuRAND's default pseudo-random generator, as CuPy's `method` attribute shows it.
 _DEFAULT_METHOD = 100
