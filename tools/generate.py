@@ -60,10 +60,9 @@ def _kernel(entry: dict[str, Any]) -> tuple[Any, ...]:
 
 def digest_module(digest: bytes) -> str:
     """The text of `_digest.py`."""
-    return (
-        HEADER.format(what="The op table's digest, `_row.table_digest()` over all rows.")
-        + f"from __future__ import annotations\n\nDIGEST = bytes.fromhex(\n    {digest.hex()!r}\n)\n".replace("'", '"')
-    )
+    return HEADER.format(
+        what="The op table's digest, `_row.table_digest()` over all rows."
+    ) + f"from __future__ import annotations\n\nDIGEST = bytes.fromhex(\n    {digest.hex()!r}\n)\n".replace("'", '"')
 
 
 # -- functions ------------------------------------------------------------------------------------------------------
