@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex(
-    "dc241c40303aaf002067c974d2a5e56e3bac7480e68e706a3971c45e9eb5f7eb"
-)
+DIGEST = bytes.fromhex("dc241c40303aaf002067c974d2a5e56e3bac7480e68e706a3971c45e9eb5f7eb")
