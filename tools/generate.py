@@ -60,9 +60,10 @@ def _kernel(entry: dict[str, Any]) -> tuple[Any, ...]:
 
 def digest_module(digest: bytes) -> str:
     """The text of `_digest.py`."""
-    return HEADER.format(
-        what="The op table's digest, `_row.table_digest()` over all rows."
-    ) + f'from __future__ import annotations\n\nDIGEST = bytes.fromhex("{digest.hex()}")\n'
+    return (
+        HEADER.format(what="The op table's digest, `_row.table_digest()` over all rows.")
+        + f'from __future__ import annotations\n\nDIGEST = bytes.fromhex("{digest.hex()}")\n'
+    )
 
 
 # -- functions ------------------------------------------------------------------------------------------------------
