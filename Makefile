@@ -4,6 +4,7 @@
 #   make test      every test that needs no GPU            make check   format, lint, types, imports, fresh files, quick tests
 #   make bench     ratio tables, benchmarks/results/       make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
+#   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
 #   make sizes     lines per component                     make clean
 
@@ -14,9 +15,12 @@ RUN := $(BIN)/python
 TREE := PYTHONPATH=$(CURDIR)/build/typing:$(CURDIR) PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
 PART ?=
+CUPY ?=
+DEVICE ?= cpu
+FOLDERS ?= core15
 
 .PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
-        check-wheel check-tests bench prove gpu generate proto sizes clean tree venv
+        check-wheel check-tests bench prove gpu cupy-suite generate proto sizes clean tree venv
 
 venv: .venv/.complete
 
@@ -75,6 +79,9 @@ prove: .venv/.complete
 gpu: tree
 	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
 	$(TREE) $(PYTHON) -m benchmarks
+
+cupy-suite: .venv/.complete
+	$(RUN) tools/cupy_suite.py --cupy=$(CUPY) --device=$(DEVICE) $(FOLDERS)
 
 generate: .venv/.complete
 	$(RUN) tools/generate.py
