@@ -284,7 +284,9 @@ def text(rows: dict[str, dict[str, int]]) -> str:
     lines = ["  ".join([f"{'folder':{width}}", *(f"{c:>9}" for c in columns), f"{'rate %':>7}"])]
     for folder, row in rows.items():
         lines.append(
-            "  ".join([f"{folder:{width}}", *(f"{row.get(c, 0):>{max(9, len(c))}}" for c in columns), f"{rate(row):7.2f}"])
+            "  ".join(
+                [f"{folder:{width}}", *(f"{row.get(c, 0):>{max(9, len(c))}}" for c in columns), f"{rate(row):7.2f}"]
+            )
         )
     return "\n".join(lines)
 
@@ -308,13 +310,17 @@ def _show(results: dict[str, dict[str, Any]], wanted: tuple[str, ...]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tests", nargs="*", help="folders, files or node ids of upstream's tests; core15 (default); all")
+    parser.add_argument(
+        "tests", nargs="*", help="folders, files or node ids of upstream's tests; core15 (default); all"
+    )
     parser.add_argument("--cupy", default="", help=f"checkout of CuPy at {TAG}; default: CUPY_CHECKOUT, else ../cupy")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--jobs", type=int, default=2, help="shards, each a process; default 2")
     parser.add_argument("-k", default="", help="as pytest's")
     parser.add_argument("--subsample", type=int, metavar="SEED", help="upstream's own sampler, with this seed")
-    parser.add_argument("--fraction", type=float, default=1.0, help="part of each test function's parameter sets, by hash")
+    parser.add_argument(
+        "--fraction", type=float, default=1.0, help="part of each test function's parameter sets, by hash"
+    )
     parser.add_argument("--only", default="", metavar="FILE", help="only the test ids in this file, one a line")
     parser.add_argument("--oracle", action="store_true", help="the CuPy that is installed instead of the shim")
     parser.add_argument("--save", default="", metavar="NAME", help="write benchmarks/results/cupy-suite-NAME.json")

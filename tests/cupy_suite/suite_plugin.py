@@ -184,7 +184,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when != "call" and report.outcome == "passed":
         return
     outcome = _outcome(report)
-    record: dict[str, Any] = {"test": suite_data.test_id(report.nodeid), "outcome": outcome, "s": round(report.duration, 3)}
+    record: dict[str, Any] = {
+        "test": suite_data.test_id(report.nodeid),
+        "outcome": outcome,
+        "s": round(report.duration, 3),
+    }
     if outcome in ("failed", "private"):
         record["text"] = _last_line(report)
     _log.write(**record)

@@ -27,7 +27,17 @@ PRIVATE_NAMES = {
     "cupyx.scipy.stats": ("_distributions",),
     "cupyx.profiler": ("_time", "load_ipython_extension"),
     "cupyx.tools": ("install_library",),
-    "cupy": ("_core", "_util", "_indexing", "_manipulation", "_environment", "_statistics", "_math", "_creation", "_sorting"),
+    "cupy": (
+        "_core",
+        "_util",
+        "_indexing",
+        "_manipulation",
+        "_environment",
+        "_statistics",
+        "_math",
+        "_creation",
+        "_sorting",
+    ),
 }
 
 
