@@ -24,14 +24,17 @@ _SCANS = {"add": "cumsum", "multiply": "cumprod"}
 
 
 class ufunc:
-    """An elementwise function. One instance per row, made by the generated module: `add = ufunc(_add, 2, 1, "??->? bb->b …")`."""
+    """An elementwise function. One instance per row, made by the generated module: `add = ufunc(_add, 2, 1, "??->? bb->b …")`.
+
+    Its name is CuPy's own, given where that is not `cupy_` and the public name.
+    """
 
     __module__ = "cupy"
 
-    def __init__(self, row: Any, nin: int, nout: int, types: str) -> None:
+    def __init__(self, row: Any, nin: int, nout: int, types: str, name: str = "") -> None:
         self._row = row
         self._op: Any = None
-        self.name = self.__name__ = f"cupy_{row.name.rpartition('.')[2]}"
+        self.name = self.__name__ = name or f"cupy_{row.name.rpartition('.')[2]}"
         self.nin = nin
         self.nout = nout
         self.nargs = nin + nout
@@ -236,10 +239,13 @@ def session_sync() -> None:
 
 
 def _by_name(name: str) -> Any:
-    """Unpickling."""
-    from ._generated import functions
+    """Unpickling. The generated modules are flat: `cupyx.scipy.special` is `cupyx_scipy_special`."""
+    import importlib
 
-    return getattr(functions, name)
+    path, _, attribute = name.rpartition(".")
+    return getattr(
+        importlib.import_module(f"{__package__}._generated.{path.replace('.', '_') or 'functions'}"), attribute
+    )
 
 
 def _operand(value: Any) -> Any:

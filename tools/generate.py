@@ -36,26 +36,33 @@ def loops_module(record: dict[str, Any]) -> str:
         HEADER.format(what=f"Loops of CuPy {record['cupy']}'s ufuncs and reductions, in CuPy's order."),
         "# ruff: noqa\n# fmt: off\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\n",
         "#: name -> (nin, nout, loops, options). A loop marked `!` raises TypeError(options['error']).\n",
-        "#: Names with @ are internal to CuPy.\n",
+        "#: Names with @ are internal to CuPy. `name`: what CuPy calls it, where that is not `cupy_` and the last part of its name.\n",
         "KERNELS: dict[str, tuple[Any, ...]] = {\n",
     ]
     for name in sorted(names):
-        lines.append(f"    {name!r}: {_kernel(record['ufuncs'][name])},\n")
+        lines.append(f"    {name!r}: {_kernel(record['ufuncs'][name], name)},\n")
     lines += [
         "}\n\n",
         "#: As KERNELS, for reductions: one input, one output.\n",
         "REDUCTIONS: dict[str, tuple[Any, ...]] = {\n",
     ]
     for name in sorted(record["reductions"]):
-        lines.append(f"    {name!r}: {_kernel(record['reductions'][name])},\n")
+        lines.append(f"    {name!r}: {_kernel(record['reductions'][name], name)},\n")
     lines.append("}\n")
     return "".join(lines)
 
 
-def _kernel(entry: dict[str, Any]) -> tuple[Any, ...]:
+def _kernel(entry: dict[str, Any], name: str) -> tuple[Any, ...]:
     options = {k: entry[k] for k in ("error", "out_loops", "scatter", "strong_int", "casting") if k in entry}
+    if entry["nin"] and "." in name and entry["name"] != default_label(name):
+        options["name"] = entry["name"]
     head = (entry["nin"], entry["nout"], entry["loops"])
     return (*head, options) if options else head
+
+
+def default_label(name: str) -> str:
+    """What CuPy calls a ufunc, for most of them."""
+    return f"cupy_{name.lstrip('@').rpartition('.')[2]}"
 
 
 def digest_module(digest: bytes) -> str:
@@ -195,7 +202,9 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
             else:
                 nin, nout, loops = kernels[row.name][:3]
                 text = loops.replace("!", "")
-                ufuncs.append(f"{attribute} = ufunc({constant}, {nin}, {nout}, {text!r})\n")
+                own = kernels[row.name][3].get("name", "") if len(kernels[row.name]) > 3 else ""
+                label = f", {own!r}" if own else ""
+                ufuncs.append(f"{attribute} = ufunc({constant}, {nin}, {nout}, {text!r}{label})\n")
             continue
         line = call_line(row, constant, table)
         needs.add(line.removeprefix("return ").partition("(")[0])
@@ -210,13 +219,13 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
     imports = ["from __future__ import annotations\n\nfrom typing import Any\n\n"]
     if constants:
         imports.append("from ..rows import ROWS as _R\n")
-    names = [
+    helpers = [
         f"{n} as {alias}"
         for n, alias in (("call", "_call"), ("call_local", "_local"), ("construct", "_construct"))
         if alias in needs
     ]
-    if names:
-        imports.append(f"from ..dispatch import {', '.join(names)}\n")
+    if helpers:
+        imports.append(f"from ..dispatch import {', '.join(helpers)}\n")
     if ufuncs:
         imports.append("from ..ufunc import ufunc\n")
     if "_refuse" in needs:

@@ -33,6 +33,11 @@ INTERNAL = {
     "@where": "cupy._sorting.search._where_ufunc",
     "@arange": "cupy._creation.ranges._arange_ufunc",
     "@linspace": "cupy._creation.ranges._linspace_ufunc",
+    "@cupyx.scipy.special.btdtr": "cupyx.scipy.special._stats_distributions._btdtr",
+    "@cupyx.scipy.special.btdtri": "cupyx.scipy.special._stats_distributions._btdtri",
+    "@cupyx.scipy.special.lambertw": "cupyx.scipy.special._lambertw._lambertw_scalar",
+    "@cupyx.scipy.special.sph_harm": "cupyx.scipy.special._sph_harm._sph_harm",
+    "@cupyx.scipy.special.spherical_yn": "cupyx.scipy.special._spherical_bessel._spherical_yn_real",
 }
 REDUCTIONS = {
     "sum": "cupy._core._routines_math.sum_auto_dtype",

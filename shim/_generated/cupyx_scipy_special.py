@@ -7,17 +7,265 @@ from __future__ import annotations
 from typing import Any
 
 from ..rows import ROWS as _R
+from ..dispatch import call as _call
 from ..ufunc import ufunc
 
+_r_cupyx_scipy_special_bdtr = _R['cupyx.scipy.special.bdtr']
+_r_cupyx_scipy_special_bdtrc = _R['cupyx.scipy.special.bdtrc']
+_r_cupyx_scipy_special_bdtri = _R['cupyx.scipy.special.bdtri']
+_r_cupyx_scipy_special_beta = _R['cupyx.scipy.special.beta']
+_r_cupyx_scipy_special_betainc = _R['cupyx.scipy.special.betainc']
+_r_cupyx_scipy_special_betaincinv = _R['cupyx.scipy.special.betaincinv']
+_r_cupyx_scipy_special_betaln = _R['cupyx.scipy.special.betaln']
+_r_cupyx_scipy_special_binom = _R['cupyx.scipy.special.binom']
+_r_cupyx_scipy_special_boxcox = _R['cupyx.scipy.special.boxcox']
+_r_cupyx_scipy_special_boxcox1p = _R['cupyx.scipy.special.boxcox1p']
+_r_cupyx_scipy_special_btdtr = _R['cupyx.scipy.special.btdtr']
+_r_cupyx_scipy_special_btdtri = _R['cupyx.scipy.special.btdtri']
+_r_cupyx_scipy_special_cbrt = _R['cupyx.scipy.special.cbrt']
+_r_cupyx_scipy_special_chdtr = _R['cupyx.scipy.special.chdtr']
+_r_cupyx_scipy_special_chdtrc = _R['cupyx.scipy.special.chdtrc']
+_r_cupyx_scipy_special_chdtri = _R['cupyx.scipy.special.chdtri']
+_r_cupyx_scipy_special_cosdg = _R['cupyx.scipy.special.cosdg']
+_r_cupyx_scipy_special_cosm1 = _R['cupyx.scipy.special.cosm1']
+_r_cupyx_scipy_special_cotdg = _R['cupyx.scipy.special.cotdg']
+_r_cupyx_scipy_special_digamma = _R['cupyx.scipy.special.digamma']
+_r_cupyx_scipy_special_ellipeinc = _R['cupyx.scipy.special.ellipeinc']
+_r_cupyx_scipy_special_ellipj = _R['cupyx.scipy.special.ellipj']
+_r_cupyx_scipy_special_ellipk = _R['cupyx.scipy.special.ellipk']
+_r_cupyx_scipy_special_ellipkinc = _R['cupyx.scipy.special.ellipkinc']
+_r_cupyx_scipy_special_ellipkm1 = _R['cupyx.scipy.special.ellipkm1']
+_r_cupyx_scipy_special_entr = _R['cupyx.scipy.special.entr']
 _r_cupyx_scipy_special_erf = _R['cupyx.scipy.special.erf']
 _r_cupyx_scipy_special_erfc = _R['cupyx.scipy.special.erfc']
+_r_cupyx_scipy_special_erfcinv = _R['cupyx.scipy.special.erfcinv']
+_r_cupyx_scipy_special_erfcx = _R['cupyx.scipy.special.erfcx']
+_r_cupyx_scipy_special_erfinv = _R['cupyx.scipy.special.erfinv']
+_r_cupyx_scipy_special_exp1 = _R['cupyx.scipy.special.exp1']
+_r_cupyx_scipy_special_exp10 = _R['cupyx.scipy.special.exp10']
+_r_cupyx_scipy_special_exp2 = _R['cupyx.scipy.special.exp2']
+_r_cupyx_scipy_special_expi = _R['cupyx.scipy.special.expi']
+_r_cupyx_scipy_special_expit = _R['cupyx.scipy.special.expit']
+_r_cupyx_scipy_special_expm1 = _R['cupyx.scipy.special.expm1']
+_r_cupyx_scipy_special_expn = _R['cupyx.scipy.special.expn']
+_r_cupyx_scipy_special_exprel = _R['cupyx.scipy.special.exprel']
+_r_cupyx_scipy_special_fdtr = _R['cupyx.scipy.special.fdtr']
+_r_cupyx_scipy_special_fdtrc = _R['cupyx.scipy.special.fdtrc']
+_r_cupyx_scipy_special_fdtri = _R['cupyx.scipy.special.fdtri']
+_r_cupyx_scipy_special_gamma = _R['cupyx.scipy.special.gamma']
+_r_cupyx_scipy_special_gammainc = _R['cupyx.scipy.special.gammainc']
+_r_cupyx_scipy_special_gammaincc = _R['cupyx.scipy.special.gammaincc']
+_r_cupyx_scipy_special_gammainccinv = _R['cupyx.scipy.special.gammainccinv']
+_r_cupyx_scipy_special_gammaincinv = _R['cupyx.scipy.special.gammaincinv']
 _r_cupyx_scipy_special_gammaln = _R['cupyx.scipy.special.gammaln']
+_r_cupyx_scipy_special_gammasgn = _R['cupyx.scipy.special.gammasgn']
+_r_cupyx_scipy_special_gdtr = _R['cupyx.scipy.special.gdtr']
+_r_cupyx_scipy_special_gdtrc = _R['cupyx.scipy.special.gdtrc']
+_r_cupyx_scipy_special_huber = _R['cupyx.scipy.special.huber']
+_r_cupyx_scipy_special_i0 = _R['cupyx.scipy.special.i0']
+_r_cupyx_scipy_special_i0e = _R['cupyx.scipy.special.i0e']
+_r_cupyx_scipy_special_i1 = _R['cupyx.scipy.special.i1']
+_r_cupyx_scipy_special_i1e = _R['cupyx.scipy.special.i1e']
+_r_cupyx_scipy_special_inv_boxcox = _R['cupyx.scipy.special.inv_boxcox']
+_r_cupyx_scipy_special_inv_boxcox1p = _R['cupyx.scipy.special.inv_boxcox1p']
+_r_cupyx_scipy_special_j0 = _R['cupyx.scipy.special.j0']
+_r_cupyx_scipy_special_j1 = _R['cupyx.scipy.special.j1']
+_r_cupyx_scipy_special_k0 = _R['cupyx.scipy.special.k0']
+_r_cupyx_scipy_special_k0e = _R['cupyx.scipy.special.k0e']
+_r_cupyx_scipy_special_k1 = _R['cupyx.scipy.special.k1']
+_r_cupyx_scipy_special_k1e = _R['cupyx.scipy.special.k1e']
+_r_cupyx_scipy_special_kl_div = _R['cupyx.scipy.special.kl_div']
+_r_cupyx_scipy_special_lambertw = _R['cupyx.scipy.special.lambertw']
+_r_cupyx_scipy_special_log1p = _R['cupyx.scipy.special.log1p']
+_r_cupyx_scipy_special_log_expit = _R['cupyx.scipy.special.log_expit']
+_r_cupyx_scipy_special_log_ndtr = _R['cupyx.scipy.special.log_ndtr']
+_r_cupyx_scipy_special_log_softmax = _R['cupyx.scipy.special.log_softmax']
+_r_cupyx_scipy_special_loggamma = _R['cupyx.scipy.special.loggamma']
+_r_cupyx_scipy_special_logit = _R['cupyx.scipy.special.logit']
+_r_cupyx_scipy_special_logsumexp = _R['cupyx.scipy.special.logsumexp']
+_r_cupyx_scipy_special_lpmv = _R['cupyx.scipy.special.lpmv']
+_r_cupyx_scipy_special_multigammaln = _R['cupyx.scipy.special.multigammaln']
+_r_cupyx_scipy_special_nbdtr = _R['cupyx.scipy.special.nbdtr']
+_r_cupyx_scipy_special_nbdtrc = _R['cupyx.scipy.special.nbdtrc']
+_r_cupyx_scipy_special_nbdtri = _R['cupyx.scipy.special.nbdtri']
+_r_cupyx_scipy_special_ndtr = _R['cupyx.scipy.special.ndtr']
+_r_cupyx_scipy_special_ndtri = _R['cupyx.scipy.special.ndtri']
+_r_cupyx_scipy_special_pdtr = _R['cupyx.scipy.special.pdtr']
+_r_cupyx_scipy_special_pdtrc = _R['cupyx.scipy.special.pdtrc']
+_r_cupyx_scipy_special_pdtri = _R['cupyx.scipy.special.pdtri']
+_r_cupyx_scipy_special_poch = _R['cupyx.scipy.special.poch']
+_r_cupyx_scipy_special_polygamma = _R['cupyx.scipy.special.polygamma']
+_r_cupyx_scipy_special_pseudo_huber = _R['cupyx.scipy.special.pseudo_huber']
+_r_cupyx_scipy_special_radian = _R['cupyx.scipy.special.radian']
+_r_cupyx_scipy_special_rel_entr = _R['cupyx.scipy.special.rel_entr']
+_r_cupyx_scipy_special_rgamma = _R['cupyx.scipy.special.rgamma']
+_r_cupyx_scipy_special_shichi = _R['cupyx.scipy.special.shichi']
+_r_cupyx_scipy_special_sici = _R['cupyx.scipy.special.sici']
+_r_cupyx_scipy_special_sindg = _R['cupyx.scipy.special.sindg']
+_r_cupyx_scipy_special_softmax = _R['cupyx.scipy.special.softmax']
+_r_cupyx_scipy_special_sph_harm = _R['cupyx.scipy.special.sph_harm']
+_r_cupyx_scipy_special_sph_harm_y = _R['cupyx.scipy.special.sph_harm_y']
+_r_cupyx_scipy_special_spherical_yn = _R['cupyx.scipy.special.spherical_yn']
+_r_cupyx_scipy_special_tandg = _R['cupyx.scipy.special.tandg']
+_r_cupyx_scipy_special_wright_bessel = _R['cupyx.scipy.special.wright_bessel']
+_r_cupyx_scipy_special_xlog1py = _R['cupyx.scipy.special.xlog1py']
 _r_cupyx_scipy_special_xlogy = _R['cupyx.scipy.special.xlogy']
+_r_cupyx_scipy_special_y0 = _R['cupyx.scipy.special.y0']
+_r_cupyx_scipy_special_y1 = _R['cupyx.scipy.special.y1']
+_r_cupyx_scipy_special_yn = _R['cupyx.scipy.special.yn']
+_r_cupyx_scipy_special_zeta = _R['cupyx.scipy.special.zeta']
+_r_cupyx_scipy_special_zetac = _R['cupyx.scipy.special.zetac']
 
-erf = ufunc(_r_cupyx_scipy_special_erf, 1, 1, 'e->d f->f d->d')
-erfc = ufunc(_r_cupyx_scipy_special_erfc, 1, 1, 'e->d f->f d->d')
-gammaln = ufunc(_r_cupyx_scipy_special_gammaln, 1, 1, 'l->d e->d f->f d->d')
+bdtr = ufunc(_r_cupyx_scipy_special_bdtr, 3, 1, 'fff->f dld->d ddd->d', 'cupyx_scipy_bdtr')
+bdtrc = ufunc(_r_cupyx_scipy_special_bdtrc, 3, 1, 'fff->f dld->d ddd->d', 'cupyx_scipy_bdtrc')
+bdtri = ufunc(_r_cupyx_scipy_special_bdtri, 3, 1, 'fff->f dld->d ddd->d', 'cupyx_scipy_bdtri')
+beta = ufunc(_r_cupyx_scipy_special_beta, 2, 1, 'll->d LL->d ee->d ff->f dd->d', 'cupyx_scipy_beta')
+betainc = ufunc(_r_cupyx_scipy_special_betainc, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_betainc')
+betaincinv = ufunc(_r_cupyx_scipy_special_betaincinv, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_betaincinv')
+betaln = ufunc(_r_cupyx_scipy_special_betaln, 2, 1, 'll->d LL->d ee->d ff->f dd->d', 'cupyx_scipy_betaln')
+binom = ufunc(_r_cupyx_scipy_special_binom, 2, 1, 'ff->f dd->d', 'cupyx_scipy_binom')
+boxcox = ufunc(_r_cupyx_scipy_special_boxcox, 2, 1, 'ee->f ff->f dd->d')
+boxcox1p = ufunc(_r_cupyx_scipy_special_boxcox1p, 2, 1, 'ee->f ff->f dd->d')
+cbrt = ufunc(_r_cupyx_scipy_special_cbrt, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_cbrt')
+chdtr = ufunc(_r_cupyx_scipy_special_chdtr, 2, 1, 'ff->f dd->d', 'cupyx_scipy_chdtr')
+chdtrc = ufunc(_r_cupyx_scipy_special_chdtrc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_chdtrc')
+chdtri = ufunc(_r_cupyx_scipy_special_chdtri, 2, 1, 'ff->f dd->d', 'cupyx_scipy_chdtri')
+cosdg = ufunc(_r_cupyx_scipy_special_cosdg, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_cosdg')
+cosm1 = ufunc(_r_cupyx_scipy_special_cosm1, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_cosm1')
+cotdg = ufunc(_r_cupyx_scipy_special_cotdg, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_cotdg')
+digamma = ufunc(_r_cupyx_scipy_special_digamma, 1, 1, 'l->d e->d f->f d->d F->F D->D', 'cupyx_scipy_special_digamma')
+ellipeinc = ufunc(_r_cupyx_scipy_special_ellipeinc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_ellipeinc')
+ellipj = ufunc(_r_cupyx_scipy_special_ellipj, 2, 4, 'ff->ffff dd->dddd', 'cupyx_scipy_special_ellipj')
+ellipk = ufunc(_r_cupyx_scipy_special_ellipk, 1, 1, 'f->f d->d', 'cupyx_scipy_special_ellipkm1')
+ellipkinc = ufunc(_r_cupyx_scipy_special_ellipkinc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_ellipkinc')
+ellipkm1 = ufunc(_r_cupyx_scipy_special_ellipkm1, 1, 1, 'f->f d->d', 'cupyx_scipy_special_ellipk')
+entr = ufunc(_r_cupyx_scipy_special_entr, 1, 1, 'f->f d->d', 'cupyx_scipy_special_entr')
+erf = ufunc(_r_cupyx_scipy_special_erf, 1, 1, 'e->d f->f d->d', 'cupyx_scipy_special_erf')
+erfc = ufunc(_r_cupyx_scipy_special_erfc, 1, 1, 'e->d f->f d->d', 'cupyx_scipy_special_erfc')
+erfcinv = ufunc(_r_cupyx_scipy_special_erfcinv, 1, 1, 'f->f d->d', 'cupyx_scipy_special_erfcinv')
+erfcx = ufunc(_r_cupyx_scipy_special_erfcx, 1, 1, 'e->d f->f d->d', 'cupyx_scipy_special_erfcx')
+erfinv = ufunc(_r_cupyx_scipy_special_erfinv, 1, 1, 'f->f d->d', 'cupyx_scipy_special_erfinv')
+exp1 = ufunc(_r_cupyx_scipy_special_exp1, 1, 1, 'f->f d->d', 'cupyx_scipy_special_exp1')
+exp10 = ufunc(_r_cupyx_scipy_special_exp10, 1, 1, 'e->d l->d L->d f->f d->d', 'cupyx_scipy_special_exp10')
+exp2 = ufunc(_r_cupyx_scipy_special_exp2, 1, 1, 'e->d l->d L->d f->f d->d', 'cupyx_scipy_special_exp2')
+expi = ufunc(_r_cupyx_scipy_special_expi, 1, 1, 'f->f d->d', 'cupyx_scipy_special_expi')
+expit = ufunc(_r_cupyx_scipy_special_expit, 1, 1, 'e->d f->f d->d')
+expm1 = ufunc(_r_cupyx_scipy_special_expm1, 1, 1, 'e->d l->d L->d f->f d->d F->F D->D', 'cupyx_scipy_special_expm1')
+expn = ufunc(_r_cupyx_scipy_special_expn, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_expn')
+exprel = ufunc(_r_cupyx_scipy_special_exprel, 1, 1, 'l->d L->d e->d f->f d->d F->F D->D', 'cupyx_scipy_special_exprel')
+fdtr = ufunc(_r_cupyx_scipy_special_fdtr, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_fdtr')
+fdtrc = ufunc(_r_cupyx_scipy_special_fdtrc, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_fdtrc')
+fdtri = ufunc(_r_cupyx_scipy_special_fdtri, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_fdtri')
+gamma = ufunc(_r_cupyx_scipy_special_gamma, 1, 1, 'l->d e->d f->f d->d F->F D->D', 'cupyx_scipy_gamma')
+gammainc = ufunc(_r_cupyx_scipy_special_gammainc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_gammainc')
+gammaincc = ufunc(_r_cupyx_scipy_special_gammaincc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_gammaincc')
+gammainccinv = ufunc(_r_cupyx_scipy_special_gammainccinv, 2, 1, 'ff->f dd->d', 'cupyx_scipy_gammainccinv')
+gammaincinv = ufunc(_r_cupyx_scipy_special_gammaincinv, 2, 1, 'ff->f dd->d', 'cupyx_scipy_gammaincinv')
+gammaln = ufunc(_r_cupyx_scipy_special_gammaln, 1, 1, 'l->d e->d f->f d->d', 'cupyx_scipy_special_gammaln')
+gammasgn = ufunc(_r_cupyx_scipy_special_gammasgn, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_gammasgn')
+gdtr = ufunc(_r_cupyx_scipy_special_gdtr, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_gdtr')
+gdtrc = ufunc(_r_cupyx_scipy_special_gdtrc, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_gdtrc')
+huber = ufunc(_r_cupyx_scipy_special_huber, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_huber')
+i0 = ufunc(_r_cupyx_scipy_special_i0, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_i0')
+i0e = ufunc(_r_cupyx_scipy_special_i0e, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_i0e')
+i1 = ufunc(_r_cupyx_scipy_special_i1, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_i1')
+i1e = ufunc(_r_cupyx_scipy_special_i1e, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_i1e')
+inv_boxcox = ufunc(_r_cupyx_scipy_special_inv_boxcox, 2, 1, 'ee->f ff->f dd->d')
+inv_boxcox1p = ufunc(_r_cupyx_scipy_special_inv_boxcox1p, 2, 1, 'ee->f ff->f dd->d')
+j0 = ufunc(_r_cupyx_scipy_special_j0, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_j0')
+j1 = ufunc(_r_cupyx_scipy_special_j1, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_j1')
+k0 = ufunc(_r_cupyx_scipy_special_k0, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_k0')
+k0e = ufunc(_r_cupyx_scipy_special_k0e, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_k0e')
+k1 = ufunc(_r_cupyx_scipy_special_k1, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_k1')
+k1e = ufunc(_r_cupyx_scipy_special_k1e, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_k1e')
+kl_div = ufunc(_r_cupyx_scipy_special_kl_div, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_kl_div')
+log1p = ufunc(_r_cupyx_scipy_special_log1p, 1, 1, 'l->d L->d e->d f->f F->F d->d D->D', 'cupyx_scipy_log1p')
+log_expit = ufunc(_r_cupyx_scipy_special_log_expit, 1, 1, 'e->d f->f d->d')
+log_ndtr = ufunc(_r_cupyx_scipy_special_log_ndtr, 1, 1, 'e->d f->f d->d', 'cupyx_scipy_special_log_ndtr')
+loggamma = ufunc(_r_cupyx_scipy_special_loggamma, 1, 1, 'l->d e->d f->f d->d F->F D->D', 'cupyx_scipy_loggamma')
+logit = ufunc(_r_cupyx_scipy_special_logit, 1, 1, 'e->d f->f d->d')
+lpmv = ufunc(_r_cupyx_scipy_special_lpmv, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_lpmv')
+nbdtr = ufunc(_r_cupyx_scipy_special_nbdtr, 3, 1, 'lld->d fff->f ddd->d', 'cupyx_scipy_nbdtr')
+nbdtrc = ufunc(_r_cupyx_scipy_special_nbdtrc, 3, 1, 'lld->d fff->f ddd->d', 'cupyx_scipy_nbdtrc')
+nbdtri = ufunc(_r_cupyx_scipy_special_nbdtri, 3, 1, 'lld->d fff->f ddd->d', 'cupyx_scipy_nbdtri')
+ndtr = ufunc(_r_cupyx_scipy_special_ndtr, 1, 1, 'e->d f->f d->d', 'cupyx_scipy_special_ndtr')
+ndtri = ufunc(_r_cupyx_scipy_special_ndtri, 1, 1, 'f->f d->d', 'cupyx_scipy_special_ndtri')
+pdtr = ufunc(_r_cupyx_scipy_special_pdtr, 2, 1, 'ff->f dd->d', 'cupyx_scipy_pdtr')
+pdtrc = ufunc(_r_cupyx_scipy_special_pdtrc, 2, 1, 'ff->f dd->d', 'cupyx_scipy_pdtrc')
+pdtri = ufunc(_r_cupyx_scipy_special_pdtri, 2, 1, 'ld->d ff->f dd->d', 'cupyx_scipy_pdtri')
+poch = ufunc(_r_cupyx_scipy_special_poch, 2, 1, 'ff->f dd->d', 'cupyx_scipy_poch')
+pseudo_huber = ufunc(_r_cupyx_scipy_special_pseudo_huber, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_pseudo_huber')
+radian = ufunc(_r_cupyx_scipy_special_radian, 3, 1, 'lll->d LLL->d eee->d fff->f ddd->d', 'cupyx_scipy_special_radian')
+rel_entr = ufunc(_r_cupyx_scipy_special_rel_entr, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_rel_entr')
+rgamma = ufunc(_r_cupyx_scipy_special_rgamma, 1, 1, 'l->d e->d f->f d->d F->F D->D', 'cupyx_scipy_rgamma')
+shichi = ufunc(_r_cupyx_scipy_special_shichi, 1, 2, 'f->ff d->dd F->FF D->DD', 'cupyx_scipy_special_shichi')
+sici = ufunc(_r_cupyx_scipy_special_sici, 1, 2, 'f->ff d->dd F->FF D->DD', 'cupyx_scipy_special_sici')
+sindg = ufunc(_r_cupyx_scipy_special_sindg, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_sindg')
+tandg = ufunc(_r_cupyx_scipy_special_tandg, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_tandg')
+wright_bessel = ufunc(_r_cupyx_scipy_special_wright_bessel, 3, 1, 'fff->f ddd->d', 'cupyx_scipy_special_wright_bessel')
+xlog1py = ufunc(_r_cupyx_scipy_special_xlog1py, 2, 1, 'ee->d ll->d LL->d ff->f dd->d FF->F DD->D')
 xlogy = ufunc(_r_cupyx_scipy_special_xlogy, 2, 1, 'ee->d ll->d LL->d ff->f dd->d FF->F DD->D')
+y0 = ufunc(_r_cupyx_scipy_special_y0, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_y0')
+y1 = ufunc(_r_cupyx_scipy_special_y1, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_y1')
+yn = ufunc(_r_cupyx_scipy_special_yn, 2, 1, 'id->d dd->d', 'cupyx_scipy_special_yn')
+zeta = ufunc(_r_cupyx_scipy_special_zeta, 2, 1, 'ff->f dd->d', 'cupyx_scipy_special_zeta')
+zetac = ufunc(_r_cupyx_scipy_special_zetac, 1, 1, 'l->d L->d e->d f->f d->d', 'cupyx_scipy_special_zetac')
+psi = digamma
 
 
-__all__ = ['erf', 'erfc', 'gammaln', 'xlogy']
+def btdtr(a: Any, b: Any, x: Any, out: Any = None) -> Any:
+    """As `cupyx.scipy.special.btdtr`."""
+    return _call(_r_cupyx_scipy_special_btdtr, (a, b, x, out))
+
+
+def btdtri(a: Any, b: Any, p: Any, out: Any = None) -> Any:
+    """As `cupyx.scipy.special.btdtri`."""
+    return _call(_r_cupyx_scipy_special_btdtri, (a, b, p, out))
+
+
+def lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
+    """As `cupyx.scipy.special.lambertw`."""
+    return _call(_r_cupyx_scipy_special_lambertw, (z, k, tol))
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """As `cupyx.scipy.special.log_softmax`."""
+    return _call(_r_cupyx_scipy_special_log_softmax, (x, axis))
+
+
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, return_sign: Any = False) -> Any:
+    """As `cupyx.scipy.special.logsumexp`."""
+    return _call(_r_cupyx_scipy_special_logsumexp, (a, axis, b, keepdims, return_sign))
+
+
+def multigammaln(a: Any, d: Any) -> Any:
+    """As `cupyx.scipy.special.multigammaln`."""
+    return _call(_r_cupyx_scipy_special_multigammaln, (a, d))
+
+
+def polygamma(n: Any, x: Any) -> Any:
+    """As `cupyx.scipy.special.polygamma`."""
+    return _call(_r_cupyx_scipy_special_polygamma, (n, x))
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    """As `cupyx.scipy.special.softmax`."""
+    return _call(_r_cupyx_scipy_special_softmax, (x, axis))
+
+
+def sph_harm(m: Any, n: Any, theta: Any, phi: Any, out: Any = None) -> Any:
+    """As `cupyx.scipy.special.sph_harm`."""
+    return _call(_r_cupyx_scipy_special_sph_harm, (m, n, theta, phi, out))
+
+
+def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: Any = 0) -> Any:
+    """As `cupyx.scipy.special.sph_harm_y`."""
+    return _call(_r_cupyx_scipy_special_sph_harm_y, (n, m, theta, phi, diff_n))
+
+
+def spherical_yn(n: Any, z: Any, derivative: Any = False) -> Any:
+    """As `cupyx.scipy.special.spherical_yn`."""
+    return _call(_r_cupyx_scipy_special_spherical_yn, (n, z, derivative))
+
+
+__all__ = ['bdtr', 'bdtrc', 'bdtri', 'beta', 'betainc', 'betaincinv', 'betaln', 'binom', 'boxcox', 'boxcox1p', 'btdtr', 'btdtri', 'cbrt', 'chdtr', 'chdtrc', 'chdtri', 'cosdg', 'cosm1', 'cotdg', 'digamma', 'ellipeinc', 'ellipj', 'ellipk', 'ellipkinc', 'ellipkm1', 'entr', 'erf', 'erfc', 'erfcinv', 'erfcx', 'erfinv', 'exp1', 'exp10', 'exp2', 'expi', 'expit', 'expm1', 'expn', 'exprel', 'fdtr', 'fdtrc', 'fdtri', 'gamma', 'gammainc', 'gammaincc', 'gammainccinv', 'gammaincinv', 'gammaln', 'gammasgn', 'gdtr', 'gdtrc', 'huber', 'i0', 'i0e', 'i1', 'i1e', 'inv_boxcox', 'inv_boxcox1p', 'j0', 'j1', 'k0', 'k0e', 'k1', 'k1e', 'kl_div', 'lambertw', 'log1p', 'log_expit', 'log_ndtr', 'log_softmax', 'loggamma', 'logit', 'logsumexp', 'lpmv', 'multigammaln', 'nbdtr', 'nbdtrc', 'nbdtri', 'ndtr', 'ndtri', 'pdtr', 'pdtrc', 'pdtri', 'poch', 'polygamma', 'pseudo_huber', 'psi', 'radian', 'rel_entr', 'rgamma', 'shichi', 'sici', 'sindg', 'softmax', 'sph_harm', 'sph_harm_y', 'spherical_yn', 'tandg', 'wright_bessel', 'xlog1py', 'xlogy', 'y0', 'y1', 'yn', 'zeta', 'zetac']

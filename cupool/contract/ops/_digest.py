@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("dc241c40303aaf002067c974d2a5e56e3bac7480e68e706a3971c45e9eb5f7eb")
+DIGEST = bytes.fromhex("1097308288479b20cf99722a4c4091ba2d4c7942c0e1f828992776978a3945cb")

@@ -333,14 +333,6 @@ Delaunay KDTree distance_matrix
 MetricInfo canberra cdist chebyshev check_soft_dependencies cityblock correlation cosine cuvs_available distance_matrix
 euclidean hamming hellinger jensenshannon kl_divergence minkowski pdist pylibraft_available russellrao sqeuclidean
 """,
-    "cupyx.scipy.special": """\
-bdtr bdtrc bdtri beta betainc betaincinv betaln binom boxcox boxcox1p btdtr btdtri cbrt chdtr chdtrc chdtri cosdg cosm1
-cotdg digamma ellipeinc ellipj ellipk ellipkinc ellipkm1 entr erfcinv erfcx erfinv exp1 exp10 exp2 expi expit expm1 expn
-exprel fdtr fdtrc fdtri gamma gammainc gammaincc gammainccinv gammaincinv gammasgn gdtr gdtrc huber i0 i0e i1 i1e inv_boxcox
-inv_boxcox1p j0 j1 k0 k0e k1 k1e kl_div lambertw log1p log_expit log_ndtr log_softmax loggamma logit logsumexp lpmv
-multigammaln nbdtr nbdtrc nbdtri ndtr ndtri pdtr pdtrc pdtri poch polygamma pseudo_huber psi radian rel_entr rgamma round
-shichi sici sinc sindg softmax sph_harm sph_harm_y spherical_yn tandg wright_bessel xlog1py y0 y1 yn zeta zetac
-""",
     "cupyx.scipy.stats": """\
 boxcox_llf entropy trim_mean zmap zscore
 """,

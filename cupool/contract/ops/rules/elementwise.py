@@ -26,7 +26,7 @@ class Loop(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """The loops of one ufunc. `typed`: those that `dtype=` chooses from."""
+    """The loops of one ufunc. `name`: what CuPy calls it; `typed`: those that `dtype=` chooses from."""
 
     name: str
     nin: int
@@ -72,7 +72,8 @@ def kernel(name: str) -> Kernel:
     if name in REAL_ONLY:
         loops = tuple(loop for loop in loops if loop.outputs[0].kind != "c")
     typed = _parse(options["out_loops"], "") if "out_loops" in options else loops
-    return Kernel(name, nin, nout, loops, typed, options.get("strong_int", False))
+    label = options.get("name", f"cupy_{name.lstrip('@').rpartition('.')[2]}")
+    return Kernel(label, nin, nout, loops, typed, options.get("strong_int", False))
 
 
 _KIND_SCORE = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 2}
@@ -150,7 +151,7 @@ def choose(name: str, operands: tuple[Any, ...], dtype: Any = None) -> Loop:
         label = np.dtype(dtype)
         loop = typed_loop(name, label)
     if loop is None:
-        raise TypeError(f"Wrong type ({label}) of arguments for cupy_{name.lstrip('@')}")
+        raise TypeError(f"Wrong type ({label}) of arguments for {kernel(name).name}")
     if loop.error:
         raise TypeError(loop.error)
     return loop
@@ -244,7 +245,7 @@ def elementwise(name: str) -> Any:
         if len(operands) != nin:
             nargs = nin + KERNELS[name][1]
             raise TypeError(
-                f"Wrong number of arguments for 'cupy_{name}'. It must be either {nin} or {nargs} (with outputs), "
+                f"Wrong number of arguments for {kernel(name).name!r}. It must be either {nin} or {nargs} (with outputs), "
                 f"but given {len(operands)}."
             )
         return apply(name, operands, out, where, dtype, casting)
