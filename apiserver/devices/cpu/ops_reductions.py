@@ -174,9 +174,16 @@ def var(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: An
     compute = _FLOAT64 if a.dtype.kind in "biu" else np.result_type(_wide(a.dtype), _wide(result))
     total = xp.add.reduce(a, axis=axis, dtype=compute, keepdims=True)
     items = a.size // max(total.size, 1)
-    x: Any = np.subtract(a, _over_count(total, items))
+    center = _over_count(total, items)
+    if a.dtype.char == "e" and result.char == "e":
+        center = np.asarray(center).astype(
+            a.dtype
+        )  # as a GPU's steps: mean, difference and square are half precision, the sum is not
+    x: Any = np.subtract(a, center)
     square = x.real * x.real + x.imag * x.imag if x.dtype.kind == "c" else x * x
-    value = xp.add.reduce(square, axis=axis, keepdims=bool(keepdims))
+    value = xp.add.reduce(
+        square, axis=axis, dtype=np.result_type(square.dtype, _wide(square.dtype)), keepdims=bool(keepdims)
+    )
     # As CuPy: no degrees of freedom give NaN, never infinity.
     value = np.true_divide(value, np.asarray(max(items - ddof, 0), square.dtype)) if items > ddof else value * np.nan
     return give(value, result, out)

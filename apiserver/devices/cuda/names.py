@@ -12,6 +12,8 @@ from typing import Any
 import cupy
 import cupyx
 
+from . import scipy
+
 
 def _ufunc_at(ufunc: str, a: Any, indices: Any, b: Any = None) -> None:
     getattr(cupy, ufunc).at(a, indices, *(() if b is None else (b,)))
@@ -39,7 +41,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 
 def resolve(impl: str) -> Callable[..., Any]:
     """The callable of a name. Raises KeyError when this CuPy has none."""
-    special = _SPECIAL.get(impl)
+    special = _SPECIAL.get(impl) or scipy.resolve(impl)
     if special is not None:
         return special
     found: Any = cupy

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("1097308288479b20cf99722a4c4091ba2d4c7942c0e1f828992776978a3945cb")
+DIGEST = bytes.fromhex("4e2aff2cc40bf102e1776201135346ce32965b0445e06f36cf833158fbb97c17")

@@ -9,8 +9,7 @@ cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust
 cupyx.distributed cupyx.distributed.array cupyx.jit cupyx.jit.cg cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg
 cupyx.linalg.sparse cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.ndimage
 cupyx.scipy.signal cupyx.scipy.signal.windows cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg
-cupyx.scipy.spatial cupyx.scipy.spatial.distance cupyx.scipy.stats cupyx.signal cupyx.time cupyx.tools polynomial
-polynomial.polynomial polynomial.polyutils
+cupyx.signal cupyx.time cupyx.tools polynomial polynomial.polynomial polynomial.polyutils
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -325,16 +324,6 @@ connected_components
     "cupyx.scipy.sparse.linalg": """\
 LinearOperator SuperLU aslinearoperator bicgstab cg cgs eigsh factorized gmres lobpcg lsmr lsqr matrix_power minres norm
 spilu splu spsolve spsolve_triangular svds
-""",
-    "cupyx.scipy.spatial": """\
-Delaunay KDTree distance_matrix
-""",
-    "cupyx.scipy.spatial.distance": """\
-MetricInfo canberra cdist chebyshev check_soft_dependencies cityblock correlation cosine cuvs_available distance_matrix
-euclidean hamming hellinger jensenshannon kl_divergence minkowski pdist pylibraft_available russellrao sqeuclidean
-""",
-    "cupyx.scipy.stats": """\
-boxcox_llf entropy trim_mean zmap zscore
 """,
     "cupyx.signal": """\
 ca_cfar cfar_alpha channelize_poly complex_cepstrum convolve1d2o convolve1d3o firfilter firfilter2 firfilter_zi freq_shift
