@@ -486,9 +486,11 @@ def _result(result: Any) -> Any:
 
 
 def _literal(value: Any) -> Any:
-    """Literals beyond `values.encode`: Python's types as dtypes."""
+    """Literals beyond `values.encode`: Python's types as dtypes, ranges as tuples."""
     if value in (bool, int, float, complex):
         return np.dtype(value)
+    if isinstance(value, range):
+        return tuple(value)
     raise TypeError(f"Unsupported type {type(value)}")
 
 

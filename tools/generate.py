@@ -230,6 +230,8 @@ def module_source(module: str, rows: list[Any], table: Any, kernels: dict[str, A
         imports.append("from ..ufunc import ufunc\n")
     if "_refuse" in needs:
         imports.append("from ._refuse import refuse as _refuse\n")
+    if any("= float64" in f for f in functions):
+        imports.append("from numpy import float64\n")
     parts = [
         HEADER.format(what=f"Functions of `{module}`." if module != "functions" else "Functions of `cupy` itself."),
         "# ruff: noqa\n# fmt: off\n",

@@ -111,6 +111,9 @@ def test_samples_through_the_stack(row: Row) -> None:
                 theirs = ops.resolve(row.impl)(*positional, **keywords)
             if row.name in UNDEFINED or theirs is None:
                 continue
+            if row.host and isinstance(theirs, tuple | list):
+                assert result == theirs
+                continue
             compare(ours, theirs)
         except Exception as error:
             error.add_note(f"{row.name}: args {args!r}, kwargs {kwargs!r}")

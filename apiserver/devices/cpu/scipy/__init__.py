@@ -13,6 +13,7 @@ from typing import Any
 #: How names of rows begin -> module of this package. The longest prefix wins.
 MODULES = {
     "cupyx.scipy.spatial.": "spatial",
+    "cupyx.scipy.ndimage.": "ndimage",
     "cupyx.scipy.special.": "special",
 }
 _PREFIXES = sorted(MODULES, key=len, reverse=True)
