@@ -108,6 +108,10 @@ CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ravel_multi_index": ("mode", _raises),
     "repeat": ("repeats", _on_device),
     "unravel_index": ("indices", _on_device),
+    **{
+        f"cupyx.scipy.ndimage.{name}_filter": ("footprint", _on_device)
+        for name in ("maximum", "median", "minimum", "percentile", "rank")
+    },
 }
 
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("4e2aff2cc40bf102e1776201135346ce32965b0445e06f36cf833158fbb97c17")
+DIGEST = bytes.fromhex("2b3e20928a9cc25a56a896faac097332cd9095edb6091e5d175400d393b7da59")

@@ -7,9 +7,9 @@ MODULES = """\
 cuda.cub cuda.cublas cuda.cufft cuda.curand cuda.cusolver cuda.cusparse cuda.cutensor cuda.function cuda.graph
 cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusolver cupyx.cusparse
 cupyx.distributed cupyx.distributed.array cupyx.jit cupyx.jit.cg cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg
-cupyx.linalg.sparse cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.ndimage
-cupyx.scipy.signal cupyx.scipy.signal.windows cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg
-cupyx.signal cupyx.time cupyx.tools polynomial polynomial.polynomial polynomial.polyutils
+cupyx.linalg.sparse cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal
+cupyx.scipy.signal.windows cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.time
+cupyx.tools polynomial polynomial.polynomial polynomial.polyutils
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -281,17 +281,6 @@ splantider splder
     "cupyx.scipy.linalg": """\
 bandwidth block_diag circulant companion convolution_matrix dft expm fiedler fiedler_companion hadamard hankel helmert
 hilbert khatri_rao kron leslie lu lu_factor lu_solve solve_triangular toeplitz
-""",
-    "cupyx.scipy.ndimage": """\
-affine_transform binary_closing binary_dilation binary_erosion binary_fill_holes binary_hit_or_miss binary_opening
-binary_propagation black_tophat center_of_mass convolve convolve1d correlate correlate1d distance_transform_edt extrema
-find_objects fourier_ellipsoid fourier_gaussian fourier_shift fourier_uniform gaussian_filter gaussian_filter1d
-gaussian_gradient_magnitude gaussian_laplace generate_binary_structure generic_filter generic_filter1d
-generic_gradient_magnitude generic_laplace grey_closing grey_dilation grey_erosion grey_opening histogram iterate_structure
-label labeled_comprehension laplace map_coordinates maximum maximum_filter maximum_filter1d maximum_position mean median
-median_filter minimum minimum_filter minimum_filter1d minimum_position morphological_gradient morphological_laplace
-percentile_filter prewitt rank_filter rotate shift sobel spline_filter spline_filter1d standard_deviation sum sum_labels
-uniform_filter uniform_filter1d value_indices variance white_tophat zoom
 """,
     "cupyx.scipy.signal": """\
 BadCoefficients CZT StateSpace TransferFunction ZerosPolesGain ZoomFFT abcd_normalize argrelextrema argrelmax argrelmin

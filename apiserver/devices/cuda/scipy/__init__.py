@@ -1,6 +1,6 @@
 """Ops of `cupyx.scipy` that no public name of CuPy stands for ("@cupyx.scipy.…"): a module per family with a table `OPS`, over CuPy.
 
-Boundary: public names need nothing here, `names.py` finds CuPy's own.
+Boundary: public names need nothing here, `names.py` finds CuPy's own; a few are here because their arguments look otherwise on the wire.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 #: How names of ops begin -> module of this package. The longest prefix wins.
 MODULES = {
+    "cupyx.scipy.ndimage.fourier_": "ndimage",
     "@cupyx.scipy.spatial.": "spatial",
 }
 _PREFIXES = sorted(MODULES, key=len, reverse=True)

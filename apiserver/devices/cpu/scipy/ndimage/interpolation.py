@@ -56,7 +56,8 @@ def spline_filter(input: Array, order: int = 3, output: Any = np.float64, mode: 
 def map_coordinates(
     input: Array, coordinates: Array, output: Any = None, order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True
 ) -> Array:  # fmt: skip
-    dtype, a = result_dtype(output, input), wide(input)
+    a: Any = wide(input)
+    dtype = result_dtype(output, input)
     if mode in ("opencv", "_opencv_edge"):
         a = np.pad(a, 1, "constant", constant_values=cval)
         coordinates, mode = coordinates + 1, "constant"
