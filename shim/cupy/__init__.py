@@ -175,7 +175,7 @@ _LAZY = {
         ),
         ".exceptions",
     ),
-    **dict.fromkeys(("polyadd", "polyfit", "polymul", "polysub", "polyval"), "._poly"),
+    **dict.fromkeys(("poly", "poly1d", "polyadd", "polyfit", "polymul", "polysub", "polyval", "roots"), "._poly"),
 }
 
 

@@ -77,7 +77,7 @@ MODULES = frozenset(
         *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
         *(f"cupyx.{name}" for name in _CUPYX.split()),
         *(f"cupy.cuda.{name}" for name in _CUDA.split()),
-        "cupy.polynomial", "cupy.polynomial.polynomial", "cupy.polynomial.polyutils", "cupy.cublas",
+        "cupy.cublas",
     ]
 )  # fmt: skip
 

@@ -167,7 +167,12 @@ def _last_line(report: Any) -> str:
     crash = getattr(getattr(report, "longrepr", None), "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return (lines[0] if crash is not None else lines[-1])[:300] if lines else ""
+    if not lines:
+        return ""
+    if crash is None:
+        return lines[-1][:300]
+    # Upstream's decorators say which side raised first and what it raised last.
+    return lines[0][:300] if len(lines) == 1 else f"{lines[0][:200]} | {lines[-1][:300]}"
 
 
 def _outcome(report: Any) -> str:

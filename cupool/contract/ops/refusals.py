@@ -22,7 +22,6 @@ _GRAPH = "CUDA graphs are not carried: what a capture would record is already se
 _FUNCTION = "holds handles of the CUDA driver in the calling process; RawModule and RawKernel are carried instead"
 _HOOK = "memory is allocated by the server: a hook of the client would never be called"
 _HANDLE = "a library handle is a pointer of the server's process and means nothing here"
-_POLY = "polynomial classes are not carried yet"
 _RUNTIME = "works on raw pointers or handles of a CUDA context in the calling process, which has none; arrays, Stream and Event are carried"
 _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
@@ -46,10 +45,6 @@ GROUPS: dict[str, str] = {
     "set_string_function": _OLD,
     "vectorize": _JIT,
     "disable_experimental_feature_warning": "a switch of CuPy's own warnings, which are not given here",
-    "poly": _POLY,
-    "poly1d": _POLY,
-    "roots": _POLY,
-    "polynomial": _POLY,
     "ElementwiseKernel": "the compiled form of a kernel stays on the server",
     "ReductionKernel": "the compiled form of a kernel stays on the server",
     "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",
