@@ -81,6 +81,19 @@ def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = N
     return counts, edges
 
 
+def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
+    """As `cupy.pad`. A function as mode is called here, for each line of each axis, and fills the edges in place."""
+    if not callable(mode):
+        return functions.pad(array, pad_width, mode, **kwargs)
+    padded = functions.pad(array, pad_width)
+    widths = [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (padded.ndim, 2))]
+    for axis, width in enumerate(widths):
+        lines = functions.moveaxis(padded, axis, -1)
+        for index in np.ndindex(lines.shape[:-1]):
+            mode(lines[(*index, Ellipsis)], width, axis, kwargs)
+    return padded
+
+
 class UniqueAllResult(NamedTuple):
     """What `unique_all` returns."""
 
@@ -164,6 +177,6 @@ def msort(a: Any) -> Any:
 
 
 __all__ = [
-    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "matmul", "meshgrid", "msort", "product", "round_", "row_stack",
+    "cumproduct", "histogramdd", "iscomplex", "isreal", "linspace", "matmul", "meshgrid", "msort", "pad", "product", "round_", "row_stack",
     "unique_all", "unique_counts", "unique_inverse",
 ]  # fmt: skip

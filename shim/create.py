@@ -77,7 +77,8 @@ def astype(a: Any, dtype: Any, order: str | None, copy: bool | None) -> Any:
     Raises:
         ValueError: `copy` is False and a copy is needed, or the dtype or order is unknown.
     """
-    kind = check_dtype(np.dtype(dtype))
+    # Memory that others made may hold what CuPy makes no arrays of (datetimes): it is passed on as it is.
+    kind = a.dtype if dtype is a.dtype else check_dtype(np.dtype(dtype))
     order = "K" if order is None else str(order).upper()
     if kind.kind not in "bc" and a.dtype.kind == "c":
         text = "Casting complex values to real discards the imaginary part"

@@ -118,10 +118,14 @@ CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 class Op:
     """What `call` needs of a row, prepared once."""
 
-    __slots__ = ("converts", "defaults", "duck", "looks", "name", "order", "plans", "row", "viewer", "walkers", "walks")
+    __slots__ = (
+        "converts", "defaults", "duck", "looks", "name", "notice", "order", "plans", "row", "viewer", "walkers", "walks",
+    )  # fmt: skip
 
     def __init__(self, row: Any) -> None:
         from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
+
+        from .notices import NOTICES
 
         row = row.resolve() if isinstance(row, LazyRow) else row
         self.row = row
@@ -129,6 +133,7 @@ class Op:
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
         self.converts = coerce.places(row)
+        self.notice = NOTICES.get(row.name)
         looks = CHECKED.get(row.name)
         self.looks = None if looks is None else (row.params.index(looks[0]), looks[1])
         self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
@@ -349,6 +354,8 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
     op = _OPS.get(row.name) or op_of(row)
     if op.converts:
         args = coerce.converted(op.converts, args)
+    if op.notice is not None:
+        op.notice(args)
     if op.duck and not isinstance(args[0], ndarray):
         return _duck(row, args)
     if op.viewer is not None:

@@ -5,6 +5,7 @@ Boundary: NumPy's own functions see shadows or dtypes in place of arrays.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -79,9 +80,19 @@ def size(a: Any, axis: int | None = None) -> int:
     return int(a.shape[axis])
 
 
-def isscalar(element: Any) -> bool:
-    """As `numpy.isscalar`."""
-    return bool(np.isscalar(element))
+def as_numpys(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that knows nothing of arrays, under a docstring of ours and with its signature."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    call.__doc__ = f"As `numpy.{function.__name__}`."
+    call.__module__ = "cupy"
+    return call
+
+
+isscalar = as_numpys(np.isscalar)
 
 
 def iscomplexobj(x: Any) -> bool:
@@ -113,6 +124,8 @@ def _reach(a: Any) -> tuple[int, int]:
     """First and last byte + 1, from the root's first element."""
     spec = a._resolve()
     low = high = a._offset
+    if not spec.size:
+        return low, high
     for n, stride in zip(spec.shape, spec.strides, strict=True):
         step = stride * (n - 1)
         if step < 0:

@@ -10,9 +10,8 @@ import importlib
 from typing import Any
 
 import numpy
+from numpy import bool as bool
 from numpy import (
-    base_repr,
-    binary_repr,
     bool_,
     byte,
     cdouble,
@@ -29,8 +28,6 @@ from numpy import (
     float32,
     float64,
     floating,
-    format_float_positional,
-    format_float_scientific,
     generic,
     get_printoptions,
     half,
@@ -78,7 +75,6 @@ from numpy import (
     unsignedinteger,
     ushort,
 )
-from numpy import bool as bool
 
 from .._generated.functions import *  # noqa: F403
 from ..array import ndarray
@@ -148,6 +144,8 @@ Inf = Infinity = infty = PINF = inf
 NINF = -inf
 NaN = NAN = nan
 PZERO, NZERO = 0.0, -0.0
+#: Experimental functions do not warn here; programs set it to silence them.
+disable_experimental_feature_warning = False
 
 _SUBMODULES = frozenset(
     ("cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "prof", "random", "testing", "typing")
@@ -158,7 +156,38 @@ _LAZY = {
     "fuse": "..fusion",
     "vectorize": "..vectorize",
     **dict.fromkeys(
-        ("load", "save", "savetxt", "savez", "savez_compressed", "array_repr", "array_str", "array2string"), "._io"
+        (
+            "load",
+            "save",
+            "savetxt",
+            "savez",
+            "savez_compressed",
+            "array_repr",
+            "array_str",
+            "array2string",
+            "base_repr",
+            "binary_repr",
+            "format_float_positional",
+            "format_float_scientific",
+        ),
+        "._io",
+    ),
+    **dict.fromkeys(
+        (
+            "DataSource",
+            "disp",
+            "find_common_type",
+            "format_parser",
+            "get_array_wrap",
+            "issctype",
+            "issubclass_",
+            "issubsctype",
+            "obj2sctype",
+            "safe_eval",
+            "sctype2char",
+            "set_string_function",
+        ),
+        "._old",
     ),
     "OutOfMemoryError": ".cuda.memory",
     "get_default_memory_pool": ".cuda.memory",

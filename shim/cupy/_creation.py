@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,8 @@ class _Grid:
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
             return self._axis(key)
+        if any(isinstance(v, dispatch.ndarray) for k in key for v in (k.start, k.stop)):
+            return self._between_arrays(key)
         axes = [self._axis(k) for k in key]
         whole = any(isinstance(v, (float, complex)) for k in key for v in (k.start, k.stop, k.step))
         dtype = np.float64 if whole else np.int64
@@ -134,6 +137,36 @@ class _Grid:
             step = (key.stop - start) / float(points - 1) if points != 1 else 1
             return functions.arange(0, points, 1, float) * step + start
         return functions.arange(start, key.stop, 1 if key.step is None else key.step)
+
+    def _between_arrays(self, key: tuple[slice, ...]) -> Any:
+        """Limits that are arrays: each coordinate is broadcast against them. Steps that are not imaginary look at the limits (a wait)."""
+        sizes: list[int] = []
+        steps: list[Any] = []
+        starts: list[Any] = []
+        dtype: np.dtype[Any] = np.dtype(np.int64)
+        for k in key:
+            start, step = 0 if k.start is None else k.start, 1 if k.step is None else k.step
+            if isinstance(step, complex):
+                points = int(abs(step))
+                step = (k.stop - start) / float(points - 1) if points != 1 else 1
+                dtype = np.dtype(np.float64)
+            else:
+                points = math.ceil(float((k.stop - start) / step))
+                if any(isinstance(v, float) for v in (start, k.stop, step)):
+                    dtype = np.dtype(np.float64)
+            sizes.append(points)
+            steps.append(step)
+            starts.append(start)
+        if not self.sparse:
+            grid = functions.indices(sizes, dtype)
+            for i, (step, start) in enumerate(zip(steps, starts, strict=True)):
+                grid[i] = grid[i] * step + start
+            return grid
+        places = [tuple(slice(None) if j == i else None for j in range(len(sizes))) for i in range(len(sizes))]
+        return [
+            (functions.arange(n, dtype=dtype) * step + start)[place]
+            for n, step, start, place in zip(sizes, steps, starts, places, strict=True)
+        ]
 
     def __len__(self) -> int:
         return 0

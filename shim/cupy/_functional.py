@@ -134,7 +134,7 @@ def who(vardict: dict[str, Any] | None = None) -> None:
             original = seen.setdefault(id(value), name)
             rows.append((name, original != name, value.shape, value.nbytes, str(value.dtype)))
     if not rows:
-        print("Upper bound on total bytes  =       0")
+        print("\nUpper bound on total bytes  =       0")
         return
     print(f"{'Name':<20}{'Shape':<20}{'Bytes':<20}{'Type':<20}")
     print("=" * 70)

@@ -8,6 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from ..convert import array, asnumpy
+from ..local import as_numpys
+
+base_repr = as_numpys(np.base_repr)
+binary_repr = as_numpys(np.binary_repr)
 
 
 class NpzFile:

@@ -150,7 +150,8 @@ class poly1d:
         raise NotImplementedError("Only division by a scalar is supported.")
 
     def __pow__(self, val: Any, modulo: Any = None) -> poly1d:
-        if not np.isscalar(val) or int(val) != val or val < 0:  # type: ignore[call-overload, operator]
+        power: Any = val
+        if not np.isscalar(val) or int(power) != val or power < 0:
             raise ValueError("Power to non-negative integers only.")
         if not isinstance(val, numbers.Integral):
             raise TypeError(f"{type(val).__name__!r} object cannot be interpreted as an integer")

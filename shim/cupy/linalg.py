@@ -31,6 +31,9 @@ def _checked(function: Callable[..., Any], message: str) -> Callable[..., Any]:
         result = function(*args, **kwargs)
         if _config.linalg == "raise":
             first = result[0] if isinstance(result, tuple) else result
+            if function is _linalg.solve and not first.size:
+                # No right side to show it: the matrix itself is looked at.
+                first = _linalg.inv(args[0] if args else kwargs["a"])
             if not bool(_functions.isfinite(first).all()):
                 raise LinAlgError(message)
         return result

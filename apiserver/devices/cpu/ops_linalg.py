@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract.ops.rules.einsum import analyse, parse
+
 Array = np.ndarray[Any, Any]
 
 
@@ -86,6 +88,8 @@ def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
         if dtype is None or np.may_share_memory(view, arrays[0]):
             return view
         return np.asarray(np.einsum(*operands, dtype=dtype, casting="unsafe"))
+    if optimize is not False and _stretches(operands):
+        optimize = False
     return np.asarray(
         np.einsum(
             *operands,
@@ -93,6 +97,17 @@ def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
             casting="unsafe",
             optimize=optimize,
         )
+    )
+
+
+def _stretches(operands: tuple[Any, ...]) -> bool:
+    """Whether a label has length 1 in one operand and more in another. NumPy's pairwise contractions sum such a label wrongly."""
+    inputs, output, arrays = parse(operands)
+    labels, _, lengths = analyse(inputs, output, [np.shape(a) for a in arrays])
+    return any(
+        n != lengths[label]
+        for sub, a in zip(labels, arrays, strict=True)
+        for label, n in zip(sub, np.shape(a), strict=True)
     )
 
 
@@ -233,7 +248,7 @@ def pinv(a: Array, rcond: Any = 1e-15) -> Array:
     u, s, vt = svd(a.conj(), full_matrices=False)
     if s.size == 0:
         return np.asarray(np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1)))
-    small = s <= rcond * np.max(s, axis=-1, keepdims=True)
+    small = s <= np.asarray(rcond)[..., None] * np.max(s, axis=-1, keepdims=True)
     with np.errstate(divide="ignore"):
         s = np.where(small, 0, 1 / s).astype(s.dtype)
     return np.asarray(np.matmul(vt.swapaxes(-2, -1), s[..., None] * u.swapaxes(-2, -1)))

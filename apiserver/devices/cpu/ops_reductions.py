@@ -281,9 +281,12 @@ def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> 
         index = np.clip(q * (n - alpha - beta + 1) + alpha - 1, 0, n - 1)
     below = np.floor(index).astype(np.intp)
     weight = (index - below).astype(dtype)
-    low = values[..., below].astype(dtype)
-    high = values[..., xp.minimum(below + 1, n - 1)].astype(dtype)
-    step = high - low
+    low, high = values[..., below], values[..., xp.minimum(below + 1, n - 1)]
+    if values.dtype.kind in "biu":
+        low, high = low.astype(dtype), high.astype(dtype)
+    # The difference is rounded as the values are, as CuPy's kernel does it.
+    step = (high - low).astype(dtype)
+    low, high = low.astype(dtype), high.astype(dtype)
     return np.where(weight < 0.5, low + step * weight, high - step * (1 - weight))
 
 

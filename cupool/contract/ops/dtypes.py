@@ -21,5 +21,13 @@ for _name, _sig in {
     "ndim": "(a)",
     "shape": "(a)",
     "size": "(a, axis=None)",
+    "issubclass_": "(arg1, arg2)",
+    "obj2sctype": "(rep, default=None)",
+    "issubsctype": "(arg1, arg2)",
+    "sctype2char": "(sctype)",
+    "issctype": "(rep)",
+    **dict.fromkeys(
+        ("find_common_type", "set_string_function", "get_array_wrap", "disp", "safe_eval"), "(*args, **kwds)"
+    ),
 }.items():
     op(_name, _sig, CLIENT)

@@ -17,7 +17,6 @@ _LIBRARY = (
 )
 _SCIPY = "cupyx.scipy is not carried yet"
 _SPARSE = "sparse matrices are not carried yet"
-_OLD = "NumPy 2.0 removed it, and CuPy keeps only a deprecated stand-in"
 _GRAPH = "CUDA graphs are not carried: what a capture would record is already sent in batches"
 _FUNCTION = "holds handles of the CUDA driver in the calling process; RawModule and RawKernel are carried instead"
 _HOOK = "memory is allocated by the server: a hook of the client would never be called"
@@ -31,20 +30,7 @@ _JIT = "kernels written in Python are not carried yet; RawKernel, ElementwiseKer
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
     "": "not carried yet",
-    "DataSource": "reads files of the client: use numpy.lib.npyio.DataSource",
-    "format_parser": "describes host records: use numpy.rec.format_parser",
-    "disp": _OLD,
-    "find_common_type": _OLD,
-    "get_array_wrap": _OLD,
-    "issctype": _OLD,
-    "issubclass_": _OLD,
-    "issubsctype": _OLD,
-    "obj2sctype": _OLD,
-    "safe_eval": _OLD,
-    "sctype2char": _OLD,
-    "set_string_function": _OLD,
     "vectorize": _JIT,
-    "disable_experimental_feature_warning": "a switch of CuPy's own warnings, which are not given here",
     "ElementwiseKernel": "the compiled form of a kernel stays on the server",
     "ReductionKernel": "the compiled form of a kernel stays on the server",
     "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",

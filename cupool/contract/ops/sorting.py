@@ -74,8 +74,20 @@ op(
     samples=lambda: [call(arr(2, 3)), call(mask(3))],
     errors=lambda: [fails(TypeError, 3)],
 )
-op("flatnonzero", "(a)", rules.nonzero, samples=lambda: [call(arr(2, 3))], errors=lambda: [fails(TypeError, 3)])
-op("argwhere", "(a)", rules.nonzero, samples=lambda: [call(arr(2, 3))], errors=lambda: [fails(TypeError, 3)])
+op(
+    "flatnonzero",
+    "(a)",
+    rules.argwhere,
+    samples=lambda: [call(arr(2, 3)), call(arr())],
+    errors=lambda: [fails(TypeError, 3)],
+)
+op(
+    "argwhere",
+    "(a)",
+    rules.argwhere,
+    samples=lambda: [call(arr(2, 3)), call(arr())],
+    errors=lambda: [fails(TypeError, 3)],
+)
 
 # -- sets -----------------------------------------------------------------------------------------------------------
 _UNIQUE = "(ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True)"

@@ -9,6 +9,7 @@ import numpy as np
 from cupool.contract.spec import spec_of
 
 from ... import views
+from ...convert import asarray
 
 
 def as_strided(x: Any, shape: Any = None, strides: Any = None) -> Any:
@@ -28,7 +29,7 @@ def sliding_window_view(
         raise NotImplementedError("Writeable views are not supported.")
     if subok:
         raise NotImplementedError("subok views are not supported.")
-    return views.on_shadow(x, lambda s: np.lib.stride_tricks.sliding_window_view(s, window_shape, axis))
+    return views.on_shadow(asarray(x), lambda s: np.lib.stride_tricks.sliding_window_view(s, window_shape, axis))
 
 
 __all__ = ["as_strided", "sliding_window_view"]

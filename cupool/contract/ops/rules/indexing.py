@@ -352,6 +352,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Spec:
     for i, (cond, choice) in enumerate(zip(condlist, choicelist, strict=True)):
         if not isinstance(choice, Spec):
             raise TypeError("choicelist only accepts lists of cupy ndarrays")
+        if not hasattr(cond, "dtype"):
+            raise AttributeError(
+                f"{type(cond).__name__!r} object has no attribute 'dtype': condlist takes boolean arrays"
+            )
         if as_spec(cond).dtype != BOOL:
             raise ValueError(f"invalid entry {i} in condlist: should be boolean ndarray")
     # CuPy broadcasts conditions and choices apart, then together.
@@ -425,7 +429,8 @@ def tri_indices_from(lower: bool) -> Callable[..., Any]:
     base = tri_indices(lower)
 
     def rule(arr: Any, k: Any = 0) -> Any:
-        arr = require_array(arr, "arr")
+        if not isinstance(arr, Spec):
+            raise AttributeError(f"{type(arr).__name__!r} object has no attribute 'ndim'")
         if arr.ndim != 2:
             raise ValueError("input array must be 2-d")
         return base(arr.shape[-2], k=k, m=arr.shape[-1])

@@ -11,7 +11,7 @@ from cupool.contract.errors import Unsupported
 from cupool.contract.ops._row import UNKNOWN
 from cupool.contract.ops.rules._arrays import as_spec, broadcast, check_out, is_scalar, packed, prod, promote, to_axis
 from cupool.contract.ops.rules.common import check_cast, require_array
-from cupool.contract.spec import Spec
+from cupool.contract.spec import Spec, spec_like
 
 LinAlgError = np.linalg.LinAlgError
 
@@ -143,10 +143,11 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     shape = broadcast(
         packed(a.shape[:axisa] + a.shape[axisa + 1 :], bool), packed(b.shape[:axisb] + b.shape[axisb + 1 :], bool)
     )
-    if 3 in (a.shape[axisa], b.shape[axisb]):
-        at = to_axis(axisc, len(shape) + 1)
-        shape = (*shape[:at], 3, *shape[at:])
-    return packed(shape, promote(a, b))
+    if 3 not in (a.shape[axisa], b.shape[axisb]):
+        return packed(shape, promote(a, b))
+    at = to_axis(axisc, len(shape) + 1)
+    # Computed with the components last, and turned.
+    return spec_like(np.moveaxis(packed((*shape, 3), promote(a, b)).shadow, -1, at))
 
 
 def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Spec:

@@ -84,7 +84,10 @@ _FLAGS = {
 
 def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
     a = as_spec(a)
-    wanted = a.dtype if dtype is None else np.dtype(dtype)
+    try:
+        wanted = a.dtype if dtype is None else np.dtype(dtype)
+    except TypeError:
+        raise ValueError(f'Incorrect dtype "{dtype}" provided') from None
     flags = set()
     for flag in requirements or ():
         if str(flag).upper() not in _FLAGS:
@@ -262,6 +265,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 
 def _repeated_length(repeats: Any, length: int) -> int:
     if is_sequence(repeats):
+        if any(is_sequence(n) for n in repeats):
+            raise ValueError("object too deep for desired array")
         counts = [operator.index(n) for n in repeats]
         if len(counts) not in (1, length):
             raise ValueError(f"'repeats' and 'axis' of 'a' should be same length: {length} != {len(counts)}")
@@ -310,19 +315,20 @@ def delete(arr: Any, indices: Any, axis: Any = None) -> Any:
     if axis is not None:
         at = to_axis(axis, arr.ndim)
         size = arr.shape[at]
-    if isinstance(indices, Spec):
-        if indices.dtype == np.bool_ and indices.shape != (size,):
+    if isinstance(indices, slice) or (isinstance(indices, (int, np.integer)) and not isinstance(indices, bool)):
+        return packed(_without(arr, size, at, axis, indices), arr.dtype)
+    given = indices if isinstance(indices, Spec) else np.asarray(indices)
+    if given.dtype == np.bool_:
+        if given.shape != (size,):
             raise ValueError(
                 f"boolean array argument indices to delete must be one dimensional and match the axis length of {size}"
             )
+        given = given if isinstance(given, Spec) else given.nonzero()[0]
+    elif given.size and given.dtype.kind not in "iu":
+        raise IndexError("arrays used as indices must be of integer (or boolean) type")
+    if isinstance(given, Spec):
         return UNKNOWN
-    return UNKNOWN if not _on_host(indices) else packed(_without(arr, size, at, axis, indices), arr.dtype)
-
-
-def _on_host(indices: Any) -> bool:
-    return isinstance(indices, (int, np.integer, slice)) or (
-        is_sequence(indices) and all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in indices)
-    )
+    return packed(_without(arr, size, at, axis, given.reshape(-1).tolist()), arr.dtype)
 
 
 def _without(arr: Spec, size: int, at: int, axis: Any, indices: Any) -> tuple[int, ...]:

@@ -491,13 +491,13 @@ def cov(
     rows, columns = _observations(a, rowvar, a.ndim != 1)
     if rows == 0:
         return spec_of((0, 0), FLOAT64)
-    if dtype.kind not in "fc":
-        raise TypeError(f"Cannot cast the means, which are {FLOAT64}, to {dtype} with casting rule 'same_kind'")
     if y is not None:
         more, again = _observations(y, rowvar, (y.shape[0] if y.ndim == 2 else 1) != 1)
         if again != columns:
             raise ValueError("all the input array dimensions except for the concatenation axis must match exactly")
         rows += more
+    if dtype.kind not in "fc":
+        raise TypeError(f"Cannot cast the means, which are {FLOAT64}, to {dtype} with casting rule 'same_kind'")
     for name, weights in (("fweights", fweights), ("aweights", aweights)):
         if weights is None:
             continue

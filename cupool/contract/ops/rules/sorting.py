@@ -185,6 +185,13 @@ def nonzero(a: Any) -> Any:
     return UNKNOWN
 
 
+@rule("argwhere")
+def argwhere(a: Any) -> Any:
+    """Indices, joined: as many as the data says, also of arrays without dimensions."""
+    require_array(a)
+    return UNKNOWN
+
+
 @rule("unique")
 def unique(
     ar: Any, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False, axis: Any = None, *,

@@ -132,6 +132,11 @@ def real(val: Shadow) -> Shadow:
     return val.real
 
 
+def flip(m: Shadow, axis: Any = None) -> Shadow:
+    # NumPy's own gives a scalar for an array of no dimension.
+    return np.flip(m, axis) if m.ndim or axis is not None else m[...]
+
+
 #: Always a view. `ndarray` methods and properties of the same name (T, swapaxes, squeeze, diagonal, real) are these.
 VIEW_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "transpose": transpose,
@@ -148,7 +153,7 @@ VIEW_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "atleast_1d": atleast(1),
     "atleast_2d": atleast(2),
     "atleast_3d": atleast(3),
-    "flip": np.flip,
+    "flip": flip,
     "fliplr": np.fliplr,
     "flipud": np.flipud,
     "rot90": rot90,
@@ -198,6 +203,8 @@ def packed_order(a: Any, order: str | None) -> str:
 def reshape(a: Shadow, newshape: Any, order: str = "C", *, copy: bool | None = None) -> Shadow | None:
     if isinstance(copy, str):
         raise ValueError("strings are not allowed for 'copy' keyword. Use True/False/None instead.")
+    if order in ("K", "k"):
+        raise ValueError("order 'K' is not permitted for reshaping")
     view = reshaped_view(a, resolve_shape(a, newshape), packed_order(a, order))
     if view is None and copy is not None and not copy:
         raise ValueError("Unable to avoid creating a copy while reshaping.")
