@@ -75,7 +75,7 @@ def test_refused_names_raise_their_reason_when_used() -> None:
     """A sample of what is in modules without code."""
     modules = refusals.modules()
     paths = {n: n if n.startswith("cupyx") else f"cupy.{n}" for n in sorted(refusals.names() - modules)}
-    names = [path for n, path in paths.items() if n.rpartition(".")[0] in modules]
+    names = [path for n, path in paths.items() if n.rpartition(".")[0] in modules and n.count(".") == 2]
     for name in names[:: max(1, len(names) // 40)]:
         module, _, attribute = name.rpartition(".")
         owner = importlib.import_module(f"cupool.shim.{module}")
