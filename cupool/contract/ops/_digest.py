@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("2b3e20928a9cc25a56a896faac097332cd9095edb6091e5d175400d393b7da59")
+DIGEST = bytes.fromhex("399e49ca21ba816c6b2b601b87fe2c5fd4a211183ae184d9ef73170071d3960d")

@@ -9,16 +9,14 @@ cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust
 cupyx.distributed cupyx.distributed.array cupyx.jit cupyx.jit.cg cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg
 cupyx.linalg.sparse cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal
 cupyx.scipy.signal.windows cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.time
-cupyx.tools polynomial polynomial.polynomial polynomial.polyutils
+cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
 NAMES: dict[str, str] = {
     "": """\
-DataSource ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code
-ReductionKernel.cached_codes ReductionKernel.params disable_experimental_feature_warning disp find_common_type format_parser
-get_array_wrap issctype issubclass_ issubsctype ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__
-ndarray.__oct__ obj2sctype poly poly1d roots safe_eval sctype2char set_string_function vectorize
+ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code ReductionKernel.cached_codes
+ReductionKernel.params ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__oct__ vectorize
 """,
     "cuda": """\
 CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle
@@ -330,15 +328,6 @@ _cache.PlanCache
     "fft.config": """\
 clear_plan_cache devices enable_nd_planning get_current_callback_manager get_plan_cache get_plan_cache_max_memsize
 get_plan_cache_size set_cufft_callbacks set_plan_cache_max_memsize set_plan_cache_size show_plan_cache_info use_multi_gpus
-""",
-    "polynomial": """\
-
-""",
-    "polynomial.polynomial": """\
-polycompanion polyval polyvalfromroots polyvander
-""",
-    "polynomial.polyutils": """\
-as_series trimcoef trimseq
 """,
     "random": """\
 MRG32k3a.state Philox4x3210.state XORWOW.state
