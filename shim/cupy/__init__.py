@@ -152,9 +152,8 @@ _SUBMODULES = frozenset(
 )  # fmt: skip
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {
-    **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel"), "..kernels"),
+    **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "vectorize"), "..kernels"),
     "fuse": "..fusion",
-    "vectorize": "..vectorize",
     **dict.fromkeys(
         (
             "load",

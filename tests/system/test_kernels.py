@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kernel_programs import run
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="kernels of the CPU device need g++")
 
-Run = Callable[..., str]
 
 
 @contextlib.contextmanager
@@ -32,18 +31,6 @@ def pool(*arguments: str) -> Iterator[dict[str, str]]:
         process.stdin.close()
         process.wait(30)
         process.stdout.close()
-
-
-def run(folder: Path, source: str, **env: str) -> str:
-    """Run a program under `cupool run`; returns its output."""
-    path = folder / "program.py"
-    path.write_text("import cupy as cp\nimport numpy as np\n" + textwrap.dedent(source))
-    environment = {k: v for k, v in os.environ.items() if k != "CUPOOL_ADDR"}
-    done = subprocess.run([sys.executable, "-m", "cupool", "run", str(path)], capture_output=True, text=True, timeout=100, cwd=folder,
-                          env={**environment, **env})  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
 
 
 def test_pointers_stored_in_device_memory_are_followed(tmp_path: Path) -> None:

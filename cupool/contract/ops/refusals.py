@@ -25,12 +25,12 @@ _RUNTIME = "works on raw pointers or handles of a CUDA context in the calling pr
 _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _TESTING = "a part of CuPy's own test harness; the assertions are carried"
-_JIT = "kernels written in Python are not carried yet; RawKernel, ElementwiseKernel, ReductionKernel and fuse are"
+_JIT = "link-time IR and the group classes' own members belong to a compiler in the calling process; kernels are compiled on the server"
+_TEMPLATES = "needs the headers of CUB and Thrust and nvcc on the server; loops, shared_memory and the warp functions of cupyx.jit are carried"
 
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
     "": "not carried yet",
-    "vectorize": _JIT,
     "ElementwiseKernel": "the compiled form of a kernel stays on the server",
     "ReductionKernel": "the compiled form of a kernel stays on the server",
     "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",
@@ -78,6 +78,8 @@ GROUPS: dict[str, str] = {
     "cupyx.cusparse": _LIBRARY,
     "cupyx.distributed": "needs several processes with a GPU each and NCCL between them",
     "cupyx.jit": _JIT,
+    "cupyx.jit.cub": _TEMPLATES,
+    "cupyx.jit.thrust": _TEMPLATES,
     "cupyx.lapack": _LIBRARY,
     "cupyx.linalg": _SCIPY,
     "cupyx.profiler": "times kernels of a GPU in the calling process; use cupy.cuda.Event",

@@ -237,6 +237,9 @@ class Engine:
         packed = []
         for i, (parameter, value) in enumerate(zip(loaded.parameters, args, strict=False)):
             if isinstance(value, np.ndarray):
+                if parameter.kind == "s" and parameter.nbytes == 16 + 16 * value.ndim:
+                    packed.append(_bytes_of(self.expose(value)[1]))  # CuPy's CArray, by value
+                    continue
                 if parameter.kind != "p" and not (parameter.kind == "i" and parameter.nbytes == 8):
                     raise TypeError(
                         f"argument {i} is an array; the kernel's parameter is not a pointer ({parameter.nbytes} bytes)"
