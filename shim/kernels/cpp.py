@@ -25,7 +25,14 @@ C_TYPES = {
     "f": "float", "d": "double", "F": "thrust::complex<float>", "D": "thrust::complex<double>",
 }  # fmt: skip
 _NARROW = "?bBhH"
-_KINDS = {**dict.fromkeys("bhilq", "i"), **dict.fromkeys("BHILQ", "u"), **dict.fromkeys("eEfd", "f"), "F": "c", "D": "c", "?": "b"}
+_KINDS = {
+    **dict.fromkeys("bhilq", "i"),
+    **dict.fromkeys("BHILQ", "u"),
+    **dict.fromkeys("eEfd", "f"),
+    "F": "c",
+    "D": "c",
+    "?": "b",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +144,10 @@ __device__ inline double cupool_remainder(double a, double b) { return a - cupoo
         )
     ),
     "mixed": "".join(
-        f"__device__ inline bool cupool_mixed_{name}(long long a, unsigned long long b) {{ return a < 0 ? {neg} : (unsigned long long)a {op} b; }}\n"
-        f"__device__ inline bool cupool_mixed_{name}(unsigned long long a, long long b) {{ return b < 0 ? {pos} : a {op} (unsigned long long)b; }}\n"
+        f"__device__ inline bool cupool_mixed_{name}(long long a, unsigned long long b) "
+        f"{{ return a < 0 ? {neg} : (unsigned long long)a {op} b; }}\n"
+        f"__device__ inline bool cupool_mixed_{name}(unsigned long long a, long long b) "
+        f"{{ return b < 0 ? {pos} : a {op} (unsigned long long)b; }}\n"
         for name, op, neg, pos in (
             ("less", "<", "true", "false"), ("less_equal", "<=", "true", "false"), ("greater", ">", "false", "true"),
             ("greater_equal", ">=", "false", "true"), ("equal", "==", "false", "false"), ("not_equal", "!=", "true", "true"),
@@ -209,7 +218,9 @@ __device__ inline float cupool_sinc(float x) { return fabsf(x) > 1e-9f ? (float)
 }  # fmt: skip
 _NAME = re.compile(r"\b(cupool_\w+)\(")
 #: Function -> the helper whose text defines it.
-_HOME = {name: helper for helper, text in HELPERS.items() for name in re.findall(r"inline [^(;]*?\b(cupool_\w+)\(", text)}
+_HOME = {
+    name: helper for helper, text in HELPERS.items() for name in re.findall(r"inline [^(;]*?\b(cupool_\w+)\(", text)
+}
 
 
 def needed(code: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from kernel_programs import run
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="kernels of the CPU device need g++")
 
 
-
 @contextlib.contextmanager
 def pool(*arguments: str) -> Iterator[dict[str, str]]:
     """A pool of CPU servers; yields what a client needs in its environment."""

@@ -152,10 +152,10 @@ def test_vectorize(tmp_path: Path) -> None:
     wave = cp.vectorize(lambda x: math.sin(x) + np.sqrt(abs(x)))
     x = np.linspace(-3, 3, 7)
     assert np.allclose(wave(cp.array(x)).get(), np.sin(x) + np.sqrt(np.abs(x)), rtol=1e-15)
-    for bad, error in ((lambda: cp.vectorize(len, otypes="d")(cp.ones(1)), NotImplementedError), (lambda: cp.vectorize(len, signature="()->()"), NotImplementedError)):
+    for bad in (lambda: cp.vectorize(len, otypes="d")(cp.ones(1)), lambda: cp.vectorize(len, signature="()->()")):
         try:
             bad()
-        except error:
+        except NotImplementedError:
             pass
         else:
             raise AssertionError

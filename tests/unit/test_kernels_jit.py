@@ -35,7 +35,9 @@ def test_a_kernel_starts_with_what_it_needs_and_no_more() -> None:
     plain = text(nothing, Scalar(np.int32))
     assert "cupool_array" not in plain and "cupool_tuple" not in plain and "cupool_floor_divide" not in plain
     full = text(shapes, FLOATS)
-    assert all(name in full for name in ("struct cupool_array", "struct cupool_tuple_1", "cupool_floor_divide(T a, T b)"))
+    assert all(
+        name in full for name in ("struct cupool_array", "struct cupool_tuple_1", "cupool_floor_divide(T a, T b)")
+    )
     assert "void shapes(cupool_array<float, 1, true> a)" in full
 
 
@@ -44,7 +46,8 @@ def test_a_kernel_starts_with_what_it_needs_and_no_more() -> None:
     [
         ("add", "ii", "cuda", "ii->i"), ("add", "iI", "cuda", "II->I"), ("add", "if", "cuda", "ff->f"), ("add", "qf", "cuda", "ff->f"),
         ("add", "if", "numpy", "dd->d"), ("add", "iI", "numpy", "ll->l"), ("add", "lL", "numpy", "dd->d"), ("add", "lL", "cuda", "LL->L"),
-        ("true_divide", "ii", "cuda", "qq->d"), ("less", "iI", "cuda", "qq->?"), ("sqrt", "i", "cuda", "e->e"), ("sqrt", "l", "numpy", "d->d"),
+        ("true_divide", "ii", "cuda", "qq->d"), ("less", "iI", "cuda", "qq->?"), ("sqrt", "i", "cuda", "e->e"),
+        ("sqrt", "l", "numpy", "d->d"),
         ("left_shift", "??", "numpy", "bb->b"),
     ],
 )  # fmt: skip
@@ -108,8 +111,8 @@ def test_loops_keep_their_bounds_and_their_variable() -> None:
 
 
 def test_names_of_c_are_not_names_of_python() -> None:
-    def kernel(int, signed):  # type: ignore[no-untyped-def] # noqa: A002
-        float = signed  # noqa: A001
+    def kernel(int, signed):  # type: ignore[no-untyped-def]
+        float = signed
         int[0] = float
 
     code = body(kernel, FLOATS, Scalar(np.float32))
@@ -152,7 +155,7 @@ def _refused_unbound(a: Any) -> None:
 
 
 def _refused_unpack(a: Any) -> None:
-    x, y = jit.grid(3)  # noqa: F841
+    _x, _y = jit.grid(3)
 
 
 def _refused_cast(a: Any) -> None:
@@ -171,7 +174,7 @@ def _refused_too_many_indices(a: Any) -> None:
 def _refused_try(a: Any) -> None:
     try:
         a[0] = 1
-    except ValueError:
+    finally:
         pass
 
 

@@ -25,7 +25,7 @@ _RUNTIME = "works on raw pointers or handles of a CUDA context in the calling pr
 _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _TESTING = "a part of CuPy's own test harness; the assertions are carried"
-_JIT = "link-time IR and the group classes' own members belong to a compiler in the calling process; kernels are compiled on the server"
+_JIT = "link-time IR and the classes behind groups belong to a compiler in the calling process; kernels are compiled on the server"
 _TEMPLATES = "needs the headers of CUB and Thrust and nvcc on the server; loops, shared_memory and the warp functions of cupyx.jit are carried"
 
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.

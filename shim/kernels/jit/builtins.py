@@ -36,7 +36,9 @@ def range_(scope: Scope, *args: Value, unroll: Value | None = None) -> Value:
     """As Python's `range`. unroll: True, False or a number of rounds, for the compiler; only with constant bounds."""
     if not 1 <= len(args) <= 3:
         raise TypeError(
-            "range expected at least 1 argument, got 0" if not args else f"range expected at most 3 argument, got {len(args)}"
+            "range expected at least 1 argument, got 0"
+            if not args
+            else f"range expected at most 3 argument, got {len(args)}"
         )
     start, stop, step = (Constant(0), args[0], Constant(1)) if len(args) == 1 else (*args, Constant(1))[:3]
     ascends: bool | None = None
@@ -68,7 +70,9 @@ def _rounds(unroll: Value | None, bounds: tuple[Value, ...]) -> int | bool | Non
     if rounds is False:
         return 1
     if rounds is not True and not 0 < rounds < 1 << 31:
-        warnings.warn("loop unrolling is ignored as the unroll value is non-positive or greater than INT_MAX", stacklevel=2)
+        warnings.warn(
+            "loop unrolling is ignored as the unroll value is non-positive or greater than INT_MAX", stacklevel=2
+        )
         return None
     return rounds
 
@@ -104,7 +108,19 @@ def abs_(scope: Scope, x: Value) -> Value:
     return operations.call_ufunc("absolute", (x,), None, scope)
 
 
-_FORMATS = {"?": "%d", "b": "%d", "B": "%u", "h": "%d", "H": "%u", "i": "%d", "I": "%u", "l": "%lld", "L": "%llu", "q": "%lld", "Q": "%llu"}
+_FORMATS = {
+    "?": "%d",
+    "b": "%d",
+    "B": "%u",
+    "h": "%d",
+    "H": "%u",
+    "i": "%d",
+    "I": "%u",
+    "l": "%lld",
+    "L": "%llu",
+    "q": "%lld",
+    "Q": "%llu",
+}
 
 
 @_builtin("print")
@@ -155,7 +171,11 @@ def _places(name: str, doc: str, template: str) -> Builtin:
     return Builtin(name, write, doc)
 
 
-grid = _places("grid", "This thread's place in the grid: a number, or a tuple of `ndim` numbers.", "threadIdx.{0} + blockIdx.{0} * blockDim.{0}")
+grid = _places(
+    "grid",
+    "This thread's place in the grid: a number, or a tuple of `ndim` numbers.",
+    "threadIdx.{0} + blockIdx.{0} * blockDim.{0}",
+)
 gridsize = _places("gridsize", "The threads of the grid along each of `ndim` axes.", "blockDim.{0} * gridDim.{0}")
 
 
@@ -240,7 +260,7 @@ atomic_xor = _atomic("Xor", _WORDS)
 
 # -- warps ---------------------------------------------------------------------------------------------------------------------
 
-_SHUFFLED = "int32 uint32 int64 uint64 float16 float32 float64".split()
+_SHUFFLED = ["int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
 
 
 def _shuffle(op: str) -> Builtin:
@@ -261,7 +281,9 @@ def _shuffle(op: str) -> Builtin:
         section = as_code(operations.cast(width or Constant(WARP), INT32, "same_kind", scope), scope)
         return Code(f"{name}({mask.obj:#x}u, {value.code}, {lane.code}, {section.code})", Scalar(value.type.dtype))
 
-    return Builtin(f"shfl_{op}_sync" if op else "shfl_sync", write, f"`{name}`: the value that another lane of the warp has.")
+    return Builtin(
+        f"shfl_{op}_sync" if op else "shfl_sync", write, f"`{name}`: the value that another lane of the warp has."
+    )
 
 
 shfl_sync, shfl_up_sync, shfl_down_sync, shfl_xor_sync = (_shuffle(op) for op in ("", "up", "down", "xor"))

@@ -12,6 +12,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ...ufunc import ufunc
 from . import builtins, operations
 from .operations import Items, operate
 from .scope import Scope
-from .types import Array, CType, Dim3, Element, Opaque, Scalar, UINT32
+from .types import UINT32, Array, CType, Dim3, Element, Opaque, Scalar
 from .values import Builtin, Code, Constant, Method, Value, as_code, is_constant, pack
 
 _PYTHON: dict[Any, Builtin] = {
@@ -93,7 +94,7 @@ def _compare(node: ast.Compare, scope: Scope) -> Value:
         )
     values = [translate(e, scope) for e in (node.left, *node.comparators)]
     result = operate(node.ops[0], values[:2], scope)
-    for op, pair in zip(node.ops[1:], zip(values[1:], values[2:], strict=False), strict=True):
+    for op, pair in zip(node.ops[1:], pairwise(values[1:]), strict=True):
         result = operate(ast.And(), (result, operate(op, pair, scope)), scope)
     return result
 

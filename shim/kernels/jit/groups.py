@@ -101,6 +101,8 @@ def _wait_prior(scope: Scope, group: Value, step: Value) -> Value:
 
 
 sync = Builtin("sync", _sync, "Wait for all threads of a group.")
-memcpy_async = Builtin("memcpy_async", _memcpy, "Copy `size` bytes together, from `src[src_idx]` to `dst[dst_idx]`; `wait` for it.")
+memcpy_async = Builtin(
+    "memcpy_async", _memcpy, "Copy `size` bytes together, from `src[src_idx]` to `dst[dst_idx]`; `wait` for it."
+)
 wait = Builtin("wait", _wait, "Wait for all copies of the group.")
 wait_prior = Builtin("wait_prior", _wait_prior, "Wait for all copies of the group but the last `step`.")

@@ -15,7 +15,7 @@ from ... import dispatch
 from ..raw import RawKernel
 from .scope import Program
 from .translate import add_function
-from .types import Array, CType, Scalar, VOID, of_scalar
+from .types import VOID, Array, CType, Scalar, of_scalar
 
 #: What a translated source is compiled with.
 OPTIONS = ("-DCUPY_JIT_MODE", "--std=c++17")
@@ -84,7 +84,9 @@ class JitKernel:
     def cached_codes(self) -> dict[tuple[CType, ...], str]:
         """Types of the arguments -> C++ source, for each translation so far."""
         if not self._sources:
-            warnings.warn("No codes are cached because compilation is deferred until the first function call.", stacklevel=2)
+            warnings.warn(
+                "No codes are cached because compilation is deferred until the first function call.", stacklevel=2
+            )
         return dict(self._sources)
 
     @property

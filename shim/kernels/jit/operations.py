@@ -226,9 +226,7 @@ def _adapted(value: Value, other: Value, scope: Scope) -> Code:
         if isinstance(hint, Scalar) and isinstance(value.obj, (bool, int, float, complex)):
             natural = of_scalar(scope.mode, value.obj)
             if not np.can_cast(natural.dtype, hint.dtype, "same_kind"):
-                raise TypeError(
-                    f"Cannot cast from '{natural.dtype}' to {hint.dtype} with casting rule same_kind."
-                )
+                raise TypeError(f"Cannot cast from '{natural.dtype}' to {hint.dtype} with casting rule same_kind.")
             return as_code(Constant(hint.dtype.type(value.obj)), scope)
     return as_code(value, scope)
 
@@ -262,7 +260,11 @@ def index(array: Value, key: Value, scope: Scope) -> Value:
         return Code(f"{whole.code}._{position}", items[position])
     if not isinstance(whole.type, Indexable):
         raise TypeError(f"{whole.code} is not subscriptable.")
-    keys = [as_code(Constant(k), scope) for k in key.obj] if isinstance(key, Constant) and isinstance(key.obj, tuple) else None
+    keys = (
+        [as_code(Constant(k), scope) for k in key.obj]
+        if isinstance(key, Constant) and isinstance(key.obj, tuple)
+        else None
+    )
     if isinstance(key, Items):
         keys = key.items
     if keys is not None:
@@ -322,4 +324,3 @@ def _index_by_tuple(whole: Code, key: Code, types: Tuple) -> Code:
     if kind.ndim > count:
         return Code(f"cupool_part({whole.code}, {key.code})", kind.drop(count))
     return element(f"cupool_at({whole.code}, {key.code})", kind.element)
-

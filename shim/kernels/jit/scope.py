@@ -71,7 +71,9 @@ class Scope:
         result: the type of what it returns; None until a return statement says it.
     """
 
-    def __init__(self, program: Program, constants: dict[str, Constant], parameters: dict[str, Code], result: CType | None) -> None:
+    def __init__(
+        self, program: Program, constants: dict[str, Constant], parameters: dict[str, Code], result: CType | None
+    ) -> None:
         self.program = program
         self.mode = program.mode
         self.constants = constants
@@ -91,4 +93,3 @@ class Scope:
             name = f"{prefix}{self._count}"
             if self.look_up(name) is None:
                 return name
-

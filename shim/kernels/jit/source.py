@@ -43,10 +43,14 @@ def tree_of(function: Any) -> tuple[ast.FunctionDef, str]:
         return definition, source
     # The lines of a lambda alone need not parse, so it is looked up in the whole file.
     whole = ast.parse("".join(linecache.getlines(filename)))
-    found = [node for node in ast.walk(whole) if isinstance(node, ast.Lambda) and first <= node.lineno < first + len(lines)]
+    found = [
+        node for node in ast.walk(whole) if isinstance(node, ast.Lambda) and first <= node.lineno < first + len(lines)
+    ]
     arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
     if len(found) > 1:
-        found = [node for node in found if tuple(a.arg for a in node.args.args) == arguments] if _differ(found) else found
+        found = (
+            [node for node in found if tuple(a.arg for a in node.args.args) == arguments] if _differ(found) else found
+        )
     if len(found) != 1:
         raise ValueError(
             f"Multiple callables are found near the definition of {function}, and JIT could not tell which it is. "

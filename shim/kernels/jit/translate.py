@@ -12,7 +12,7 @@ import numpy as np
 from . import operations, source
 from .expressions import TranslationError, translate
 from .scope import Program, Scope
-from .types import CType, Element, Scalar, Tuple, VOID
+from .types import VOID, CType, Element, Scalar, Tuple
 from .values import Code, Constant, Range, Value, as_code, is_constant
 
 _Lines = list[str]
@@ -89,16 +89,19 @@ def _function(definition: ast.FunctionDef, name: str, attributes: Iterable[str],
     declared = [f"{kind.declare(variable)};" for variable, kind in scope.hoisted.items()]
     head = f"{' '.join(attributes)} {scope.result or VOID} {name}"
     arguments = ", ".join(t.declare(_spelled(n)) for n, t in zip(names, types, strict=True))
-    return f"{head}({arguments}) {{\n" + "".join(f"  {line}\n" for line in (*declared, *body)) + "}\n", scope.result or VOID
+    return f"{head}({arguments}) {{\n" + "".join(
+        f"  {line}\n" for line in (*declared, *body)
+    ) + "}\n", scope.result or VOID
 
 
 #: Python names that C++ reads otherwise.
 _RESERVED = frozenset(
-    "alignas alignof and and_eq asm auto bitand bitor bool case catch char class compl const constexpr const_cast decltype default delete "
-    "do double dynamic_cast enum explicit export extern float friend goto inline int long mutable namespace new noexcept not not_eq "
-    "nullptr operator or or_eq private protected public register reinterpret_cast short signed sizeof static static_assert static_cast "
-    "struct switch template this thread_local throw try typedef typeid typename union unsigned using virtual void volatile wchar_t xor "
-    "xor_eq blockDim blockIdx gridDim threadIdx warpSize dim3 thrust float16 bfloat16 cg".split()
+    """\
+alignas alignof and and_eq asm auto bitand bitor bool case catch char class compl const constexpr const_cast decltype default
+delete do double dynamic_cast enum explicit export extern float friend goto inline int long mutable namespace new noexcept not
+not_eq nullptr operator or or_eq private protected public register reinterpret_cast short signed sizeof static static_assert
+static_cast struct switch template this thread_local throw try typedef typeid typename union unsigned using virtual void volatile
+wchar_t xor xor_eq blockDim blockIdx gridDim threadIdx warpSize dim3 thrust float16 bfloat16 cg""".split()  # noqa: SIM905 - as a list it would fill a page
 )
 
 
@@ -252,13 +255,17 @@ def _for(node: ast.For, is_top: bool, scope: Scope) -> _Lines:
     body = _block(node.body, False, scope)
     i = scope.fresh("cupool_i")
     at, stop, step = i, f"{i}_stop", f"{i}_step"
-    test = {True: f"{at} < {stop}", False: f"{at} > {stop}", None: f"{step} >= 0 ? {at} < {stop} : {at} > {stop}"}[loop.ascends]
+    test = {True: f"{at} < {stop}", False: f"{at} > {stop}", None: f"{step} >= 0 ? {at} < {stop} : {at} > {stop}"}[
+        loop.ascends
+    ]
     kind = loop.type
     head = (
         f"for ({kind} {at} = ({kind}){loop.start.code}, {stop} = ({kind}){loop.stop.code}, {step} = ({kind}){loop.step.code}; {test}; "
         f"{at} += {step}) {{"
     )
-    pragma = [] if loop.unroll is None else ["#pragma unroll" if loop.unroll is True else f"#pragma unroll({loop.unroll})"]
+    pragma = (
+        [] if loop.unroll is None else ["#pragma unroll" if loop.unroll is True else f"#pragma unroll({loop.unroll})"]
+    )
     return [*pragma, head, f"  {variable.code} = {at};", *_indented(body), "}"]
 
 

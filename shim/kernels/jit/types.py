@@ -20,7 +20,7 @@ class CType:
     spelling = ""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.spelling == other.spelling  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.spelling == other.spelling
 
     def __hash__(self) -> int:
         return hash(self.spelling)
@@ -183,17 +183,23 @@ def literal(value: Any, kind: Scalar) -> str:
             suffix = _SUFFIXES[dtype.char]
             # The most negative number has no literal of its own.
             least = -(1 << (8 * dtype.itemsize - 1))
-            return f"({number + 1}{suffix} - 1)" if number == least else f"({number}{suffix})" if number < 0 else f"{number}{suffix}"
+            return (
+                f"({number + 1}{suffix} - 1)"
+                if number == least
+                else f"({number}{suffix})"
+                if number < 0
+                else f"{number}{suffix}"
+            )
         return f"({kind})({number})"
-    number = float(value)
+    real = float(value)
     single = dtype.char != "d"
-    if number != number:
+    if real != real:
         return 'nanf("")' if single else 'nan("")'
-    if number in (float("inf"), float("-inf")):
+    if real in (float("inf"), float("-inf")):
         bits = "__int_as_float(0x7f800000)" if single else "__longlong_as_double(0x7ff0000000000000ll)"
-        return f"(-{bits})" if number < 0 else bits
-    text = str(np.float32(number)) if single else repr(number)
+        return f"(-{bits})" if real < 0 else bits
+    text = str(np.float32(real)) if single else repr(real)
     if "e" not in text and "." not in text:
         text += ".0"
     text += "f" if single else ""
-    return f"({text})" if number < 0 or text[0] == "-" else text
+    return f"({text})" if real < 0 or text[0] == "-" else text

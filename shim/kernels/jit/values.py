@@ -49,7 +49,9 @@ class Code(Value):
 class Range(Value):
     """`range(…)` as a loop's iterator; `ascends` None: only the data tells."""
 
-    def __init__(self, start: Code, stop: Code, step: Code, type: Scalar, ascends: bool | None, unroll: int | bool | None) -> None:
+    def __init__(
+        self, start: Code, stop: Code, step: Code, type: Scalar, ascends: bool | None, unroll: int | bool | None
+    ) -> None:
         self.start, self.stop, self.step, self.type = start, stop, step, type
         self.ascends = ascends
         self.unroll = unroll
