@@ -6,17 +6,16 @@ from __future__ import annotations
 MODULES = """\
 cuda.cub cuda.cublas cuda.cufft cuda.curand cuda.cusolver cuda.cusparse cuda.cutensor cuda.function cuda.graph
 cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusolver cupyx.cusparse
-cupyx.distributed cupyx.distributed.array cupyx.jit cupyx.jit.cg cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg
-cupyx.linalg.sparse cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal
-cupyx.scipy.signal.windows cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.time
-cupyx.tools
+cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg cupyx.linalg.sparse
+cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal cupyx.scipy.signal.windows
+cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.time cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
 NAMES: dict[str, str] = {
     "": """\
 ElementwiseKernel.cached_code ElementwiseKernel.cached_codes ReductionKernel.cached_code ReductionKernel.cached_codes
-ReductionKernel.params ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__oct__ vectorize
+ReductionKernel.params ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__oct__
 """,
     "cuda": """\
 CFunctionAllocator.malloc Device.cublas_handle Device.cusolver_handle Device.cusolver_sp_handle Device.cusparse_handle
@@ -232,12 +231,10 @@ NCCLBackend init_process_group
 DistributedArray MAX MIN Mode PROD REPLICA SUM distributed_array make_2d_index_map matmul
 """,
     "cupyx.jit": """\
-_interface._JitRawKernel atomic_add atomic_and atomic_cas atomic_dec atomic_exch atomic_inc atomic_max atomic_min atomic_or
-atomic_sub atomic_xor blockDim blockIdx grid gridDim gridsize laneid range rawkernel shared_memory shfl_down_sync shfl_sync
-shfl_up_sync shfl_xor_sync syncthreads syncwarp threadIdx warpsize
+_interface._JitRawKernel
 """,
     "cupyx.jit.cg": """\
-_GridGroup _ThreadBlockGroup memcpy_async sync this_grid this_thread_block wait wait_prior
+_GridGroup _ThreadBlockGroup
 """,
     "cupyx.jit.cub": """\
 BlockReduce Max Min Sum WarpReduce
