@@ -26,7 +26,7 @@ _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _TESTING = "a part of CuPy's own test harness; the assertions are carried"
 _JIT = "link-time IR and the classes behind groups belong to a compiler in the calling process; kernels are compiled on the server"
-_TEMPLATES = "needs the headers of CUB and Thrust and nvcc on the server; loops, shared_memory and the warp functions of cupyx.jit are carried"
+_TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, shared_memory and cupyx.jit's warp functions are carried"
 
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
