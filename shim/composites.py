@@ -65,8 +65,11 @@ def matmul(
     options = {"keepdims": keepdims, "casting": casting, "dtype": dtype, "signature": signature, "order": order}
     if axes is None or min(getattr(x1, "ndim", 0), getattr(x2, "ndim", 0)) < 2:
         return functions.matmul(x1, x2, out, axes=axes, axis=axis, **options)
-    if not isinstance(axes, (list, tuple)) or len(axes) not in (2, 3) or not all(np.iterable(pair) for pair in axes):
+    if not isinstance(axes, (list, tuple)) or len(axes) not in (2, 3):
         raise ValueError("axes must be a list with one tuple of axes per operand and result")
+    for i, pair in enumerate(axes):
+        if not np.iterable(pair) or len(pair) != 2:
+            raise np.exceptions.AxisError(f"matmul: operand {i} has 2 core dimensions, but its axes are {pair!r}.")
     first, second, last = (*map(tuple, axes), (-2, -1))[:3]
     end = (-2, -1)
     turned = None if out is None else functions.moveaxis(out[0] if isinstance(out, tuple) else out, last, end)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from .. import cupy as _cupy
 from .._generated.cupyx import rsqrt
-from ..array import ndarray as _ndarray
+from ._gufunc import GeneralizedUFunc
+from ._pinned_array import empty_like_pinned, empty_pinned, zeros_like_pinned, zeros_pinned
+from ._runtime import get_runtime_info
 
 _SUBMODULES = frozenset(
     ("cusolver", "cusparse", "cutensor", "distributed", "jit", "lapack", "linalg", "optimizing", "profiler", "scipy", "signal", "time",
@@ -105,43 +105,6 @@ def allow_synchronize(allow: bool) -> Iterator[None]:
     yield
 
 
-# -- host arrays ----------------------------------------------------------------------------------------------------------------
-
-
-def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
-    """A NumPy array. Pinning means nothing where bytes travel over a network."""
-    return np.empty(shape, dtype, order)  # type: ignore[call-overload]
-
-
-def zeros_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
-    """A NumPy array of zeros."""
-    return np.zeros(shape, dtype, order)  # type: ignore[call-overload]
-
-
-def _like(a: Any, dtype: Any, order: str, subok: Any, shape: Any) -> Any:
-    if subok is not None:
-        raise TypeError("subok is not supported yet")
-    template = a._resolve().shadow if isinstance(a, _ndarray) else a
-    return np.empty_like(template, dtype=dtype, order=order, subok=False, shape=shape)  # type: ignore[call-overload]
-
-
-def empty_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Any:
-    """A NumPy array like `a`."""
-    return _like(a, dtype, order, subok, shape)
-
-
-def zeros_like_pinned(a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> Any:
-    """A NumPy array of zeros like `a`."""
-    made = _like(a, dtype, order, subok, shape)
-    made[...] = 0
-    return made
-
-
-def get_runtime_info(*, full: bool = False) -> Any:
-    """What this is and what it talks to."""
-    return {"cupy": _cupy.__version__, "numpy": np.__version__, "implementation": "cupool"}
-
-
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
@@ -151,6 +114,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "DeviceSynchronized", "allow_synchronize", "empty_like_pinned", "empty_pinned", "errstate", "get_runtime_info", "geterr", "rsqrt",
-    "scatter_add", "scatter_max", "scatter_min", "seterr", "zeros_like_pinned", "zeros_pinned",
+    "DeviceSynchronized", "GeneralizedUFunc", "allow_synchronize", "empty_like_pinned", "empty_pinned", "errstate", "get_runtime_info",
+    "geterr", "rsqrt", "scatter_add", "scatter_max", "scatter_min", "seterr", "zeros_like_pinned", "zeros_pinned",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ PRIVATE_NAMES = {
     "cupyx.scipy.sparse.linalg": ("_interface",),
     "cupyx.scipy.ndimage": ("_util",),
     "cupyx.scipy.stats": ("_distributions",),
-    "cupyx.profiler": ("_time", "load_ipython_extension"),
+    "cupyx.profiler": ("_time",),
     "cupyx.tools": ("install_library",),
     "cupy._indexing": ("generate",),
     "cupy.linalg": ("_util",),
@@ -141,7 +141,15 @@ def _accelerator(module: Any) -> None:
         setattr(module, f"_set_{kind}_accelerators", lambda new, kind=kind: held.__setitem__(kind, list(new)))
 
 
+def _gufuncs(module: Any) -> None:
+    from cupyx import _gufunc
+
+    module._GUFunc = _gufunc.GeneralizedUFunc
+    module._parse_gufunc_signature = _gufunc._parse_gufunc_signature
+
+
 _BODIES: dict[str, Callable[[Any], None]] = {
+    "cupy._core._gufuncs": _gufuncs,
     "cupy._core.internal": _internal,
     "cupy._util": _util,
     "cupy._core._accelerator": _accelerator,
