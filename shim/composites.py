@@ -68,7 +68,7 @@ def matmul(
     if not isinstance(axes, (list, tuple)) or len(axes) not in (2, 3):
         raise ValueError("axes must be a list with one tuple of axes per operand and result")
     for i, pair in enumerate(axes):
-        if not np.iterable(pair) or len(pair) != 2:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise np.exceptions.AxisError(f"matmul: operand {i} has 2 core dimensions, but its axes are {pair!r}.")
     first, second, last = (*map(tuple, axes), (-2, -1))[:3]
     end = (-2, -1)

@@ -674,6 +674,15 @@ def _spec_leaf(value: Any, index: int | None) -> Any:
 def _infer(row: Row, args: list[Any], pending: list[Any]) -> Any:
     """The rule's answer. With pending operands the rule runs on stand-ins; see `probe.py`."""
 
+    if row.unseen:
+        # Sent as they are; the rule sees that they are not known yet.
+        unseen = [
+            p in row.unseen and isinstance(a, ndarray) and a._spec is None
+            for p, a in zip(row.params, args, strict=True)
+        ]
+        args = [UNKNOWN if skip else a for a, skip in zip(args, unseen, strict=True)]
+        pending = [a for a in pending if any(a is b for b in args)]
+
     def run(index: int | None) -> Any:
         positional, keywords = call_arguments(row, tuple(_spec_leaf(a, index) for a in args))
         return row.infer(*positional, **keywords)

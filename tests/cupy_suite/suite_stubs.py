@@ -27,6 +27,7 @@ PRIVATE_NAMES = {
     "cupyx.scipy.stats": ("_distributions",),
     "cupyx.profiler": ("_time",),
     "cupyx.tools": ("install_library",),
+    "cupyx.distributed": ("_store",),
     "cupy._indexing": ("generate",),
     "cupy.linalg": ("_util",),
     "cupy": (
@@ -148,7 +149,12 @@ def _gufuncs(module: Any) -> None:
     module._parse_gufunc_signature = _gufunc._parse_gufunc_signature
 
 
+def _install_library(module: Any) -> None:
+    module.library_records = {"nccl": [], "cutensor": []}
+
+
 _BODIES: dict[str, Callable[[Any], None]] = {
+    "cupyx.tools.install_library": _install_library,
     "cupy._core._gufuncs": _gufuncs,
     "cupy._core.internal": _internal,
     "cupy._util": _util,

@@ -67,6 +67,7 @@ class Row:
         arrays: parameters that take arrays; empty means "the first one". Sequences of arrays count.
         varying: parameters whose scalar *value* does not influence the result's spec: they travel as slots, so that calls that
             differ in them share a form.
+        unseen: arrays whose spec the rule does not look at: one that is pending is not waited for.
         method: name of the ndarray method that this row also serves, with its signature in `method_sig`.
         since: contract version that brought it.
         samples: function yielding (args, kwargs) with numpy arrays: calls that must work.
@@ -88,6 +89,7 @@ class Row:
     server: str | None = None
     arrays: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     since: int = 1
     samples: Callable[[], Iterable[Any]] | None = None
     errors: Callable[[], Iterable[Any]] | None = None
@@ -255,7 +257,13 @@ def op(name: str, sig: str, infer: Any = None, **fields: Any) -> Row:
     params = param_names(sig)
     row = Row(name, sig, infer, params=params, **fields)
     if fields:
-        for parameter in (*row.writes, *row.arrays, *row.varying, *((row.view_of,) if row.view_of else ())):
+        for parameter in (
+            *row.writes,
+            *row.arrays,
+            *row.varying,
+            *row.unseen,
+            *((row.view_of,) if row.view_of else ()),
+        ):
             if parameter not in params:
                 raise ValueError(f"op {name!r}: effect names {parameter!r}, the signature has {params}")
     if row.repeat not in REPEATS or not HIDDEN.issuperset(row.uses):

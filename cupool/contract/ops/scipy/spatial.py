@@ -117,6 +117,7 @@ def _find() -> Iterator[Any]:
 op(_PREFIX + "delaunay", "(points)", outs=2, samples=lambda: iter([call(_SQUARE), call(_points(30, 2)), call(_points(9, 2, "f4"))]),
    note="triangles and their neighbours, (m, 3) int32 each; how many depends on the points")  # fmt: skip
 op(_PREFIX + "delaunay_find", "(points, simplices, neighbors, xi, eps, coordinates)", rules.delaunay_find,
-   arrays=("points", "simplices", "neighbors", "xi"), varying=("eps",), samples=_find)  # fmt: skip
-op(_PREFIX + "delaunay_vertices", "(points, simplices)", rules.delaunay_vertices, arrays=("points", "simplices"),
+   arrays=("points", "simplices", "neighbors", "xi"), varying=("eps",),
+   unseen=("points", "simplices", "neighbors"), samples=_find)  # fmt: skip
+op(_PREFIX + "delaunay_vertices", "(points, simplices)", rules.delaunay_vertices, arrays=("points", "simplices"), unseen=("simplices",),
    samples=lambda: iter([call(_SQUARE, _TRIANGLES[0])]))  # fmt: skip
