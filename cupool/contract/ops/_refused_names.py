@@ -8,7 +8,7 @@ cuda.cub cuda.cublas cuda.cufft cuda.curand cuda.cusolver cuda.cusparse cuda.cut
 cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusolver cupyx.cusparse
 cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg cupyx.linalg.sparse
 cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal cupyx.scipy.signal.windows
-cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.time cupyx.tools
+cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -212,9 +212,6 @@ CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObj
     "cuda.thrust": """\
 argsort available get_build_version lexsort sort
 """,
-    "cupyx": """\
-GeneralizedUFunc
-""",
     "cupyx.cusolver": """\
 check_availability csrlsvqr gels gesv gesvda gesvdj syevj
 """,
@@ -255,9 +252,6 @@ cho_solve invh
 """,
     "cupyx.linalg.sparse": """\
 lschol
-""",
-    "cupyx.profiler": """\
-_time._PerfCaseResult load_ipython_extension
 """,
     "cupyx.scipy.fft": """\
 dct dctn dst dstn fft fft2 fftfreq fftn fftshift fht get_fft_plan hfft hfft2 hfftn idct idctn idst idstn ifft ifft2 ifftn
@@ -312,9 +306,6 @@ spilu splu spsolve spsolve_triangular svds
     "cupyx.signal": """\
 ca_cfar cfar_alpha channelize_poly complex_cepstrum convolve1d2o convolve1d3o firfilter firfilter2 firfilter_zi freq_shift
 inverse_complex_cepstrum minimum_phase mvdr pulse_compression pulse_doppler real_cepstrum
-""",
-    "cupyx.time": """\
-repeat
 """,
     "cupyx.tools": """\
 
