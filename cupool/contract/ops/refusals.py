@@ -73,7 +73,6 @@ GROUPS: dict[str, str] = {
     "random": "the state of a bit generator is a pointer of the server's process",
     "testing": _TESTING,
     "cupyx": "not carried yet",
-    "cupyx.GeneralizedUFunc": "runs the program's own function on device arrays inside CuPy; call the function itself",
     "cupyx.cusolver": _LIBRARY,
     "cupyx.cusparse": _LIBRARY,
     "cupyx.distributed": "needs several processes with a GPU each and NCCL between them",
@@ -82,11 +81,9 @@ GROUPS: dict[str, str] = {
     "cupyx.jit.thrust": _TEMPLATES,
     "cupyx.lapack": _LIBRARY,
     "cupyx.linalg": _SCIPY,
-    "cupyx.profiler": "times kernels of a GPU in the calling process; use cupy.cuda.Event",
     "cupyx.scipy": _SCIPY,
     "cupyx.scipy.sparse": _SPARSE,
     "cupyx.signal": _SCIPY,
-    "cupyx.time": "times kernels of a GPU in the calling process; use cupy.cuda.Event",
     "cupyx.tools": "manages CUDA libraries of the calling process, which has none",
 }
 
