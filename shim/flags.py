@@ -35,7 +35,7 @@ class Flags:
     def __getitem__(self, name: str) -> bool:
         if name not in _NAMES:
             raise KeyError(f"{name} is not defined for cupy.ndarray.flags")
-        return bool(getattr(self, _NAMES[name]))
+        return getattr(self, _NAMES[name])  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return "\n".join(f"  {name} : {self[name]}" for name in _NAMES)

@@ -20,6 +20,8 @@ from .ufunc import SCALAR_TYPES
 #: (kDLCUDA, device 0)
 DLPACK_DEVICE = (2, 0)
 _DLPACK_CPU = (1, 0)
+#: The legacy default stream, by the number that CUDA gives it.
+_DEFAULT_STREAM = 1
 _METHODS = frozenset({"__call__", "outer", "at", "reduce", "accumulate", "reduceat"})
 _COMPARISONS = frozenset({"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"})
 
@@ -79,14 +81,21 @@ def array_namespace(api_version: str | None) -> Any:
 
 
 def cuda_array_interface(a: Any) -> dict[str, Any]:
-    """Version 3. Waits once for the address, which is meaningful on the server alone."""
+    """Waits once for the address, which is meaningful on the server alone."""
+    from .cupy import _util
+    from .cupy.cuda.stream import get_current_stream
+
+    version = _util.CUDA_ARRAY_INTERFACE_EXPORT_VERSION
+    if version not in (2, 3):
+        raise ValueError("CUPY_CUDA_ARRAY_INTERFACE_EXPORT_VERSION can only be set to 3 (default) or 2")
     spec = a._resolve()
-    return {
+    # The protocol knows no stream 0: the default one is 1.
+    stream = {"stream": get_current_stream().ptr or _DEFAULT_STREAM} if version == 3 else {}
+    return stream | {
         "shape": spec.shape,
         "typestr": spec.dtype.str,
         "descr": spec.dtype.descr if spec.dtype.type is np.void or spec.dtype.isbuiltin else [("", spec.dtype.str)],
-        "stream": 1,
-        "version": 3,
+        "version": version,
         "strides": None if spec.c_contiguous else spec.strides,
         "data": (a.data.ptr if spec.size else 0, False),
     }

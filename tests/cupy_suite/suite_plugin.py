@@ -109,6 +109,25 @@ def _sampled(items: list[Any]) -> list[Any]:
     return [item for item in items if id(item) in kept]
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Files that are left out whole are not even imported; each counts once."""
+    try:
+        test = collection_path.relative_to(Path.cwd() / "tests").as_posix()
+    except ValueError:
+        return None
+    reason = _excluded_files.get(f"{test}::*")
+    if reason is None:
+        return None
+    if int(_rank(test)[:8], 16) % SHARDS == SHARD:
+        _log.write(start=test)
+        _log.write(test=test, outcome="excluded", text=reason)
+    return True
+
+
+_excluded = suite_data.read(suite_data.EXCLUDED)
+_excluded_files = {t: g.reason for g in _excluded.groups for t in g.tests if t.endswith(".py::*") and t.count("*") == 1}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if ONLY:
@@ -118,10 +137,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = _sampled(items)
     if SHARDS > 1:
         items[:] = [item for item in items if int(_rank(_group(item.nodeid))[:8], 16) % SHARDS == SHARD]
-    excluded, kept, done = suite_data.read(suite_data.EXCLUDED), [], _already_run()
+    kept, done = [], _already_run()
     for item in items:
         test = suite_data.test_id(item.nodeid)
-        reason = excluded.reason(test)
+        reason = _excluded.reason(test)
         if test in done:
             continue
         if reason is None:
@@ -186,8 +205,7 @@ def _last_line(report: Any) -> str:
 def _outcome(report: Any) -> str:
     """The row of the table that a failed or skipped phase counts for."""
     if report.outcome == "failed":
-        text = str(report.longrepr)
-        return "private" if suite_stubs.PRIVATE in text else "failed"
+        return "private" if suite_stubs.died_in_private(str(report.longrepr)) else "failed"
     if report.outcome == "skipped":
         return "upstream-xfail" if hasattr(report, "wasxfail") else "skipped"
     return "passed"

@@ -1,0 +1,5 @@
+"""`cupy._core.flags`."""
+
+from __future__ import annotations
+
+from ...flags import Flags as Flags
