@@ -96,8 +96,12 @@ def _on_device(value: Any) -> bool:
     return isinstance(value, ndarray)
 
 
-#: Functions that look at the data before they return and raise, as CuPy's do: name -> (parameter, whether they look for that
-#: argument). The call waits.
+def _always(value: Any) -> bool:
+    return True
+
+
+#: Functions that look at the data before they return and raise, as CuPy's do, beside rows that say so themselves: name -> (parameter,
+#: whether they look for that argument). The call waits.
 CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bincount": ("x", _on_device),
     "choose": ("mode", _raises),
@@ -136,6 +140,8 @@ class Op:
         self.notice = NOTICES.get(row.name)
         looks = CHECKED.get(row.name)
         self.looks = None if looks is None else (row.params.index(looks[0]), looks[1])
+        if row.looks:
+            self.looks = (0, _always)
         self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
         varying = set(row.varying)
         if row.family == "ufunc":

@@ -211,7 +211,7 @@ def _how(row: Any, proven: set[str]) -> str:
     if row is None or not row.is_remote:
         return "client"
     words = ["view" if row.view_of and getattr(row.infer, "rule_name", "").startswith("view_") else "op"]
-    words += ["waits"] if row.host else []
+    words += ["waits"] if row.host or row.looks else []
     words += ["cpu"] if row.samples is not None or row.family == "ufunc" else []
     words += ["cuda"] if row.name in proven else []
     return ", ".join(words)

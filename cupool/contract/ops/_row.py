@@ -75,6 +75,7 @@ class Row:
         note: deviation, with a link.
         unsupported: reason why not; then nothing else matters.
         object: class of the remote object that a call returns ("random.RandomState"), for constructors.
+        looks: CuPy's function looks at its data before it returns, and raises what it finds there; so the call waits.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Row:
     note: str = ""
     unsupported: str = ""
     object: str = ""
+    looks: bool = False
     family: str = "function"
     params: tuple[str, ...] = field(default=(), compare=False)
 

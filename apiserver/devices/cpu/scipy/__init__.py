@@ -12,9 +12,11 @@ from typing import Any
 
 #: How names of rows begin -> module of this package. The longest prefix wins.
 MODULES = {
+    "cupyx.scipy.signal.": "signal",
     "cupyx.scipy.spatial.": "spatial",
     "cupyx.scipy.ndimage.": "ndimage",
     "cupyx.scipy.special.": "special",
+    "cupyx.signal.": "signal",
 }
 _PREFIXES = sorted(MODULES, key=len, reverse=True)
 
