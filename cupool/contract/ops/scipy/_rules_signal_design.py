@@ -70,6 +70,22 @@ def firwin(
     scale: Any = True,
     fs: Any = 2,
 ) -> Spec:
+    cutoff = as_spec(cutoff)
+    if cutoff.ndim > 1:
+        raise ValueError("The cutoff argument must be at most one-dimensional.")
+    if cutoff.size == 0:
+        raise ValueError("At least one cutoff frequency must be given.")
+    if isinstance(pass_zero, float):
+        raise TypeError("can't multiply sequence by non-int of type 'float'")
+    if isinstance(pass_zero, str):
+        if pass_zero not in ("bandpass", "lowpass", "highpass", "bandstop"):
+            raise ValueError(
+                f'pass_zero must be True, False, "bandpass", "lowpass", "highpass", or "bandstop", got {pass_zero}'
+            )
+        if pass_zero in ("lowpass", "highpass") and cutoff.size != 1:
+            raise ValueError(f'cutoff must have one element if pass_zero=="{pass_zero}", got {cutoff.shape}')
+        if pass_zero in ("bandpass", "bandstop") and cutoff.size <= 1:
+            raise ValueError(f'cutoff must have at least two elements if pass_zero=="{pass_zero}", got {cutoff.shape}')
     return packed((operator.index(numtaps),), F64)
 
 
@@ -102,7 +118,9 @@ def minimum_phase(h: Any, method: Any = "homomorphic", n_fft: Any = None, half: 
 
 @rule("signal.iircomb")
 def iircomb(w0: Any, Q: Any, ftype: Any = "notch", fs: Any = 2.0, *, pass_zero: Any = False) -> Any:
-    w0, fs = float(w0), float(fs)
+    if any(isinstance(value, Spec) for value in (w0, Q, fs)):
+        return unknown(2)
+    w0, Q, fs = float(w0), float(Q), float(fs)
     if not 0 < w0 < fs / 2:
         raise ValueError(f"w0 must be between 0 and {fs / 2} (nyquist), but given {w0}.")
     if ftype.lower() not in ("notch", "peak"):
@@ -116,13 +134,17 @@ def iircomb(w0: Any, Q: Any, ftype: Any = "notch", fs: Any = 2.0, *, pass_zero: 
 @rule("signal.second_order")
 def second_order(w0: Any, Q: Any, fs: Any = 2.0) -> Any:
     """iirnotch and iirpeak."""
-    if not 0.0 <= 2 * float(w0) / fs <= 1.0:
-        raise ValueError("w0 should be such that 0 < w0 < 1")
+    if not any(isinstance(value, Spec) for value in (w0, Q, fs)):
+        w0, Q = float(w0), float(Q)
+        if not 0.0 <= 2 * w0 / fs <= 1.0:
+            raise ValueError("w0 should be such that 0 < w0 < 1")
     return packed((3,), F64), packed((3,), F64)
 
 
 @rule("signal.gammatone")
 def gammatone(freq: Any, ftype: Any, order: Any = None, numtaps: Any = None, fs: Any = None) -> Any:
+    if any(isinstance(value, Spec) for value in (freq, fs)):
+        return unknown(2)
     freq, fs = float(freq), 2.0 if fs is None else float(fs)
     if not 0 < freq < fs / 2:
         raise ValueError(f"The frequency must be between 0 and {fs / 2} (nyquist), but given {freq}.")

@@ -12,7 +12,7 @@ from cupool.contract.ops.rules._arrays import as_spec, packed
 from cupool.contract.ops.rules.common import normalize_axis, rule
 from cupool.contract.ops.rules.fft import complex_dtype, real_dtype
 from cupool.contract.ops.scipy._rules_signal import F64, with_axis
-from cupool.contract.spec import Spec
+from cupool.contract.spec import Spec, spec_of
 
 # -- windows -----------------------------------------------------------------------------------------------------------
 
@@ -246,6 +246,16 @@ def _in_time(
     return packed((points,), F64), packed((segments,), F64), (*with_axis(x.shape, axis, points), segments)
 
 
+def _rolled(shape: tuple[int, ...], axis: int, dtype: np.dtype[Any]) -> Spec:
+    """Transforms of segments are made with frequencies last, and CuPy moves that axis without a copy."""
+    at = axis - 1 if axis < 0 else axis
+    rest = list(shape)
+    points = rest.pop(at)
+    made = spec_of((*rest, points), dtype)
+    moved = np.moveaxis(made.shadow, -1, at)
+    return spec_of(moved.shape, dtype, moved.strides)
+
+
 @rule("signal.stft")
 def stft(
     x: Any, fs: Any = 1.0, window: Any = "hann", nperseg: Any = 256, noverlap: Any = None, nfft: Any = None, detrend: Any = False,
@@ -263,7 +273,7 @@ def stft(
     if known is None:
         return (UNKNOWN,) * 3
     freqs, times, shape = known
-    return freqs, times, packed(shape, np.result_type(x.dtype, np.complex64))
+    return freqs, times, _rolled(shape, int(axis), np.result_type(x.dtype, np.complex64))
 
 
 @rule("signal.spectrogram")

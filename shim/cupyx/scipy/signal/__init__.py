@@ -40,6 +40,7 @@ from ._signals import find_peaks as find_peaks
 from ._signals import gausspulse as gausspulse
 from ._signals import medfilt as medfilt
 from ._signals import resample as resample
+from ._signals import sweep_poly as sweep_poly
 from ._simulation import bode as bode
 from ._simulation import cont2discrete as cont2discrete
 from ._simulation import dbode as dbode

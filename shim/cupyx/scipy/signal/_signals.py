@@ -130,3 +130,8 @@ def find_peaks(
     names = peak_properties(given)
     peaks, *values = found if isinstance(found, tuple) else (found,)
     return peaks, dict(zip(names, values, strict=True))
+
+
+def sweep_poly(t: Any, poly: Any, phi: Any = 0) -> Any:
+    """As `cupyx.scipy.signal.sweep_poly`. `poly` is an array of coefficients or a `cupy.poly1d`."""
+    return _generated.sweep_poly(t, getattr(poly, "coeffs", poly), phi)

@@ -126,13 +126,7 @@ def dfreqresp(system: Any, w: Any = None, n: Any = 10000, whole: Any = False) ->
     points = n if w is None else w
     if isinstance(system, ZerosPolesGain):
         return _generated.freqz_zpk(system.zeros, system.poles, system.gain, worN=points, whole=whole)
-    # In powers of 1/z both begin with the same power.
-    num, den = system.num.ravel(), system.den
-    missing = len(num) - len(den)
-    if missing > 0:
-        den = cp.hstack((cp.zeros(missing), den))
-    elif missing < 0:
-        num = cp.hstack((cp.zeros(-missing), num))
+    num, den = TransferFunction._z_to_zinv(system.num.ravel(), system.den)
     return _generated.freqz(num, den, worN=points, whole=whole)
 
 

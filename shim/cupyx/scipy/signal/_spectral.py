@@ -156,6 +156,9 @@ def csd(
 ) -> Any:  # fmt: skip
     """As `cupyx.scipy.signal.csd`."""
     x, y = cp.asarray(x), cp.asarray(y)
+    if y is x:
+        # The product of a spectrum with its own conjugate: CuPy gives it as real numbers.
+        return welch(x, fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis, average)
     if callable(detrend) and x.size and y.size:
         return _csd(x, y, fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis, average)
     made = _generated.csd(x, y, fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis, average)

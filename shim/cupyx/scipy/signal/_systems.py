@@ -257,6 +257,26 @@ class TransferFunction(LinearTimeInvariant):
     def den(self, den: Any) -> None:
         self._den = cp.atleast_1d(den)
 
+    @staticmethod
+    def _z_to_zinv(num: Any, den: Any) -> tuple[Any, Any]:
+        """Coefficients in powers of z as those in powers of 1/z."""
+        missing = len(num) - len(den)
+        if missing > 0:
+            den = cp.hstack((cp.zeros(missing), cp.atleast_1d(den)))
+        elif missing < 0:
+            num = cp.hstack((cp.zeros(-missing), cp.atleast_1d(num)))
+        return num, den
+
+    @staticmethod
+    def _zinv_to_z(num: Any, den: Any) -> tuple[Any, Any]:
+        """Coefficients in powers of 1/z as those in powers of z."""
+        missing = len(num) - len(den)
+        if missing > 0:
+            den = cp.hstack((cp.atleast_1d(den), cp.zeros(missing)))
+        elif missing < 0:
+            num = cp.hstack((cp.atleast_1d(num), cp.zeros(-missing)))
+        return num, den
+
     def to_tf(self) -> Any:
         """A copy."""
         return copy.deepcopy(self)
