@@ -12,6 +12,7 @@ from typing import Any
 #: How names of ops begin -> module of this package. The longest prefix wins.
 MODULES = {
     "cupyx.scipy.ndimage.fourier_": "ndimage",
+    "@cupyx.scipy.signal.": "signal",
     "@cupyx.scipy.spatial.": "spatial",
 }
 _PREFIXES = sorted(MODULES, key=len, reverse=True)
