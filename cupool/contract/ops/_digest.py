@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("399e49ca21ba816c6b2b601b87fe2c5fd4a211183ae184d9ef73170071d3960d")
+DIGEST = bytes.fromhex("3e6f9a7806b2fd2df730b8c953eb9c0c962bfa064ccc200b999331397cd2e16a")

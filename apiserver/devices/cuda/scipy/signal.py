@@ -42,9 +42,7 @@ def cont2discrete(system: Any, dt: Any, method: str = "zoh", alpha: Any = None) 
     return signal.cont2discrete(tuple(system), dt, method, alpha)[:-1]
 
 
-def place_poles(
-    A: Any, B: Any, poles: Any, method: str = "YT", rtol: float = 1e-3, maxiter: int = 30
-) -> Any:
+def place_poles(A: Any, B: Any, poles: Any, method: str = "YT", rtol: float = 1e-3, maxiter: int = 30) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the client sees from the last two that it did not converge, and warns
         found = signal.place_poles(A, B, poles, method, rtol, maxiter)
@@ -68,9 +66,7 @@ def dlsim(A: Any, B: Any, C: Any, D: Any, dt: Any, u: Any, t: Any = None, x0: An
 
 
 def _discrete_response(name: str) -> Callable[..., Any]:
-    def run(
-        A: Any, B: Any, C: Any, D: Any, dt: Any, x0: Any = None, t: Any = None, n: Any = None
-    ) -> Any:
+    def run(A: Any, B: Any, C: Any, D: Any, dt: Any, x0: Any = None, t: Any = None, n: Any = None) -> Any:
         times, outputs = getattr(signal, name)(signal.StateSpace(A, B, C, D, dt=dt), x0, t, n)
         return (times, *outputs)
 
