@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 from cupyx.scipy import signal
 
-from cupool.contract.ops.scipy._rules_signal import peak_properties
+from cupool.contract.ops.scipy._rules_signal_waves import peak_properties
 
 
 def deconvolve(num: Any, den: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from cupool.contract.ops._row import op
 from cupool.contract.ops._sample_arrays import arr, call, fails, pos
 from cupool.contract.ops.scipy import _rules_signal as rules
+from cupool.contract.ops.scipy import _rules_signal_waves as waves
 
 AxisError = np.exceptions.AxisError
 PREFIX = "cupyx.scipy.signal."
@@ -272,7 +273,7 @@ row(
 row(
     "resample",
     "(x, num, t=None, axis=0, window=None, domain='time')",
-    rules.resample,
+    waves.resample,
     lambda: [
         call(wave(12), 8),
         call(wave(12), 15),
@@ -287,7 +288,7 @@ row(
 row(
     "resample_poly",
     "(x, up, down, axis=0, window=('kaiser', 5.0), padtype='constant', cval=None)",
-    rules.resample_poly,
+    waves.resample_poly,
     lambda: [
         call(wave(12), 2, 3),
         call(wave(2, 12, dtype="f4"), 3, 1, axis=1, window=pos(21, dtype="f4")),
@@ -303,7 +304,7 @@ row(
 row(
     "decimate",
     "(x, q, n=None, ftype='iir', axis=-1, zero_phase=True)",
-    rules.decimate,
+    waves.decimate,
     lambda: [
         call(wave(60), 3),
         call(wave(60, dtype="f4"), 2, ftype="fir"),
@@ -315,7 +316,7 @@ row(
 row(
     "upfirdn",
     "(h, x, up=1, down=1, axis=-1, mode='constant', cval=0)",
-    rules.upfirdn,
+    waves.upfirdn,
     lambda: [
         call(pos(3), wave(7), 2, 3),
         call(pos(3, dtype="f4"), wave(7, 2, dtype="f4"), up=2, axis=0),
@@ -330,14 +331,14 @@ row(
 row(
     "savgol_coeffs",
     "(window_length, polyorder, deriv=0, delta=1.0, pos=None, use='conv')",
-    rules.savgol_coeffs,
+    waves.savgol_coeffs,
     lambda: [call(5, 2), call(7, 3, deriv=1, use="dot"), call(6, 2), call(5, 2, deriv=3), call(5, 2, pos=0)],
     errors=lambda: [fails(ValueError, 5, 5), fails(ValueError, 5, 2, pos=5), fails(ValueError, 5, 2, use="x")],
 )
 row(
     "savgol_filter",
     "(x, window_length, polyorder, deriv=0, delta=1.0, axis=-1, mode='interp', cval=0.0)",
-    rules.savgol_filter,
+    waves.savgol_filter,
     lambda: [
         call(wave(12), 5, 2),
         call(wave(3, 12, dtype="f4"), 7, 3, mode="nearest"),
@@ -355,7 +356,7 @@ row(
 row(
     "sepfir2d",
     "(input, hrow, hcol)",
-    rules.sepfir2d,
+    waves.sepfir2d,
     lambda: [
         call(wave(6, 7), pos(3), pos(5)),
         call(wave(6, 7, dtype="f4"), pos(3), pos(3)),
@@ -367,21 +368,21 @@ row("cspline1d", "(signal, lamb=0.0)", None, lambda: [call(wave(12)), call(wave(
 row(
     "qspline1d",
     "(signal, lamb=0.0)",
-    rules.qspline1d,
+    waves.qspline1d,
     lambda: [call(wave(12))],
     errors=lambda: [fails(ValueError, wave(12), 1.0)],
 )
 row(
     "cspline1d_eval",
     "(cj, newx, dx=1.0, x0=0)",
-    rules.cspline1d_eval,
+    waves.cspline1d_eval,
     lambda: [call(wave(12), pos(5)), call(wave(12), arr(5) * 4 - 6.3, dx=2.0, x0=1)],
     errors=lambda: [fails(ValueError, arr(0), pos(3))],
 )
 row(
     "qspline1d_eval",
     "(cj, newx, dx=1.0, x0=0)",
-    rules.qspline1d_eval,
+    waves.qspline1d_eval,
     lambda: [call(wave(12), pos(5)), call(wave(12), arr(5) * 4 - 6.3, dx=2.0)],
     errors=lambda: [fails(ValueError, arr(0), pos(3))],
 )
@@ -395,7 +396,7 @@ row(
 row(
     "qspline2d",
     "(signal, lamb=0.0, precision=-1.0)",
-    rules.qspline2d,
+    waves.qspline2d,
     lambda: [call(wave(60, 61))],
     errors=lambda: [fails(ValueError, wave(6, 6), 1.0)],
     looks=True,
@@ -403,7 +404,7 @@ row(
 row(
     "spline_filter",
     "(Iin, lmbda=5.0)",
-    rules.spline_filter,
+    waves.spline_filter,
     lambda: [call(wave(60, 61)), call(wave(60, 61, dtype="c8"))],
     errors=lambda: [fails(TypeError, arr(6, 6, dtype="i4"))],
     looks=True,
@@ -414,12 +415,12 @@ row("symiirorder2", "(input, r, omega, precision=-1.0)", None, lambda: [call(wav
 
 # -- waveforms ---------------------------------------------------------------------------------------------------------
 
-row("sawtooth", "(t, width=1.0)", rules.sawtooth, lambda: [call(arr(9) - 4.0), call(arr(9) * 0.5, pos(9) - 1)])
-row("square", "(t, duty=0.5)", rules.square, lambda: [call(arr(9) - 4.0), call(arr(9) * 0.5, pos(9) - 1)])
+row("sawtooth", "(t, width=1.0)", waves.sawtooth, lambda: [call(arr(9) - 4.0), call(arr(9) * 0.5, pos(9) - 1)])
+row("square", "(t, duty=0.5)", waves.square, lambda: [call(arr(9) - 4.0), call(arr(9) * 0.5, pos(9) - 1)])
 row(
     "@gausspulse",
     "(t, fc=1000, bw=0.5, bwr=-6, tpr=-60, retquad=False, retenv=False)",
-    rules.gausspulse,
+    waves.gausspulse,
     lambda: [
         call(wave(9) * 1e-3),
         call(wave(9) * 1e-3, retquad=True, retenv=True),
@@ -434,7 +435,7 @@ row(
 row(
     "chirp",
     "(t, f0, t1, f1, method='linear', phi=0, vertex_zero=True)",
-    rules.chirp,
+    waves.chirp,
     lambda: (
         [call(pos(9), 1.0, 2.0, 3.0, each, 90) for each in ("linear", "quadratic", "log", "hyp")]
         + [call(arr(9, dtype="i4"), 1.0, 2.0, 3.0), call(pos(9), 1.0, 2.0, 3.0, "quad", vertex_zero=False)]
@@ -448,20 +449,20 @@ row(
 row(
     "sweep_poly",
     "(t, poly, phi=0)",
-    rules.sweep_poly,
+    waves.sweep_poly,
     lambda: [call(pos(9), taps(0.05, -0.7, 2.0)), call(pos(9), taps(1.0, 2.0), 90)],
 )
 row(
     "unit_impulse",
     "(shape, idx=None, dtype=float)",
-    rules.unit_impulse,
+    waves.unit_impulse,
     lambda: [call(7), call((3, 4), "mid"), call((3, 4), (1, 2), "f4"), call((3, 3), 1, int)],
     errors=lambda: [fails(ValueError, 3, 5)],
 )
 row(
     "max_len_seq",
     "(nbits, state=None, length=None, taps=None)",
-    rules.max_len_seq,
+    waves.max_len_seq,
     lambda: [call(4), call(5, length=40), call(4, state=np.array([1, 0, 0, 1])), call(5, taps=[2])],
     errors=lambda: [
         fails(ValueError, 40),
@@ -476,21 +477,21 @@ row(
 row(
     "czt_points",
     "(m, w=None, a=(1+0j))",
-    rules.czt_points,
+    waves.czt_points,
     lambda: [call(5), call(5, 0.9 + 0.1j, 1.1)],
     errors=lambda: [fails(ValueError, 0), fails(ValueError, 2.5)],
 )
 row(
     "czt",
     "(x, m=None, w=None, a=(1+0j), *, axis=-1)",
-    rules.czt,
+    waves.czt,
     lambda: [call(wave(9)), call(wave(3, 9), 5, axis=0)],
     errors=lambda: [fails(ValueError, wave(5), 0)],
 )
 row(
     "zoom_fft",
     "(x, fn, m=None, *, fs=2, endpoint=False, axis=-1)",
-    rules.zoom_fft,
+    waves.zoom_fft,
     lambda: [call(wave(9), 0.5), call(wave(9), [0.2, 0.7], 12, fs=3, endpoint=True)],
     errors=lambda: [fails(ValueError, wave(5), [1, 2, 3]), fails(ValueError, wave(5), 0.5, 0)],
 )
@@ -501,14 +502,14 @@ for _name in ("argrelmin", "argrelmax"):
     row(
         _name,
         "(data, axis=0, order=1, mode='clip')",
-        rules.argrelmin,
+        waves.argrelmin,
         lambda: [call(wave(20)), call(wave(4, 20), axis=1, order=2)],
         errors=lambda: [fails(ValueError, wave(5), order=0), fails(NotImplementedError, wave(5), mode="raise")],
     )
 row(
     "@argrelextrema",
     "(data, comparator, axis=0, order=1, mode='clip')",
-    rules.argrelextrema,
+    waves.argrelextrema,
     lambda: [call(wave(20), "greater_equal"), call(wave(4, 20), "less", axis=1, mode="wrap")],
     errors=lambda: [
         fails(ValueError, wave(5), "less", order=0),
@@ -518,7 +519,7 @@ row(
 row(
     "peak_prominences",
     "(x, peaks, wlen=None)",
-    rules.peak_prominences,
+    waves.peak_prominences,
     lambda: [
         call(wave(20), np.array([3, 8])),
         call(wave(20, dtype="f4"), np.array([3, 8]), 5),
@@ -530,7 +531,7 @@ row(
 row(
     "peak_widths",
     "(x, peaks, rel_height=0.5, prominence_data=None, wlen=None)",
-    rules.peak_widths,
+    waves.peak_widths,
     lambda: [
         call(wave(20), np.array([3, 8])),
         call(wave(20), np.array([3]), 0.3, (pos(1), np.array([1]), np.array([5]))),
@@ -544,7 +545,7 @@ row(
 row(
     "@find_peaks",
     "(x, height=None, threshold=None, distance=None, prominence=None, width=None, wlen=None, rel_height=0.5, plateau_size=None)",
-    rules.find_peaks,
+    waves.find_peaks,
     lambda: [
         call(wave(30)),
         call(wave(30, dtype="f4"), height=0.1, width=1),

@@ -10,6 +10,7 @@ from cupool.contract.ops._row import op
 from cupool.contract.ops._sample_arrays import arr, call, fails, pos
 from cupool.contract.ops.scipy import _rules_signal as signal_rules
 from cupool.contract.ops.scipy import _rules_signal_spectral as rules
+from cupool.contract.ops.scipy import _rules_signal_waves as waves
 from cupool.contract.ops.scipy.signal import row, taps, wave
 
 AxisError = np.exceptions.AxisError
@@ -373,7 +374,7 @@ _ours(
 
 # -- wavelets ----------------------------------------------------------------------------------------------------------
 
-row("qmf", "(hk)", signal_rules.qmf, lambda: [call(taps(1.0, 2.0, 3.0)), call(taps(1.0, 2.0, dtype="f4"))])
-row("morlet", "(M, w=5.0, s=1.0, complete=True)", signal_rules.morlet, lambda: [call(9), call(8, 4.0, 0.5, False)])
-row("morlet2", "(M, s, w=5)", signal_rules.morlet, lambda: [call(9, 2.0), call(8, 1.0, 3)])
-row("ricker", "(points, a)", signal_rules.ricker, lambda: [call(9, 2.0), call(8, 1)])
+row("qmf", "(hk)", waves.qmf, lambda: [call(taps(1.0, 2.0, 3.0)), call(taps(1.0, 2.0, dtype="f4"))])
+row("morlet", "(M, w=5.0, s=1.0, complete=True)", waves.morlet, lambda: [call(9), call(8, 4.0, 0.5, False)])
+row("morlet2", "(M, s, w=5)", waves.morlet, lambda: [call(9, 2.0), call(8, 1.0, 3)])
+row("ricker", "(points, a)", waves.ricker, lambda: [call(9, 2.0), call(8, 1)])

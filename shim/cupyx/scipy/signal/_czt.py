@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.ops.scipy._rules_signal import transform_size
+from cupool.contract.ops.scipy._rules_signal_waves import transform_size
 
 from ...._generated import cupyx_scipy_signal as _generated
 from ....array import ndarray

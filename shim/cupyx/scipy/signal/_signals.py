@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.ops.scipy._rules_signal import peak_properties
+from cupool.contract.ops.scipy._rules_signal_waves import peak_properties
 
 from .... import cupy as cp
 from ...._generated import cupyx_scipy_signal as _generated

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.signal
 
-from cupool.contract.ops.scipy._rules_signal import peak_properties
+from cupool.contract.ops.scipy._rules_signal_waves import peak_properties
 
 from ._common import internal, table
 
