@@ -7,8 +7,12 @@ from typing import Any
 
 from cupool.contract.ops._row import REQUIRED, parameters
 
+from ... import cupy as _cupy
 from ...dispatch import call
 from ...rows import ROWS
+
+#: The namespace `cupy`, for what is composed of its functions.
+cp: Any = _cupy
 
 
 def command(name: str) -> Callable[..., Any]:

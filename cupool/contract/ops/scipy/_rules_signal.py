@@ -343,7 +343,7 @@ def firfilter_zi(b: Any) -> Spec:
     return packed((b.size - 1,), np.result_type(b.dtype, F32))
 
 
-def check_sos(sos: Any) -> Spec:
+def check_sos(sos: Any) -> Any:
     """Sections of six coefficients. Raises ValueError."""
     sos = as_spec(sos)
     if sos.ndim < 2:

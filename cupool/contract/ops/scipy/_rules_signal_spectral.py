@@ -18,7 +18,7 @@ from cupool.contract.spec import Spec, spec_of
 
 
 @rule("signal.window")
-def window(M: Any, *parameters: Any, **named: Any) -> Spec:
+def window(M: Any, *parameters: Any, **named: Any) -> Any:
     """Any window: `M` points of float64."""
     if int(M) != M or M < 0:
         raise ValueError("Window length M must be a non-negative integer")
@@ -26,14 +26,14 @@ def window(M: Any, *parameters: Any, **named: Any) -> Spec:
 
 
 @rule("signal.exponential")
-def exponential(M: Any, center: Any = None, tau: Any = 1.0, sym: Any = True) -> Spec:
+def exponential(M: Any, center: Any = None, tau: Any = 1.0, sym: Any = True) -> Any:
     if sym and center is not None:
         raise ValueError("If sym==True, center must be None.")
     return window(M)
 
 
 @rule("signal.kaiser_bessel_derived")
-def kaiser_bessel_derived(M: Any, beta: Any, sym: Any = True) -> Spec:
+def kaiser_bessel_derived(M: Any, beta: Any, sym: Any = True) -> Any:
     if not sym:
         raise ValueError("Kaiser-Bessel Derived windows are only defined for symmetric shapes")
     if M < 1:
@@ -95,7 +95,7 @@ def named_window(given: Any) -> tuple[str, tuple[Any, ...]]:
 
 
 @rule("signal.get_window")
-def get_window(window: Any, Nx: Any, fftbins: Any = True) -> Spec:
+def get_window(window: Any, Nx: Any, fftbins: Any = True) -> Any:
     function, parameters = named_window(window)
     if function == "kaiser_bessel_derived":
         return kaiser_bessel_derived(Nx, 0, not fftbins)

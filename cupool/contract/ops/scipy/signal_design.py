@@ -124,20 +124,23 @@ row(
     lambda: [call(0.3, "iir"), call(440, "fir", fs=16000), call(440, "fir", order=3, numtaps=20, fs=16000)],
     errors=lambda: [fails(ValueError, 2, "iir"), fails(ValueError, 0.3, "x"), fails(ValueError, 0.3, "fir", order=25)],
 )
-for _name, _given, _sig in (
-    ("buttap", (), "N"),
-    ("cheb1ap", (1.0,), "N, rp"),
-    ("cheb2ap", (40.0,), "N, rs"),
-    ("ellipap", (1.0, 40.0), "N, rp, rs"),
-):
+
+
+def _prototype(name: str, sig: str, *ripples: float) -> None:
     row(
-        _name,
-        f"({_sig})",
+        name,
+        sig,
         rules.prototype,
-        lambda _given=_given: [call(n, *_given) for n in (0, 1, 4, 5)],
-        errors=lambda _given=_given: [fails(ValueError, -1, *_given), fails(ValueError, 1.5, *_given)],
-        looks=_name == "ellipap",
+        lambda: [call(n, *ripples) for n in (0, 1, 4, 5)],
+        errors=lambda: [fails(ValueError, -1, *ripples), fails(ValueError, 1.5, *ripples)],
+        looks=name == "ellipap",
     )
+
+
+_prototype("buttap", "(N)")
+_prototype("cheb1ap", "(N, rp)", 1.0)
+_prototype("cheb2ap", "(N, rs)", 40.0)
+_prototype("ellipap", "(N, rp, rs)", 1.0, 40.0)
 for _name in ("buttord", "cheb1ord", "cheb2ord", "ellipord"):
     design(
         _name,
@@ -162,26 +165,23 @@ row(
 
 design("normalize", "(b, a)", None, lambda: [call(taps(2, 4), taps(2, 1)), call(taps(0, 1, 2), taps(0, 2, 1))], outs=2)
 design("bilinear", "(b, a, fs=1.0)", None, lambda: [call(taps(*B), taps(*A)), call([1.0], [1.0, 2.0], 4.0)], outs=2)
-for _name, _sig, _given in (
-    ("lp2lp", "wo=1.0", (2.0,)),
-    ("lp2hp", "wo=1.0", (2.0,)),
-    ("lp2bp", "wo=1.0, bw=1.0", (2.0, 0.5)),
-    ("lp2bs", "wo=1.0, bw=1.0", (2.0, 0.5)),
-):
+
+
+def _bands(name: str, sig: str, *given: float) -> None:
     design(
-        _name,
-        f"(b, a, {_sig})",
+        name,
+        f"(b, a, {sig})",
         None,
-        lambda _given=_given: [call(taps(*B), taps(*A)), call([1.0], [1.0, 2.0], *_given)],
+        lambda: [call(taps(*B), taps(*A)), call([1.0], [1.0, 2.0], *given)],
         outs=2,
     )
-    design(
-        f"{_name}_zpk",
-        f"(z, p, k, {_sig})",
-        None,
-        lambda _given=_given: [call(Z, P, K), call(taps(), P, K, *_given)],
-        outs=3,
-    )
+    design(f"{name}_zpk", f"(z, p, k, {sig})", None, lambda: [call(Z, P, K), call(taps(), P, K, *given)], outs=3)
+
+
+_bands("lp2lp", "wo=1.0", 2.0)
+_bands("lp2hp", "wo=1.0", 2.0)
+_bands("lp2bp", "wo=1.0, bw=1.0", 2.0, 0.5)
+_bands("lp2bs", "wo=1.0, bw=1.0", 2.0, 0.5)
 design("bilinear_zpk", "(z, p, k, fs)", None, lambda: [call(Z, P, K, 2.0), call(taps(), P, K, 1.0)], outs=3)
 row(
     "zpk2tf",

@@ -10,11 +10,10 @@ import numpy as np
 
 from cupool.contract.ops.scipy._rules_signal_waves import peak_properties
 
-from .... import cupy as cp
 from ...._generated import cupyx_scipy_signal as _generated
 from ....array import ndarray
 from ....ufunc import ufunc
-from .._commands import command
+from .._commands import command, cp
 
 _argrelextrema = command("@cupyx.scipy.signal.argrelextrema")
 _deconvolve = command("@cupyx.scipy.signal.deconvolve")

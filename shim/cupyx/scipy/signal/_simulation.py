@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from .... import cupy as cp
 from ...._generated import cupyx_scipy_signal as _generated
-from .._commands import command
+from .._commands import command, cp
 
 _cont2discrete = command("@cupyx.scipy.signal.cont2discrete")
 _place_poles = command("@cupyx.scipy.signal.place_poles")

@@ -13,9 +13,9 @@ import numpy as np
 from cupool.contract.ops.scipy._rules_signal_spectral import csd as csd_rule
 from cupool.contract.ops.scipy._rules_signal_spectral import stft as stft_rule
 
-from .... import cupy as cp
 from ...._generated import cupyx_scipy_signal as _generated
 from ....array import ndarray
+from .._commands import cp
 from ._flagged import flagged
 
 

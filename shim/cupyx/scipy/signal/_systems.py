@@ -6,12 +6,12 @@ A system holds remote arrays; its conversions are ops on them.
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from ....array import ndarray
+from .._commands import cp
 from ._design import normalize, ss2zpk, tf2ss, tf2zpk, zpk2ss
 from ._simulation import (
     bode,
@@ -411,11 +411,10 @@ class StateSpace(LinearTimeInvariant):
 
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 
-    def _of(self, a: Any, b: Any, c: Any, d: Any) -> Self:
+    def _of(self, a: Any, b: Any, c: Any, d: Any) -> StateSpace:
         """A system of the same kind, its matrices of one dtype."""
         dtype = np.result_type(*(m.dtype for m in (a, b, c, d)))
-        made: Self = StateSpace(*(cp.asarray(m, dtype=dtype) for m in (a, b, c, d)), **self._dt_dict)
-        return made
+        return StateSpace(*(cp.asarray(m, dtype=dtype) for m in (a, b, c, d)), **self._dt_dict)
 
     @staticmethod
     def _is_operand(other: Any) -> bool:

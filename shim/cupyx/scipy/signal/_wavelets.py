@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from ...._generated import cupyx_scipy_signal as _generated
+from .._commands import cp
 
 _MESSAGE = "Following the change in SciPy 1.12, all wavelet functions have been deprecated in CuPy v14 and are planned to be removed."
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.signal
 
+#: SciPy's functions. Its stubs list every combination of dtypes, which means nothing where a dtype comes from a program.
+sp_signal: Any = scipy.signal
 PREFIX = "cupyx.scipy.signal."
 Function = Callable[..., Any]
 

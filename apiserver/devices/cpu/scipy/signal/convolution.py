@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 
-from ._common import plain, table, widened
+from ._common import plain, sp_signal, table, widened
 
 
 def _empty(in1: Any, in2: Any) -> Any:
@@ -74,13 +73,13 @@ def _median(a: Any, kernel_size: Any = 3) -> Any:
 
 
 OPS = table(
-    convolve=_direct_or_fft(scipy.signal.convolve, False),
-    correlate=_direct_or_fft(scipy.signal.correlate, True),
-    fftconvolve=_fft(scipy.signal.fftconvolve),
-    oaconvolve=_fft(scipy.signal.oaconvolve),
-    convolve2d=_two_dimensional(scipy.signal.convolve2d),
-    correlate2d=_two_dimensional(scipy.signal.correlate2d),
-    correlation_lags=plain(scipy.signal.correlation_lags),
+    convolve=_direct_or_fft(sp_signal.convolve, False),
+    correlate=_direct_or_fft(sp_signal.correlate, True),
+    fftconvolve=_fft(sp_signal.fftconvolve),
+    oaconvolve=_fft(sp_signal.oaconvolve),
+    convolve2d=_two_dimensional(sp_signal.convolve2d),
+    correlate2d=_two_dimensional(sp_signal.correlate2d),
+    correlation_lags=plain(sp_signal.correlation_lags),
     wiener=wiener,
     order_filter=order_filter,
     medfilt=_median,

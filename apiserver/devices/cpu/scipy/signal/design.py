@@ -6,9 +6,8 @@ import warnings
 from typing import Any
 
 import numpy as np
-import scipy.signal
 
-from ._common import Function, arrays, internal, plain, table
+from ._common import Function, arrays, internal, plain, sp_signal, table
 
 #: Functions that take and give what SciPy's of the same name do.
 _PLAIN = (
@@ -40,30 +39,30 @@ def _with_scalars(function: Function, first: int) -> Function:
 
 
 def firwin(numtaps: int, cutoff: Any, **options: Any) -> Any:
-    return np.asarray(scipy.signal.firwin(numtaps, cutoff, **options))
+    return np.asarray(sp_signal.firwin(numtaps, cutoff, **options))
 
 
 def firwin2(numtaps: int, freq: Any, gain: Any, nyq: Any = None, **options: Any) -> Any:
-    return np.asarray(scipy.signal.firwin2(numtaps, np.asarray(freq), np.asarray(gain), **options))
+    return np.asarray(sp_signal.firwin2(numtaps, np.asarray(freq), np.asarray(gain), **options))
 
 
 def firls(numtaps: int, bands: Any, desired: Any, weight: Any = None, fs: Any = 2) -> Any:
-    return np.asarray(scipy.signal.firls(numtaps, np.ravel(bands), np.ravel(desired), weight=weight, fs=fs))
+    return np.asarray(sp_signal.firls(numtaps, np.ravel(bands), np.ravel(desired), weight=weight, fs=fs))
 
 
 def minimum_phase(h: Any, method: str = "homomorphic", n_fft: Any = None, half: bool = True) -> Any:
     options = {} if half else {"half": False}
-    return np.asarray(scipy.signal.minimum_phase(h, method, n_fft, **options))
+    return np.asarray(sp_signal.minimum_phase(h, method, n_fft, **options))
 
 
 def iirfilter(N: int, Wn: Any, rp: Any = None, rs: Any = None, **options: Any) -> Any:
     if str(options.get("ftype", "")).lower().startswith("bessel"):
         raise NotImplementedError(f"'{options['ftype']}' not implemented in iirfilter.")
-    return arrays(scipy.signal.iirfilter(N, _single(Wn), rp, rs, **options))
+    return arrays(sp_signal.iirfilter(N, _single(Wn), rp, rs, **options))
 
 
 def gammatone(freq: Any, ftype: str, order: Any = None, numtaps: Any = None, fs: Any = None) -> Any:
-    return arrays(scipy.signal.gammatone(freq, ftype, order=order, numtaps=numtaps, fs=fs))
+    return arrays(sp_signal.gammatone(freq, ftype, order=order, numtaps=numtaps, fs=fs))
 
 
 def _points(worN: Any) -> Any:
@@ -74,30 +73,30 @@ def _points(worN: Any) -> Any:
 
 
 def freqs(b: Any, a: Any, worN: Any = 200, plot: Any = None) -> Any:
-    return arrays(scipy.signal.freqs(b, a, _points(worN)))
+    return arrays(sp_signal.freqs(b, a, _points(worN)))
 
 
 def freqs_zpk(z: Any, p: Any, k: Any, worN: Any = 200) -> Any:
-    return arrays(scipy.signal.freqs_zpk(z, p, k, _points(worN)))
+    return arrays(sp_signal.freqs_zpk(z, p, k, _points(worN)))
 
 
 def freqz(b: Any, a: Any = 1, worN: Any = 512, whole: bool = False, plot: Any = None, **options: Any) -> Any:
-    return arrays(scipy.signal.freqz(b, a, _points(worN), whole, **options))
+    return arrays(sp_signal.freqz(b, a, _points(worN), whole, **options))
 
 
 def freqz_zpk(z: Any, p: Any, k: Any, worN: Any = 512, **options: Any) -> Any:
-    return arrays(scipy.signal.freqz_zpk(z, p, k, _points(worN), **options))
+    return arrays(sp_signal.freqz_zpk(z, p, k, _points(worN), **options))
 
 
 def freqz_sos(sos: Any, worN: Any = 512, **options: Any) -> Any:
-    return arrays(scipy.signal.freqz_sos(sos, _points(worN), **options))
+    return arrays(sp_signal.freqz_sos(sos, _points(worN), **options))
 
 
 _FUNCTIONS: dict[str, Function] = (
-    {name: plain(getattr(scipy.signal, name)) for name in _PLAIN}
+    {name: plain(getattr(sp_signal, name)) for name in _PLAIN}
     | {
         name: _with_scalars(
-            getattr(scipy.signal, name), 3 if name.endswith("_zpk") else 2 if name.startswith("lp2") else 0
+            getattr(sp_signal, name), 3 if name.endswith("_zpk") else 2 if name.startswith("lp2") else 0
         )
         for name in _SCALARS
     }
@@ -131,6 +130,6 @@ def flagged(name: str, args: Any, options: Any) -> Any:
 
 
 #: Categories that CuPy warns of, too. SciPy's notes about its own future are not among them.
-_TOLD = (scipy.signal.BadCoefficients, RuntimeWarning, UserWarning)
+_TOLD = (sp_signal.BadCoefficients, RuntimeWarning, UserWarning)
 
 OPS = {**table(**_FUNCTIONS), **internal(flagged=flagged)}

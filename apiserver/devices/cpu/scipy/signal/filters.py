@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.signal
 
-from ._common import internal, table, widened
+from ._common import internal, sp_signal, table, widened
 
 
 def _work_dtype(dtype: Any) -> Any:
@@ -39,12 +38,12 @@ def _run(b: Any, a: Any, x: Any, inputs: Any, outputs: Any, dtype: Any) -> Any:
     work = _work_dtype(dtype)
     b, a, x = (np.asarray(v).astype(work) for v in (b, a, x))
     if inputs is None:
-        return scipy.signal.lfilter(b, a, x).astype(dtype, copy=False)
+        return sp_signal.lfilter(b, a, x).astype(dtype, copy=False)
     state = _delays(b, a, inputs.astype(work), outputs.astype(work))
     state = np.broadcast_to(state, (*x.shape[:-1], state.shape[-1])).astype(work)
     if not state.shape[-1]:
         return (x * b[0]).astype(dtype, copy=False)
-    return scipy.signal.lfilter(b, a, x, zi=state)[0].astype(dtype, copy=False)
+    return sp_signal.lfilter(b, a, x, zi=state)[0].astype(dtype, copy=False)
 
 
 def _last(history: Any, x: Any, n: int) -> Any:
@@ -110,7 +109,7 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
         return data - np.mean(data, axis, keepdims=True)
     if np.any(np.asarray(bp) > data.shape[axis]):
         raise ValueError("Breakpoints must be less than length of data along given axis.")
-    return np.ascontiguousarray(scipy.signal.detrend(data, axis, "linear", bp))
+    return np.ascontiguousarray(sp_signal.detrend(data, axis, "linear", bp))
 
 
 def _signed(a: Any) -> Any:
@@ -132,7 +131,7 @@ def filtfilt(
     if a.size > 1:
         dtype = np.result_type(dtype, _signed(a))
     work = _work_dtype(dtype)
-    made = scipy.signal.filtfilt(
+    made = sp_signal.filtfilt(
         b.astype(work), _signed(a).astype(work), x.astype(work), axis, padtype, padlen, method, irlen
     )
     return np.ascontiguousarray(made).astype(dtype, copy=False)
@@ -185,7 +184,7 @@ def sosfiltfilt(sos: Any, x: Any, axis: int = -1, padtype: Any = "odd", padlen: 
     if not (np.abs(sos[:, 3] - 1.0) <= 1e-15).all():
         raise ValueError("sos[:, 3] should be all ones")
     work = _work_dtype(dtype)
-    made = scipy.signal.sosfiltfilt(sos.astype(work), np.asarray(x).astype(work), axis, padtype, padlen)
+    made = sp_signal.sosfiltfilt(sos.astype(work), np.asarray(x).astype(work), axis, padtype, padlen)
     return np.ascontiguousarray(made).astype(dtype, copy=False)
 
 
@@ -200,11 +199,11 @@ def deconvolve(signal: Any, divisor: Any) -> Any:
 
 
 def hilbert(x: Any, N: Any = None, axis: int = -1) -> Any:
-    return np.ascontiguousarray(scipy.signal.hilbert(widened(x), N, axis))
+    return np.ascontiguousarray(sp_signal.hilbert(widened(x), N, axis))
 
 
 def hilbert2(x: Any, N: Any = None) -> Any:
-    return np.ascontiguousarray(scipy.signal.hilbert2(widened(np.atleast_2d(x)), tuple(N) if np.iterable(N) else N))
+    return np.ascontiguousarray(sp_signal.hilbert2(widened(np.atleast_2d(x)), tuple(N) if np.iterable(N) else N))
 
 
 OPS = {

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.signal
 
 from cupool.contract.ops.scipy._rules_signal_waves import peak_properties
 
-from ._common import internal, table
+from ._common import internal, sp_signal, table
 
 #: Properties that CuPy keeps in the signal's dtype, where SciPy converts everything to float64.
 _OF_SIGNAL = frozenset({"peak_heights", "left_thresholds", "right_thresholds", "prominences"})
 
 
 def argrelextrema(data: Any, comparator: str, axis: int = 0, order: int = 1, mode: str = "clip") -> Any:
-    return scipy.signal.argrelextrema(np.asarray(data), getattr(np, comparator), axis, order, mode)
+    return sp_signal.argrelextrema(np.asarray(data), getattr(np, comparator), axis, order, mode)
 
 
 def argrelmin(data: Any, axis: int = 0, order: int = 1, mode: str = "clip") -> Any:
@@ -33,7 +32,7 @@ def _indices(peaks: Any) -> Any:
 
 def peak_prominences(x: Any, peaks: Any, wlen: Any = None) -> Any:
     x = np.asarray(x)
-    heights, left, right = scipy.signal.peak_prominences(x, _indices(peaks), wlen)
+    heights, left, right = sp_signal.peak_prominences(x, _indices(peaks), wlen)
     return heights.astype(x.dtype), left, right
 
 
@@ -41,13 +40,13 @@ def peak_widths(x: Any, peaks: Any, rel_height: float = 0.5, prominence_data: An
     if prominence_data is not None:
         prominence_data = tuple(np.asarray(part) for part in prominence_data)
         prominence_data = (prominence_data[0].astype(np.float64), *map(_indices, prominence_data[1:]))
-    return scipy.signal.peak_widths(np.asarray(x), _indices(peaks), rel_height, prominence_data, wlen)
+    return sp_signal.peak_widths(np.asarray(x), _indices(peaks), rel_height, prominence_data, wlen)
 
 
 def find_peaks(x: Any, **conditions: Any) -> Any:
     """The peaks, then the properties named by `peak_properties` in its order."""
     x = np.asarray(x)
-    peaks, properties = scipy.signal.find_peaks(x, **conditions)
+    peaks, properties = sp_signal.find_peaks(x, **conditions)
     values = [properties[name] for name in peak_properties(conditions)]
     names = peak_properties(conditions)
     return (peaks, *(v.astype(x.dtype) if n in _OF_SIGNAL else v for n, v in zip(names, values, strict=True)))

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 
-from ._common import plain, table, widened
+from ._common import plain, sp_signal, table, widened
 
 
 def _on_axis(values: Any, ndim: int, axis: int) -> Any:
@@ -20,7 +19,7 @@ def _on_axis(values: Any, ndim: int, axis: int) -> Any:
 
 def _window(window: Any, n: int) -> Any:
     """Weights per frequency bin, from zero upwards and then the negative ones."""
-    return window if isinstance(window, np.ndarray) else scipy.fft.ifftshift(scipy.signal.get_window(window, n))
+    return window if isinstance(window, np.ndarray) else scipy.fft.ifftshift(sp_signal.get_window(window, n))
 
 
 def resample(x: Any, num: int, t: Any = None, axis: int = 0, window: Any = None, domain: str = "time") -> Any:
@@ -62,7 +61,7 @@ def resample(x: Any, num: int, t: Any = None, axis: int = 0, window: Any = None,
 def upfirdn(h: Any, x: Any, up: int = 1, down: int = 1, axis: int = -1, mode: str = "constant", cval: Any = 0) -> Any:
     h, x = np.asarray(h), np.asarray(x)
     dtype = np.result_type(h.dtype, x.dtype, np.float32)
-    return np.ascontiguousarray(scipy.signal.upfirdn(h.astype(dtype), x.astype(dtype), int(up), int(down), axis))
+    return np.ascontiguousarray(sp_signal.upfirdn(h.astype(dtype), x.astype(dtype), int(up), int(down), axis))
 
 
 def resample_poly(
@@ -80,7 +79,7 @@ def resample_poly(
         half = (h.size - 1) // 2
     else:
         half = 10 * max(up, down)
-        h = scipy.signal.firwin(2 * half + 1, 1.0 / max(up, down), window=window)
+        h = sp_signal.firwin(2 * half + 1, 1.0 / max(up, down), window=window)
     h = up * h
     before = down - half % down
     skipped = (half + before) // down
@@ -98,12 +97,12 @@ def decimate(x: Any, q: int, n: Any = None, ftype: str = "iir", axis: int = -1, 
     x = np.asarray(x)
     dtype = x.dtype if x.dtype.kind in "fc" and x.dtype.char != "e" else np.dtype(np.float64)
     if ftype == "fir":
-        taps = scipy.signal.firwin((20 * q if n is None else n) + 1, 1.0 / q, window="hamming").astype(dtype)
+        taps = sp_signal.firwin((20 * q if n is None else n) + 1, 1.0 / q, window="hamming").astype(dtype)
         if zero_phase:
             return resample_poly(x, 1, q, axis, taps)
         y = np.moveaxis(upfirdn(taps, x, 1, q, axis), axis, 0)[: -(-x.shape[axis] // q)]
     else:
-        sos = scipy.signal.cheby1(8 if n is None else n, 0.05, 0.8 / q, output="sos").astype(dtype)
+        sos = sp_signal.cheby1(8 if n is None else n, 0.05, 0.8 / q, output="sos").astype(dtype)
         run = filters.sosfiltfilt if zero_phase else filters.sosfilt
         y = np.moveaxis(run(sos, x, axis), axis, 0)[::q]
     return np.ascontiguousarray(np.moveaxis(y, 0, axis))
@@ -115,18 +114,18 @@ def savgol_filter(
 ) -> Any:  # fmt: skip
     x = np.asarray(x)
     x = x if x.dtype.char in "fd" else x.astype(np.float64)
-    return np.ascontiguousarray(scipy.signal.savgol_filter(x, window_length, polyorder, deriv, delta, axis, mode, cval))
+    return np.ascontiguousarray(sp_signal.savgol_filter(x, window_length, polyorder, deriv, delta, axis, mode, cval))
 
 
 def zoom_fft(x: Any, fn: Any, m: Any = None, *, fs: Any = 2, endpoint: bool = False, axis: int = -1) -> Any:
     fn = np.asarray(fn)
     return np.ascontiguousarray(
-        scipy.signal.zoom_fft(x, fn if fn.size == 2 else float(fn.ravel()[0]), m, fs=fs, endpoint=endpoint, axis=axis)
+        sp_signal.zoom_fft(x, fn if fn.size == 2 else float(fn.ravel()[0]), m, fs=fs, endpoint=endpoint, axis=axis)
     )
 
 
 def czt(x: Any, m: Any = None, w: Any = None, a: Any = 1 + 0j, *, axis: int = -1) -> Any:
-    return np.ascontiguousarray(scipy.signal.czt(x, m, w, a, axis=axis))
+    return np.ascontiguousarray(sp_signal.czt(x, m, w, a, axis=axis))
 
 
 OPS = table(
@@ -134,9 +133,9 @@ OPS = table(
     upfirdn=upfirdn,
     resample_poly=resample_poly,
     decimate=decimate,
-    savgol_coeffs=plain(scipy.signal.savgol_coeffs),
+    savgol_coeffs=plain(sp_signal.savgol_coeffs),
     savgol_filter=savgol_filter,
     czt=czt,
-    czt_points=plain(scipy.signal.czt_points),
+    czt_points=plain(sp_signal.czt_points),
     zoom_fft=zoom_fft,
 )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 
-from ._common import arrays, table, widened
+from ._common import arrays, sp_signal, table, widened
 from .windows import get_window
 
 
@@ -36,7 +34,7 @@ def csd(x: Any, y: Any, **options: Any) -> Any:
     if x.size and y.size:
         axis = options.get("axis", -1)
         options = _named(options, max(x.shape[axis], y.shape[axis]))
-    freqs, power = scipy.signal.csd(widened(x), widened(y), **options)
+    freqs, power = sp_signal.csd(widened(x), widened(y), **options)
     return _contiguous((freqs, np.asarray(power).astype(dtype if power.size else power.dtype, copy=False)))
 
 
@@ -75,7 +73,7 @@ def spectrogram(x: Any, **options: Any) -> Any:
         return (np.empty(x.shape),) * 3
     options.setdefault("window", ("tukey", 0.25))
     options = _named(options, x.shape[options.get("axis", -1)])
-    freqs, times, made = scipy.signal.spectrogram(widened(x), **options)
+    freqs, times, made = sp_signal.spectrogram(widened(x), **options)
     dtype = np.result_type(x, np.complex64)
     dtype = dtype if options.get("mode") == "complex" else np.dtype(dtype.char.lower())
     return _contiguous((freqs, times, made.astype(dtype, copy=False)))
@@ -86,7 +84,7 @@ def stft(x: Any, **options: Any) -> Any:
     if not x.size:
         return (np.empty(x.shape),) * 3
     options.setdefault("nperseg", 256)
-    freqs, times, made = scipy.signal.stft(widened(x), **_named(options, x.shape[options.get("axis", -1)]))
+    freqs, times, made = sp_signal.stft(widened(x), **_named(options, x.shape[options.get("axis", -1)]))
     return _contiguous((freqs, times, made.astype(np.result_type(x, np.complex64), copy=False)))
 
 
@@ -97,7 +95,7 @@ def istft(Zxx: Any, **options: Any) -> Any:
         n = z.shape[options.get("freq_axis", -2)]
         nperseg = options.get("nperseg") or (2 * (n - 1) if options.get("input_onesided", True) else n)
         options["window"] = get_window(window, int(nperseg))
-    return _contiguous(scipy.signal.istft(z, **options))
+    return _contiguous(sp_signal.istft(z, **options))
 
 
 def lombscargle(x: Any, y: Any, freqs: Any, precenter: bool = False, normalize: bool = False) -> Any:
@@ -119,15 +117,15 @@ def lombscargle(x: Any, y: Any, freqs: Any, precenter: bool = False, normalize: 
 
 
 def vectorstrength(events: Any, period: Any) -> Any:
-    return arrays(scipy.signal.vectorstrength(np.asarray(events), np.asarray(period)))
+    return arrays(sp_signal.vectorstrength(np.asarray(events), np.asarray(period)))
 
 
 def check_cola(window: Any, nperseg: Any, noverlap: Any, tol: float = 1e-10) -> Any:
-    return np.asarray(scipy.signal.check_COLA(_window(window, int(nperseg)), nperseg, noverlap, tol))
+    return np.asarray(sp_signal.check_COLA(_window(window, int(nperseg)), nperseg, noverlap, tol))
 
 
 def check_nola(window: Any, nperseg: Any, noverlap: Any, tol: float = 1e-10) -> Any:
-    return np.asarray(scipy.signal.check_NOLA(_window(window, int(nperseg)), nperseg, noverlap, tol))
+    return np.asarray(sp_signal.check_NOLA(_window(window, int(nperseg)), nperseg, noverlap, tol))
 
 
 OPS = table(

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 
-from ._common import plain, table
+from ._common import plain, sp_signal, table
 
 
 def sepfir2d(input: Any, hrow: Any, hcol: Any) -> Any:
@@ -40,12 +39,12 @@ def _evaluated(function: Any) -> Any:
 
 
 def cspline1d_eval(cj: Any, newx: Any, dx: float = 1.0, x0: Any = 0) -> Any:
-    return _evaluated(scipy.signal.cspline1d_eval)(cj, newx, dx, x0).astype(cj.dtype, copy=False)
+    return _evaluated(sp_signal.cspline1d_eval)(cj, newx, dx, x0).astype(cj.dtype, copy=False)
 
 
 def qspline1d_eval(cj: Any, newx: Any, dx: float = 1.0, x0: Any = 0) -> Any:
     dtype = (np.asarray(newx)[..., None] / np.int8(1)).dtype
-    return _evaluated(scipy.signal.qspline1d_eval)(cj, newx, dx, x0).astype(dtype, copy=False)
+    return _evaluated(sp_signal.qspline1d_eval)(cj, newx, dx, x0).astype(dtype, copy=False)
 
 
 def spline_filter(Iin: Any, lmbda: float = 5.0) -> Any:
@@ -53,19 +52,19 @@ def spline_filter(Iin: Any, lmbda: float = 5.0) -> Any:
     if Iin.dtype.kind == "c":
         parts = [spline_filter(np.ascontiguousarray(p, np.float32), lmbda) for p in (Iin.real, Iin.imag)]
         return (parts[0] + 1j * parts[1]).astype(Iin.dtype)
-    return scipy.signal.spline_filter(Iin, lmbda).astype(Iin.dtype, copy=False)
+    return sp_signal.spline_filter(Iin, lmbda).astype(Iin.dtype, copy=False)
 
 
 OPS = table(
     sepfir2d=sepfir2d,
-    cspline1d=plain(scipy.signal.cspline1d),
-    qspline1d=plain(scipy.signal.qspline1d),
+    cspline1d=plain(sp_signal.cspline1d),
+    qspline1d=plain(sp_signal.qspline1d),
     cspline1d_eval=cspline1d_eval,
     qspline1d_eval=qspline1d_eval,
-    cspline2d=plain(scipy.signal.cspline2d),
-    qspline2d=plain(scipy.signal.qspline2d),
+    cspline2d=plain(sp_signal.cspline2d),
+    qspline2d=plain(sp_signal.qspline2d),
     spline_filter=spline_filter,
-    gauss_spline=plain(scipy.signal.gauss_spline),
-    symiirorder1=plain(scipy.signal.symiirorder1),
-    symiirorder2=plain(scipy.signal.symiirorder2),
+    gauss_spline=plain(sp_signal.gauss_spline),
+    symiirorder1=plain(sp_signal.symiirorder1),
+    symiirorder2=plain(sp_signal.symiirorder2),
 )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.signal.windows
 
 from cupool.contract.ops.scipy._rules_signal_spectral import named_window
 
-from ._common import table
+from ._common import sp_signal, table
 
 NAMES = (
     "barthann", "bartlett", "blackman", "blackmanharris", "bohman", "boxcar", "chebwin", "cosine", "exponential", "flattop", "gaussian",
@@ -19,7 +18,7 @@ NAMES = (
 
 
 def _made(name: str) -> Any:
-    function = getattr(scipy.signal.windows, name)
+    function = getattr(sp_signal.windows, name)
 
     def run(M: Any, *args: Any, **kwargs: Any) -> Any:
         return np.asarray(function(int(M), *args, **kwargs), np.float64)
