@@ -66,7 +66,7 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = "fft fftpack linalg sparse sparse.csgraph sparse.linalg"
+_SCIPY = "fft fftpack interpolate linalg sparse sparse.csgraph sparse.linalg"
 _CUPYX = "cusolver cusparse cutensor distributed jit.cub jit.thrust lapack linalg linalg.sparse tools"
 _CUDA = (
     "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl nvrtc texture thrust"

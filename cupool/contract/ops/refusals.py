@@ -83,11 +83,6 @@ GROUPS: dict[str, str] = {
     "cupyx.linalg": _SCIPY,
     "cupyx.scipy": _SCIPY,
     "cupyx.scipy.sparse": _SPARSE,
-<<<<<<< HEAD
-    "cupyx.signal": _SCIPY,
-=======
-    "cupyx.time": "times kernels of a GPU in the calling process; use cupy.cuda.Event",
->>>>>>> d5cb9e6 (cupyx.scipy.signal: types)
     "cupyx.tools": "manages CUDA libraries of the calling process, which has none",
 }
 
