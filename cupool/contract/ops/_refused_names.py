@@ -7,8 +7,8 @@ MODULES = """\
 cuda.cub cuda.cublas cuda.cufft cuda.curand cuda.cusolver cuda.cusparse cuda.cutensor cuda.function cuda.graph
 cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusolver cupyx.cusparse
 cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg cupyx.linalg.sparse
-cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.signal cupyx.scipy.signal.windows
-cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.signal cupyx.tools
+cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.sparse cupyx.scipy.sparse.csgraph
+cupyx.scipy.sparse.linalg cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -271,26 +271,6 @@ splantider splder
 bandwidth block_diag circulant companion convolution_matrix dft expm fiedler fiedler_companion hadamard hankel helmert
 hilbert khatri_rao kron leslie lu lu_factor lu_solve solve_triangular toeplitz
 """,
-    "cupyx.scipy.signal": """\
-BadCoefficients CZT StateSpace TransferFunction ZerosPolesGain ZoomFFT abcd_normalize argrelextrema argrelmax argrelmin
-band_stop_obj bilinear bilinear_zpk bode buttap butter buttord cheb1ap cheb1ord cheb2ap cheb2ord cheby1 cheby2 check_COLA
-check_NOLA chirp choose_conv_method coherence cont2discrete convolve convolve2d correlate correlate2d correlation_lags csd
-cspline1d cspline1d_eval cspline2d cwt czt czt_points dbode decimate deconvolve detrend dfreqresp dimpulse dlsim dlti dstep
-ellip ellipap ellipord fftconvolve filtfilt find_peaks findfreqs firls firwin firwin2 freqresp freqs freqs_zpk freqz
-freqz_sos freqz_zpk gammatone gauss_spline gausspulse get_window group_delay hilbert hilbert2 iircomb iirdesign iirfilter
-iirnotch iirpeak impulse invres invresz istft kaiser_atten kaiser_beta kaiserord lfilter lfilter_zi lfiltic lombscargle
-lp2bp lp2bp_zpk lp2bs lp2bs_zpk lp2hp lp2hp_zpk lp2lp lp2lp_zpk lsim lti max_len_seq medfilt medfilt2d minimum_phase morlet
-morlet2 normalize oaconvolve order_filter peak_prominences peak_widths periodogram place_poles qmf qspline1d qspline1d_eval
-qspline2d resample resample_poly residue residuez ricker savgol_coeffs savgol_filter sawtooth sepfir2d sos2tf sos2zpk
-sosfilt sosfilt_zi sosfiltfilt sosfreqz spectrogram spline_filter square ss2tf ss2zpk step stft sweep_poly symiirorder1
-symiirorder2 tf2sos tf2ss tf2zpk unique_roots unit_impulse upfirdn vectorstrength welch wiener zoom_fft zpk2sos zpk2ss
-zpk2tf
-""",
-    "cupyx.scipy.signal.windows": """\
-barthann bartlett blackman blackmanharris bohman boxcar chebwin cosine exponential flattop gaussian general_cosine
-general_gaussian general_hamming get_window hamming hann kaiser kaiser_bessel_derived lanczos nuttall parzen taylor triang
-tukey
-""",
     "cupyx.scipy.sparse": """\
 block_array block_diag bmat coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix dia_array dia_matrix diags
 diags_array eye eye_array find get_index_dtype hstack identity kron kronsum matrix_transpose permute_dims rand random
@@ -302,10 +282,6 @@ connected_components
     "cupyx.scipy.sparse.linalg": """\
 LinearOperator SuperLU aslinearoperator bicgstab cg cgs eigsh factorized gmres lobpcg lsmr lsqr matrix_power minres norm
 spilu splu spsolve spsolve_triangular svds
-""",
-    "cupyx.signal": """\
-ca_cfar cfar_alpha channelize_poly complex_cepstrum convolve1d2o convolve1d3o firfilter firfilter2 firfilter_zi freq_shift
-inverse_complex_cepstrum minimum_phase mvdr pulse_compression pulse_doppler real_cepstrum
 """,
     "cupyx.tools": """\
 
