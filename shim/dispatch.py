@@ -112,6 +112,7 @@ CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ravel_multi_index": ("mode", _raises),
     "repeat": ("repeats", _on_device),
     "unravel_index": ("indices", _on_device),
+    "cupyx.scipy.linalg.solve_triangular": ("check_finite", bool),
     **{
         f"cupyx.scipy.ndimage.{name}_filter": ("footprint", _on_device)
         for name in ("maximum", "median", "minimum", "percentile", "rank")

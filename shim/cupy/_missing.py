@@ -66,8 +66,8 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = "fft fftpack interpolate linalg sparse sparse.csgraph sparse.linalg"
-_CUPYX = "cusolver cusparse cutensor distributed jit.cub jit.thrust lapack linalg linalg.sparse tools"
+_SCIPY = "fft fftpack interpolate sparse sparse.csgraph sparse.linalg"
+_CUPYX = "cusparse cutensor distributed jit.cub jit.thrust tools"
 _CUDA = (
     "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl nvrtc texture thrust"
 )

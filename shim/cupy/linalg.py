@@ -23,7 +23,9 @@ _SINGULAR = {
 }
 
 
-def _checked(function: Callable[..., Any], message: str) -> Callable[..., Any]:
+def checked(function: Callable[..., Any], message: str) -> Callable[..., Any]:
+    """`function`; under `errstate(linalg="raise")` it waits, and raises LinAlgError for a result (or first result) that is not finite."""
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         from ..cupyx import _config
@@ -43,7 +45,7 @@ def _checked(function: Callable[..., Any], message: str) -> Callable[..., Any]:
 
 for _name, _message in _SINGULAR.items():
     if hasattr(_linalg, _name):
-        globals()[_name] = _checked(getattr(_linalg, _name), _message)
+        globals()[_name] = checked(getattr(_linalg, _name), _message)
 
 
 def __getattr__(name: str) -> Any:

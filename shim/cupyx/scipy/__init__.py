@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 from ...cupy._functional import get_array_module as get_array_module
@@ -15,6 +16,8 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "_scipy_available":
+        return importlib.util.find_spec("scipy") is not None
     from ...cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx.scipy", name)

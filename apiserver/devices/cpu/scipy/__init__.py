@@ -13,6 +13,11 @@ from typing import Any
 #: How names of rows begin -> module of this package. The longest prefix wins.
 MODULES = {
     "cupyx.scipy.signal.": "signal",
+    "cupyx.cusolver.": "cusolver",
+    "cupyx.lapack.": "linalg",
+    "cupyx.linalg.": "linalg",
+    "cupyx.linalg.sparse.": "cusolver",
+    "cupyx.scipy.linalg.": "linalg",
     "cupyx.scipy.spatial.": "spatial",
     "cupyx.scipy.ndimage.": "ndimage",
     "cupyx.scipy.special.": "special",

@@ -11,6 +11,8 @@ from typing import Any
 
 #: How names of ops begin -> module of this package. The longest prefix wins.
 MODULES = {
+    "@cupyx.cusolver.": "cusolver",
+    "@cupyx.linalg.sparse.": "cusolver",
     "cupyx.scipy.ndimage.fourier_": "ndimage",
     "@cupyx.scipy.signal.": "signal",
     "@cupyx.scipy.spatial.": "spatial",

@@ -54,7 +54,7 @@ def spline_filter(input: Array, order: int = 3, output: Any = np.float64, mode: 
 
 
 def map_coordinates(
-    input: Array, coordinates: Array, output: Any = None, order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True
+    input: Array, coordinates: Any, output: Any = None, order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True
 ) -> Array:  # fmt: skip
     a: Any = wide(input)
     dtype = result_dtype(output, input)
@@ -69,7 +69,7 @@ def map_coordinates(
 
 def _opencv_matrix(matrix: Array, offset: Any, ndim: int) -> tuple[Array, Array]:
     """From OpenCV's forward map of (x, y) to the inverse one of (y, x)."""
-    full = np.eye(ndim + 1)
+    full: Any = np.eye(ndim + 1)
     full[:-1, :-1] = np.diag(matrix) if matrix.ndim == 1 else matrix
     full[:-1, -1] = offset
     full = np.linalg.inv(full)
