@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("3e6f9a7806b2fd2df730b8c953eb9c0c962bfa064ccc200b999331397cd2e16a")
+DIGEST = bytes.fromhex("6a037f339d0750d7059cdf3a11fc2fa0a8f2b1bfd82cca85ccfb57ff07eff94b")

@@ -5,10 +5,9 @@ from __future__ import annotations
 #: Modules that have no code in the shim.
 MODULES = """\
 cuda.cub cuda.cublas cuda.cufft cuda.curand cuda.cusolver cuda.cusparse cuda.cutensor cuda.function cuda.graph
-cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusolver cupyx.cusparse
-cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.lapack cupyx.linalg cupyx.linalg.sparse
-cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.linalg cupyx.scipy.sparse cupyx.scipy.sparse.csgraph
-cupyx.scipy.sparse.linalg cupyx.tools
+cuda.memory_hook cuda.memory_hooks cuda.nccl cuda.nvrtc cuda.texture cuda.thrust cupyx.cusparse cupyx.distributed
+cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.fft cupyx.scipy.fftpack cupyx.scipy.interpolate
+cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -212,9 +211,6 @@ CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObj
     "cuda.thrust": """\
 argsort available get_build_version lexsort sort
 """,
-    "cupyx.cusolver": """\
-check_availability csrlsvqr gels gesv gesvda gesvdj syevj
-""",
     "cupyx.cusparse": """\
 BaseDescriptor DnMatDescriptor DnVecDescriptor MatDescriptor SpMatDescriptor SpVecDescriptor check_availability coo2csc
 coo2csr coosort csc2coo csc2csr csc2csrEx2 csc2dense cscsort csr2coo csr2csc csr2cscEx2 csr2csr_compress csr2dense csrgeam
@@ -244,15 +240,6 @@ seq sequence set_difference set_difference_by_key set_intersection set_intersect
 set_symmetric_difference_by_key set_union set_union_by_key sort sort_by_key stable_sort stable_sort_by_key swap_ranges
 unique unique_by_key upper_bound
 """,
-    "cupyx.lapack": """\
-gels gesv posv potrs
-""",
-    "cupyx.linalg": """\
-cho_solve invh
-""",
-    "cupyx.linalg.sparse": """\
-lschol
-""",
     "cupyx.scipy.fft": """\
 dct dctn dst dstn fft fft2 fftfreq fftn fftshift fht get_fft_plan hfft hfft2 hfftn idct idctn idst idstn ifft ifft2 ifftn
 ifftshift ifht ihfft ihfft2 ihfftn irfft irfft2 irfftn next_fast_len rfft rfft2 rfftfreq rfftn
@@ -266,10 +253,6 @@ InterpolatedUnivariateSpline KroghInterpolator LSQUnivariateSpline LinearNDInter
 NearestNDInterpolator PPoly PchipInterpolator RBFInterpolator RegularGridInterpolator UnivariateSpline
 barycentric_interpolate interp1d interpn krogh_interpolate make_interp_spline make_lsq_spline pchip pchip_interpolate
 splantider splder
-""",
-    "cupyx.scipy.linalg": """\
-bandwidth block_diag circulant companion convolution_matrix dft expm fiedler fiedler_companion hadamard hankel helmert
-hilbert khatri_rao kron leslie lu lu_factor lu_solve solve_triangular toeplitz
 """,
     "cupyx.scipy.sparse": """\
 block_array block_diag bmat coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix dia_array dia_matrix diags
