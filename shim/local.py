@@ -110,9 +110,9 @@ def isfortran(a: Any) -> bool:
     return bool(a.flags.fnc)
 
 
-def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+def broadcast_shapes(*args: Any) -> tuple[int, ...]:
     """As `numpy.broadcast_shapes`."""
-    return np.broadcast_shapes(*shapes)
+    return np.broadcast_shapes(*args)
 
 
 def _root(a: Any) -> Any:

@@ -82,10 +82,11 @@ def array_namespace(api_version: str | None) -> Any:
 
 def cuda_array_interface(a: Any) -> dict[str, Any]:
     """Waits once for the address, which is meaningful on the server alone."""
-    from .cupy import _util
+    # Looked up in the module itself, which a program may change; `from .cupy import _util` would import "cupy._util".
+    from .cupy._util import __dict__ as settings
     from .cupy.cuda.stream import get_current_stream
 
-    version = _util.CUDA_ARRAY_INTERFACE_EXPORT_VERSION
+    version = settings["CUDA_ARRAY_INTERFACE_EXPORT_VERSION"]
     if version not in (2, 3):
         raise ValueError("CUPY_CUDA_ARRAY_INTERFACE_EXPORT_VERSION can only be set to 3 (default) or 2")
     spec = a._resolve()

@@ -76,6 +76,7 @@ from numpy import (
     ushort,
 )
 
+from .. import naming
 from .._generated.functions import *  # noqa: F403
 from ..array import ndarray
 from ..composites import *  # noqa: F403 - replaces generated functions of the same names
@@ -148,7 +149,7 @@ PZERO, NZERO = 0.0, -0.0
 disable_experimental_feature_warning = False
 
 _SUBMODULES = frozenset(
-    ("cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "prof", "random", "testing", "typing")
+    ("cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "random", "testing", "typing")
 )  # fmt: skip
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {
@@ -230,15 +231,14 @@ def __getattr__(name: str) -> Any:
             if error.name is None or not error.name.startswith(_HERE.rpartition(".")[0]):
                 raise
         else:
+            naming.adopt(value, "cupy")
             globals()[name] = value
             return value
     return _missing.refuse_attribute("", name)
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, *_LAZY})
-
-
 _HERE = __name__
 # `xp.__name__ == "cupy"` is how programs tell CuPy from NumPy. Imports go by `__package__` and `__spec__`, which keep the real name.
 __name__ = "cupy"
+
+naming.present(globals())

@@ -67,7 +67,7 @@ class MissingModule(ModuleType):
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
 _SCIPY = "fft fftpack interpolate sparse sparse.csgraph sparse.linalg"
-_CUPYX = "cusparse cutensor distributed jit.cub jit.thrust tools"
+_CUPYX = "cusparse cutensor distributed distributed.array jit.cub jit.thrust tools"
 _CUDA = (
     "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl nvrtc texture thrust"
 )
@@ -77,7 +77,7 @@ MODULES = frozenset(
         *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
         *(f"cupyx.{name}" for name in _CUPYX.split()),
         *(f"cupy.cuda.{name}" for name in _CUDA.split()),
-        "cupy.cublas",
+        "cupy.cublas", "cupy.cuda.cutensor", "cupyx.scipy.signal.windows",
     ]
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import cupy as _cupy
+from .. import naming as _naming
 from .._generated.cupyx import rsqrt
 from ._gufunc import GeneralizedUFunc
 from ._pinned_array import empty_like_pinned, empty_pinned, zeros_like_pinned, zeros_pinned
@@ -43,7 +44,6 @@ def scatter_min(a: Any, slices: Any, value: Any) -> None:
 
 class _Config(threading.local):
     linalg = "ignore"
-    fallback_mode: str | None = None
 
 
 _config = _Config()
@@ -58,13 +58,11 @@ def geterr() -> dict[str, Any]:
         "under": None,
         "invalid": None,
         "linalg": _config.linalg,
-        "fallback_mode": _config.fallback_mode,
     }
 
 
 def seterr(
-    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None,
-    fallback_mode: str | None = None,
+    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None
 ) -> dict[str, Any]:  # fmt: skip
     """Set how errors are treated; returns what was before. With linalg='raise' linear algebra waits for its result and checks it."""
     before = geterr()
@@ -74,22 +72,19 @@ def seterr(
         if linalg not in _LINALG:
             raise NotImplementedError(f"linalg={linalg!r}: only {_LINALG} are supported")
         _config.linalg = linalg
-    if fallback_mode is not None:
-        _config.fallback_mode = fallback_mode
     return before
 
 
 @contextmanager
 def errstate(
-    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None,
-    fallback_mode: str | None = None,
+    *, divide: Any = None, over: Any = None, under: Any = None, invalid: Any = None, linalg: str | None = None
 ) -> Iterator[None]:  # fmt: skip
     """`seterr` for a while."""
-    before = seterr(divide=divide, over=over, under=under, invalid=invalid, linalg=linalg, fallback_mode=fallback_mode)
+    before = seterr(divide=divide, over=over, under=under, invalid=invalid, linalg=linalg)
     try:
         yield
     finally:
-        _config.linalg, _config.fallback_mode = before["linalg"], before["fallback_mode"]
+        _config.linalg = before["linalg"]
 
 
 class DeviceSynchronized(RuntimeError):
@@ -117,3 +112,4 @@ __all__ = [
     "DeviceSynchronized", "GeneralizedUFunc", "allow_synchronize", "empty_like_pinned", "empty_pinned", "errstate", "get_runtime_info",
     "geterr", "rsqrt", "scatter_add", "scatter_max", "scatter_min", "seterr", "zeros_like_pinned", "zeros_pinned",
 ]  # fmt: skip
+_naming.present(globals())
