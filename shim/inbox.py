@@ -119,6 +119,10 @@ class Inbox:
     def has(self, number: int) -> bool:
         return number in self._results
 
+    def take(self, number: int) -> Any:
+        """The result under `number` if it has come, else None. Not for a number that somebody waits for."""
+        return self._results.pop(number, None)
+
     def wait(self, number: int, waiter: Any) -> Any:
         """The `cupool.v1.Result` under `number`. Raises what the session was lost of."""
 

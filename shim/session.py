@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from _thread import get_ident
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -79,6 +80,8 @@ class Session:
         self._ticker = threading.Thread(target=self._tick, name="cupool-ticker", daemon=True)
         self.waits = 0
         self.waits_by_tag: dict[int, int] = {}
+        #: Replies that hold what kernels print, in order; shown at the next wait.
+        self.printing: deque[int] = deque()
         self._pool = pool or _pool_client(settings)
         lease: Lease = self._pool.acquire(settings)
         chosen: Transport = transport or GrpcTransport(settings.ca)
@@ -142,7 +145,19 @@ class Session:
             error = deferred.take(get_ident())
             if error is not None:
                 raise error
+        if self.printing:
+            self._show_printed()
         return result
+
+    def _show_printed(self) -> None:
+        """Write what has come of what kernels print."""
+        while self.printing:
+            result = self.inbox.take(self.printing[0])
+            if result is None:
+                return
+            self.printing.popleft()
+            if result.HasField("value"):
+                sys.stdout.write(decode(result.value))
 
     # -- the ticker ---------------------------------------------------------------------------------------------------
     def _tick(self) -> None:
@@ -187,6 +202,7 @@ class Session:
         """End the session; returns the texts of errors that were never reported."""
         if self.outbox.lost is None:
             self._drain(drain_s)
+        self._show_printed()
         self._stop.set()
         if self._ticker.ident is not None and threading.current_thread() is not self._ticker:
             self._ticker.join(1.0)

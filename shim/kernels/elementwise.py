@@ -8,7 +8,7 @@ from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
-from . import _remote, parameters
+from . import _remote, output, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
 
 _CALL = row("@call_elementwise")
@@ -40,6 +40,7 @@ class ElementwiseKernel:
             in_params, out_params, operation, name, self.reduce_dims, preamble, kwargs.get("loop_prep", ""), kwargs.get("after_loop", ""),
             tuple(kwargs.get("options", ())),
         )  # fmt: skip
+        self._prints = output.may_print(operation, preamble, kwargs.get("loop_prep"), kwargs.get("after_loop"))
         self._kernel: RemoteObject | None = None
         self._types: dict[Any, parameters.Types] = {}
 
@@ -88,6 +89,8 @@ class ElementwiseKernel:
         )
         with streams.using(stream):
             results = dispatch.call(_CALL, call)
+        if self._prints:
+            output.expect()
         if self.no_return:
             return None
         results = given if given is not None else results

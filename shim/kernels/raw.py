@@ -1,6 +1,7 @@
 """RawKernel and RawModule. A launch is one command; nothing is compiled, and nothing waited for, before the server runs it.
 
-So a source that does not compile is a deferred error: it comes at the next wait, with the line of the launch. `compile()` waits.
+So a source that does not compile is a deferred error: it comes at the next wait, with the line of the launch. `compile()` and
+`RawModule.get_function` wait, since CuPy compiles there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
-from . import _remote
+from . import _remote, output
 from .includes import gather
 
 _LAUNCH = row("@launch")
@@ -44,16 +45,33 @@ def _warn_jitify(jitify: Any) -> None:
         warnings.warn("The `jitify` option is deprecated; it has no effect here.", DeprecationWarning, stacklevel=3)
 
 
+def _read(path: str) -> bytes:
+    """The bytes of a compiled module on this machine. Raises CUDADriverError when there is no such file, as CUDA does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise CUDADriverError(301, f"CUDA_ERROR_FILE_NOT_FOUND: file not found: {path!r}: {error.strerror}") from None
+
+
 def _module(code: str | None, path: str | None, options: tuple[str, ...], backend: str, translate: bool, cooperative: bool,
             expressions: tuple[str, ...] | None) -> RemoteObject:  # fmt: skip
     if code is None:
         assert path is not None
-        with open(path, "rb") as file:
-            image = file.read()
+        image = _read(path)
         return _remote.made("@kernel_binary", (image,), image)
     kept, headers = gather(code, options)
     args = (code, kept, backend, bool(translate), bool(cooperative), None, expressions, headers)
     return _remote.made("@kernel_raw", args, (*args[:7], tuple(sorted(headers.items()))))
+
+
+def _compile(remote: RemoteObject, log_stream: Any) -> frozenset[str] | None:
+    """Compile now. Returns the names of the module's kernels, None where the device does not list them."""
+    answer = dispatch.call(row("@kernel_compile"), (remote, log_stream is not None))
+    if log_stream is not None:
+        log_stream.write(answer["log"])
+    kernels = answer["kernels"]
+    return None if kernels is None else frozenset(kernels)
 
 
 class RawKernel:
@@ -73,8 +91,12 @@ class RawKernel:
         _warn_jitify(jitify)
         self.file_path: str | None = None
         self.name_expressions: tuple[str, ...] | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
         self._function: RemoteObject | None = None
         self._set: dict[str, int] = {}
+        self._prints = output.may_print(self.code)
 
     def _remote(self) -> RemoteObject:
         function = self._function
@@ -110,6 +132,8 @@ class RawKernel:
         else:
             with streams.using(stream):
                 dispatch.call(_LAUNCH, call)
+        if self._prints:
+            output.expect()
 
     @property
     def kernel(self) -> RawKernel:
@@ -117,8 +141,8 @@ class RawKernel:
         return self
 
     def compile(self, log_stream: Any = None) -> None:
-        """Compile now. Waits; raises CompileException."""
-        dispatch.call(row("@kernel_compile"), (self._remote(),))
+        """Compile now, and write what the compiler has to say to `log_stream`. Waits; raises CompileException."""
+        _compile(self._remote(), log_stream)
 
     # -- attributes -------------------------------------------------------------------------------------------------------
 
@@ -165,8 +189,7 @@ class RawKernel:
             if name != "raw_ver":
                 setattr(self, name, value)
         self.__name__ = self.name
-        self._function = None
-        self._set = {}
+        self._prepare()
 
 
 def _sizes(grid: Any, block: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -234,6 +257,12 @@ class RawModule:
         self.options: tuple[str, ...] = _require(options, tuple, "options") if code is not None else ()
         self.backend = backend if code is not None else "nvcc"
         self.translate_cucomplex = bool(translate_cucomplex) and code is not None
+        #: The remote module whose kernels are known, and their names; None where the device does not list them.
+        self._checked: RemoteObject | None = None
+        self._kernels: frozenset[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_checked": None, "_kernels": None}
 
     def _remote(self) -> RemoteObject:
         return _module(self.code, self.file_path, self.options, self.backend, self.translate_cucomplex, self.enable_cooperative_groups,
@@ -245,17 +274,32 @@ class RawModule:
         return self
 
     def compile(self, log_stream: Any = None) -> None:
-        """Compile now. Waits; raises CompileException."""
-        dispatch.call(row("@kernel_compile"), (self._remote(),))
+        """Compile now, and write what the compiler has to say to `log_stream`. Waits; raises CompileException."""
+        _compile(self._remote(), log_stream)
 
     def get_function(self, name: str) -> RawKernel:
-        """The kernel of this name, or of one of the name expressions. A name that is not there is a deferred error."""
+        """The kernel of this name, or of one of the name expressions.
+
+        Waits for the first one of a module, which is compiled here as CuPy compiles it here.
+
+        Raises:
+            CompileException: the source does not compile.
+            CUDADriverError: the module has no such kernel.
+        """
+        module = self._remote()
+        if module is not self._checked:
+            self._kernels = _compile(module, None)
+            self._checked = module
         kernel: RawKernel = RawKernel.__new__(RawKernel)
         kernel.__setstate__({
             "code": self.code, "name": _require(name, str, "name"), "options": self.options, "backend": self.backend,
             "translate_cucomplex": self.translate_cucomplex, "file_path": self.file_path, "name_expressions": self.name_expressions,
             "enable_cooperative_groups": self.enable_cooperative_groups, "jitify": self.jitify, "raw_ver": _RAW_VERSION,
         })  # fmt: skip
+        if self._kernels is None:
+            kernel.compile()
+        elif name not in self._kernels:
+            raise CUDADriverError(500, f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name!r}")
         return kernel
 
     def get_global(self, name: str) -> Any:

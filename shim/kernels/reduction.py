@@ -11,7 +11,7 @@ from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
-from . import _remote, parameters
+from . import _remote, output, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
 
 _CALL = row("@call_reduction")
@@ -39,6 +39,7 @@ class ReductionKernel:
             in_params, out_params, map_expr, reduce_expr, post_map_expr, self.identity, name, self.reduce_type, self.reduce_dims, preamble,
             self.options,
         )  # fmt: skip
+        self._prints = output.may_print(map_expr, reduce_expr, post_map_expr, preamble)
         self._kernel: RemoteObject | None = None
         self._given_type = reduce_type
 
@@ -87,6 +88,8 @@ class ReductionKernel:
         call = (self._remote(), values, types, reduced, bool(keepdims), shape, out_types, given)
         with streams.using(stream):
             results = dispatch.call(_CALL, call)
+        if self._prints:
+            output.expect()
         return (given if given is not None else results)[0]
 
     def _remote(self) -> RemoteObject:

@@ -55,9 +55,12 @@ def _prepare() -> None:
     if IS_ORACLE:
         return
     import cupool
+    from cupool.shim import finder
 
     cupool.install()
     importlib.import_module("cupy")
+    # Programs that tests start import the shim too.
+    os.environ["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(finder.DROPIN)])
     suite_stubs.install(UPSTREAM)
     _load_testing()
 

@@ -180,6 +180,16 @@ def test_errors(tmp_path: Path) -> None:
     assert "size one" in str(error_of(lambda: kernel((1,), (1,), (np.zeros(3), 1, 1))))
     assert isinstance(error_of(lambda: kernel((1,), (1,), ("text",))), TypeError)
     assert isinstance(error_of(lambda: cp.RawModule()), TypeError)
+    # CuPy compiles in get_function, so its errors come there.
+    module = cp.RawModule(code=source)
+    assert isinstance(error_of(lambda: module.get_function("other")), cp.cuda.driver.CUDADriverError)
+    error = error_of(lambda: cp.RawModule(code="#error not today").get_function("k"))
+    assert isinstance(error, cp.cuda.compiler.CompileException) and "not today" in str(error)
+    error = error_of(lambda: cp.RawModule(path="nowhere.cubin").get_function("k"))
+    assert isinstance(error, cp.cuda.driver.CUDADriverError) and "CUDA_ERROR_FILE_NOT_FOUND" in str(error)
+    log = io.StringIO()
+    cp.RawKernel('extern "C" __global__ void k() { int unused; }', "k").compile(log_stream=log)
+    assert "warning: unused variable" in log.getvalue()
     # What a failed kernel may have written gives its error to whoever asks; the session goes on.
     assert isinstance(error_of(x.get), cp.cuda.compiler.CompileException)
     assert cp.arange(3).sum() == 3
@@ -306,3 +316,24 @@ def test_no_compiler(tmp_path: Path) -> None:
             print(error)
     ''', PATH=str(tmp_path), CUPOOL_CACHE_DIR=str(tmp_path / "cache"))  # fmt: skip
     assert text.count("apt-get install g++") == 2, text
+
+
+def test_what_kernels_print_is_shown_here(tmp_path: Path) -> None:
+    text = run(tmp_path, r'''
+    from cupyx import jit
+
+    kernel = cp.RawKernel('extern "C" __global__ void k(int n) { printf("%d: thread %u\\n", n, threadIdx.x); }', "k")
+    kernel((1,), (2,), (7,))
+    print("before the wait")
+    cp.cuda.Stream.null.synchronize()
+
+    @jit.rawkernel()
+    def say(x):
+        print("x is", x, 2.5)
+    say[1, 1](3)
+    assert int(cp.arange(3).sum()) == 3
+    cp.ElementwiseKernel("int32 x", "int32 y", 'y = x; printf("%d;", x)', "speak")(cp.arange(3, dtype=np.int32))
+    print("the end")
+    kernel((1,), (1,), (8,))
+    ''')  # fmt: skip
+    assert text == "before the wait\n7: thread 0\n7: thread 1\nx is 3 2.5\nthe end\n0;1;2;8: thread 0\n"

@@ -329,6 +329,71 @@ def test_includes_of_host_files_are_refused(engine: KernelEngine, line: str) -> 
     assert "root:" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '%:include "/etc/passwd"', 'const char *a = R"a("/*)a";\n#include "/etc/passwd"\n/* */', '#pragma GCC dependency "/etc/nothing"',
+        '#define CAT(a, b) a##b\n%:include CAT(<, /etc/passwd>)', '_Pragma("GCC dependency \\"/etc/nothing\\"")', '%:include "/etc/nothing"',
+        '%:include "../../../../../../etc/passwd"',
+    ],
+)  # fmt: skip
+def test_what_the_compiler_opened_decides_and_not_how_it_was_spelled(engine: KernelEngine, text: str) -> None:
+    with pytest.raises(CompileException) as caught:
+        engine.module(text + '\nextern "C" __global__ void k() {}')
+    assert "root:" not in str(caught.value) and "No such file" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ['#line 1 "/etc/passwd"', '# 1 "/etc/passwd"', '#define X 1 "/etc/passwd"\n#line X'])
+def test_messages_show_lines_of_the_source_alone(engine: KernelEngine, line: str) -> None:
+    with pytest.raises(CompileException, match="expected primary-expression") as caught:
+        engine.module(f'{line}\nint x = ;\nextern "C" __global__ void k() {{}}')
+    assert "root:" not in str(caught.value)
+
+
+def test_assembler_messages_are_not_passed_on(engine: KernelEngine) -> None:
+    for text in ('asm(".include \\"/etc/passwd\\"");', '__device__ int lane() { int r; asm("mov.u32 %0, %%laneid;" : "=r"(r)); return r; }'):
+        with pytest.raises(CompileException, match="no PTX instructions") as caught:
+            engine.module(text + '\nextern "C" __global__ void k(int *x) { x[0] = 1; }')
+        assert "root:" not in str(caught.value) and "laneid" not in str(caught.value)
+
+
+def test_a_compilation_has_limits(engine: KernelEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cupool.apiserver.devices.cpu.kernels import compiler
+
+    endless = "template <int n> struct S { S<n + 1> s; }; S<0> s;\n"
+    with pytest.raises(CompileException, match="template instantiation depth") as caught:
+        engine.module(endless + 'extern "C" __global__ void k() {}')
+    assert len(str(caught.value)) < 100_000
+    monkeypatch.setattr(compiler, "TIMEOUT_S", 0.05)
+    with pytest.raises(CompileException, match="took longer than 0 s"):
+        engine.module('extern "C" __global__ void slow() {}')
+    monkeypatch.setattr(compiler, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(compiler, "MEMORY_KIB", 20_000)
+    with pytest.raises(CompileException):
+        engine.module('extern "C" __global__ void hungry() {}')
+
+
+def test_warnings_are_told_when_asked_for(engine: KernelEngine) -> None:
+    said = engine.warnings('extern "C" __global__ void k() {\n  int unused;\n}', (), {})
+    assert "kernel.cu:2:7: warning: unused variable" in said and "    2 |   int unused;" in said and "/" not in said
+    assert engine.warnings('extern "C" __global__ void k() {}', (), {}) == ""
+
+
+def test_kernels_print(engine: KernelEngine) -> None:
+    source = """extern "C" __global__ void k(int n) { if (threadIdx.x < n) printf("%d of %s: %.2f\\n", (int)threadIdx.x, "k", 0.5); }
+    extern "C" __global__ void flood() { for (int i = 0; i < 100; i++) printf("%0999d\\n", i); }"""
+    module = engine.module(source)
+    module.function("k").launch((1,), (4,), [as_bytes(np.int32(2))])
+    module.function("k").launch((1,), (4,), [as_bytes(np.int32(1))])
+    assert engine.take_printed() == "0 of k: 0.50\n1 of k: 0.50\n0 of k: 0.50\n"
+    assert engine.take_printed() == ""
+    module.function("flood").launch((20,), (1,), [])
+    text = engine.take_printed()
+    assert len(text) == 1048 * 1000 and text.endswith("47\n")  # whole lines, up to the room there is
+    module.function("k").launch((1,), (1,), [as_bytes(np.int32(1))])
+    assert engine.take_printed() == "0 of k: 0.50\n"
+
+
 def test_headers_sent_along(engine: KernelEngine) -> None:
     headers = {
         "mine/a.h": '#pragma once\n#include "b.h"\n__device__ int twice(int x) { return B * x; }',

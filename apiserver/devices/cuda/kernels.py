@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ class Binary:
     def get_global(self, name: str) -> Any:
         return self._module.get_global_var(name)
 
-    def compile(self) -> None:
+    def compile(self, log_stream: Any = None) -> None:
         """Compiled already."""
 
 
@@ -50,8 +51,8 @@ class Source:
     def get_global(self, name: str) -> Any:
         return self._module.get_global(name)
 
-    def compile(self) -> None:
-        self._module.compile()
+    def compile(self, log_stream: Any = None) -> None:
+        self._module.compile(log_stream=log_stream)
 
 
 def kernel_raw(
@@ -87,6 +88,12 @@ def kernel_set_attribute(function: Any, name: str, value: int) -> None:
     if name not in _SETTABLE:
         raise AttributeError(f"attribute {name!r} of a kernel cannot be set")
     setattr(function, name, value)
+
+
+def kernel_compile(module: Any, log: bool = False) -> dict[str, Any]:
+    stream = io.StringIO() if log else None
+    module.compile(log_stream=stream)
+    return {"kernels": None, "log": stream.getvalue() if stream is not None else ""}
 
 
 def kernel_global(module: Any, name: str) -> tuple[int, int]:
@@ -165,7 +172,9 @@ OPS: dict[str, Callable[..., Any]] = {
     "@kernel_attributes": kernel_attributes,
     "@kernel_set_attribute": kernel_set_attribute,
     "@kernel_global": kernel_global,
-    "@kernel_compile": lambda module: module.compile(),
+    "@kernel_compile": kernel_compile,
+    # CUDA writes what kernels print to the server's standard output.
+    "@kernel_output": lambda: "",
     "@launch": launch,
     "@kernel_elementwise": kernel_elementwise,
     "@call_elementwise": call_elementwise,

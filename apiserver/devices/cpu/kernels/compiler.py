@@ -1,6 +1,7 @@
-"""g++ for kernels: options, messages without the server's paths, a precompiled header, and a cache of shared objects.
+"""g++ for kernels: options, a precompiled header, a cache of shared objects, and limits on what a compilation may read and take.
 
-The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename, so
+What a source may read is decided by what the compiler says that it opened (see `messages.py`): whatever else it opened, the source is
+refused and the compiler's text with it. The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename, so
 several servers may share it. It holds native code that this user runs: the directory is this user's alone (0700).
 """
 
@@ -10,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,15 +20,19 @@ from pathlib import Path
 
 from cupool.contract.errors import CompileException, OpMissing
 
+from . import messages
 from .source import RefusedSource
 
 INCLUDE = Path(__file__).parent / "include"
 HEADER = "cupool_cuda.h"
 #: Seconds that one compilation may take.
 TIMEOUT_S = 300.0
+#: Address space that one compilation may take: templates can ask for any amount.
+MEMORY_KIB = 4 << 20
 _FLAGS = (
     "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
-    "-fno-threadsafe-statics", "-fno-semantic-interposition", "-fnon-call-exceptions", "-w", "-fdiagnostics-color=never", "-x", "c++",
+    "-fno-threadsafe-statics", "-fno-semantic-interposition", "-fnon-call-exceptions", "-w", "-fdiagnostics-color=never",
+    "-fno-diagnostics-show-caret", "-x", "c++",
 )  # fmt: skip
 MISSING = (
     "No C++ compiler: this server's device is a CPU, where kernels are compiled by g++, and there is no g++ on the host of the server. "
@@ -170,11 +176,46 @@ class Compiler:
             command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now",
                        "-Wl,-Bsymbolic", "-o", "kernel.so", "kernel.cc"]  # fmt: skip
             done = self._run(command, build)
+            try:
+                report = messages.read(done.stderr, (*self._own_folders(build), *self._system_folders))
+            except RefusedSource as error:
+                raise CompileException(f"{name}: error: {error}", source, name, tuple(options), backend) from None
             if done.returncode:
-                message = self._clean(done.stderr, build)
+                message = messages.for_user(report, text, headers, self._own_folders(build))
                 raise CompileException(message, source, name, tuple(options), backend)
             os.replace(build / "kernel.so", target)
         return target
+
+    def warnings(self, text: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
+        """What the compiler has to say about a text that it compiles."""
+        standard, arguments = translate_options(options)
+        _private(self._cache)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as folder:
+            build = Path(folder)
+            for header, contents in headers.items():
+                _write_header(build / "include", header, contents)
+            (build / "kernel.cc").write_text(text, encoding="utf-8", errors="surrogateescape")
+            command = [*(o for o in self._base(standard) if o != "-w"), *arguments, "-Wall", "-fsyntax-only", "-I", "include", "-isystem",
+                       str(INCLUDE), "kernel.cc"]  # fmt: skip
+            done = self._run(command, build)
+            report = messages.read(done.stderr, (*self._own_folders(build), *self._system_folders))
+        return messages.for_user(report, text, headers, self._own_folders(build))
+
+    def _own_folders(self, build: Path) -> tuple[str, ...]:
+        """Folders of ours that a compilation reads from."""
+        headers = [str(header.parent) for header in self._header_ready.values()]
+        return tuple(dict.fromkeys(str(p) for f in (str(build), str(INCLUDE), *headers) for p in (Path(f), Path(f).resolve())))
+
+    @cached_property
+    def _system_folders(self) -> tuple[str, ...]:
+        """Where the compiler's own headers lie."""
+        assert self.path is not None
+        done = subprocess.run(
+            [self.path, "-E", "-v", "-x", "c++", os.devnull], capture_output=True, text=True, timeout=30, check=False,
+            env=_environment(),
+        )  # fmt: skip
+        listed = done.stderr.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
+        return tuple(os.path.realpath(line.strip()) for line in listed.splitlines() if line.strip())
 
     def preprocess(self, text: str, options: Sequence[str]) -> str | None:
         """`text` after the preprocessor, with `__global__` left as `cupool_global`; None when it fails."""
@@ -194,7 +235,7 @@ class Compiler:
 
     def _base(self, standard: str) -> list[str]:
         assert self.path is not None
-        return [self.path, *_FLAGS, f"-std=gnu++{standard}", "-include", str(self._precompiled(standard))]
+        return [self.path, *_FLAGS, "-H", f"-std=gnu++{standard}", "-include", str(self._precompiled(standard))]
 
     def _precompiled(self, standard: str) -> Path:
         """The header, with its compiled form beside it (g++ takes that when it fits)."""
@@ -221,7 +262,7 @@ class Compiler:
                 done = self._run(command, made)
                 if done.returncode:
                     raise RuntimeError(
-                        f"The kernel header does not compile with {self.version}: {self._clean(done.stderr, made)[:2000]}"
+                        f"The kernel header does not compile with {self.version}: {done.stderr[:2000]}"
                     )
                 try:
                     os.rename(made, folder)
@@ -232,25 +273,24 @@ class Compiler:
         return header
 
     def _run(self, command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, input=text,
-                                  env=_environment(), errors="replace")  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(
-                command, 1, "", f"error: the compiler took longer than {TIMEOUT_S:.0f} s and was stopped"
-            )
-
-    def _clean(self, text: str, build: Path) -> str:
-        """g++'s messages without paths of this host; lines of the source are left as they are."""
-        own = sorted({str(build), str(build.resolve()), str(self._cache), str(INCLUDE)}, key=len, reverse=True)
-        lines = []
-        for line in text.splitlines():
-            if not re.match(r"\s+(\d+ )?\|", line):
-                for path in own:
-                    line = line.replace(path + "/", "").replace(path, "")
-                line = re.sub(r"(?<![\w.<])/(?:[\w.+-]+/)+", "", line)
-            lines.append(line)
-        return "\n".join(lines)
+        """Run the compiler within its limits; it and what it started end together."""
+        limited = ["/bin/sh", "-c", 'ulimit -v "$0"; exec "$@"', str(MEMORY_KIB), *command]
+        with subprocess.Popen(
+            limited, cwd=folder, stdin=subprocess.DEVNULL if text is None else subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="replace", env=_environment(), start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                out, err = process.communicate(text, timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return subprocess.CompletedProcess(
+                    command, 1, "", f"error: the compiler took longer than {TIMEOUT_S:.0f} s and was stopped"
+                )
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError
 
 from .compiler import Compiler
-from .source import RefusedSource, check_includes, has_barriers, renamed, rewrite_shared, scan_kernels
+from .source import RefusedSource, check_includes, has_barriers, renamed, rewrite_shared, scan_kernels, strip_comments
 
 MAX_THREADS = 1024
 #: Dynamic shared memory of a block, and what a program may raise it to: as `facts.py` says.
@@ -26,6 +26,8 @@ STACK_BYTES = 256 * 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_PARAMETERS = 512
+#: What kernels may print between two looks at it; CUDA's own buffer is as large.
+PRINT_BYTES = 1 << 20
 #: MAP_NORESERVE has no name in `mmap`; its value on Linux.
 _STACK_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000
 
@@ -40,6 +42,9 @@ class _Launch(ctypes.Structure):
         ("stack_bytes", ctypes.c_ulonglong),
         ("message", ctypes.c_void_p),
         ("message_bytes", ctypes.c_ulonglong),
+        ("printed", ctypes.c_void_p),
+        ("printed_bytes", ctypes.c_ulonglong),
+        ("printed_used", ctypes.c_ulonglong),
     )
 
 
@@ -56,14 +61,30 @@ class Parameter:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the source of a module says about all its kernels.
+
+    Attributes:
+        fibers: threads of a block may wait for each other.
+        prints: a kernel may print.
+        has_shared: there are `__shared__` variables of a fixed size; has_constants: `__constant__` ones.
+    """
+
+    fibers: bool
+    prints: bool
+    has_shared: bool
+    has_constants: bool
+
+
 class Module:
     """A loaded shared object and its functions. Lives as long as the process: code cannot be unloaded safely."""
 
-    def __init__(self, path: Path, indices: Mapping[str, int], fibers: bool, engine: KernelEngine) -> None:
+    def __init__(self, path: Path, indices: Mapping[str, int], engine: KernelEngine, facts: Facts) -> None:
         self._library = ctypes.CDLL(str(path))
         self._indices = dict(indices)
         self._engine = engine
-        self.fibers = fibers
+        self.facts = facts
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -150,10 +171,15 @@ class Function:
         launch = _Launch(
             (ctypes.c_uint * 3)(*sizes[0]), (ctypes.c_uint * 3)(*sizes[1]), shared_bytes, ctypes.addressof(pointers)
         )
-        if self._module.fibers:
-            launch.stacks, launch.stack_bytes = self._module._engine.stacks(), STACK_BYTES
+        engine, facts = self._module._engine, self._module.facts
+        if facts.prints:
+            launch.printed, launch.printed_bytes = engine.print_room()
+        if facts.fibers:
+            launch.stacks, launch.stack_bytes = engine.stacks(), STACK_BYTES
         launch.message, launch.message_bytes = ctypes.addressof(message), len(message)
         outcome = self._entry(ctypes.byref(launch))
+        if launch.printed_used:
+            engine.printed += launch.printed_used
         if outcome:
             text = message.value.decode(errors="replace")
             raise CUDARuntimeError(
@@ -188,6 +214,9 @@ class KernelEngine:
         self.compiler = compiler or Compiler()
         self._stacks: mmap.mmap | None = None
         self._stacks_at = 0
+        self._print_buffer: Any = None
+        #: Bytes that kernels have printed since `take_printed`.
+        self.printed = 0
 
     def probe(self) -> str:
         """Empty when kernels work here; else why not and what to install."""
@@ -199,6 +228,25 @@ class KernelEngine:
             self._stacks = mmap.mmap(-1, MAX_THREADS * STACK_BYTES, flags=_STACK_FLAGS)
             self._stacks_at = ctypes.addressof(ctypes.c_char.from_buffer(self._stacks))
         return self._stacks_at
+
+    def print_room(self) -> tuple[int, int]:
+        """(address, size) of the room that is left for what kernels print."""
+        if self._print_buffer is None:
+            self._print_buffer = ctypes.create_string_buffer(PRINT_BYTES)
+        return ctypes.addressof(self._print_buffer) + self.printed, PRINT_BYTES - self.printed
+
+    def take_printed(self) -> str:
+        """What kernels have printed since the last time."""
+        if not self.printed:
+            return ""
+        data = ctypes.string_at(self._print_buffer, self.printed)
+        self.printed = 0
+        return data.decode(errors="replace")
+
+    def warnings(self, source: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
+        """What the compiler has to say about a source that it compiles."""
+        text = self._text(source, "kernel.cu", (), (), False)
+        return self.compiler.warnings(text, options, {name: rewrite_shared(h) for name, h in headers.items()})
 
     def module(self, source: str, options: Sequence[str] = (), *, name: str = "kernel.cu", expressions: Sequence[str] = (),
                headers: Mapping[str, str] | None = None, backend: str = "nvrtc", wanted: Sequence[str] = ()) -> Module:  # fmt: skip
@@ -231,12 +279,12 @@ class KernelEngine:
         if headers:
             kernels += [k for text in headers.values() for k in scan_kernels(text).kernels if k not in kernels]
         entries = [*kernels, *(e for e in expressions if e not in kernels and not e.lstrip().startswith("&"))]
-        fibers = has_barriers(everything)
-        text = self._text(source, name, kernels, entries, fibers)
+        facts = facts_of(everything)
+        text = self._text(source, name, kernels, entries, facts.fibers)
         headers = {header: rewrite_shared(contents) for header, contents in headers.items()}
         path = self.compiler.compile(text, options, headers, source=source, name=name, backend=backend)
         # Modules of one source share their globals, as CuPy's do: loading an object twice gives the same one.
-        return Module(path, {e: i for i, e in enumerate(entries)}, fibers, self)
+        return Module(path, {e: i for i, e in enumerate(entries)}, self, facts)
 
     def _text(self, source: str, name: str, kernels: Sequence[str], entries: Sequence[str], fibers: bool) -> str:
         label = re.sub(r"[^\w.<>, -]", "_", name)
@@ -246,6 +294,14 @@ class KernelEngine:
         ]
         lines += [f"CUPOOL_KERNEL({i}, {str(fibers).lower()}, {e})\n" for i, e in enumerate(entries)]
         return "".join(lines)
+
+
+def facts_of(text: str) -> Facts:
+    """What a source and its headers say about their kernels."""
+    bare = strip_comments(text)
+    return Facts(
+        has_barriers(text), "print" in bare, "__shared__" in rewrite_shared(bare), "__constant__" in bare
+    )
 
 
 _FIXED = {

@@ -6,6 +6,7 @@ Boundary: knows arrays, the arena and the handle table; `engine.py` knows only b
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from .generate import Parameter as Declared
 from .globals import Globals
 
 Array = np.ndarray[Any, Any]
+#: General registers of the processor that kernels run on.
+_REGISTERS = {"x86_64": 16, "aarch64": 31}.get(platform.machine(), -1)
 
 
 @dataclass(slots=True)
@@ -155,11 +158,6 @@ class Engine:
                    jitify: Any, name_expressions: Sequence[str] | None,
                    headers: dict[str, str] | None = None) -> RawModuleObject:  # fmt: skip
         """`@kernel_raw`: nothing is compiled yet."""
-        if enable_cooperative_groups:
-            raise OpMissing(
-                "enable_cooperative_groups: the CPU device runs the blocks of a grid one after the other, so a grid cannot wait for "
-                "all its blocks.", "Split the kernel where it synchronises the grid, or use a GPU."
-            )  # fmt: skip
         self._count()
         if translate_cucomplex:
             options = (*options, "-DCUPOOL_TRANSLATE_CUCOMPLEX")
@@ -190,18 +188,26 @@ class Engine:
             kernel.function = self._load(kernel.module).function(kernel.name)
         return kernel.function
 
-    def kernel_compile(self, module: RawModuleObject | FunctionObject) -> None:
+    def kernel_compile(self, module: RawModuleObject | FunctionObject, log: bool = False) -> dict[str, Any]:
         """`@kernel_compile`"""
         if isinstance(module, FunctionObject):
             self._function(module)
-        else:
-            self._load(module)
+            module = module.module
+        loaded = self._load(module)
+        said = self._kernels.warnings(module.source, module.options, module.headers) if log else ""
+        return {"kernels": loaded.kernels, "log": said}
+
+    def kernel_output(self) -> str:
+        """`@kernel_output`"""
+        return self._kernels.take_printed()
 
     def kernel_attributes(self, function: FunctionObject) -> dict[str, int]:
         """`@kernel_attributes`"""
         loaded = self._function(function)
+        facts = self._load(function.module).facts
         return {
-            "max_threads_per_block": 1024, "shared_size_bytes": -1, "const_size_bytes": -1, "local_size_bytes": -1, "num_regs": -1,
+            "max_threads_per_block": 1024, "shared_size_bytes": -1 if facts.has_shared else 0,
+            "const_size_bytes": -1 if facts.has_constants else 0, "local_size_bytes": -1, "num_regs": _REGISTERS,
             "ptx_version": 90, "binary_version": 90, "cache_mode_ca": 0,
             "max_dynamic_shared_size_bytes": loaded.max_dynamic_shared_bytes,
             "preferred_shared_memory_carveout": function.attributes.get("preferred_shared_memory_carveout", -1),

@@ -54,10 +54,15 @@ template <typename T> inline complex<T> operator*(const complex<T>& a, const com
   return complex<T>(a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real());
 }
 template <typename T> inline complex<T> operator/(const complex<T>& a, const complex<T>& b) {
-  T s = std::abs(b.real()) + std::abs(b.imag()), o = T(1) / s;
-  T ar = a.real() * o, ai = a.imag() * o, br = b.real() * o, bi = b.imag() * o;
-  s = T(1) / (br * br + bi * bi);
-  return complex<T>((ar * br + ai * bi) * s, (ai * br - ar * bi) * s);
+  // Smith's method, in NumPy's order of operations: a kernel's quotient is that of this device's arrays, to the last bit.
+  T re = b.real(), im = b.imag(), x = std::abs(re), y = std::abs(im);
+  if (x >= y) {
+    if (x == 0 && y == 0) return complex<T>(a.real() / x, a.imag() / x);
+    T ratio = im / re, scale = T(1) / (re + im * ratio);
+    return complex<T>((a.real() + a.imag() * ratio) * scale, (a.imag() - a.real() * ratio) * scale);
+  }
+  T ratio = re / im, scale = T(1) / (im + re * ratio);
+  return complex<T>((a.real() * ratio + a.imag()) * scale, (a.imag() * ratio - a.real()) * scale);
 }
 
 // With a complex of the other precision, or a number.
