@@ -54,8 +54,9 @@ def _load_testing() -> None:
 def _prepare() -> None:
     if IS_ORACLE:
         return
-    import cupool
     from cupool.shim import finder
+
+    import cupool
 
     cupool.install()
     importlib.import_module("cupy")

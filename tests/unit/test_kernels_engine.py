@@ -351,7 +351,10 @@ def test_messages_show_lines_of_the_source_alone(engine: KernelEngine, line: str
 
 
 def test_assembler_messages_are_not_passed_on(engine: KernelEngine) -> None:
-    for text in ('asm(".include \\"/etc/passwd\\"");', '__device__ int lane() { int r; asm("mov.u32 %0, %%laneid;" : "=r"(r)); return r; }'):
+    for text in (
+        'asm(".include \\"/etc/passwd\\"");',
+        '__device__ int lane() { int r; asm("mov.u32 %0, %%laneid;" : "=r"(r)); return r; }',
+    ):
         with pytest.raises(CompileException, match="no PTX instructions") as caught:
             engine.module(text + '\nextern "C" __global__ void k(int *x) { x[0] = 1; }')
         assert "root:" not in str(caught.value) and "laneid" not in str(caught.value)

@@ -114,7 +114,13 @@ op(
     note="compile a module or function now, or fail with CompileException; reply {kernels: names that @kernel_function takes, or None "
     "where the device does not list them; log: with `log`, what the compiler says}",
 )
-op("@kernel_output", "()", host=True, repeat="recorded", note="reply what kernels have printed since the last time, at most 1 MiB")
+op(
+    "@kernel_output",
+    "()",
+    host=True,
+    repeat="recorded",
+    note="reply what kernels have printed since the last time, at most 1 MiB",
+)
 op("@launch", "(function, grid, block, args, shared_mem)", nothing, writes=("args",), uses=("stream",), repeat="same-fingerprint",
    varying=("grid", "block", "args", "shared_mem"), arrays=("args",),
    note="a raw kernel may follow pointers: it may write the whole arena, not its arguments alone")  # fmt: skip

@@ -204,7 +204,9 @@ class Compiler:
     def _own_folders(self, build: Path) -> tuple[str, ...]:
         """Folders of ours that a compilation reads from."""
         headers = [str(header.parent) for header in self._header_ready.values()]
-        return tuple(dict.fromkeys(str(p) for f in (str(build), str(INCLUDE), *headers) for p in (Path(f), Path(f).resolve())))
+        return tuple(
+            dict.fromkeys(str(p) for f in (str(build), str(INCLUDE), *headers) for p in (Path(f), Path(f).resolve()))
+        )
 
     @cached_property
     def _system_folders(self) -> tuple[str, ...]:
@@ -261,9 +263,7 @@ class Compiler:
                 ]
                 done = self._run(command, made)
                 if done.returncode:
-                    raise RuntimeError(
-                        f"The kernel header does not compile with {self.version}: {done.stderr[:2000]}"
-                    )
+                    raise RuntimeError(f"The kernel header does not compile with {self.version}: {done.stderr[:2000]}")
                 try:
                     os.rename(made, folder)
                 except OSError:  # another server was first

@@ -299,9 +299,7 @@ class KernelEngine:
 def facts_of(text: str) -> Facts:
     """What a source and its headers say about their kernels."""
     bare = strip_comments(text)
-    return Facts(
-        has_barriers(text), "print" in bare, "__shared__" in rewrite_shared(bare), "__constant__" in bare
-    )
+    return Facts(has_barriers(text), "print" in bare, "__shared__" in rewrite_shared(bare), "__constant__" in bare)
 
 
 _FIXED = {

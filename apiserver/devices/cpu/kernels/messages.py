@@ -19,7 +19,9 @@ from .source import RefusedSource
 MAX_CHARS = 64 * 1024
 
 _OPENED = re.compile(r"^(?:\.+|!|x) (.+)$")
-_UNREADABLE = re.compile(r"fatal error: (.*): (?:No such file|Permission denied|Is a directory|Not a directory|Too many levels|File name)")
+_UNREADABLE = re.compile(
+    r"fatal error: (.*): (?:No such file|Permission denied|Is a directory|Not a directory|Too many levels|File name)"
+)
 _LOCATED = re.compile(r"^(?:In file included from |\s+from )?(.+?):(\d+)(?::(\d+))?(?=[:,])")
 _LINE = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]*(?:"((?:[^"\\]|\\.)*)")?')
 _GUARDS = "Multiple include guards may be useful for:"
@@ -42,7 +44,7 @@ def read(stderr: str, folders: Iterable[str]) -> list[str]:
         opened = _OPENED.match(line)
         if opened:
             name = opened.group(1)
-            if os.path.isabs(name) and not os.path.realpath(name).startswith(allowed) or ".." in name.split("/"):
+            if (os.path.isabs(name) and not os.path.realpath(name).startswith(allowed)) or ".." in name.split("/"):
                 raise RefusedSource(_refusal(name))
             continue
         if line == _GUARDS:
