@@ -190,7 +190,8 @@ def _unstage(account: Any, nbytes: int, key: int) -> None:
 
 _ENGINE_OPS = (
     "@pointer", "@from_pointer", "@kernel_raw", "@kernel_binary", "@kernel_function", "@kernel_attributes", "@kernel_set_attribute",
-    "@kernel_global", "@kernel_compile", "@kernel_output", "@launch", "@kernel_elementwise", "@call_elementwise", "@kernel_reduction", "@call_reduction",
+    "@kernel_global", "@kernel_compile", "@kernel_output",
+    "@launch", "@kernel_elementwise", "@call_elementwise", "@kernel_reduction", "@call_reduction",
 )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """g++ for kernels: options, a precompiled header, a cache of shared objects, and limits on what a compilation may read and take.
 
 What a source may read is decided by what the compiler says that it opened (see `messages.py`): whatever else it opened, the source is
-refused and the compiler's text with it. The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename, so
-several servers may share it. It holds native code that this user runs: the directory is this user's alone (0700).
+refused, and the compiler's text with it.
+
+The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename,
+so several servers may share it. It holds native code that this user runs: the directory is this user's alone (0700).
 """
 
 from __future__ import annotations
