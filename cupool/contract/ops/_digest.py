@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("6a037f339d0750d7059cdf3a11fc2fa0a8f2b1bfd82cca85ccfb57ff07eff94b")
+DIGEST = bytes.fromhex("994aaf8d3c7eeb6a3f3827585a947212390ec6d4d3d141293f9765c5dd1a2340")
