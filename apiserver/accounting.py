@@ -2,6 +2,8 @@
 
 A buffer is charged once, rounded up to 512 bytes, from its first array to its last. Freed blocks stay in `total` until
 `free_blocks`, as a pool shows them, although the memory itself is given back at once.
+
+Raw memory (`runtime.malloc`, device memory pools) is the session's but not its pool's: it counts against the lease alone.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Accounting:
         "lease_limit",
         "modules",
         "peak",
+        "raw",
         "total",
         "used",
     )
@@ -57,6 +60,8 @@ class Accounting:
         self.peak = 0
         #: bytes the pool shows as its own: the most charged since the last `free_blocks`
         self.total = 0
+        #: bytes of raw memory charged now
+        self.raw = 0
         #: what the lease allows, bytes
         self.lease_limit = lease_limit
         #: what the program asked for with MemoryPool.set_limit, 0: nothing
@@ -73,8 +78,9 @@ class Accounting:
 
     @property
     def limit(self) -> int:
-        """The bytes this session may hold now."""
-        return min(self.lease_limit, self._asked_limit) if self._asked_limit else self.lease_limit
+        """The bytes this session's pool may hold now."""
+        room = self.lease_limit - self.raw
+        return min(room, self._asked_limit) if self._asked_limit else room
 
     def _settle(self) -> None:
         self.ceiling = min(self.total, self.limit - self._staged)
@@ -104,6 +110,20 @@ class Accounting:
     def refund(self, nbytes: int) -> None:
         """The buffer of `nbytes` is gone."""
         self.used -= rounded(nbytes)
+
+    def charge_raw(self, nbytes: int) -> None:
+        """Charge raw memory (rounded here). Raises OutOfMemoryError; nothing is charged then."""
+        size = rounded(nbytes)
+        if self.used + self._staged + self.raw + size > self.lease_limit:
+            raise OutOfMemoryError(size, self.used + self._staged + self.raw, self.lease_limit)
+        self.raw += size
+        self.peak = max(self.peak, self.used + self.raw)
+        self._settle()
+
+    def refund_raw(self, nbytes: int) -> None:
+        """Raw memory of `nbytes` is gone."""
+        self.raw -= rounded(nbytes)
+        self._settle()
 
     def stage(self, nbytes: int) -> None:
         """Charge memory for a transfer to come; from any thread. Raises OutOfMemoryError."""
@@ -150,6 +170,6 @@ class Accounting:
             total=total,
             free=total - used,
             limit=self._asked_limit,
-            device_free=max(self.lease_limit - total, 0),
+            device_free=max(self.lease_limit - total - self.raw, 0),
             device_total=self.lease_limit,
         )

@@ -23,6 +23,7 @@ from cupool.contract.statusfile import StatusWriter
 from cupool.contract.values import HandleRef, decode
 from cupool.v1 import session_pb2
 
+from . import captures
 from .accounting import Accounting, Usage
 from .devices.base import Device
 from .faults import Propagated, StoredError
@@ -40,6 +41,7 @@ from .forms import (
 )
 from .handles import Handles
 from .internal import INTERNAL
+from .rawmemory import RawMemory
 from .steps import Stepper
 from .transfers import Transfers
 
@@ -71,6 +73,8 @@ class Executor:
         self.allow_faults = allow_faults
         self.accounting = Accounting(limit_bytes)
         self.handles = Handles(self.accounting, device.array_type, limits.handles)
+        self.raw_memory = RawMemory(device, self.accounting, self.handles)
+        self.captures = captures.Captures(self)
         self.executed_seq = 0
         self.executed_commands = 0
         self.failed_commands = 0
@@ -150,7 +154,7 @@ class Executor:
 
     def impl(self, row: Any) -> Callable[..., Any]:
         """The device's implementation, or one that raises why there is none."""
-        found = self._impls.get(row.impl)
+        found = self._impls.get(row.impl) or captures.implementation(self.captures, row.impl)
         if found is not None:
             return found
         reason = self._missing.get(row.impl, "this device has no implementation of it")
@@ -262,7 +266,11 @@ class Executor:
         """Whether commands must be looked at one by one: a fault, a stream to select, an export read in place, a nearly full table."""
         handles = self.handles
         return bool(
-            handles.faults or self._ordered or self.transfers.pinned or len(handles.table) + words > handles.limit
+            handles.faults
+            or self._ordered
+            or self.transfers.pinned
+            or self.captures.by_stream
+            or len(handles.table) + words > handles.limit
         )
 
     def _walk_fast(self, words: list[int], i: int, count: int) -> tuple[int, int, BaseException | None]:
@@ -271,6 +279,7 @@ class Executor:
         The charge is kept in a local while plain commands run, and is None while a step keeps the account itself.
         """
         handles, accounting, transfers = self.handles, self.accounting, self.transfers
+        capturing = self.captures.by_stream
         pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
         fast, array_type, n = self._fast, self.device.array_type, len(words)
         used: int | None = accounting.used
@@ -291,7 +300,7 @@ class Executor:
                         accounting.used, used = used, None  # type: ignore[assignment]
                         step(words, i)
                         used, ceiling = accounting.used, accounting.ceiling
-                        if handles.faults or transfers.pinned:
+                        if handles.faults or transfers.pinned or capturing:
                             return i + width, count + 1, None
                     i += width
                 else:
@@ -333,7 +342,11 @@ class Executor:
                     place = header >> DEVICE_SHIFT & (DEVICE_MASK | STREAM_MASK << (STREAM_SHIFT - DEVICE_SHIFT))
                     if place != self._place or header < 0:
                         self._select(header, place)
-                    self.stepper.careful(form, words, i)
+                    recorder = self.captures.by_stream.get(self.stream) if self.captures.by_stream else None
+                    if recorder is not None and recorder.takes(form):
+                        recorder.record(form, words, i)
+                    else:
+                        self.stepper.careful(form, words, i)
                     i += form.width
                 count += 1
                 if not self._needs_care(n):
@@ -481,7 +494,8 @@ def resolve_table(device: Device) -> dict[str, Callable[..., Any]]:
     impls: dict[str, Callable[..., Any]] = {}
     missing, absent = device.missing(), []
     for row in TABLE.values():
-        if not row.is_remote or row.impl in INTERNAL or row.impl in missing or row.impl in impls:
+        own = row.impl in INTERNAL or row.impl in captures.OPS
+        if not row.is_remote or own or row.impl in missing or row.impl in impls:
             continue
         try:
             impls[row.impl] = device.resolve(row.impl)

@@ -157,6 +157,14 @@ class Handles:
         buffer.handles.add(handle)
         self.table[handle] = array
 
+    def put_root(self, handle: int, root: Any, charged: int, on_free: Callable[[], None] | None = None) -> None:
+        """Store memory that is a root itself and was charged by the caller: `charged` bytes as an array's, the rest by `on_free`."""
+        self.refuse_known(handle)
+        buffer = self.buffers[id(root)] = Buffer(root, charged)
+        buffer.handles.add(handle)
+        buffer.on_free = on_free
+        self.table[handle] = root
+
     def record(self, handle: int, array: Any) -> Buffer:
         """The record of the buffer in which the array under `handle` lies, made if needed."""
         root = self.root_of(array)
@@ -192,6 +200,9 @@ class Handles:
             self.faults -= 1
             return
         if not isinstance(value, self.array_type):
+            on_dropped = getattr(value, "on_dropped", None)
+            if on_dropped is not None:
+                on_dropped()
             return
         root = self.root_of(value)
         buffer = self.buffers.get(id(root))

@@ -17,7 +17,7 @@ from cupool.contract.spec import Spec, spec_like
 from cupool.v1 import session_pb2
 
 from .accounting import rounded
-from .forms import ARRAY, REPLY, SLOT_HANDLE, SLOT_INTEGER, Constant, Form, reader
+from .forms import ARRAY, OBJECT, REPLY, SLOT_HANDLE, SLOT_INTEGER, Constant, Form, reader
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -244,6 +244,35 @@ def _set_limit(executor: Executor, form: Form) -> Step:
     return step
 
 
+def _malloc(executor: Executor, form: Form) -> Step:
+    if [plan.kind for plan in form.results] != [OBJECT, REPLY]:
+        raise ProtocolError(f"Form {form.id}: @malloc has an object and a reply.")
+    nbytes_of, source_of = _word(form, 0, SLOT_INTEGER), _word(form, 1, SLOT_INTEGER)
+
+    def step(words: list[int], i: int) -> None:
+        handle = words[i + 1]
+        executor.handles.refuse_known(handle)
+        address = executor.raw_memory.allocate(handle, nbytes_of(words, i), source_of(words, i))
+        executor.stepper.answer(words[i + 2], address)
+
+    return step
+
+
+def _mempool(executor: Executor, form: Form) -> Step:
+    _has_reply(form)
+    if len(form.args) != 4 or form.kwargs:
+        raise ProtocolError(f"Form {form.id}: @mempool takes what, pool, attribute and value.")
+    args = [reader(a) for a in form.args]
+
+    def step(words: list[int], i: int) -> None:
+        what, pool, attribute, value = (read(words, i) for read in args)
+        if not isinstance(what, str) or not all(type(n) is int for n in (pool, attribute, value)):
+            raise TypeError("@mempool takes a word and three integers")
+        executor.stepper.answer(words[i + 1], executor.raw_memory.mempool(what, pool, attribute, value))
+
+    return step
+
+
 def _raise(error: Exception) -> None:
     raise error
 
@@ -290,7 +319,9 @@ INTERNAL: dict[str, Callable[[Executor, Form], Step]] = {
     "@fetch_object": _fetch_object,
     "@forms_reset": _forms_reset,
     "@free_blocks": _free_blocks,
+    "@malloc": _malloc,
     "@memory": _memory,
+    "@mempool": _mempool,
     "@set_limit": _set_limit,
     "@spec": _spec,
     "@upload": _upload,

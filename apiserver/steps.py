@@ -17,6 +17,7 @@ from cupool.contract.spec import Spec, spec_like
 from cupool.contract.values import dtype_to_wire, encode
 from cupool.v1 import session_pb2
 
+from . import captures
 from .accounting import rounded
 from .forms import (
     ARRAY,
@@ -66,6 +67,7 @@ class Stepper:
         if form.row.name in _KERNELS:
             impl = self._watched(form.row.name, impl)
         plain = form.row.view_of is None and all(plan.kind == ARRAY for plan in form.results)
+        plain = plain and form.row.impl not in captures.OPS  # which run other commands, and keep the account
         if not plain:
             form.step = self._general(form, impl)
             return

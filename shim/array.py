@@ -18,7 +18,7 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.spec import Spec, forget_all, spec_of
 
-from . import dispatch, operators, session, streams
+from . import births, captures, dispatch, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
@@ -37,10 +37,11 @@ class ndarray(Operators, functions.ndarrayMethods):
         _handle: this array's handle (owned: freed when this object dies).
         _spec: interned `cupool.contract.spec.Spec`; None while pending (only the data can tell; `_resolve()` waits).
         _view: (root array, bytes from its first element to this one's) of a view; unset for an array of its own memory.
+        _place: (memory, offset) of a root array in memory that somebody allocated (`cupy.cuda.memory`); unset where the server did.
         _probe: of a pending array, what is known of its shape, or None; unset otherwise.
     """
 
-    __slots__ = ("__weakref__", "_handle", "_probe", "_spec", "_view")
+    __slots__ = ("__weakref__", "_handle", "_place", "_probe", "_spec", "_view")
     __module__ = "cupy"
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
@@ -48,6 +49,7 @@ class ndarray(Operators, functions.ndarrayMethods):
     _handle: int
     _spec: Spec | None
     _view: Any
+    _place: Any
     _probe: Any
 
     def __new__(
@@ -86,6 +88,7 @@ class ndarray(Operators, functions.ndarrayMethods):
             with _resolving[0]:
                 spec = self._spec
                 if spec is None:
+                    captures.check_wait()
                     spec = session.wait_spec(self._handle)
                     self._spec = spec = spec if type(self) is ndarray else twin(spec)
         return spec
@@ -452,13 +455,17 @@ class ndarray(Operators, functions.ndarrayMethods):
     def __dlpack__(
         self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
     ) -> Any:
-        return protocols.dlpack(self, dl_device, copy, max_version)
+        from . import dlpack
+
+        return dlpack.export(self, stream, max_version, dl_device, copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return protocols.DLPACK_DEVICE
+        return (2, 0)  # CUDA's device 0, see Note [Capsules]
 
     def toDlpack(self) -> Any:
-        """As `cupy.ndarray.toDlpack`."""
+        """Deprecated: `__dlpack__`."""
+        text = "`toDlpack` is deprecated. Use the DLPack protocol (`cupy.from_dlpack`) instead."
+        warnings.warn(text, np.exceptions.VisibleDeprecationWarning, stacklevel=2)
         return self.__dlpack__()
 
 
@@ -495,6 +502,8 @@ def cast_class(a: ndarray, cls: Any, obj: Any = None) -> Any:
         made._probe = a._probe
     if a._base is not None:
         made._view = a._view
+    if hasattr(a, "_place"):
+        made._place = a._place
     made.__array_finalize__(obj)
     return made
 
@@ -525,6 +534,7 @@ def _after_fork() -> None:
     _resolving[0] = threading.RLock()
     streams.reset_lock()
     operators.reset_lock()
+    births.reset_lock()
     _forget_session()
     _rebind()
 

@@ -13,7 +13,7 @@ import numpy as np
 from cupool.contract.spec import Spec, spec_of
 from cupool.contract.values import encode
 
-from . import dispatch, session, streams
+from . import births, captures, dispatch, session, streams
 from .dispatch import HANDLE, INLINE_BYTES, VALUE
 
 Host = np.ndarray[Any, Any]
@@ -25,6 +25,7 @@ Host = np.ndarray[Any, Any]
 def fetch(a: Any) -> Host:
     """A fresh host copy in C order, whatever the layout on the device. Waits."""
     session.check_handle(a._handle)
+    captures.check_wait()
     spec = a._spec
     if spec is None:
         probe = a._probe
@@ -77,6 +78,7 @@ def _into(a: Any, spec: Spec, out: Host) -> Host:
         from . import bulk
 
         session.check_handle(a._handle)
+        captures.check_wait()
         bulk.download(a._handle, spec, out)
     else:
         out[...] = fetch(a)
@@ -134,6 +136,8 @@ def upload(host: Host, order: str = "C") -> Any:
         made = _upload_fortran(host, spec)
     if dispatch.is_sync():
         session.after_call()
+    if births.watched:
+        births.born(made)
     return made
 
 
@@ -143,9 +147,7 @@ def _upload_fortran(host: Host, spec: Spec) -> Any:
 
     turned = spec_of(spec.shape[::-1], spec.dtype)
     root = dispatch.new_array(bulk.upload(host.T, turned), turned)
-    made = views.view(root, spec, 0)
-    del made._view
-    return made
+    return views.heir(root, spec)
 
 
 def set_array(a: Any, arr: Any, stream: Any) -> None:

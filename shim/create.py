@@ -66,9 +66,7 @@ def _with_strides(spec: Spec) -> Any:
         raise ValueError(
             f"ndarray() with strides must stay withing a contiguous size of {spec.nbytes} but got {reach}."
         )
-    made = views.view(functions.empty((spec.size,), spec.dtype), spec, 0)
-    del made._view
-    return made
+    return views.heir(functions.empty((spec.size,), spec.dtype), spec)
 
 
 def astype(a: Any, dtype: Any, order: str | None, copy: bool | None) -> Any:

@@ -31,7 +31,7 @@ from cupool.contract.values import (
 )
 from cupool.v1 import session_pb2
 
-from . import coerce, forms, operators, session, sites, streams
+from . import births, captures, coerce, forms, operators, session, sites, streams
 from .config import config
 from .objects import RemoteObject
 from .operators import double_bits
@@ -372,8 +372,11 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         if view is not None:
             return view
     plan, slots = prepare(op, args)
+    if captures.CAPTURING:
+        captures.check_op(row.name)
     result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
     if op.looks is not None and op.looks[1](args[op.looks[0]]):
+        captures.check_wait()
         session.wait_all()
     return result
 
@@ -389,6 +392,8 @@ def finish_single(plan: Plan, slots: list[Any]) -> Any:
         flush()
     if _sync:
         session.after_call()
+    if births.watched:
+        births.born(result)
     return result
 
 
@@ -722,6 +727,8 @@ def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: A
     if plan.results and isinstance(plan.results[0], Same):
         return args[row.params.index(plan.out)]
     results = plan.results if plan.out is None else ()
+    if captures.CAPTURING and (row.host or any(r == UNKNOWN or isinstance(r, Probe) for r in results)):
+        captures.check_wait()  # the size of a result that only the data can tell is not in a graph
     ids = [mint() for _ in results]
     made = [_wrap(i, r, cls) for i, r in zip(ids, results, strict=True)]
     extend((plan.head | header_bits(), *ids, *slots))
@@ -731,6 +738,10 @@ def finish(plan: Plan, row: Row, args: tuple[Any, ...], slots: list[Any], cls: A
         flush()
     if _sync:
         session.after_call()
+    if births.watched:
+        for each in made:
+            if isinstance(each, ndarray):
+                births.born(each)
     if plan.out is not None:
         out = args[row.params.index(plan.out)]
         return out[0] if isinstance(out, tuple) and not plan.is_tuple else out

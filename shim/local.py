@@ -115,15 +115,21 @@ def broadcast_shapes(*args: Any) -> tuple[int, ...]:
     return np.broadcast_shapes(*args)
 
 
-def _root(a: Any) -> Any:
-    base = a._base
-    return a if base is None else base
+def _location(a: Any) -> tuple[Any, int]:
+    """What stands for the memory that an array lies in, and the bytes from its start to the array's first element."""
+    root, offset = (a, 0) if a._base is None else a._view
+    place = getattr(root, "_place", None)
+    if place is None:
+        return root, offset
+    memory, start = place
+    key, inner = memory.root()
+    return key, inner + start + offset
 
 
 def _reach(a: Any) -> tuple[int, int]:
-    """First and last byte + 1, from the root's first element."""
+    """First and last byte + 1 of what an array reaches over, from its first element."""
     spec = a._resolve()
-    low = high = a._offset
+    low = high = 0
     if not spec.size:
         return low, high
     for n, stride in zip(spec.shape, spec.strides, strict=True):
@@ -135,45 +141,62 @@ def _reach(a: Any) -> tuple[int, int]:
     return low, high + spec.itemsize
 
 
+def _offsets(a: Any, b: Any) -> tuple[int, int] | None:
+    """Where two arrays begin, counted from one point; None when their memory has none in common. Memory that is known by its address
+    alone is compared by addresses, which waits for them."""
+    (a_key, a_offset), (b_key, b_offset) = _location(a), _location(b)
+    if a_key is b_key and a_key is not None:
+        return a_offset, b_offset
+    if a_key is not None and b_key is not None:
+        return None
+    return a.data.ptr, b.data.ptr
+
+
 def may_share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     """Whether the bytes that two arrays reach over meet."""
     if max_work is not None:
         raise NotImplementedError("Only supports for `max_work` is `None`")
     if not isinstance(a, dispatch.ndarray) or not isinstance(b, dispatch.ndarray):
         return False
-    if _root(a) is not _root(b) or not a.size or not b.size:
+    if not a.size or not b.size:
+        return False
+    starts = _offsets(a, b)
+    if starts is None:
         return False
     (a_low, a_high), (b_low, b_high) = _reach(a), _reach(b)
-    return a_low < b_high and b_low < a_high
+    return starts[0] + a_low < starts[1] + b_high and starts[1] + b_low < starts[0] + a_high
 
 
 def shares_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     """Whether two arrays have an element's byte in common; solved by NumPy on addresses alone."""
     if not may_share_memory(a, b, None):
         return False
-    return bool(np.shares_memory(_addressed(a), _addressed(b)))
+    starts = _offsets(a, b)
+    assert starts is not None
+    least = min(starts)
+    return bool(np.shares_memory(_addressed(a, starts[0] - least), _addressed(b, starts[1] - least)))
 
 
 class _Addressed:
-    """The layout of an array at its offset; NumPy never reads it."""
+    """The layout of an array at an offset; NumPy never reads it."""
 
-    def __init__(self, a: Any) -> None:
+    def __init__(self, a: Any, offset: int) -> None:
         spec = a._resolve()
         # A made-up, well-aligned address: only differences count.
         self.__array_interface__ = {
-            "shape": spec.shape, "typestr": f"|V{spec.itemsize}", "strides": spec.strides, "data": ((1 << 40) + a._offset, True),
+            "shape": spec.shape, "typestr": f"|V{spec.itemsize}", "strides": spec.strides, "data": ((1 << 40) + offset, True),
             "version": 3,
         }  # fmt: skip
 
 
-def _addressed(a: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(_Addressed(a))
+def _addressed(a: Any, offset: int) -> np.ndarray[Any, Any]:
+    return np.asarray(_Addressed(a, offset))
 
 
 def byte_bounds(a: Any) -> tuple[int, int]:
     """Addresses of the first byte and the one past the last. Waits for the address."""
     low, high = _reach(a)
-    start = a.data.ptr - a._offset
+    start = a.data.ptr
     return start + low, start + high
 
 

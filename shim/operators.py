@@ -62,7 +62,7 @@ def clear() -> None:
             table.clear()
 
 
-def _set_hot(reason: str, is_hot: bool) -> None:
+def set_hot(reason: str, is_hot: bool) -> None:
     """Note or withdraw a reason to look at more than specs. Under the lock, so that nothing is filled in after the clearing."""
     global hot
     with _lock:
@@ -74,10 +74,10 @@ def _set_hot(reason: str, is_hot: bool) -> None:
 
 def leave_hot() -> None:
     """Send every call through the slow path from here on."""
-    _set_hot("sync", False)
+    set_hot("sync", False)
 
 
-streams.ON_USE.append(lambda in_use: _set_hot("streams", not in_use))
+streams.ON_USE.append(lambda in_use: set_hot("streams", not in_use))
 
 
 def remember(table: Table, left: Any, right: Any, entry: Any) -> None:

@@ -1,4 +1,4 @@
-"""What other libraries ask of an array: NumPy's protocols, CUDA's array interface, DLPack.
+"""What other libraries ask of an array: NumPy's protocols and CUDA's array interface. DLPack is in `dlpack.py`.
 
 A device pointer means nothing in this process. It is an opaque number that finds its way back through our own functions; whoever
 would follow it here must be told so, not crash.
@@ -11,15 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.errors import CupoolError
 from cupool.contract.spec import spec_of
 
 from . import dispatch
 from .ufunc import SCALAR_TYPES
 
-#: (kDLCUDA, device 0)
-DLPACK_DEVICE = (2, 0)
-_DLPACK_CPU = (1, 0)
 #: The legacy default stream, by the number that CUDA gives it.
 _DEFAULT_STREAM = 1
 _METHODS = frozenset({"__call__", "outer", "at", "reduce", "accumulate", "reduceat"})
@@ -126,21 +122,3 @@ def from_cuda_interface(obj: Any, interface: dict[str, Any]) -> Any:
         reach = max((abs(n * s) for n, s in zip(shape, strides, strict=True)), default=spec.itemsize)
     pointer = MemoryPointer(UnownedMemory(int(interface["data"][0]), reach, obj), 0)
     return pointer.as_array(spec)
-
-
-def dlpack(a: Any, dl_device: Any, copy: Any, max_version: Any) -> Any:
-    """`__dlpack__`: to host memory by a copy; device memory cannot be shared with this process."""
-    if dl_device is not None and tuple(dl_device) == _DLPACK_CPU:
-        if copy is False:
-            raise ValueError("GPU memory cannot be exported to CPU without copy.")
-        return a.get().__dlpack__() if max_version is None else a.get().__dlpack__(max_version=max_version)
-    if dl_device is not None and tuple(dl_device) != DLPACK_DEVICE:
-        raise BufferError("unsupported device requested.")
-    raise DeviceMemoryElsewhere(
-        "This array lives in the memory of a remote device, which this process cannot share through DLPack.",
-        "Ask for host memory (`numpy.from_dlpack(a, device='cpu')`, dl_device=(1, 0)), or use `a.get()`.",
-    )
-
-
-class DeviceMemoryElsewhere(CupoolError, BufferError):
-    """Someone asked for the array's memory in this process."""

@@ -416,6 +416,12 @@ def flush() -> None:
     session.link.ring()
 
 
+def flush_if_full() -> None:
+    """Send what is pending when it is time to."""
+    if len(COMMANDS) > GATE.words:
+        flush()
+
+
 def lose(what: str) -> None:
     """Give the open session up: every wait of it raises SessionLost with this sentence."""
     session = _process.session

@@ -66,6 +66,15 @@ def view(a: Any, spec: Spec, offset: int, cls: Any = None) -> Any:
     return made
 
 
+def heir(root: Any, spec: Spec) -> Any:
+    """A view that takes the place of an array that nobody else has: the memory is its own."""
+    made = view(root, spec, 0)
+    del made._view
+    if hasattr(root, "_place"):
+        made._place = root._place
+    return made
+
+
 def of_shadow(a: Any, shadow: np.ndarray[Any, Any]) -> Any:
     """The view of `a` that corresponds to a view of its shadow."""
     spec = spec_of(shadow.shape, shadow.dtype, shadow.strides)

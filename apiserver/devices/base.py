@@ -72,6 +72,14 @@ class Device(Protocol):
     def empty(self, spec: Spec) -> Any:
         """A new array of this spec (packed), accounted. Raises OutOfMemoryError before allocating."""
 
+    def raw(self, nbytes: int, pooled: bool) -> Any:
+        """Device memory as a uint8 array that is its own root, at an address that stays until it is dropped; already charged.
+        `pooled`: from the session's memory pool. Raises OutOfMemoryError."""
+
+    def address(self, array: Any) -> int:
+        """The device address of an array's first element."""
+        ...
+
     def upload(self, spec: Spec, staging: Any) -> Any:
         """An array of `spec` (C order) from the host buffer that `staging` returned; takes ownership where it can."""
 

@@ -80,7 +80,7 @@ class CUDADriverError(RuntimeError):
 
     def __init__(self, status: int, text: str | None = None) -> None:
         self.status = int(status)
-        super().__init__(text if text is not None else f"CUDA driver error {status}")
+        super().__init__(text if text is not None else driver_error_text(self.status))
 
     def __reduce__(self) -> Any:
         return (_again, (type(self).__name__, (self.status, str(self))))
@@ -139,23 +139,61 @@ CUDA_ERRORS: dict[int, tuple[str, str]] = {
     1: ("cudaErrorInvalidValue", "invalid argument"),
     2: ("cudaErrorMemoryAllocation", "out of memory"),
     9: ("cudaErrorInvalidConfiguration", "invalid configuration argument"),
+    12: ("cudaErrorInvalidPitchValue", "invalid pitch argument"),
     17: ("cudaErrorInvalidDevicePointer", "invalid device pointer"),
+    21: ("cudaErrorInvalidMemcpyDirection", "invalid copy direction for memcpy"),
     34: ("cudaErrorStubLibrary", "CUDA driver is a stub library"),
     35: ("cudaErrorInsufficientDriver", "CUDA driver version is insufficient for CUDA runtime version"),
     98: ("cudaErrorInvalidDeviceFunction", "invalid device function"),
     100: ("cudaErrorNoDevice", "no CUDA-capable device is detected"),
     101: ("cudaErrorInvalidDevice", "invalid device ordinal"),
+    215: ("cudaErrorUnsupportedLimit", "limit is not supported on this architecture"),
     217: ("cudaErrorPeerAccessUnsupported", "peer access is not supported between these two devices"),
     400: ("cudaErrorInvalidResourceHandle", "invalid resource handle"),
+    401: ("cudaErrorIllegalState", "the operation cannot be performed in the present state"),
     500: ("cudaErrorSymbolNotFound", "named symbol not found"),
     600: ("cudaErrorNotReady", "device not ready"),
     700: ("cudaErrorIllegalAddress", "an illegal memory access was encountered"),
     701: ("cudaErrorLaunchOutOfResources", "too many resources requested for launch"),
     702: ("cudaErrorLaunchTimeout", "the launch timed out and was terminated"),
+    704: ("cudaErrorPeerAccessAlreadyEnabled", "peer access is already enabled"),
+    709: ("cudaErrorContextIsDestroyed", "context is destroyed"),
+    712: ("cudaErrorHostMemoryAlreadyRegistered", "part or all of the requested memory range is already mapped"),
+    713: ("cudaErrorHostMemoryNotRegistered", "pointer does not correspond to a registered memory region"),
     719: ("cudaErrorLaunchFailure", "unspecified launch failure"),
     801: ("cudaErrorNotSupported", "operation not supported"),
+    900: ("cudaErrorStreamCaptureUnsupported", "operation not permitted when stream is capturing"),
+    901: ("cudaErrorStreamCaptureInvalidated", "operation failed due to a previous error during capture"),
+    902: ("cudaErrorStreamCaptureMerge", "operation would result in a merge of separate capture sequences"),
+    903: ("cudaErrorStreamCaptureUnmatched", "capture was not ended in the same stream as it began"),
+    904: ("cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"),
+    905: ("cudaErrorStreamCaptureIsolation", "dependency created on uncaptured work in another stream"),
+    906: (
+        "cudaErrorStreamCaptureImplicit",
+        "operation would make the legacy stream depend on a capturing blocking stream",
+    ),
     999: ("cudaErrorUnknown", "unknown error"),
 }
+
+
+#: CUDA driver error number -> (name, text).
+DRIVER_ERRORS: dict[int, tuple[str, str]] = {
+    1: ("CUDA_ERROR_INVALID_VALUE", "invalid argument"),
+    2: ("CUDA_ERROR_OUT_OF_MEMORY", "out of memory"),
+    100: ("CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"),
+    101: ("CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"),
+    200: ("CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"),
+    201: ("CUDA_ERROR_INVALID_CONTEXT", "invalid device context"),
+    400: ("CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"),
+    500: ("CUDA_ERROR_NOT_FOUND", "named symbol not found"),
+    801: ("CUDA_ERROR_NOT_SUPPORTED", "operation not supported"),
+}
+
+
+def driver_error_text(status: int) -> str:
+    """As CuPy writes it: "CUDA_ERROR_INVALID_VALUE: invalid argument"."""
+    name, text = DRIVER_ERRORS.get(status, ("CUDA_ERROR_UNKNOWN", f"error {status}"))
+    return f"{name}: {text}"
 
 
 def cuda_error_text(status: int) -> str:

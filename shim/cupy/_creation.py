@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -84,27 +86,23 @@ genfromtxt = _from_numpy("genfromtxt")
 
 
 def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> Any:
-    """As `cupy.from_dlpack`: host memory is uploaded. Device memory of another library is not on our device."""
-    if isinstance(array, dispatch.ndarray):
-        return array.copy() if copy else array.view()
-    kind = int(array.__dlpack_device__()[0])
-    if kind not in (1, 3):
-        from ..protocols import DeviceMemoryElsewhere
+    """As `cupy.from_dlpack`: the same memory where it is this device's; host memory is uploaded.
 
-        raise DeviceMemoryElsewhere(
-            "This DLPack array is in device memory of this machine; cupool's arrays are on a remote device.",
-            "Bring it to host memory first.",
-        )
-    return asarray(np.from_dlpack(array))
+    Raises:
+        DeviceMemoryElsewhere: memory of another library's device.
+    """
+    from .. import dlpack
+
+    return dlpack.from_dlpack(array, device, copy)
 
 
 def fromDlpack(dltensor: Any) -> Any:
-    """Capsules name memory of this process's devices: not supported."""
-    from cupool.contract.errors import Unsupported
+    """Deprecated: `from_dlpack`."""
+    from .. import dlpack
 
-    raise Unsupported(
-        "fromDlpack is not supported: a capsule cannot say where its memory is.", "Use cupy.from_dlpack(array)."
-    )
+    text = "`fromDlpack` is deprecated. Use `cupy.from_dlpack` instead."
+    warnings.warn(text, np.exceptions.VisibleDeprecationWarning, stacklevel=2)
+    return dlpack.take(dltensor)
 
 
 class _Grid:
@@ -210,3 +208,6 @@ class _Joiner:
 
 r_ = _Joiner(0, 1, False)
 c_ = _Joiner(-1, 2, True)
+
+#: CuPy has these functions in private modules of the package `cupy._creation`, which tests of CuPy import.
+from_data = sys.modules[__name__]

@@ -122,7 +122,7 @@ class RawKernel:
                 numbers 64 bits), NumPy arrays of size one (by value).
             shared_mem: bytes of dynamic shared memory.
         """
-        sizes = _sizes(grid, block)
+        sizes = launch_sizes(grid, block)
         if shared_mem < 0:
             raise OverflowError("can't convert negative value to size_t")
         packed = tuple([a if type(a) is dispatch.ndarray else argument(a) for a in args])
@@ -192,7 +192,7 @@ class RawKernel:
         self._prepare()
 
 
-def _sizes(grid: Any, block: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def launch_sizes(grid: Any, block: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Three sizes each. Raises TypeError and CUDADriverError as CuPy's launch does."""
     _require(grid, tuple, "grid")
     _require(block, tuple, "block")

@@ -195,7 +195,8 @@ class Arena:
     # -- arrays -------------------------------------------------------------------------------------------------------
     # The root of every array in the arena is the uint8 array of its whole block.
 
-    def _root(self, nbytes: int) -> Array:
+    def block(self, nbytes: int) -> Array:
+        """A new block as its root array."""
         block = self.allocate(nbytes)
         root: Array = np.asarray(block)
         self._roots[block.address] = weakref.ref(root)
@@ -207,7 +208,7 @@ class Arena:
         nbytes = dtype.itemsize
         for n in shape:
             nbytes *= n
-        return np.ndarray(shape, dtype, self._root(nbytes).data, order=order)
+        return np.ndarray(shape, dtype, self.block(nbytes).data, order=order)
 
     def holds(self, array: Array) -> bool:
         """Whether the array's memory lies in the arena."""
@@ -249,7 +250,7 @@ class Arena:
         """
         low, high = extent(spec_like(root))
         old = address_of(root) + low
-        moved = self._root(high - low)
+        moved = self.block(high - low)
         if high > low:
             ctypes.memmove(address_of(moved), old, high - low)
 

@@ -100,6 +100,12 @@ class CpuDevice:
         self._accounting.charge(spec.nbytes)
         return memory.empty(spec)
 
+    def raw(self, nbytes: int, pooled: bool) -> Array:
+        engine = self.engine()
+        return np.empty(nbytes, np.uint8) if engine is None else engine.arena.block(nbytes)
+
+    address = staticmethod(memory.address_of)
+
     def from_bytes(self, spec: Spec, data: bytes) -> Array:
         made = memory.empty(spec)
         if spec.size:
@@ -190,7 +196,7 @@ def _unstage(account: Any, nbytes: int, key: int) -> None:
 
 _ENGINE_OPS = (
     "@pointer", "@from_pointer", "@kernel_raw", "@kernel_binary", "@kernel_function", "@kernel_attributes", "@kernel_set_attribute",
-    "@kernel_global", "@kernel_compile", "@kernel_output",
+    "@kernel_global", "@kernel_compile", "@kernel_output", "@compile",
     "@launch", "@kernel_elementwise", "@call_elementwise", "@kernel_reduction", "@call_reduction",
 )  # fmt: skip
 

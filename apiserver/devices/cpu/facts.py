@@ -120,6 +120,7 @@ def describe(number: int, limit_bytes: int, engine: Any) -> Any:
         **{name: value for name, _, value in _LIMITS},
     }
     attributes: dict[str, Any] = {
+        "MemoryPoolsSupported": 1,  # counted by the server, see apiserver/rawmemory.py
         "ComputeCapabilityMajor": major,
         "ComputeCapabilityMinor": minor,
         "MultiProcessorCount": processors,

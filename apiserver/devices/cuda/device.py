@@ -61,11 +61,13 @@ class CudaDevice:
         self._device = cupy.cuda.Device(number)
         self._device.use()
         self._arena = self._make_arena(arena_base)
-        self._pool = cupy.cuda.MemoryPool(
+        #: Memory of the arena beside every pool; None: there is no arena.
+        self._arena_allocator = (
             None
             if self._arena is None
             else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
         )
+        self._pool = cupy.cuda.MemoryPool(self._arena_allocator)
         cupy.cuda.set_allocator(self._pool.malloc)
         if limit_bytes:
             self._pool.set_limit(size=limit_bytes)
@@ -177,6 +179,18 @@ class CudaDevice:
     def empty(self, spec: Spec) -> Any:
         self._accounting.charge(spec.nbytes)
         return memory.empty(spec)
+
+    def raw(self, nbytes: int, pooled: bool) -> Any:
+        try:
+            pointer = (
+                cupy.cuda.alloc(nbytes) if pooled or self._arena_allocator is None else self._arena_allocator(nbytes)
+            )
+        except MemoryError:
+            raise OutOfMemoryError(nbytes, self._accounting.used, self._accounting.limit) from None
+        return cupy.ndarray((nbytes,), np.uint8, pointer)
+
+    def address(self, array: Any) -> int:
+        return int(array.data.ptr)
 
     def from_bytes(self, spec: Spec, data: bytes) -> Any:
         made = memory.empty(spec)

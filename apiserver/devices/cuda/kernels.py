@@ -28,6 +28,16 @@ class Binary:
         """Compiled already."""
 
 
+def _write_headers(root: Path, headers: Any) -> None:
+    """Write headers (name -> text) below a folder. Raises ValueError for a name that leads out of it."""
+    for name, text in headers.items():
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
+            raise ValueError(f"header {name!r} does not lie below an include folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
 class Source:
     """A RawModule with the headers that the client has read, in a folder that lives as long as it does: CuPy compiles when it must."""
 
@@ -36,12 +46,7 @@ class Source:
         if headers:
             self._folder = tempfile.TemporaryDirectory(prefix="cupool-headers-")
             root = Path(self._folder.name).resolve()
-            for name, text in headers.items():
-                path = (root / name).resolve()
-                if not path.is_relative_to(root):
-                    raise ValueError(f"header {name!r} does not lie below an include folder")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+            _write_headers(root, headers)
             options = (f"-I{root}", *options)
         self._module = cupy.RawModule(options=options, **fields)
 
@@ -70,6 +75,20 @@ def kernel_raw(
         enable_cooperative_groups=enable_cooperative_groups, jitify=jitify,
         name_expressions=list(name_expressions) if name_expressions else None,
     )  # fmt: skip
+
+
+def compile_source(
+    source: str, options: Any, arch: str, name: str, name_expressions: Any = None, headers: Any = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """`@compile`: NVRTC's image, and the names of the expressions' kernels in it."""
+    expressions = tuple(name_expressions or ())
+    with tempfile.TemporaryDirectory(prefix="cupool-headers-") as folder:
+        _write_headers(Path(folder).resolve(), headers or {})
+        found = (f"-I{Path(folder).resolve()}",) if headers else ()
+        image, mapping = cupy.cuda.compiler.compile_using_nvrtc(
+            source, (*found, *(options or ())), arch or None, name, expressions or None
+        )
+    return bytes(image), tuple((mapping or {}).get(e, e) for e in expressions)
 
 
 #: What RawKernel tells about itself.
@@ -175,6 +194,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "@kernel_compile": kernel_compile,
     # CUDA writes what kernels print to the server's standard output.
     "@kernel_output": lambda: "",
+    "@compile": compile_source,
     "@launch": launch,
     "@kernel_elementwise": kernel_elementwise,
     "@call_elementwise": call_elementwise,

@@ -62,6 +62,10 @@ op(
 )
 op("@free_blocks", "()", uses=("pool",), repeat="exact", note="MemoryPool.free_all_blocks")
 op("@set_limit", "(size, fraction)", uses=("pool",), repeat="exact", note="MemoryPool.set_limit")
+op("@malloc", "(nbytes, source)", object="memory", uses=("pool",), repeat="exact",
+   note="raw memory under a handle, as a uint8 array, and a reply: its address; source: see cupool.contract.memory")  # fmt: skip
+op("@mempool", "(what, pool, attribute, value)", host=True, uses=("pool",), repeat="recorded",
+   note="a device memory pool: what is create, destroy, get, set or trim")  # fmt: skip
 op("@fault", "(kind)", repeat="none", note="for tests; refused unless the server was started with --allow-faults")
 # -- streams and events ---------------------------------------------------------------------------------------------
 op("@stream_create", "(stream, non_blocking, priority)", uses=("stream",), repeat="exact")
@@ -80,6 +84,25 @@ op("@event_query", "(event)", host=True, uses=("event",), repeat="recorded")
 op("@event_wait", "(event)", host=True, uses=("event",), repeat="exact", note="reply when the event has happened")
 op("@event_elapsed", "(start, end)", host=True, uses=("event",), repeat="recorded", note="reply milliseconds")
 op("@stream_wait_event", "(event)", uses=("event", "stream"), repeat="exact", note="the command's stream waits")
+# -- captures: commands of a stream recorded by the server, and launched again and again (see apiserver/captures.py) -------
+op(
+    "@capture_begin",
+    "(capture, stream)",
+    uses=("stream",),
+    repeat="exact",
+    note="plain commands on the stream are recorded",
+)
+op("@capture_join", "(capture, stream)", uses=("stream",), repeat="exact", note="and those on another stream")
+op("@capture_end", "(capture)", object="graph", uses=("stream",), repeat="exact")
+op(
+    "@capture_abort",
+    "(capture)",
+    uses=("stream",),
+    repeat="exact",
+    note="what was recorded is forgotten; its results stay undefined",
+)
+op("@graph_launch", "(graph)", uses=("stream",), note="run what was recorded; writes what its commands write")
+op("@graph_nodes", "(graph)", host=True, repeat="exact", note="reply [(op, specs of its results)]")
 # -- kernels (sources go by content, once per session; see apiserver/devices) ------------------------------------------
 op("@kernel_raw", "(source, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, name_expressions, headers)",
    object="module", repeat="exact", note="RawModule: source text; headers: name -> text, read on the client along -I")  # fmt: skip
@@ -121,6 +144,8 @@ op(
     repeat="recorded",
     note="reply what kernels have printed since the last time, at most 1 MiB",
 )
+op("@compile", "(source, options, arch, name, name_expressions, headers)", host=True, repeat="exact",
+   note="reply (image, names of the expressions' kernels); arch empty: the device's")  # fmt: skip
 op("@launch", "(function, grid, block, args, shared_mem)", nothing, writes=("args",), uses=("stream",), repeat="same-fingerprint",
    varying=("grid", "block", "args", "shared_mem"), arrays=("args",),
    note="a raw kernel may follow pointers: it may write the whole arena, not its arguments alone")  # fmt: skip

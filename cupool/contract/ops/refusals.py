@@ -17,11 +17,16 @@ _LIBRARY = (
 )
 _SCIPY = "cupyx.scipy is not carried yet"
 _SPARSE = "sparse matrices are not carried yet"
-_GRAPH = "CUDA graphs are not carried: what a capture would record is already sent in batches"
-_FUNCTION = "holds handles of the CUDA driver in the calling process; RawModule and RawKernel are carried instead"
-_HOOK = "memory is allocated by the server: a hook of the client would never be called"
-_HANDLE = "a library handle is a pointer of the server's process and means nothing here"
-_RUNTIME = "works on raw pointers or handles of a CUDA context in the calling process, which has none; arrays, Stream and Event are carried"
+_SOLVER = (
+    "works on raw device pointers, workspaces and descriptors of the calling process; cupy.linalg, cupyx.lapack and cupyx.cusolver offer "
+    "it on arrays"
+)
+_SPARSE_LIBRARY = "works on raw device pointers and descriptors of the calling process; cupyx.scipy.sparse and cupyx.cusparse take arrays"
+_CONTEXT = "a session has one CUDA context, the server's, which a client can neither make, leave nor destroy"
+_LINK = "device code is linked by the server's compiler; compile one source with NVRTC"
+_LAUNCH = "its arguments lie behind host pointers whose sizes only the compiled kernel knows; Function and RawKernel launch with values"
+_IPC = "a handle for another process of the server's machine, where no process of the client's is"
+_TEXTURE = "textures, surfaces and CUDA arrays are opaque to kernels compiled for the CPU device, and are not carried"
 _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _TESTING = "a part of CuPy's own test harness; the assertions are carried"
@@ -34,40 +39,32 @@ GROUPS: dict[str, str] = {
     "ElementwiseKernel": "the compiled form of a kernel stays on the server",
     "ReductionKernel": "the compiled form of a kernel stays on the server",
     "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",
-    "cuda": "not carried yet",
-    "cuda.Device": _HANDLE,
-    "cuda.Function": _FUNCTION,
-    "cuda.Graph": _GRAPH,
-    "cuda.ManagedMemory": "managed memory needs a GPU in the calling process",
-    "cuda.MemoryAsync": _BLOCK,
-    "cuda.MemoryAsyncPool": _BLOCK,
-    "cuda.MemoryHook": _HOOK,
-    "cuda.Module": _FUNCTION,
-    "cuda.CFunctionAllocator": _BLOCK,
-    "cuda.PythonFunctionAllocator": _BLOCK,
-    "cuda.get_cublas_handle": _HANDLE,
-    "cuda.cub": _LIBRARY,
-    "cuda.cublas": _LIBRARY,
-    "cuda.cufft": _LIBRARY,
-    "cuda.curand": _LIBRARY,
-    "cuda.cusolver": _LIBRARY,
-    "cuda.cusparse": _LIBRARY,
-    "cuda.cutensor": _LIBRARY,
-    "cuda.compiler": "kernels are compiled on the server",
-    "cuda.device": _HANDLE,
-    "cuda.driver": _RUNTIME,
-    "cuda.function": _FUNCTION,
-    "cuda.graph": _GRAPH,
-    "cuda.memory": _BLOCK,
-    "cuda.memory_hook": _HOOK,
-    "cuda.memory_hooks": _HOOK,
-    "cuda.nccl": "needs device pointers of several processes",
-    "cuda.nvrtc": "kernels are compiled on the server",
-    "cuda.nvtx": "marks ranges for a profiler of the calling process, which runs no kernel",
-    "cuda.pinned_memory": "host memory of the client is not pinned: nothing here reads it but the network",
-    "cuda.runtime": _RUNTIME,
-    "cuda.texture": "texture and surface objects are bound to a context of the calling process, which has none",
-    "cuda.thrust": _LIBRARY,
+    "cuda.Device": "cuTENSOR is not available here",
+    "cuda.cub": "a routine inside of CuPy, on device pointers of its own process; cupy.sum, cupy.cumsum and their kin use it on the server",
+    "cuda.cublas": "a batched LU factorisation through arrays of pointers; cupy.linalg.solve and cupy.linalg.inv take stacks of matrices",
+    "cuda.cufft": "several GPUs, or callbacks compiled into cuFFT: a session has one device, and plans run cupy.fft's transforms",
+    "cuda.cusolver": _SOLVER,
+    "cuda.cusparse": _SPARSE_LIBRARY,
+    "cuda.device": "cuTENSOR is not available here",
+    "cuda.driver": _CONTEXT,
+    **dict.fromkeys((f"cuda.driver.link{n}" for n in ("AddData", "AddFile", "Complete", "Create", "Destroy")), _LINK),
+    "cuda.driver.launchCooperativeKernel": _LAUNCH,
+    "cuda.driver.launchKernel": _LAUNCH,
+    "cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor": "depends on a kernel's registers, which a CPU device has not",
+    "cuda.driver.occupancyMaxPotentialBlockSize": "depends on a kernel's registers, which a CPU device has not",
+    "cuda.function": _LINK,
+    "cuda.nccl": "joins device memory of several processes, and a session has one device",
+    "cuda.nvrtc": "intermediate code for a linker, which runs on the server",
+    "cuda.runtime": _TEXTURE,
+    **dict.fromkeys(
+        (
+            f"cuda.runtime.ipc{n}"
+            for n in ("CloseMemHandle", "GetEventHandle", "GetMemHandle", "OpenEventHandle", "OpenMemHandle")
+        ),
+        _IPC,
+    ),
+    "cuda.texture": _TEXTURE,
+    "cuda.thrust": "sorts in place behind device pointers; cupy.sort, cupy.argsort and cupy.lexsort take arrays",
     "fft": _PLAN,
     "fft.config": _PLAN,
     "random": "the state of a bit generator is a pointer of the server's process",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 #: Name without `cudaDevAttr` and number.
 _ATTRIBUTES = (
     "AsyncEngineCount=40 CanFlushRemoteWrites=98 CanMapHostMemory=19 CanUseHostPointerForRegisteredMem=91 ClockRate=13 "
@@ -72,3 +74,7 @@ for _item in _OTHERS.split():
     globals()[_name] = int(_value)
 
 memcpyHostToHost, memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice, memcpyDefault = range(5)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> int: ...

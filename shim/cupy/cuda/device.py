@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any, Self
 
-from . import runtime
+from . import _libraries, runtime
 
-__all__ = ["Device", "get_compute_capability", "get_device_id"]
+__all__ = [
+    "Device", "Handle", "get_compute_capability", "get_cublas_handle", "get_cusolver_handle", "get_cusolver_sp_handle",
+    "get_cusparse_handle", "get_device_id",
+]  # fmt: skip
 
 
 class _Stack(threading.local):
@@ -81,6 +84,26 @@ class Device:
         """Bus id of the device, on the server's host."""
         return runtime.deviceGetPCIBusId(self.id)
 
+    @property
+    def cublas_handle(self) -> int:
+        """This thread's handle of cuBLAS."""
+        return get_cublas_handle()
+
+    @property
+    def cusolver_handle(self) -> int:
+        """This thread's handle of cuSOLVER."""
+        return get_cusolver_handle()
+
+    @property
+    def cusolver_sp_handle(self) -> int:
+        """This thread's handle of cuSOLVER's sparse part."""
+        return get_cusolver_sp_handle()
+
+    @property
+    def cusparse_handle(self) -> int:
+        """This thread's handle of cuSPARSE."""
+        return get_cusparse_handle()
+
     def __repr__(self) -> str:
         return f"<CUDA Device {self.id}>"
 
@@ -101,6 +124,40 @@ class Device:
 
     def __ge__(self, other: Any) -> Any:
         return self.id >= other.id if isinstance(other, Device) else NotImplemented
+
+
+class Handle:
+    """A library's handle as an object.
+
+    Attributes:
+        handle: its number.
+    """
+
+    handle: int = 0
+
+    def __init__(self, handle: int, destroy_func: Any = None) -> None:
+        self.handle = handle
+        self._destroy = destroy_func
+
+
+def get_cublas_handle() -> int:
+    """This thread's handle of cuBLAS: a number that `cupy.cuda.cublas` knows."""
+    return _libraries.thread_handle("cublas")
+
+
+def get_cusolver_handle() -> int:
+    """This thread's handle of cuSOLVER."""
+    return _libraries.thread_handle("cusolver")
+
+
+def get_cusolver_sp_handle() -> int:
+    """This thread's handle of cuSOLVER's sparse part."""
+    return _libraries.thread_handle("cusolver_sp")
+
+
+def get_cusparse_handle() -> int:
+    """This thread's handle of cuSPARSE."""
+    return _libraries.thread_handle("cusparse")
 
 
 def get_device_id() -> int:

@@ -9,14 +9,22 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import numpy as np
-
 from cupool.contract.errors import CUDARuntimeError
 from cupool.contract.values import from_named
 
-from ... import dispatch, session
+from ... import captures, session, streams
 from ._constants import *  # noqa: F403 - CUDA's constants under their own names
-from ._constants import memcpyDeviceToDevice, memcpyDeviceToHost, memcpyHostToDevice, memcpyHostToHost
+from ._constants import (
+    cudaLimitDevRuntimePendingLaunchCount,
+    cudaLimitDevRuntimeSyncDepth,
+    cudaLimitMallocHeapSize,
+    cudaLimitMaxL2FetchGranularity,
+    cudaLimitPrintfFifoSize,
+    cudaLimitStackSize,
+)
+from ._runtime_memory import *  # noqa: F403
+from ._runtime_memory import mempool_source as mempool_source
+from ._runtime_streams import *  # noqa: F403
 
 CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
 is_hip = False
@@ -24,11 +32,16 @@ is_hip = False
 
 class _Current(threading.local):
     device = 0
+    is_set = False
 
 
 _current = _Current()
 _INVALID_DEVICE = 101
 _INVALID_VALUE = 1
+_UNSUPPORTED_LIMIT = 215
+errorInvalidValue, errorMemoryAllocation = 1, 2
+errorPeerAccessAlreadyEnabled, errorContextIsDestroyed = 704, 709
+errorInvalidResourceHandle = 400
 
 
 def hello() -> Any:
@@ -57,11 +70,20 @@ def setDevice(device: int) -> None:
     """Make a device current in this thread."""
     check_device(device)
     _current.device = device
+    _current.is_set = True
+
+
+def has_device() -> bool:
+    """Whether this thread chose its device."""
+    return _current.is_set
 
 
 def deviceSynchronize() -> None:
-    """Wait until everything issued has completed; deferred errors surface here."""
-    session.wait_all()
+    """Wait until everything issued has completed, callbacks included; deferred errors surface here."""
+    from .stream import wait_all
+
+    captures.forbid(streams.current())
+    wait_all()
 
 
 def driverGetVersion() -> int:
@@ -125,91 +147,39 @@ def deviceDisablePeerAccess(peerDevice: int) -> None:
     raise CUDARuntimeError(_INVALID_DEVICE)
 
 
-def memGetInfo() -> tuple[int, int]:
-    """(free, total) bytes of the device. Waits."""
-    memory = dispatch.ask("@memory", (), ())
-    return int(memory["device_free"]), int(memory["device_total"])
+#: cudaLimit numbers: what a thread's stack, `printf`, the device heap and nested launches may use. Noted, and enforced by nobody.
+_limits = {
+    cudaLimitStackSize: 1024, cudaLimitPrintfFifoSize: 1 << 20, cudaLimitMallocHeapSize: 8 << 20, cudaLimitDevRuntimeSyncDepth: 2,
+    cudaLimitDevRuntimePendingLaunchCount: 2048, cudaLimitMaxL2FetchGranularity: 128,
+}  # fmt: skip
 
 
-# -- memory by pointer -------------------------------------------------------------------------------------------------------
+def deviceGetLimit(limit: int) -> int:
+    """A limit of the device: CUDA's default, or what was set."""
+    if limit not in _limits:
+        raise CUDARuntimeError(_UNSUPPORTED_LIMIT)
+    return _limits[limit]
 
 
-def malloc(size: int) -> int:
-    """Device memory as a number; free it with `free`."""
-    from .memory import raw_malloc
-
-    return raw_malloc(size)
-
-
-def free(ptr: int) -> None:
-    """Free what `malloc` gave."""
-    from .memory import raw_free
-
-    raw_free(ptr)
+def deviceSetLimit(limit: int, value: int) -> None:
+    """Set a limit of the device: noted."""
+    if limit not in _limits:
+        raise CUDARuntimeError(_UNSUPPORTED_LIMIT)
+    _limits[limit] = int(value)
 
 
-mallocManaged = malloc
+def check_status(status: int) -> None:
+    """Raises CUDARuntimeError for a status that is not 0."""
+    if status:
+        raise CUDARuntimeError(status)
 
 
-def mallocAsync(size: int, stream: int) -> int:
-    """As `malloc`: order is by stream."""
-    return malloc(size)
+def _getCUDAMajorVersion() -> int:
+    return runtimeGetVersion() // 1000
 
 
-def freeAsync(ptr: int, stream: int) -> None:
-    """As `free`."""
-    free(ptr)
-
-
-def _host(ptr: int, size: int) -> Any:
-    import ctypes
-
-    buffer: Any = (ctypes.c_uint8 * size).from_address(ptr)
-    return np.frombuffer(buffer, np.uint8)
-
-
-def memcpy(dst: int, src: int, size: int, kind: int) -> None:
-    """Copy between host addresses of this process and device pointers, as `kind` says."""
-    from .memory import array_at
-
-    if not size:
-        return
-    if kind == memcpyHostToDevice:
-        array_at(dst, size).set(_host(src, size).copy())
-    elif kind == memcpyDeviceToHost:
-        _host(dst, size)[...] = array_at(src, size).get()
-    elif kind == memcpyDeviceToDevice:
-        array_at(dst, size)[...] = array_at(src, size)
-    elif kind == memcpyHostToHost:
-        _host(dst, size)[...] = _host(src, size)
-    else:
-        raise CUDARuntimeError(21, "cudaErrorInvalidMemcpyDirection: invalid copy direction for memcpy")
-
-
-def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
-    """As `memcpy`."""
-    memcpy(dst, src, size, kind)
-
-
-def memset(ptr: int, value: int, size: int) -> None:
-    """Fill device memory with a byte."""
-    from .memory import array_at
-
-    if size:
-        array_at(ptr, size)[...] = value & 0xFF
-
-
-def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:
-    """As `memset`."""
-    memset(ptr, value, size)
-
-
-# -- streams and events by number --------------------------------------------------------------------------------------------
-
-
-def streamSynchronize(stream: int) -> None:
-    """Wait for a stream."""
-    session.wait_all()
+def _getLocalRuntimeVersion() -> int:
+    return runtimeGetVersion()
 
 
 def profilerStart() -> None:

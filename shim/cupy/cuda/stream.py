@@ -1,27 +1,26 @@
 """`cupy.cuda.stream`: streams and events.
 
-A stream is a number in a command's header. Its `ptr` is a number of ours: nothing in this process can use it as a CUDA handle.
-Leaving `with stream` restores the stream of the enclosing block and forgets an earlier `.use()` inside it, as CuPy does.
+A stream is a number in a command's header (see `_streams.py`). Leaving `with stream` restores the stream of the enclosing block and
+forgets an earlier `.use()` inside it, as CuPy does.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
-from cupool.contract.codec import header
-from cupool.contract.errors import Unsupported
+from cupool.contract.errors import CUDARuntimeError, Unsupported
 
-from ... import dispatch, session, streams
+from ... import captures, dispatch, session, streams
 from ...dispatch import HANDLE, INTEGER
 from ...objects import RemoteObject
 from ...pending import COMMANDS, extend
-from . import runtime
-
-#: Added to stream numbers to make `ptr`, so that no stream looks like CUDA's reserved handles 0, 1 and 2.
-_PTR_BASE = 0x1000
+from . import _streams, runtime
+from ._streams import PTR_BASE
 
 
 class _Current(threading.local):
@@ -33,7 +32,7 @@ class _Current(threading.local):
 
 
 class Event:
-    """A point in a stream. Made on the server when it is first used."""
+    """A point in a stream."""
 
     __module__ = "cupy.cuda.stream"
 
@@ -50,6 +49,8 @@ class Event:
         )
         (handle,) = dispatch.send("@event_create", (self._flags,), (), ("object",))
         self._remote = RemoteObject(handle)
+        #: The capture in which it was last recorded, and on which stream.
+        self._capture: tuple[captures.Capture, int] | None = None
 
     @property
     def ptr(self) -> int:
@@ -64,10 +65,16 @@ class Event:
     def record(self, stream: Any = None) -> None:
         """Mark the current point of a stream."""
         with streams.using(stream):
+            number = streams.current()
+            capture = captures.of_stream(number)
+            self._capture = None if capture is None else (capture, number)
             dispatch.send("@event_record", (HANDLE,), (self._remote.handle,))
 
     def synchronize(self) -> None:
         """Wait until the event has happened."""
+        if self._capture is not None and self._capture[0].is_open:
+            self._capture[0].is_invalid = True
+            raise CUDARuntimeError(captures.UNSUPPORTED)
         dispatch.ask("@event_wait", (HANDLE,), (self._remote.handle,))
 
 
@@ -84,10 +91,14 @@ class _Callbacks:
         self._queue: queue.SimpleQueue[tuple[int, Callable[[], Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._waiting = threading.Condition()
+        self._left = 0
 
     def add(self, callback: Callable[[], Any]) -> None:
         (reply,) = dispatch.send("@barrier", (), (), ("reply",))
         session.flush()
+        with self._waiting:
+            self._left += 1
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="cupool-callbacks", daemon=True)
@@ -97,11 +108,38 @@ class _Callbacks:
     def _work(self) -> None:
         while True:
             reply, callback = self._queue.get()
-            session.wait_reply(reply)
-            callback()
+            try:
+                session.wait_reply(reply)
+                callback()
+            except Exception:
+                # Nobody is there to raise it to, and the callbacks behind this one are to run.
+                traceback.print_exc()
+            finally:
+                with self._waiting:
+                    self._left -= 1
+                    self._waiting.notify_all()
+
+    def wait(self) -> None:
+        """Until every callback added so far has run. Not from a callback itself."""
+        if not self._left or threading.current_thread() is self._thread:
+            return
+        with self._waiting:
+            while self._left and self._thread is not None and self._thread.is_alive():
+                self._waiting.wait(0.1)
 
 
 _callbacks = _Callbacks()
+
+
+def wait_all() -> None:
+    """Wait for everything issued, callbacks included."""
+    session.wait_all()
+    _callbacks.wait()
+
+
+def enqueue(callback: Callable[[], Any]) -> None:
+    """Call `callback` in this process when what was issued on the current stream is done."""
+    _callbacks.add(callback)
 
 
 class _BaseStream:
@@ -117,7 +155,7 @@ class _BaseStream:
     @property
     def ptr(self) -> int:
         """A number that identifies the stream; 0 and 2 are CUDA's default streams."""
-        return self._number + _PTR_BASE
+        return self._number + PTR_BASE
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _BaseStream) and self.ptr == other.ptr
@@ -149,13 +187,18 @@ class _BaseStream:
 
     @property
     def done(self) -> bool:
-        """Whether everything on the stream has completed. Waits for the answer."""
+        """Whether everything on the stream has completed. Waits for the answer. Spoils a capture, as in CUDA."""
+        capture = captures.of_stream(self._number)
+        if capture is not None:
+            capture.is_invalid = True
+            return False
         return bool(dispatch.ask("@stream_query", (self._number,), ()))
 
     def synchronize(self) -> None:
         """Wait until everything on the stream has completed."""
+        captures.forbid(self._number)
         with streams.using(self):
-            session.wait_all()
+            wait_all()
 
     def record(self, event: Event | None = None) -> Event:
         """Record an event on this stream; a new one when none is given."""
@@ -164,45 +207,80 @@ class _BaseStream:
         return event
 
     def wait_event(self, event: Event) -> None:
-        """What is issued on this stream from here on waits for the event."""
+        """What is issued on this stream from here on waits for the event. Takes it into the event's capture."""
+        recorded = event._capture if event._capture is not None and event._capture[0].is_open else None
+        if recorded is not None:
+            capture, source = recorded
+            if captures.join(capture, self._number):
+                dispatch.send("@capture_join", (INTEGER, INTEGER), (capture.number, self._number))
+            capture.unjoined.discard(source)
+        elif captures.of_stream(self._number) is not None:
+            raise CUDARuntimeError(captures.ISOLATION)
         with streams.using(self):
             dispatch.send("@stream_wait_event", (HANDLE,), (event._remote.handle,))
 
     def add_callback(self, callback: Callable[[Any, int, Any], Any], arg: Any) -> None:
         """Call `callback(stream, status, arg)` in this process when earlier work is done."""
+        captures.forbid(self._number)
         with streams.using(self):
-            _callbacks.add(lambda: callback(self, 0, arg))
+            enqueue(lambda: callback(self, 0, arg))
 
     def launch_host_func(self, callback: Callable[[Any], Any], arg: Any) -> None:
         """Call `callback(arg)` in this process when earlier work is done. Later work of the stream does not wait for it."""
+        capture = captures.of_stream(self._number)
+        if capture is not None:
+            capture.callbacks.append((callback, arg))
+            return
         with streams.using(self):
-            _callbacks.add(lambda: callback(arg))
+            enqueue(lambda: callback(arg))
 
-    def begin_capture(self, mode: Any = None) -> None:
-        """Graphs are not supported."""
-        raise Unsupported(
-            "Stream.begin_capture is not supported yet: graphs of commands.", "Run the commands without capturing them."
-        )
+    # -- captures -----------------------------------------------------------------------------------------------------
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        """Record what is issued on this stream, until `end_capture`, instead of running it.
+
+        Raises:
+            RuntimeError: it is a default stream.
+            CUDARuntimeError: it is capturing already.
+        """
+        if not self._number:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        capture = captures.begin(self._number)
+        dispatch.send("@capture_begin", (INTEGER, INTEGER), (capture.number, self._number))
 
     def end_capture(self) -> Any:
-        """Graphs are not supported."""
-        raise Unsupported(
-            "Stream.end_capture is not supported yet: graphs of commands.", "Run the commands without capturing them."
-        )
+        """End the capture that began on this stream; returns what was recorded, a `cupy.cuda.Graph`.
+
+        Raises:
+            CUDARuntimeError: none began here, something spoilt it, or a stream that joined was not waited for.
+        """
+        from .graph import Graph
+
+        capture = captures.end(self._number)
+        captures.close(capture)
+        if capture.is_invalid or capture.unjoined:
+            dispatch.send("@capture_abort", (INTEGER,), (capture.number,))
+            raise CUDARuntimeError(captures.INVALIDATED if capture.is_invalid else captures.UNJOINED)
+        return Graph.of_capture(capture)
 
     def is_capturing(self) -> bool:
-        """False."""
-        return False
+        """Whether it is part of a capture. Raises where the answer would spoil one, or one is spoilt, as CUDA does."""
+        if not self._number and any(not _streams.facts_of(n).is_non_blocking for n in captures.CAPTURING):
+            raise CUDARuntimeError(captures.IMPLICIT)
+        capture = captures.of_stream(self._number)
+        if capture is not None and capture.is_invalid:
+            raise RuntimeError("the stream was capturing, but an error has invalidated the capture sequence")
+        return capture is not None
 
     @property
     def is_non_blocking(self) -> bool:
         """Whether it does not wait for the default stream."""
-        return False
+        return _streams.facts_of(self._number).is_non_blocking
 
     @property
     def priority(self) -> int:
         """0, or what it was made with."""
-        return 0
+        return _streams.facts_of(self._number).priority
 
 
 class Stream(_BaseStream):
@@ -215,52 +293,71 @@ class Stream(_BaseStream):
     def __init__(
         self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int | None = None
     ) -> None:
-        self._non_blocking = bool(non_blocking) and not (null or ptds)
-        self._priority = 0 if priority is None else int(priority)
         self._ptr: int | None = 0 if null else 2 if ptds else None
         if null or ptds:
             return
-        # The destructor may not define a form, so it is done here.
-        self._destroy = header(dispatch.define("@stream_destroy", (INTEGER,), {}, ()))
-        self._number = streams.mint_stream()
+        self._number = _streams.create(bool(non_blocking), 0 if priority is None else int(priority))
+        self._destroy = _streams.facts_of(self._number).destroy
         self.device_id = 0
-        dispatch.send("@stream_create", (INTEGER, self._non_blocking, self._priority), (self._number,))
 
     @property
     def ptr(self) -> int:
         return self._ptr if self._ptr is not None else super().ptr
 
-    @property
-    def is_non_blocking(self) -> bool:
-        return self._non_blocking
-
-    @property
-    def priority(self) -> int:
-        return self._priority
-
     @classmethod
-    def from_external(cls, stream: Any) -> Self:
-        """A stream of another library cannot be used: it is a handle of this process."""
-        raise Unsupported(
-            "Stream.from_external is not supported: streams of this process are not on the server.",
-            "Make a cupy.cuda.Stream.",
-        )
+    def from_external(cls, foreign_stream: Any) -> Any:
+        """A stream around another object's, which must be one of this session's: anything with `__cuda_stream__`.
 
-    def __del__(self, extend: Any = extend, retire: Any = streams.retire) -> None:
+        Raises:
+            TypeError: it has no `__cuda_stream__`, or not one of version 0.
+            CUDARuntimeError: it is not a stream of this session; those of other libraries are not on the server.
+        """
+        if not hasattr(foreign_stream, "__cuda_stream__"):
+            raise TypeError(f"Object of type {type(foreign_stream)} does not implement __cuda_stream__")
+        found = foreign_stream.__cuda_stream__()
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(f"__cuda_stream__ must return a 2-tuple (version, stream_ptr), got {found!r}")
+        version, ptr = found
+        if not isinstance(version, int) or not isinstance(ptr, int):
+            raise TypeError(f"__cuda_stream__ must return (int, int), got ({type(version)}, {type(ptr)})")
+        if version != 0:
+            raise TypeError(f"__cuda_stream__ returned unsupported version {version} (expected version 0)")
+        made = _Borrowed(ptr)
+        made._foreign_stream_ref = foreign_stream
+        return made
+
+    def __del__(self, extend: Any = extend, forget: Any = _streams.forget) -> None:
         number = self._number
         if number and COMMANDS is not None:
             extend((self._destroy, number))
-            retire(number)
+            forget(number)
 
 
-class ExternalStream(_BaseStream):
-    """A stream of another library cannot be used."""
+class _Borrowed(Stream):
+    """A stream of this session that something else keeps alive."""
+
+    __module__ = "cupy.cuda.stream"
+    _foreign_stream_ref: Any = None
 
     def __init__(self, ptr: int, device_id: int = -1) -> None:
-        raise Unsupported(
-            "ExternalStream is not supported: streams of this process are not on the server.",
-            "Make a cupy.cuda.Stream.",
+        self._number = _streams.stream_at(ptr)._number
+        self._ptr = int(ptr)
+        self.device_id = device_id
+
+    def __del__(self, *_: Any) -> None:
+        """Not its own to destroy."""
+
+
+class ExternalStream(_Borrowed):
+    """A stream by its number, which must be of this session (`runtime.streamCreate`). Deprecated: `Stream.from_external`."""
+
+    __module__ = "cupy.cuda.stream"
+
+    def __init__(self, ptr: int, device_id: int = -1) -> None:
+        warnings.warn(
+            "ExternalStream is deprecated. Use Stream.from_external() instead.", DeprecationWarning, stacklevel=2
         )
+        super().__init__(ptr, device_id)
 
 
 Stream.null = Stream(null=True)
@@ -285,6 +382,14 @@ def get_current_stream(device_id: int = -1) -> Any:
     return _current().stream
 
 
+def get_default_stream_ptr() -> int:
+    """The default stream as other libraries are told it, which may not be 0."""
+    return int(runtime.streamLegacy)
+
+
 def is_ptds_enabled() -> bool:
     """False."""
     return False
+
+
+session.on_change.append(captures.forget)

@@ -19,7 +19,7 @@ from cupool.contract.spec import spec_of
 
 from ..arena import Arena
 from ..memory import address_of, root_of
-from . import generate
+from . import generate, images
 from .arguments import pack
 from .engine import SHARED_BYTES_OPTIN, Function, KernelEngine, Module
 from .generate import Argument
@@ -164,11 +164,19 @@ class Engine:
         return RawModuleObject(source, tuple(options), backend, tuple(name_expressions or ()), dict(headers or {}))
 
     def kernel_binary(self, image: bytes) -> RawModuleObject:
-        """`@kernel_binary`: a GPU's machine code."""
-        raise OpMissing(
-            "A cubin, fatbin or PTX file is GPU code, and this server's device is a CPU.",
-            "Pass the source: RawModule(code=…).",
-        )
+        """`@kernel_binary`: an image of `compile`; a GPU's machine code is refused."""
+        self._count()
+        found = images.unpack(image)
+        return RawModuleObject(found.source, found.options, "nvrtc", found.expressions, found.headers)
+
+    def compile(self, source: str, options: Sequence[str], arch: str, name: str, name_expressions: Sequence[str] | None,
+                headers: dict[str, str] | None = None) -> tuple[bytes, tuple[str, ...]]:  # fmt: skip
+        """`@compile`: the image holds the source; its object is in the compiler's cache. Kernels keep the names they were asked by."""
+        expressions = tuple(name_expressions or ())
+        images.check_arch(arch, source, name, tuple(options))
+        with self._compiling():
+            self._kernels.module(source, tuple(options), name=name, expressions=expressions, headers=headers)
+        return images.pack(images.Image(source, tuple(options), expressions, dict(headers or {}))), expressions
 
     def _load(self, module: RawModuleObject) -> Module:
         if module.module is None:

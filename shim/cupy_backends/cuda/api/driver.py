@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ..._forward import forward
 
-from ....cupy.cuda import driver
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(driver, name)
-
-
-def __dir__() -> list[str]:
-    return dir(driver)
+forward(__name__)

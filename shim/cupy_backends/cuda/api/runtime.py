@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ..._forward import forward
 
-from ....cupy.cuda import runtime
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(runtime, name)
-
-
-def __dir__() -> list[str]:
-    return dir(runtime)
+forward(__name__)

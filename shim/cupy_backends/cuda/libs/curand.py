@@ -1,0 +1,7 @@
+"""What `cupy.cuda.curand` has: real CuPy keeps that module here."""
+
+from __future__ import annotations
+
+from ..._forward import forward
+
+forward(__name__)
