@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("994aaf8d3c7eeb6a3f3827585a947212390ec6d4d3d141293f9765c5dd1a2340")
+DIGEST = bytes.fromhex("c0193838f4504a6f22a0f962ccb97ccc00821e6a59b7b7ed4cdcaf664be31298")
