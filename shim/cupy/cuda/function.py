@@ -122,7 +122,7 @@ class Function:
     def __init__(self, module: Module, funcname: str) -> None:
         self.module = module
         self._remote = dispatch.construct(TABLE["@kernel_function"], (module._loaded(), funcname))
-        dispatch.call(TABLE["@kernel_compile"], (self._remote,))
+        dispatch.call(TABLE["@kernel_compile"], (self._remote, False))
 
     @property
     def ptr(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.errors import CUDADriverError, OpMissing
+from cupool.contract.errors import CUDADriverError
 from cupool.contract.spec import spec_of
 
 from ..arena import Arena
