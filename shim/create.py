@@ -34,7 +34,7 @@ def shape_of(shape: Any) -> tuple[int, ...]:
 def constructed(shape: Any, dtype: Any, memptr: Any, strides: Any, order: str | None) -> Any:
     """`cupy.ndarray(shape, dtype, memptr, strides, order)`."""
     sizes = shape_of(shape)
-    order = "C" if order is None else str(order).upper()
+    order = (str(order or "C")[:1]).upper()
     if order not in ("C", "F"):
         raise ValueError(f"order must be one of 'C', 'F' (got {order!r})")
     if np.dtype(dtype).byteorder == ">" and memptr is None:

@@ -31,7 +31,7 @@ from cupool.contract.values import (
 )
 from cupool.v1 import session_pb2
 
-from . import births, captures, coerce, forms, operators, session, sites, streams
+from . import births, captures, coerce, forms, notices, operators, session, sites, streams
 from .config import config
 from .objects import RemoteObject
 from .operators import double_bits
@@ -100,15 +100,17 @@ def _always(value: Any) -> bool:
     return True
 
 
-#: Functions that look at the data before they return and raise, as CuPy's do, beside rows that say so themselves: name -> (parameter,
-#: whether they look for that argument). The call waits.
-CHECKED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+#: Functions that look at the data before they return and raise, as CuPy's do, beside rows that say so themselves: name -> (parameter or
+#: parameters, whether they look for such an argument). The call waits.
+CHECKED: dict[str, tuple[str | tuple[str, ...], Callable[[Any], bool]]] = {
     "bincount": ("x", _on_device),
     "choose": ("mode", _raises),
     "cupyx.scipy.special.multigammaln": ("a", lambda a: True),
     "histogram": ("bins", _on_device),
     "place": ("vals", lambda vals: bool(vals.size == 0)),
     "put": ("mode", _raises),
+    "random.RandomState.choice": ("p", _on_device),
+    **{f"random.RandomState.{name}": (given, _on_device) for name, given in notices.PARAMETERS_LOOKED_AT.items()},
     "ravel_multi_index": ("mode", _raises),
     "repeat": ("repeats", _on_device),
     "unravel_index": ("indices", _on_device),
@@ -130,19 +132,18 @@ class Op:
     def __init__(self, row: Any) -> None:
         from cupool.contract.ops.rules.views import MAYBE_VIEW, VIEW_FUNCTIONS
 
-        from .notices import NOTICES
-
         row = row.resolve() if isinstance(row, LazyRow) else row
         self.row = row
         self.name = row.name
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
         self.converts = coerce.places(row)
-        self.notice = NOTICES.get(row.name)
+        self.notice = notices.NOTICES.get(row.name)
         looks = CHECKED.get(row.name)
-        self.looks = None if looks is None else (row.params.index(looks[0]), looks[1])
+        given_names = () if looks is None else (looks[0],) if isinstance(looks[0], str) else looks[0]
+        self.looks = None if looks is None else (tuple(map(row.params.index, given_names)), looks[1])
         if row.looks:
-            self.looks = (0, _always)
+            self.looks = ((0,), _always)
         self.viewer = VIEW_FUNCTIONS.get(row.name) or MAYBE_VIEW.get(row.name)
         varying = set(row.varying)
         if row.family == "ufunc":
@@ -375,7 +376,7 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
     if captures.CAPTURING:
         captures.check_op(row.name)
     result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
-    if op.looks is not None and op.looks[1](args[op.looks[0]]):
+    if op.looks is not None and any(op.looks[1](args[i]) for i in op.looks[0]):
         captures.check_wait()
         session.wait_all()
     return result

@@ -53,7 +53,7 @@ def getitem(a: Any, key: Any) -> Any:
         if view is not None:
             return view
     if spec.dtype.fields is not None and _is_field(key):
-        return views.on_shadow(a, lambda s: s[key])
+        return field(a, spec, key)
     prepared = prepare(key)
     if is_basic(prepared):
         return basic(a, prepared)
@@ -98,6 +98,29 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
 
 def _is_field(key: Any) -> bool:
     return isinstance(key, str) or (isinstance(key, list) and bool(key) and all(isinstance(k, str) for k in key))
+
+
+def field(a: Any, spec: Spec, key: Any) -> Any:
+    """The view of a field, or of several.
+
+    Raises:
+        ValueError: no such field, a subarray, or a field that does not lie on a multiple of its size, which kernels cannot read.
+    """
+    fields: Any = spec.dtype.fields
+    if isinstance(key, list) or key not in fields:
+        return views.on_shadow(a, lambda s: s[key])
+    dtype, offset = fields[key][:2]
+    if dtype.shape:
+        raise ValueError(
+            "CuPy does not yet support accessing nested subarrays, please open an issue if you need this support."
+        )
+    steps = (offset + a._offset, *spec.strides)
+    if spec.size and dtype.kind != "V" and any(step % dtype.itemsize for step in steps):
+        raise ValueError(
+            f"result array with dtype {dtype} would not be sufficiently aligned for GPU operations. When using structured dtypes "
+            "you must manually align the dtype and its fields: cupy.make_aligned_dtype does it."
+        )
+    return views.on_shadow(a, lambda s: s[key])
 
 
 def prepare(key: Any) -> tuple[Any, ...]:
@@ -149,8 +172,10 @@ _NOT_AN_INDEX = "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`
 
 
 def _holds_device(items: Any) -> bool:
+    from .convert import as_device
+
     return any(
-        _holds_device(item) if isinstance(item, (list, tuple)) else isinstance(item, dispatch.ndarray) for item in items
+        _holds_device(item) if isinstance(item, (list, tuple)) else as_device(item) is not None for item in items
     )
 
 
@@ -223,7 +248,7 @@ def setitem(a: Any, key: Any, value: Any) -> None:
     """`a[key] = value`."""
     spec = a._resolve()
     if spec.dtype.fields is not None and _is_field(key):
-        setitem(views.on_shadow(a, lambda s: s[key]), Ellipsis, value)
+        setitem(field(a, spec, key), Ellipsis, value)
         return
     kind = type(key)
     if (kind is int or kind is slice or kind is type(Ellipsis)) and type(value) is float and spec.dtype.kind == "f":
@@ -240,11 +265,23 @@ def setitem(a: Any, key: Any, value: Any) -> None:
         dispatch.call(_ROW_SET, (a, _travelling(prepared), _scalar(spec, value)))
         return
     if not isinstance(value, dispatch.ndarray) and np.ndim(value):
+        if _copies_slices(value):
+            getitem(a, key).set(value)
+            return
         raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
     target = a if prepared == (Ellipsis,) or (prepared == (slice(None),) and spec.ndim) else getitem(a, key)
     if target is value:
         return
     dispatch.call(_ROW_SET, (target, Ellipsis, _scalar(spec, value)))
+
+
+def _copies_slices(value: Any) -> bool:
+    """Whether the program has asked for assignments of host arrays to slices, and this is one."""
+    if not isinstance(value, np.ndarray):
+        return False
+    from .cupy import _util
+
+    return _util.ENABLE_SLICE_COPY
 
 
 def _value(spec: Spec, value: Any) -> Any:

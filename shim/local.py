@@ -49,13 +49,13 @@ def common_type(*arrays: Any) -> Any:
 
 def min_scalar_type(a: Any) -> np.dtype[Any]:
     """As `numpy.min_scalar_type`; an array's is its dtype."""
-    if isinstance(a, dispatch.ndarray):
-        return a.dtype  # type: ignore[no-any-return]
-    if isinstance(a, (list, tuple)):
-        from .convert import array
+    from .convert import array, as_device
 
-        if any(isinstance(item, dispatch.ndarray) for item in a):
-            return array(a).dtype  # type: ignore[no-any-return]
+    device = as_device(a)
+    if device is not None:
+        return device.dtype  # type: ignore[no-any-return]
+    if isinstance(a, (list, tuple)) and any(as_device(item) is not None for item in a):
+        return array(a).dtype  # type: ignore[no-any-return]
     return np.min_scalar_type(a)
 
 

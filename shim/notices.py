@@ -1,6 +1,7 @@
-"""Warnings that CuPy gives and that follow from shapes and dtypes: given at the call, before anything is sent.
+"""Warnings that CuPy gives and that follow from shapes and dtypes, and parameters of the host that it refuses by their values: both at
+the call, before anything is sent.
 
-Boundary: what depends on the data is not looked at for a warning's sake, because that would wait.
+Boundary: data of the device is not looked at for a warning's sake, because that would wait.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from . import dispatch
-
 #: From a notice to the program's line: the notice, `dispatch.call`, the generated function.
 _STACK = 4
 
 
+def _on_device(value: Any) -> bool:
+    from . import dispatch
+
+    return isinstance(value, dispatch.ndarray)
+
+
 def _is_complex(value: Any) -> bool:
-    return isinstance(value, dispatch.ndarray) and value.dtype.kind == "c"
+    return _on_device(value) and value.dtype.kind == "c"
 
 
 def _joined(args: tuple[Any, ...]) -> None:
@@ -34,15 +39,65 @@ def _joined(args: tuple[Any, ...]) -> None:
 def _cov(args: tuple[Any, ...]) -> None:
     """cov without weights: as many observations as degrees of freedom are taken away."""
     a, _, rowvar, bias, ddof, fweights, aweights, _ = args
-    if not isinstance(a, dispatch.ndarray) or a.ndim > 2 or fweights is not None or aweights is not None:
+    if not _on_device(a) or a.ndim > 2 or fweights is not None or aweights is not None:
         return
     columns = a.shape[0] if not rowvar and a.ndim == 2 else a.shape[-1] if a.ndim else 1
     if columns - (ddof if ddof is not None else 0 if bias else 1) <= 0:
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=_STACK)
 
 
+#: Distribution of RandomState -> (parameter, its place among the arguments, what is refused, and how the error says it).
+_REFUSED: dict[str, tuple[tuple[str, int, Callable[[Any], Any], str], ...]] = {
+    "exponential": (("scale", 1, lambda v: v < 0, "scale < 0"),),
+    "logseries": (("p", 1, lambda v: v <= 0, "p <= 0.0"), ("p", 1, lambda v: v >= 1, "p >= 1.0")),
+    "negative_binomial": (
+        ("n", 1, lambda v: v <= 0, "n <= 0"), ("p", 2, lambda v: v < 0, "p < 0"), ("p", 2, lambda v: v > 1, "p > 1"),
+    ),
+    "noncentral_chisquare": (("df", 1, lambda v: v <= 0, "df <= 0"), ("nonc", 2, lambda v: v < 0, "nonc < 0")),
+    "noncentral_f": (
+        ("dfnum", 1, lambda v: v <= 0, "dfnum <= 0"), ("dfden", 2, lambda v: v <= 0, "dfden <= 0"),
+        ("nonc", 3, lambda v: v < 0, "nonc < 0"),
+    ),
+    "power": (("a", 1, lambda v: v < 0, "a < 0"),),
+    "rayleigh": (("scale", 1, lambda v: v < 0, "scale < 0"),),
+    "weibull": (("a", 1, lambda v: v < 0, "a < 0"),),
+    "zipf": (("a", 1, lambda v: v <= 1, "'a' must be a valid float > 1.0"),),
+}  # fmt: skip
+
+#: Distribution of RandomState -> parameters at which CuPy looks before it draws: of the host here, of the device there.
+PARAMETERS_LOOKED_AT: dict[str, tuple[str, ...]] = {
+    **{name: tuple(dict.fromkeys(check[0] for check in checks)) for name, checks in _REFUSED.items()},
+    "triangular": ("left", "mode", "right"),
+}
+
+
+def _refusing(checks: tuple[tuple[str, int, Callable[[Any], Any], str], ...]) -> Callable[[tuple[Any, ...]], None]:
+    def look(args: tuple[Any, ...]) -> None:
+        for _, place, is_refused, text in checks:
+            value = args[place]
+            if isinstance(value, (int, float, np.generic, np.ndarray)) and np.any(is_refused(value)):
+                raise ValueError(text)
+
+    return look
+
+
+def _triangular(args: tuple[Any, ...]) -> None:
+    left, mode, right = args[1:4]
+    if any(_on_device(value) for value in (left, mode, right)):
+        return
+    for is_refused, text in (
+        (left > mode, "left > mode"),
+        (mode > right, "mode > right"),
+        (left == right, "left == right"),
+    ):
+        if np.any(is_refused):
+            raise ValueError(text)
+
+
 #: Function -> what looks at its arguments, one per parameter of the row.
 NOTICES: dict[str, Callable[[tuple[Any, ...]], None]] = {
     **dict.fromkeys(("concatenate", "stack", "vstack", "hstack"), _joined),
     "cov": _cov,
+    **{f"random.RandomState.{name}": _refusing(checks) for name, checks in _REFUSED.items()},
+    "random.RandomState.triangular": _triangular,
 }

@@ -107,7 +107,10 @@ def from_cuda_interface(obj: Any, interface: dict[str, Any]) -> Any:
     """
     dtype = np.dtype(interface["typestr"])
     if dtype.type is np.void and isinstance(interface.get("descr"), list):
-        dtype = np.dtype([tuple(field) for field in interface["descr"]])
+        # Fields without a name are padding.
+        dtype = np.lib.format.descr_to_dtype(interface["descr"])
+    if dtype.hasobject:
+        raise ValueError(f"Unsupported dtype {dtype}")
     if dtype.byteorder == ">":
         raise ValueError("CuPy does not support the big-endian byte-order")
     if interface.get("mask") is not None:

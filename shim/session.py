@@ -24,7 +24,7 @@ from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
-from . import embedded, forms, sites
+from . import embedded, forms, sites, syncdetect
 from .config import Config, config
 from .lease import Lease, PoolClient
 from .link import Link
@@ -442,6 +442,7 @@ def ask(words: tuple[Any, ...], reply_id: int) -> Any:
 
     Raises the reply's own error, or a deferred error of this thread.
     """
+    syncdetect.declare()
     session = current()
     waiter = session.inbox.expect(reply_id)
     extend(words)
@@ -450,12 +451,14 @@ def ask(words: tuple[Any, ...], reply_id: int) -> Any:
 
 def wait_reply(reply_id: int, is_counted: bool = False) -> Any:
     """As `ask`, for a command that was appended before. `is_counted`: the caller has counted this wait."""
+    syncdetect.declare()
     session = current()
     return decode(session.wait(reply_id, session.inbox.expect(reply_id), is_counted).value)
 
 
 def count_wait() -> None:
     """Count a wait at the program's current line: for transfers, which wait for bytes and not for a reply."""
+    syncdetect.declare()
     current().count_wait()
 
 
@@ -463,6 +466,7 @@ def wait_spec(handle: int) -> Any:
     """The `Spec` of an array that was promised as `unknown`. Flushes and waits. Raises the array's error."""
     from cupool.contract.values import dtype_from_wire
 
+    syncdetect.declare()
     session = current()
     if session.inbox.has_dropped and not session.inbox.has(handle):
         dtype, shape, strides = _ask_op("@spec", handle)

@@ -53,6 +53,8 @@ markers =
 xfail_strict = false
 filterwarnings =
     ignore
+    error::numpy.exceptions.ComplexWarning
+    error::numpy.exceptions.VisibleDeprecationWarning
 timeout = {TEST_TIMEOUT_S}
 timeout_method = signal
 """
@@ -237,7 +239,8 @@ def _shard(number: int, options: argparse.Namespace, upstream: Path, folder: Pat
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    code = [] if options.oracle else [str(link_tree())]
+    # The drop-in is for the programs that tests start.
+    code = [] if options.oracle else [str(link_tree()), str(ROOT / "cupool" / "dropin")]
     env["PYTHONPATH"] = os.pathsep.join([*code, str(SUITE)])
     if options.subsample is not None:
         env |= {"CUPY_TEST_RANDOM_SUBSAMPLE": "1", "_CUPY_TEST_SUBSAMPLE_SEED": str(options.subsample)}

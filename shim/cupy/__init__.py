@@ -192,6 +192,7 @@ _LAZY = {
     "OutOfMemoryError": ".cuda.memory",
     "get_default_memory_pool": ".cuda.memory",
     "get_default_pinned_memory_pool": ".cuda.pinned_memory",
+    "make_aligned_dtype": "._dtypes",
     "mask_indices": "._indexing",
     **dict.fromkeys(
         (
@@ -213,11 +214,6 @@ def is_available() -> Any:
     from . import cuda
 
     return cuda.is_available()
-
-
-def make_aligned_dtype(dtype: Any, **kwargs: Any) -> Any:  # noqa: F811 - CuPy's name of the parameter
-    """Structured dtypes as CUDA aligns them."""
-    return numpy.dtype(dtype, align=True)
 
 
 def __getattr__(name: str) -> Any:

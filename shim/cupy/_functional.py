@@ -108,17 +108,12 @@ class broadcast:
 
 def show_config(*, _full: bool = False) -> None:
     """Print what this is and what it talks to."""
-    from .. import session
-    from . import __version__
+    import sys
 
-    print(f"CuPy API                     : {__version__} (cupool)")
-    print(f"NumPy Version                : {np.__version__}")
-    if session.is_open():
-        device = session.device()
-        print(f"Device                       : {device.kind}: {device.name}")
-        print(f"CUDA Driver / Runtime        : {device.driver_version} / {device.runtime_version}")
-    else:
-        print("Device                       : no session is open yet")
+    from .. import cupyx
+
+    sys.stdout.write(str(cupyx.get_runtime_info(full=_full)))
+    sys.stdout.flush()
 
 
 def who(vardict: dict[str, Any] | None = None) -> None:

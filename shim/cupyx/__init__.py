@@ -11,6 +11,7 @@ from typing import Any
 from .. import cupy as _cupy
 from .. import naming as _naming
 from .._generated.cupyx import rsqrt
+from ..syncdetect import DeviceSynchronized, allow_synchronize
 from ._gufunc import GeneralizedUFunc
 from ._pinned_array import empty_like_pinned, empty_pinned, zeros_like_pinned, zeros_pinned
 from ._runtime import get_runtime_info
@@ -85,19 +86,6 @@ def errstate(
         yield
     finally:
         _config.linalg = before["linalg"]
-
-
-class DeviceSynchronized(RuntimeError):
-    """A wait where none was allowed."""
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__("Device was synchronized" if message is None else message)
-
-
-@contextmanager
-def allow_synchronize(allow: bool) -> Iterator[None]:
-    """As `cupyx.allow_synchronize`: not enforced."""
-    yield
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,7 @@ PRIVATE_NAMES = {
 
 
 #: Private attributes of CuPy's public objects that tests look at.
-PRIVATE_ATTRIBUTES = ("_c_contiguous", "_cached_codes", "_f_contiguous", "_kernel_cache", "_loops", "_ops")
+PRIVATE_ATTRIBUTES = ("_c_contiguous", "_cached_codes", "_f_contiguous", "_kernel_cache", "_interval", "_loops", "_ops")
 
 _NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 _NO_NAME = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
@@ -191,6 +191,14 @@ def _compiler_cache(module: Any) -> None:
     module.DiskKernelCacheBackend = DiskKernelCacheBackend
 
 
+def _random_module(module: Any) -> None:
+    """Upstream keeps the public functions of `cupy.random` in private modules."""
+    import cupy.random
+
+    for name in cupy.random.__all__:
+        setattr(module, name, getattr(cupy.random, name))
+
+
 def _backends_stream(module: Any) -> None:
     module.get_default_stream_ptr = lambda: 1  # the legacy default stream
 
@@ -199,6 +207,7 @@ _BODIES: dict[str, Callable[[Any], None]] = {
     "cupyx.tools.install_library": _install_library,
     "cupy._core._gufuncs": _gufuncs,
     "cupy.cuda._compiler_cache": _compiler_cache,
+    "cupy.random._permutations": _random_module,
     "cupy_backends.cuda.stream": _backends_stream,
     "cupy._core._accelerator": _accelerator,
 }
@@ -218,13 +227,20 @@ class _Limit:
 
 _limit = _Limit()
 
+
+def _get_size(size: Any) -> tuple[int, ...]:
+    """`cupy._core.get_size`, by which tests say what shape they expect."""
+    return () if size is None else (size,) if isinstance(size, int) else tuple(size)
+
+
 #: What tests ask of thin wrappers of CUDA's libraries, to know what to skip: nothing is skipped.
 _ANSWERS: dict[str, dict[str, Any]] = {
     "cupyx.cusolver": {"check_availability": lambda name: True},
     "cupyx.cusparse": {"check_availability": lambda name: True},
     "cupy.cuda.compiler": {"_run_cc": lambda *args: "release 12.9"},
-    # Made while a file is imported, used in some of its tests.
-    "cupy._core": {
+    # The second and third are called while a file is imported, for some of its tests.
+    "cupy._core": {"get_size": _get_size}
+    | {
         name: lambda *args, name=name, **kwargs: raising(f"cupy._core.{name}")
         for name in ("create_reduction_func", "create_ufunc")
     },

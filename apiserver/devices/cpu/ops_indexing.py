@@ -32,21 +32,23 @@ def _located(a: Array, key: Any) -> tuple[Array, Any]:
     view = a[(*planned.basic, Ellipsis)]
     if not planned.arrays:
         return view, Ellipsis
-    if any(array.dtype == np.bool_ and array.ndim == 0 for array in planned.arrays):
-        mask, *others = planned.arrays
-        if others:
-            raise IndexError("a zero-dimensional boolean index beside other index arrays is not supported")
-        # A new axis, of length one or none, where the mask stands.
-        return view, (*[slice(None)] * planned.axes[0], mask)
-    axes = [axis + i for axis, count in zip(planned.axes, planned.counts, strict=True) for i in range(count)]
+    axes: list[int] = []
     arrays: list[Array] = []
-    for array, axis in zip(planned.arrays, planned.axes, strict=True):
-        if array.dtype == np.bool_:
+    added = 0
+    for array, first, count in zip(planned.arrays, planned.axes, planned.counts, strict=True):
+        axis = first + added
+        if array.dtype == np.bool_ and array.ndim == 0:
+            # A mask without dimensions is a new axis of length one, indexed once or not at all.
+            view = np.expand_dims(view, axis)
+            added, count = added + 1, 1
+            arrays.append(np.zeros(int(array), np.intp))
+        elif array.dtype == np.bool_:
             if array.size == 0 and array.shape != view.shape[axis : axis + array.ndim]:
                 array = np.zeros(view.shape[axis : axis + array.ndim], np.bool_)
             arrays.extend(array.nonzero())
         else:
             arrays.append(_wrapped(array, view.shape[axis]))
+        axes += range(axis, axis + count)
     if planned.front:
         view = np.moveaxis(view, axes, range(len(axes)))
         return view, tuple(arrays)

@@ -140,11 +140,21 @@ class RandomState:
         return self.rng.permutation(int(a)).astype(np.int64, copy=False)
 
 
+def _hypergeometric(rng: Any, shape: Any, ngood: Any, nbad: Any, nsample: Any) -> Array:
+    """Parameters are cut to integers, and more than there is means all there is, as in CuPy's kernel."""
+    good, bad, taken = (np.asarray(x).astype(np.int64) for x in (ngood, nbad, nsample))
+    return np.asarray(rng.hypergeometric(good, bad, np.minimum(taken, good + bad), size=shape))
+
+
 def _cast(name: str, default: Any) -> Callable[..., Array]:
     """A distribution drawn in NumPy's own dtype and cast to the one that is asked for, as C casts."""
 
     def draw(self: RandomState, *args: Any, size: Any = None, dtype: Any = default, **parameters: Any) -> Array:
         shape = _shape(size, *args, *parameters.values())
+        if name == "hypergeometric":
+            return _hypergeometric(self.rng, shape, *args, **parameters).astype(dtype, copy=False)
+        if name == "logseries" and np.any(np.asarray(args[0] if args else parameters["p"]) <= 0):
+            raise ValueError("p <= 0.0")  # where NumPy takes zero
         return np.asarray(getattr(self.rng, name)(*args, **parameters, size=shape)).astype(dtype, copy=False)
 
     return draw
@@ -232,7 +242,10 @@ class Generator:
 
 def _plain(name: str) -> Callable[..., Array]:
     def draw(self: Generator, *args: Any, size: Any = None, **parameters: Any) -> Array:
-        return np.asarray(getattr(self.rng, name)(*args, **parameters, size=_shape(size, *args, *parameters.values())))
+        shape = _shape(size, *args, *parameters.values())
+        if name == "hypergeometric":
+            return _hypergeometric(self.rng, shape, *args, **parameters)
+        return np.asarray(getattr(self.rng, name)(*args, **parameters, size=shape))
 
     return draw
 

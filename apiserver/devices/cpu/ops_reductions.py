@@ -34,7 +34,7 @@ def give(value: Any, dtype: Any, out: Array | None) -> Any:
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return _FLOAT32 if dtype == _HALF else dtype
+    return _FLOAT32 if dtype == _HALF or dtype.name == "bfloat16" else dtype
 
 
 def _axis(axis: Any) -> Any:

@@ -59,7 +59,7 @@ def _reciprocal(a: Array) -> Array:
 
 def _rounding(function: Callable[..., Any]) -> Callable[..., Any]:
     def rounded(a: Array) -> Array:
-        return function(a) if a.dtype.kind == "f" else a.copy()
+        return a.copy() if a.dtype.kind in "biu" else function(a)
 
     return rounded
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from ._bit_generator import XORWOW, BitGenerator, Generator, MRG32k3a, Philox4x3210, default_rng
-from ._functions import (
+from ._distributions import (
     beta,
     binomial,
-    bytes,
     chisquare,
-    choice,
     dirichlet,
     exponential,
     f,
@@ -20,26 +18,15 @@ from ._functions import (
     logistic,
     lognormal,
     logseries,
-    multinomial,
     multivariate_normal,
     negative_binomial,
     noncentral_chisquare,
     noncentral_f,
     normal,
     pareto,
-    permutation,
     poisson,
     power,
-    rand,
-    randint,
-    randn,
-    random,
-    random_integers,
-    random_sample,
-    ranf,
     rayleigh,
-    sample,
-    shuffle,
     standard_cauchy,
     standard_exponential,
     standard_gamma,
@@ -53,6 +40,21 @@ from ._functions import (
     zipf,
 )
 from ._generator import RandomState, get_random_state, reset_states, seed, set_random_state
+from ._sample import (
+    bytes,
+    choice,
+    multinomial,
+    permutation,
+    rand,
+    randint,
+    randn,
+    random,
+    random_integers,
+    random_sample,
+    ranf,
+    sample,
+    shuffle,
+)
 
 __all__ = [
     "XORWOW", "BitGenerator", "Generator", "MRG32k3a", "Philox4x3210", "RandomState", "beta", "binomial", "bytes", "chisquare", "choice",

@@ -109,7 +109,7 @@ _DEVICE = 0
 def get_random_state() -> RandomState:
     """The global RandomState of the current device, made on first use: seeded by CUPY_SEED where that is set."""
     state = _random_states.get(_DEVICE)
-    if state is None or ids.range_of(state.handle) != ids.current_range:
+    if state is None or (isinstance(state, RandomState) and ids.range_of(state.handle) != ids.current_range):
         # Also after a fork: the parent's generator lives in the parent's session.
         text = os.getenv("CUPY_SEED")
         state = RandomState(None if text is None else np.uint64(int(text)))

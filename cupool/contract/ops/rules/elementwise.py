@@ -226,6 +226,8 @@ def _check_structured(operands: tuple[Any, ...]) -> None:
             raise TypeError(f"cannot compare unstructured voids of different size ({a.itemsize} vs {b.itemsize})")
     elif a.fields is None or b.fields is None:
         raise TypeError("Cannot compare structured and non-structured dtypes")
+    elif any(field[0].base.fields is not None and field[0].shape for d in (a, b) for field in d.fields.values()):
+        raise ValueError("CuPy does not yet support subarray dtypes.")
     else:
         try:
             np.promote_types(a, b)

@@ -105,6 +105,8 @@ def choice(self: Any, a: Any, size: Any = None, replace: Any = True, p: Any = No
             raise ValueError("p must be 1-dimensional")
         if weights.shape[0] != length:
             raise ValueError("a and p must have same size")
+        if not isinstance(p, Spec):
+            _check_probabilities(np.asarray(p, np.float64))
     if size is None:
         raise NotImplementedError("choice() without specifying size is not supported yet")
     shape = to_shape(size)
@@ -116,6 +118,14 @@ def choice(self: Any, a: Any, size: Any = None, replace: Any = True, p: Any = No
     if not replace and p is not None:
         raise NotImplementedError("choice() with both p= and replace=False is not supported by CuPy")
     return packed(shape, dtype)
+
+
+def _check_probabilities(p: np.ndarray[Any, Any]) -> None:
+    """Those of the host; a device looks at its own."""
+    if not (p >= 0).all():
+        raise ValueError("probabilities are not non-negative")
+    if not np.allclose(p.sum(), 1):
+        raise ValueError("probabilities do not sum to 1")
 
 
 def shuffle(self: Any, a: Any) -> None:
@@ -192,6 +202,8 @@ def generator_standard_gamma(self: Any, shape: Any, size: Any = None, dtype: Any
         raise TypeError("shape must be real number, not NoneType")
     _number_or_array(ValueError, shape=shape)
     if out is not None:
+        if isinstance(out, Spec) and not out.c_contiguous:
+            raise ValueError("Supplied output array must be C-contiguous.")
         return _checked(out, size, dtype)
     if np.dtype(dtype).char not in "fd":
         raise TypeError(f"Unsupported dtype {np.dtype(dtype).name} for standard_gamma")
