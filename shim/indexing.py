@@ -10,6 +10,7 @@ Assignment through a basic key assigns to the view, so that the form does not de
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -279,9 +280,8 @@ def _copies_slices(value: Any) -> bool:
     """Whether the program has asked for assignments of host arrays to slices, and this is one."""
     if not isinstance(value, np.ndarray):
         return False
-    from .cupy import _util
-
-    return _util.ENABLE_SLICE_COPY
+    settings: Any = importlib.import_module(".cupy._util", __package__)
+    return bool(settings.ENABLE_SLICE_COPY)
 
 
 def _value(spec: Spec, value: Any) -> Any:

@@ -7,6 +7,7 @@ would follow it here must be told so, not crash.
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,10 @@ def array_namespace(api_version: str | None) -> Any:
 
 def cuda_array_interface(a: Any) -> dict[str, Any]:
     """Waits once for the address, which is meaningful on the server alone."""
-    # Looked up in the module itself, which a program may change; `from .cupy import _util` would import "cupy._util".
-    from .cupy._util import __dict__ as settings
     from .cupy.cuda.stream import get_current_stream
 
-    version = settings["CUDA_ARRAY_INTERFACE_EXPORT_VERSION"]
+    # `from .cupy import _util` would import "cupy._util".
+    version = importlib.import_module(".cupy._util", __package__).CUDA_ARRAY_INTERFACE_EXPORT_VERSION
     if version not in (2, 3):
         raise ValueError("CUPY_CUDA_ARRAY_INTERFACE_EXPORT_VERSION can only be set to 3 (default) or 2")
     spec = a._resolve()
