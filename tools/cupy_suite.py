@@ -233,6 +233,7 @@ def _shard(number: int, options: argparse.Namespace, upstream: Path, folder: Pat
         "CUPY_SUITE_FRACTION": str(options.fraction),
         "CUPY_SUITE_ONLY": str(Path(options.only).resolve()) if options.only else "",
         "CUPY_SUITE_ORACLE": "1" if options.oracle else "",
+        "CUPY_SUITE_OWN_TESTING": "1" if options.own_testing else "",
         "CUPOOL_DEVICE": options.device,
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -325,6 +326,7 @@ def _options() -> argparse.Namespace:
         "--fraction", type=float, default=1.0, help="part of each test function's parameter sets, by hash"
     )
     parser.add_argument("--only", default="", metavar="FILE", help="only the test ids in this file, one a line")
+    parser.add_argument("--own-testing", action="store_true", help="our own cupy.testing instead of upstream's")
     parser.add_argument("--oracle", action="store_true", help="the CuPy that is installed instead of the shim")
     parser.add_argument("--save", default="", metavar="NAME", help="write benchmarks/results/cupy-suite-NAME.json")
     parser.add_argument("--dump", default="", metavar="FILE", help="write the outcome of each test, as JSON")

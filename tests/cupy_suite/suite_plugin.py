@@ -32,6 +32,8 @@ FRACTION = float(os.environ.get("CUPY_SUITE_FRACTION", "1"))
 ONLY = os.environ.get("CUPY_SUITE_ONLY", "")
 #: Run with the CuPy that is installed instead of the shim: which tests pass for real.
 IS_ORACLE = os.environ.get("CUPY_SUITE_ORACLE", "") == "1"
+#: Run with our own `cupy.testing`: what programs' tests would do.
+HAS_OWN_TESTING = os.environ.get("CUPY_SUITE_OWN_TESTING", "") == "1"
 SALT = "cupool"
 
 
@@ -63,7 +65,8 @@ def _prepare() -> None:
     # Programs that tests start import the shim too.
     os.environ["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(finder.DROPIN)])
     suite_stubs.install(UPSTREAM)
-    _load_testing()
+    if not HAS_OWN_TESTING:
+        _load_testing()
 
 
 _prepare()

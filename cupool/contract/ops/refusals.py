@@ -29,7 +29,6 @@ _IPC = "a handle for another process of the server's machine, where no process o
 _TEXTURE = "textures, surfaces and CUDA arrays are opaque to kernels compiled for the CPU device, and are not carried"
 _PLAN = "FFT plans live in the server, which keeps a cache of its own"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
-_TESTING = "a part of CuPy's own test harness; the assertions are carried"
 _JIT = "link-time IR and the classes behind groups belong to a compiler in the calling process; kernels are compiled on the server"
 _TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, shared_memory and cupyx.jit's warp functions are carried"
 
@@ -68,7 +67,6 @@ GROUPS: dict[str, str] = {
     "fft": _PLAN,
     "fft.config": _PLAN,
     "random": "the state of a bit generator is a pointer of the server's process",
-    "testing": _TESTING,
     "cupyx": "not carried yet",
     "cupyx.cusparse": _LIBRARY,
     "cupyx.distributed": "needs several processes with a GPU each and NCCL between them",

@@ -1,4 +1,4 @@
-"""`cupy.testing`: comparisons of device and host arrays. Everything is brought to the host and compared by NumPy."""
+"""Comparisons of device and host arrays. Everything is brought to the host and compared by NumPy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..convert import asnumpy
+from ...convert import asnumpy
 
 
 def assert_allclose(
@@ -59,57 +59,3 @@ def assert_array_list_equal(xlist: Any, ylist: Any, err_msg: str = "", verbose: 
 def assert_array_less(x: Any, y: Any, err_msg: str = "", verbose: bool = True) -> None:
     """As `numpy.testing.assert_array_less`."""
     np.testing.assert_array_less(asnumpy(x), asnumpy(y), err_msg=err_msg, verbose=verbose)
-
-
-def shaped_arange(shape: Any, xp: Any = None, dtype: Any = np.float32, order: str = "C") -> Any:
-    """1, 2, 3, … in a shape; booleans alternate."""
-    xp = _cupy() if xp is None else xp
-    a = np.arange(1, int(np.prod(shape)) + 1, 1)
-    kind = np.dtype(dtype)
-    if kind == "?":
-        a = a % 2 == 0
-    elif kind.kind == "c":
-        a = a + a * 1j
-    return xp.array(a.astype(kind).reshape(shape), order=order)
-
-
-def shaped_reverse_arange(shape: Any, xp: Any = None, dtype: Any = np.float32) -> Any:
-    """…, 3, 2, 1 in a shape; booleans alternate."""
-    xp = _cupy() if xp is None else xp
-    kind = np.dtype(dtype)
-    size = int(np.prod(shape))
-    a = np.arange(size, 0, -1)
-    if kind == "?":
-        a = a % 2 == 0
-    elif kind.kind == "c":
-        a = a + a * 1j
-    return xp.array(a.astype(kind).reshape(shape))
-
-
-def shaped_random(
-    shape: Any, xp: Any = None, dtype: Any = np.float32, scale: Any = 10, seed: int = 0, order: str = "C"
-) -> Any:
-    """Random values in a shape, from NumPy's generator and a seed."""
-    xp = _cupy() if xp is None else xp
-    np.random.seed(seed)
-    kind = np.dtype(dtype)
-    if kind == "?":
-        a = np.random.randint(2, size=shape)
-    elif kind.kind == "c":
-        a = np.random.rand(*shape) + 1j * np.random.rand(*shape)
-        a = a * scale
-    else:
-        a = np.random.rand(*shape) * scale
-    return xp.asarray(np.asarray(a), dtype=kind, order=order)
-
-
-def _cupy() -> Any:
-    from .. import cupy
-
-    return cupy
-
-
-def __getattr__(name: str) -> Any:
-    from ._missing import refuse_attribute
-
-    return refuse_attribute("testing", name)
