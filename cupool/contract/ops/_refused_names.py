@@ -185,13 +185,4 @@ get_plan_cache_size set_cufft_callbacks set_plan_cache_max_memsize set_plan_cach
     "random": """\
 MRG32k3a.state Philox4x3210.state XORWOW.state
 """,
-    "testing": """\
-AssertFunctionIsCalled NumpyAliasBasicTestBase NumpyAliasValuesTestBase assert_warns fix_random for_CF_orders for_all_dtypes
-for_all_dtypes_combination for_complex_dtypes for_contiguous_axes for_dtypes for_dtypes_combination for_float_dtypes
-for_int_dtypes for_int_dtypes_combination for_orders for_signed_dtypes for_signed_dtypes_combination for_unsigned_dtypes
-for_unsigned_dtypes_combination generate_matrix generate_seed installed multi_gpu numpy_cupy_allclose
-numpy_cupy_array_almost_equal numpy_cupy_array_almost_equal_nulp numpy_cupy_array_equal numpy_cupy_array_less
-numpy_cupy_array_list_equal numpy_cupy_array_max_ulp numpy_cupy_equal numpy_cupy_raises numpy_satisfies parameterize product
-product_dict shaped_linspace shaped_sparse_random slow with_requires
-""",
 }
