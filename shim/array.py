@@ -544,6 +544,15 @@ def _rebind() -> None:
     operators.bind(ndarray, dispatch.mint)
 
 
+def _limit_memory() -> None:
+    """CUPY_GPU_MEMORY_LIMIT holds for each session's pool."""
+    if os.environ.get("CUPY_GPU_MEMORY_LIMIT"):
+        from .cupy.cuda._pool import default_pool, parse_limit
+
+        default_pool().set_limit(**parse_limit())
+
+
+session.on_open.append(_limit_memory)
 os.register_at_fork(after_in_child=_after_fork)
 session.on_change.append(_forget_session)
 dispatch.ndarray = ndarray

@@ -254,6 +254,8 @@ class _Process:
 _process = _Process()
 #: Called when the session is another one: caches that let arrays through unchecked are dropped, so arrays of the old one are noticed.
 on_change: list[Callable[[], None]] = []
+#: Called when a session has been opened, in the thread that opened it.
+on_open: list[Callable[[], None]] = []
 #: Never emptied: a forked child must not run the destructors of its parent's grpc objects.
 _graveyard: list[Any] = []
 
@@ -334,6 +336,8 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
             sys.setswitchinterval(min(SWITCH_S, process.switch_s))
         _register_exit()
         _register_pause()
+        for prepare in on_open:
+            prepare()
         return session
 
 

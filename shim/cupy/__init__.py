@@ -149,7 +149,7 @@ PZERO, NZERO = 0.0, -0.0
 disable_experimental_feature_warning = False
 
 _SUBMODULES = frozenset(
-    ("cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "random", "testing", "typing")
+    ("cublas", "cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "random", "testing", "typing")
 )  # fmt: skip
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {

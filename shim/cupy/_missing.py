@@ -68,16 +68,14 @@ class MissingModule(ModuleType):
 
 _SCIPY = "fft fftpack interpolate sparse sparse.csgraph sparse.linalg"
 _CUPYX = "cusparse cutensor distributed distributed.array jit.cub jit.thrust tools"
-_CUDA = (
-    "common cub cublas cufft cusolver cusparse curand function graph memory_hook memory_hooks nccl nvrtc texture thrust"
-)
+_CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.
 MODULES = frozenset(
     [
         *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
         *(f"cupyx.{name}" for name in _CUPYX.split()),
         *(f"cupy.cuda.{name}" for name in _CUDA.split()),
-        "cupy.cublas", "cupy.cuda.cutensor", "cupyx.scipy.signal.windows",
+        "cupyx.scipy.signal.windows",
     ]
 )  # fmt: skip
 

@@ -7,6 +7,9 @@ import ctypes
 import gc
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -546,3 +549,13 @@ def test_array_interfaces_name_the_current_stream() -> None:
     b = cp.asarray(type("Other", (), {"__cuda_array_interface__": described})())
     b += 1
     assert a.tolist() == [1, 2, 3]
+
+
+def test_the_environment_limits_the_pool_of_each_session() -> None:
+    code = "import cupy as cp; p = cp.get_default_memory_pool(); print(p.get_limit()); cp.zeros(1 << 18).sum().get()"
+    code = f"import cupool; cupool.install(); {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "CUPY_GPU_MEMORY_LIMIT": "1048576"}, capture_output=True, text=True, timeout=60
+    )  # fmt: skip
+    assert done.stdout.strip() == "1048576"
+    assert "Out of memory allocating 2,097,152 bytes" in done.stderr
