@@ -10,12 +10,19 @@ Boundary: knows forms, handles and the device; sequence numbers, frames and conn
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Set
 from threading import get_ident
-from typing import Any
+from typing import Any, NamedTuple
 
-from cupool.contract.codec import DEVICE_MASK, DEVICE_SHIFT, FORM_MASK, STREAM_MASK, STREAM_SHIFT, TAG_SHIFT, read_words
+from cupool.contract.codec import (
+    DEVICE_MASK,
+    DEVICE_SHIFT,
+    FORM_MASK,
+    STREAM_MASK,
+    STREAM_SHIFT,
+    TAG_SHIFT,
+    command_bytes,
+)
 from cupool.contract.errors import OpMissing, OutOfMemoryError, ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.ops import TABLE
@@ -46,12 +53,14 @@ from .steps import Stepper
 from .transfers import Transfers
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a batch leaves to tell: serialisable `Result` and `Failure` messages, in order."""
+class Outcome(NamedTuple):
+    """What a batch leaves to tell, in order: serialised `cupool.v1.Result`s, and `cupool.v1.Failure` messages."""
 
-    results: list[Any]
+    results: list[bytes]
     failures: list[Any]
+
+
+_NO_FORMS: frozenset[int] = frozenset()
 
 
 class BrokenOff(ProtocolError):
@@ -93,12 +102,12 @@ class Executor:
         self._told_bytes = 0
         self.values: Any = ()
         self.reals: Any = None
-        self._results: list[Any] = []
+        self._results: list[bytes] = []
         self._failures: list[Any] = []
         self._ordered = device.select is not None
         self._place = 0
         self.stepper = Stepper(self)
-        self.batch_forms: set[int] = set()
+        self.batch_forms: Set[int] = _NO_FORMS
         self._thread = 0
 
     # -- what steps read ------------------------------------------------------------------------------------------------
@@ -134,13 +143,13 @@ class Executor:
             return self.handles.get(ref.handle)
         raise ProtocolError("A slot inside a batch's values; slots belong in forms.")
 
-    def reply(self, result: Any) -> None:
-        """Add a `cupool.v1.Result` to what this batch answers.
+    def reply(self, result: bytes) -> None:
+        """Add a serialised `cupool.v1.Result` to what this batch answers.
 
         Raises:
             ProtocolError: a batch that asks for more at once than may be in flight.
         """
-        self._told_bytes += result.ByteSize()
+        self._told_bytes += len(result)
         if self._told_bytes > self.limits.inflight_bytes:
             raise ProtocolError(
                 f"One batch asks for more than {self.limits.inflight_bytes} bytes of replies.", "Wait between."
@@ -202,7 +211,7 @@ class Executor:
         self.stepper.equip(form)
         return form
 
-    def reset_forms(self, keep: set[int]) -> None:
+    def reset_forms(self, keep: Set[int]) -> None:
         """Forget every form but those in `keep`."""
         self._resetters &= keep
         for form in [f for f in self._forms if f not in keep]:
@@ -221,19 +230,23 @@ class Executor:
         if self._thread != get_ident():
             self._thread = get_ident()
             self.device.enter()
-        words = read_words(batch, self.limits)
-        self.define(batch.forms, bool(words) and self._starts_with_reset(batch, words))
+        data = memoryview(command_bytes(batch, self.limits))
+        words = list(data.cast("q"))
+        new = batch.forms
+        if new or (self._resetters and words):
+            self.define(new, bool(words) and self._starts_with_reset(new, words))
         self._results, self._failures = [], []
         self._told_bytes = 0
-        self.batch_forms = {form.id for form in batch.forms}
+        self.batch_forms = {form.id for form in new} if new else _NO_FORMS
         self.values = batch.values
-        self.reals = memoryview(batch.commands).cast("d") if words else None
+        self.reals = data.cast("d")
         started = time.perf_counter()
-        self.status.batch(batch.seq)
+        seq = batch.seq
+        self.status.batch(seq)
         try:
             done = self._walk(words, batch.position)
             if done != batch.count:
-                raise ProtocolError(f"Batch {batch.seq} announced {batch.count} commands and holds {done}.")
+                raise ProtocolError(f"Batch {seq} announced {batch.count} commands and holds {done}.")
         except ProtocolError as error:
             raise BrokenOff(str(error)) from None
         finally:
@@ -241,13 +254,13 @@ class Executor:
             self.accounting.kernel_s += time.perf_counter() - started
             self.values, self.reals = (), None
         self.executed_commands += done
-        self.executed_seq = batch.seq
+        self.executed_seq = seq
         return Outcome(self._results, self._failures)
 
-    def _starts_with_reset(self, batch: Any, words: list[int]) -> bool:
-        """Whether the batch begins by forgetting all forms."""
+    def _starts_with_reset(self, forms: Any, words: list[int]) -> bool:
+        """Whether a batch that defines `forms` begins by forgetting all others."""
         first = words[0] & FORM_MASK
-        new = [f.op for f in batch.forms if f.id == first]
+        new = [f.op for f in forms if f.id == first]
         return new == ["@forms_reset"] or (not new and first in self._resetters)
 
     def _walk(self, words: list[int], position: int) -> int:
@@ -435,7 +448,7 @@ class Executor:
         for k, plan in enumerate(form.results):
             handle = words[i + 1 + k]
             if plan.kind in (REPLY, UNKNOWN):
-                self._results.append(session_pb2.Result(id=handle, error=stored.wire()))
+                self._results.append(session_pb2.Result(id=handle, error=stored.wire()).SerializeToString())
                 told |= plan.kind == REPLY
             if plan.kind != REPLY:
                 self._remove_result(handle)

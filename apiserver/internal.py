@@ -205,7 +205,7 @@ def _alias(executor: Executor, form: Form) -> Step:
         if spec is None:
             from .steps import spec_to_wire
 
-            executor.reply(session_pb2.Result(id=words[i + 1], spec=spec_to_wire(value)))
+            executor.reply(session_pb2.Result(id=words[i + 1], spec=spec_to_wire(value)).SerializeToString())
 
     return step
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
-from cupool.contract.codec import _varint
+from cupool.contract.codec import _varint, server_frame
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
@@ -276,26 +276,28 @@ class Session:
     def _answer(self, outcome: Outcome) -> None:
         """Send results and failures, in frames that the client can take, and keep them."""
         room = max(self._client_limits.frame_bytes // 2, 64 << 10)
-        results: list[Any] = []
-        failures: list[Any] = []
+        if len(outcome.results) == 1 and not outcome.failures:
+            self._send_kept(outcome.results, [])
+            return
+        results: list[bytes] = []
+        failures: list[bytes] = []
         size = 0
-        for target, items in ((failures, outcome.failures), (results, outcome.results)):
+        told = [failure.SerializeToString() for failure in outcome.failures]
+        for target, items in ((failures, told), (results, outcome.results)):
             for item in items:
-                if size and size + item.ByteSize() > room:
+                if size and size + len(item) > room:
                     self._send_kept(results, failures)
                     results.clear()
                     failures.clear()
                     size = 0
                 target.append(item)
-                size += item.ByteSize() + 8
+                size += len(item) + 8
         self._send_kept(results, failures)
 
-    def _send_kept(self, results: list[Any], failures: list[Any]) -> None:
+    def _send_kept(self, results: list[bytes], failures: list[bytes]) -> None:
         with self._lock:
             self._ordinal += 1
-            frame = session_pb2.ServerFrame(
-                ordinal=self._ordinal, executed_seq=self.executor.executed_seq, results=results, failures=failures
-            ).SerializeToString()
+            frame = server_frame(self._ordinal, self.executor.executed_seq, results, failures)
             self._kept.append((self._ordinal, frame))
             self._kept_bytes += len(frame)
             stream = self._stream

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cupool.contract.codec import result_of_array
 from cupool.contract.errors import ContractViolation
 from cupool.contract.spec import Spec, spec_like
 from cupool.contract.values import dtype_to_wire, encode
@@ -279,7 +280,7 @@ class Stepper:
         if form.row.view_of is None and self._lives_elsewhere(array, form, words, i):
             array = self._device.copy(array, None)
         self._put_or_share(handle, array)
-        self._executor.reply(session_pb2.Result(id=handle, spec=spec_to_wire(array)))
+        self._executor.reply(session_pb2.Result(id=handle, spec=spec_to_wire(array)).SerializeToString())
 
     def _store_known(self, form: Form, spec: Spec, handle: int, array: Any, words: list[int], i: int) -> None:
         if array.dtype != spec.dtype or array.shape != spec.shape:
@@ -308,13 +309,18 @@ class Stepper:
 
     def answer(self, reply_id: int, value: Any) -> None:
         """Reply a host value. Raises ValueError when it is too large for a frame."""
-        device = self._device
-        message = encode(value, lambda v: device.host_value(v))
-        if message.ByteSize() > self._executor.limits.frame_bytes - 4096:
-            raise ValueError(
-                f"A reply of {message.ByteSize()} bytes is over the frame limit; fetch it by @export and Get."
-            )
-        self._executor.reply(session_pb2.Result(id=reply_id, value=message))
+        if type(value) is np.ndarray and not value.dtype.hasobject:
+            data = result_of_array(reply_id, value) if value.nbytes <= self._executor.limits.frame_bytes else b""
+            size = len(data) or value.nbytes
+        else:
+            device = self._device
+            data = session_pb2.Result(
+                id=reply_id, value=encode(value, lambda v: device.host_value(v))
+            ).SerializeToString()
+            size = len(data)
+        if size > self._executor.limits.frame_bytes - 4096:
+            raise ValueError(f"A reply of {size} bytes is over the frame limit; fetch it by @export and Get.")
+        self._executor.reply(data)
 
     def _watched(self, name: str, impl: Callable[..., Any]) -> Callable[..., Any]:
         """A kernel call that says in the status file what runs."""

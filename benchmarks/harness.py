@@ -229,7 +229,7 @@ def environment() -> dict[str, str]:
     embedded, and no debugging switches), with bytecode cached as an installed package has it."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CUPOOL_") or k == RUN_VARIABLE}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (kept.get("PYTHONPATH"), str(ROOT))))}
 
 
 def touch_memory(nbytes: int = 2 << 30) -> None:

@@ -413,13 +413,13 @@ class ndarray(Operators, functions.ndarrayMethods):
         return convert.truth(self)
 
     def __int__(self) -> int:
-        return int(self.get())
+        return int(convert.fetch(self))
 
     def __float__(self) -> float:
-        return float(self.get())
+        return float(convert.fetch(self))
 
     def __complex__(self) -> complex:
-        return complex(self.get())
+        return complex(convert.fetch(self))
 
     def __bytes__(self) -> bytes:
         return bytes(self.get())

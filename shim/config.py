@@ -24,6 +24,7 @@ class Config:
         memory_bytes: CUPOOL_MEMORY, device memory wanted; 0: the pool's default.
         device_kind: CUPOOL_DEVICE, "", "cuda" or "cpu".
         start_s: how long an embedded pool may take to start.
+        transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
     """
 
     addr: str = ""
@@ -36,6 +37,7 @@ class Config:
     memory_bytes: int = 0
     device_kind: str = ""
     start_s: float = 60.0
+    transport: str = "core"
 
 
 def _read() -> Config:
@@ -60,6 +62,11 @@ def _read() -> Config:
         raise ValueError(
             f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
         ) from None
+    transport = env("CUPOOL_TRANSPORT", "") or "core"
+    if transport not in ("core", "grpc"):
+        raise ValueError(
+            f"CUPOOL_TRANSPORT={transport!r} is neither 'core' nor 'grpc'. Set it to one of them, or unset it."
+        )
     return Config(
         addr=env("CUPOOL_ADDR", ""),
         token=env("CUPOOL_TOKEN", ""),
@@ -71,6 +78,7 @@ def _read() -> Config:
         memory_bytes=memory_bytes,
         device_kind=env("CUPOOL_DEVICE", ""),
         start_s=number("CUPOOL_START_S", 60.0),
+        transport=transport,
     )
 
 

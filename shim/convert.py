@@ -27,13 +27,16 @@ def fetch(a: Any) -> Host:
     session.check_handle(a._handle)
     captures.check_wait()
     spec = a._spec
+    if spec is not None and 0 < spec.nbytes <= INLINE_BYTES:
+        host: Host = dispatch.fetch(a._handle, spec)
+        return host
     if spec is None:
         probe = a._probe
         if probe is None or probe.bound_bytes is None or probe.bound_bytes > INLINE_BYTES:
             spec = a._resolve()
-    if spec is None or 0 < spec.nbytes <= INLINE_BYTES:
-        host: Host = np.asarray(dispatch.ask("@fetch", (HANDLE,), (a._handle,)))
-        if spec is None and host.ndim <= 1 and a._spec is None:
+    if spec is None:
+        host = np.asarray(dispatch.ask("@fetch", (HANDLE,), (a._handle,)))
+        if host.ndim <= 1 and a._spec is None:
             a._spec = spec_of(host.shape, host.dtype)
         return host
     if spec.size == 0:

@@ -1,6 +1,6 @@
 """Errors of commands that nobody waited for: remembered by issuing thread, raised once at that thread's next wait.
 
-Boundary: takes `cupool.v1.Failure` messages from the receiving thread, gives exceptions to waiting threads.
+Boundary: takes `cupool.v1.Failure` messages from the thread that reads, gives exceptions to waiting threads.
 
 Cases at a wait of thread T:
   - the awaited value is itself an error: that is raised; an equal deferred error of any thread is thereby reported, and says which
@@ -12,6 +12,7 @@ Cases at a wait of thread T:
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,24 +50,40 @@ class Deferred:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._queues: dict[int, _Queue] = {}
+        #: `cupool.v1.Failure` messages as they came; sorted to the threads they belong to when somebody looks.
+        self.arrived: deque[Any] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        return bool(self.arrived or self._queues)
 
     def add(self, failure: Any) -> None:
         """Remember a `cupool.v1.Failure`."""
-        thread = sites.describe(failure.tag)[2]
-        entry = Entry(failure.error, failure.error.SerializeToString(), failure.op, failure.tag)
+        self.arrived.append(failure)
+
+    def settle(self) -> None:
+        """Keep memory bounded: called when failures may have arrived."""
+        if len(self.arrived) > MAX_KEPT:
+            self._sort()
+
+    def _sort(self) -> None:
+        arrived = self.arrived
         with self._lock:
-            queue = self._queues.setdefault(thread, _Queue())
-            if len(queue.entries) < MAX_KEPT:
-                queue.entries.append(entry)
-            else:
-                queue.dropped += 1
+            while arrived:
+                failure = arrived[0]
+                thread = sites.describe(failure.tag)[2]
+                queue = self._queues.setdefault(thread, _Queue())
+                if len(queue.entries) < MAX_KEPT:
+                    key = failure.error.SerializeToString()
+                    queue.entries.append(Entry(failure.error, key, failure.op, failure.tag))
+                else:
+                    queue.dropped += 1
+                arrived.popleft()
 
     def exception_for(self, error: Any) -> BaseException:
         """The exception of an awaited value's own error, with the note of the call that caused it where that is known."""
         exception = error_from_wire(error)
+        if self.arrived:
+            self._sort()
         if self._queues:
             key = error.SerializeToString()
             with self._lock:
@@ -85,6 +102,8 @@ class Deferred:
 
     def take(self, thread: int) -> BaseException | None:
         """The exception that `thread` must raise at its wait, or None."""
+        if self.arrived:
+            self._sort()
         if not self._queues:
             return None
         with self._lock:
@@ -96,6 +115,7 @@ class Deferred:
 
     def unreported(self) -> list[str]:
         """What was never raised, a text each; forgets it."""
+        self._sort()
         with self._lock:
             queues = list(self._queues.values())
             self._queues.clear()

@@ -1,13 +1,22 @@
 """From server frames to whoever waits: replies, specs of unknown results, failures, acknowledgements.
 
-Boundary: `on_frame` runs in the transport's receiving thread and never blocks; `wait` runs in the program's threads.
+Boundary: `on_frame` runs in the thread that reads, the program's or the link's, and never blocks; `wait` runs in the program's threads.
+
+Note [Take]
+    The program's own thread may be reading, so a signal handler that raises may run between any two bytecodes here. A frame's results and
+    failures are therefore stored, their waiters woken and its ordinal counted by one C loop over calls of C functions, as in Note
+    [Flush]: all or nothing. The interrupted stream is cancelled, and the server sends again what was not counted.
 """
 
 from __future__ import annotations
 
 import time
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable
+from functools import partial
+from operator import call, setitem
+from queue import SimpleQueue
 from typing import Any
 
 from cupool.contract.errors import ProtocolError
@@ -17,6 +26,10 @@ from .deferred import Deferred
 
 #: Unasked specs and errors kept; older ones are dropped and asked for when looked at.
 MAX_UNASKED = 65_536
+
+
+#: A wait whose thread reads for itself.
+_READS: Any = object()
 
 
 class Inbox:
@@ -41,6 +54,7 @@ class Inbox:
         # Two receiving threads meet here for a moment when a connection is replaced.
         self._lock = allocate_lock()
         self._results: dict[int, Any] = {}
+        #: What a wait blocks on: a token in it says "look again". Its `put` is a C function that never fails. _READS: it does not block.
         self._waiters: dict[int, Any] = {}
         self._abandoned: set[int] = set()
         self._unasked = 0
@@ -48,8 +62,8 @@ class Inbox:
         self.has_dropped = False
         #: The last result was one that somebody waited for, and may be followed by another question.
         self.served = False
-        #: Reads a frame in the calling thread unless what it waits for came meanwhile (the argument says); False when another thread
-        #: reads. Set by the link.
+        #: Reads in the calling thread until what it waits for has come (the argument says); False when another thread reads. Set by
+        #: the link.
         self.help: Callable[[Callable[[], bool]], bool] = lambda is_done: False
 
     @property
@@ -70,32 +84,42 @@ class Inbox:
         if ordinal > self.received:
             if ordinal != self.received + 1:
                 raise ProtocolError(f"Frame {ordinal} came after frame {self.received}.")
-            for failure in frame.failures:
-                self.deferred.add(failure)
-            for result in frame.results:
-                self._deliver(result)
-            self.received = ordinal
+            self._store(ordinal, frame.failures, frame.results)
         if frame.HasField("hello") or frame.HasField("moved") or frame.HasField("going_away"):
             self._control(frame)
         if frame.executed_seq > self.executed_seq:
-            self.executed_seq = frame.executed_seq
+            # In this order: interrupted between, it is acknowledged again, which changes nothing.
             self._acknowledge(frame.executed_seq)
+            self.executed_seq = frame.executed_seq
 
-    def _deliver(self, result: Any) -> None:
-        number = result.id
-        if number in self._abandoned:
-            self._abandoned.discard(number)
-            return
-        self._results[number] = result
-        waiter = self._waiters.pop(number, None)
-        self.served = waiter is not None
-        if waiter is not None:
-            if waiter.locked():
-                waiter.release()
-        elif not result.HasField("value"):
-            self._unasked += 1
-            if self._unasked > MAX_UNASKED:
-                self._drop_unasked()
+    def _store(self, ordinal: int, failures: Any, results: Any) -> None:
+        """See Note [Take]."""
+        steps: list[Callable[[], Any]] = []
+        for failure in failures:
+            steps.append(partial(self.deferred.arrived.append, failure))
+        served, unasked, waiters = self.served, 0, self._waiters
+        for result in results:
+            number = result.id
+            if number in self._abandoned:
+                steps.append(partial(self._abandoned.discard, number))
+                continue
+            steps.append(partial(setitem, self._results, number, result))
+            waiter = waiters.get(number)
+            served = waiter is not None
+            if waiter is not None:
+                steps.append(partial(waiters.pop, number, None))
+                if waiter is not _READS:
+                    steps.append(partial(waiter.put, None))
+            elif not result.HasField("value"):
+                unasked += 1
+        steps.append(partial(setattr, self, "received", ordinal))
+        deque(map(call, steps), maxlen=0)
+        self.served = served
+        if failures:
+            self.deferred.settle()
+        self._unasked += unasked
+        if self._unasked > MAX_UNASKED:
+            self._drop_unasked()
 
     def _drop_unasked(self) -> None:
         """Forget the older half of what nobody asked for. Values stay: somebody waits for each of those, sooner or later."""
@@ -106,15 +130,8 @@ class Inbox:
         self.has_dropped = True
 
     def expect(self, number: int) -> Any:
-        """Register a wait for a reply before its command is sent; returns the token for `wait`."""
-        waiter = self._waiters.get(number)
-        if waiter is None:
-            waiter = allocate_lock()
-            waiter.acquire()
-            self._waiters[number] = waiter
-        if number in self._results and waiter.locked():
-            waiter.release()
-        return waiter
+        """Register a wait for a reply before its command is sent; returns what `wait` wants."""
+        return self._waiters.setdefault(number, _READS)
 
     def has(self, number: int) -> bool:
         return number in self._results
@@ -137,7 +154,9 @@ class Inbox:
                 if self.lost is not None:
                     raise self.lost
                 if not self.help(is_done):
-                    waiter.acquire()
+                    if waiter is _READS:
+                        waiter = self._block_on(number)
+                    waiter.get()
         except BaseException:
             # Interrupted: nobody will fetch the reply that is still to come.
             if len(self._abandoned) > MAX_UNASKED:
@@ -147,9 +166,19 @@ class Inbox:
         finally:
             self._waiters.pop(number, None)
 
+    def _block_on(self, number: int) -> SimpleQueue[None]:
+        """Have the wait for `number` woken; with a token in it when there is something to look at already."""
+        waiter: SimpleQueue[None] = SimpleQueue()
+        with self._lock:
+            if number in self._results or self.lost is not None:
+                waiter.put(None)
+            else:
+                self._waiters[number] = waiter
+        return waiter
+
     def fail(self, error: BaseException) -> None:
         """Nothing more will come: wake everybody."""
         self.lost = error
         for waiter in list(self._waiters.values()):
-            if waiter.locked():
-                waiter.release()
+            if waiter is not _READS:
+                waiter.put(None)

@@ -28,7 +28,8 @@ from cupool.v1 import session_pb2
 from .inbox import Inbox
 from .lease import Lease, status_error
 from .outbox import Outbox
-from .transport import Disconnected, Stream, Transport
+from .transport import Stream, Transport
+from .turns import Disconnected
 
 #: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
 #: number of rounds without progress tells them apart.
@@ -158,6 +159,7 @@ class Link:
                 received=self.inbox.received,
             )
             stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
+            stream.push()
             return stream.read(self._may_park)
         finally:
             self._outbox.detach()
@@ -170,7 +172,7 @@ class Link:
         return inbox.served and not inbox.is_awaited and not self._outbox.window
 
     def _help(self, is_done: Callable[[], bool]) -> bool:
-        """Read one frame for a caller that waits. See Note [Who reads]."""
+        """Read for a caller that waits. See Note [Who reads]."""
         stream = self._stream
         if stream is None or not self._is_attached:
             return False
@@ -221,11 +223,14 @@ class Link:
         if round_ != self._round:
             return  # of a stream that was given up; the server sends it again on the new one
         self._probe_s = None
-        before = self.inbox.executed_seq, self.inbox.received
-        self.inbox.on_frame(data)
-        if before != (self.inbox.executed_seq, self.inbox.received):
-            self._patience = 1.0
-            self._damaged = 0
+        if self._patience == 1.0 and not self._damaged:
+            self.inbox.on_frame(data)
+        else:
+            before = self.inbox.executed_seq, self.inbox.received
+            self.inbox.on_frame(data)
+            if before != (self.inbox.executed_seq, self.inbox.received):
+                self._patience = 1.0
+                self._damaged = 0
         # An acknowledgement that finds commands pending sends them: when nothing is in flight, nobody else might.
         if not self._outbox.window:
             self._outbox.flush_nowait()
@@ -252,7 +257,7 @@ class Link:
             self._on_hello(hello)
         self.server_hello = hello
         self._is_attached = True
-        self._outbox.attach(stream.put)
+        self._outbox.attach(stream.put, stream.push)
         self._attached.set()
 
     def _on_moved(self, moved: Any) -> None:
@@ -279,6 +284,7 @@ class Link:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:
                 self._probe_s = now
                 stream.put(session_pb2.ClientFrame(probe=session_pb2.Probe(id=1)).SerializeToString())
+                stream.push()
         elif now - self._probe_s > PROBE_S * self._patience:
             self._patience = min(self._patience * 2, MAX_PATIENCE)
             self.renew()
@@ -309,6 +315,7 @@ class Link:
         stream = self._stream
         if stream is not None:
             stream.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason=reason)).SerializeToString())
+            stream.push()
             stream.finish()
         self._thread.join(timeout_s)
         if self._thread.is_alive():

@@ -20,10 +20,9 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from operator import call, delitem, setitem
-from typing import Any
+from typing import Any, NamedTuple
 
 from cupool.contract import codec
 from cupool.contract.errors import ProtocolError
@@ -43,8 +42,7 @@ BATCH_BYTES = 1 << 20
 _FORM_MASK = codec.FORM_MASK
 
 
-@dataclass(slots=True, frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A numbered batch. `end` and `end_bytes` count from the session's start; `forms` and `base` say which forms it leaves defined."""
 
     seq: int
@@ -53,6 +51,9 @@ class Batch:
     forms: int
     base: int
     frame: bytes
+
+
+_NONE: list[tuple[int, bytes]] = []
 
 
 class _Irregular(Exception):
@@ -89,6 +90,10 @@ def _sink(frame: bytes) -> None:
     """Where frames go while there is no link: they are in the window, and a new link sends that."""
 
 
+def _rest() -> None:
+    """What there is to push while there is no link, or where frames go by themselves: nothing."""
+
+
 class Outbox:
     """The sending half of one session. `put` is replaced by the link; it must be atomic (a C function)."""
 
@@ -104,6 +109,7 @@ class Outbox:
         self._cuts = 0
         self._arity = _Arity(forms.base)
         self._put: Callable[[bytes], Any] = _sink
+        self._push: Callable[[], None] = _rest
         self._room = threading.Event()
         self._blocked = 0
         #: Set when nothing more will ever be acknowledged: raised by whoever flushes or waits for room.
@@ -136,7 +142,8 @@ class Outbox:
     def flush(self) -> None:
         """Make batches of everything pending and send them. Blocks while too much is in flight."""
         while COMMANDS:
-            self.wait_room()
+            if not self.has_room or self.lost is not None:
+                self.wait_room()
             with LOCK:
                 while COMMANDS and self.has_room:
                     self._cut()
@@ -208,8 +215,8 @@ class Outbox:
         upto, base = forms.last, tail.base
         if forms.base != base:
             upto = forms.base
-        definitions = forms.definitions(tail.forms, upto)
-        size = sum(len(data) for _, data in definitions)
+        definitions = forms.definitions(tail.forms, upto) if upto != tail.forms else _NONE
+        size = sum(len(data) for _, data in definitions) if definitions else 0
         if size > BATCH_BYTES:
             self._commit_forms(ticket, tail, definitions)
             return
@@ -278,9 +285,12 @@ class Outbox:
         values: list[bytes],
     ) -> None:  # fmt: skip
         seq = tail.seq + 1
-        frame = codec.batch_frame(
-            codec.encode_batch(seq, tail.end, count, definitions, words, values, self._received())
-        )
+        received = self._received()
+        if definitions or values or not words:
+            batch_ = codec.encode_batch(seq, tail.end, count, definitions, words, values, received)
+            frame = codec.batch_frame(batch_)
+        else:
+            frame = codec.plain_batch_frame(seq, tail.end, count, words, received)
         batch = Batch(seq, tail.end + count, tail.end_bytes + len(frame), upto, base, frame)
         # Before the commit: an acknowledgement that comes right after it sets the gate to 0 again.
         GATE.words = GATE_WORDS
@@ -291,8 +301,10 @@ class Outbox:
             partial(delitem, COMMANDS, slice(0, taken)),
             partial(self._put, frame),
         )
-        if self._do(steps) and base != self._arity.generation:
-            self._arity = _Arity(base)
+        if self._do(steps):
+            self._push()
+            if base != self._arity.generation:
+                self._arity = _Arity(base)
 
     # -- acknowledgements and links ----------------------------------------------------------------------------------
     def acknowledge(self, seq: int) -> None:
@@ -305,18 +317,29 @@ class Outbox:
         if self._blocked and self.has_room:
             self._room.set()
 
-    def attach(self, put: Callable[[bytes], Any]) -> int:
-        """Send all that is unacknowledged through `put`, and everything new from now on. Returns how many were resent."""
+    def attach(self, put: Callable[[bytes], Any], push: Callable[[], None] | None = None) -> int:
+        """Send all that is unacknowledged through `put`, and everything new from now on. Returns how many were resent.
+
+        Args:
+            put: queues a frame; a C function.
+            push: called after `put`, to send what is queued; may be left out where `put` does that.
+        """
+        push = push or _rest
         with LOCK:
             batches = list(self.window)
             for batch in batches:
                 put(batch.frame)
-            self._put = put
+            self._put, self._push = put, push
+        push()
         return len(batches)
+
+    def push(self) -> None:
+        """Send what is queued, should the thread that queued it have been interrupted."""
+        self._push()
 
     def detach(self) -> None:
         """The link is gone: keep batches in the window."""
-        self._put = _sink
+        self._put, self._push = _sink, _rest
 
     def fail(self, error: BaseException) -> None:
         """Nothing will be acknowledged any more: wake and refuse whoever sends."""

@@ -26,12 +26,15 @@ from cupool.v1 import session_pb2, value_pb2
 
 from . import embedded, forms, sites, syncdetect
 from .config import Config, config
+from .core_stream import CoreTransport
 from .lease import Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
 from .transport import GrpcTransport, Transport, has_fork_support, open_channel
 
+#: `CUPOOL_TRANSPORT` -> how frames travel.
+TRANSPORTS: dict[str, Callable[[str], Transport]] = {"core": CoreTransport, "grpc": GrpcTransport}
 #: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
 SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
@@ -84,7 +87,7 @@ class Session:
         self.printing: deque[int] = deque()
         self._pool = pool or _pool_client(settings)
         lease: Lease = self._pool.acquire(settings)
-        chosen: Transport = transport or GrpcTransport(settings.ca)
+        chosen: Transport = transport or TRANSPORTS[settings.transport](settings.ca)
         try:
             self.outbox = Outbox(received=lambda: self.link.inbox.received)
             self.link = Link(
@@ -121,9 +124,10 @@ class Session:
         self._stop.set()
 
     # -- asking and waiting -------------------------------------------------------------------------------------------
-    def count_wait(self) -> None:
-        """The program waits for the server, at its current line."""
-        tag = sites.site()
+    def count_wait(self, tag: int | None = None) -> None:
+        """The program waits for the server, at its current line; `tag`: that line's, where the caller knows it."""
+        if tag is None:
+            tag = sites.site()
         self.waits += 1
         self.waits_by_tag[tag] = self.waits_by_tag.get(tag, 0) + 1
 
@@ -141,7 +145,7 @@ class Session:
         deferred = self.inbox.deferred
         if result.HasField("error"):
             raise deferred.exception_for(result.error)
-        if deferred:
+        if deferred.arrived or deferred:
             error = deferred.take(get_ident())
             if error is not None:
                 raise error
@@ -165,6 +169,7 @@ class Session:
         delay, seen, acknowledged = TICK_S, 0, 0
         while not self._stop.wait(delay):
             self.outbox.flush_nowait()
+            self.outbox.push()
             seq = self.outbox.seq
             # Only where nothing came since the last look: a program that waits again and again reads its answers itself, and a
             # second reader would only be in its way.

@@ -1,35 +1,25 @@
-"""How frames travel: a small interface, and grpcio's public API behind it.
+"""How frames travel: a small interface, and grpcio's public API behind it. `core_stream.py` is the faster way.
 
 Boundary: knows endpoints, metadata and bytes; nothing of sessions. grpc is imported at the first use, not at import.
 
 Frames out go through a `SimpleQueue`, whose `put` is a C function (see Note [Flush]). Frames in are handed over by the deserialiser,
 which grpcio runs in the thread that takes messages from its core: a waiting caller is woken from there, one thread hop earlier
 than if a reader thread passed the message on.
-
-Note [Who reads]
-    grpcio hands over one message per `next`, so somebody must ask. A program that asks again and again reads for itself (`help`):
-    then no other thread wakes and competes for the interpreter. Otherwise the link's thread reads (`read`). `_turn` is held by
-    whoever is in `next`. After a frame that somebody waited for, the link's thread parks for PARK_S; `ring` ends that early. A caller
-    that leaves while others expect something rings. An interrupted `next` cannot be taken up again: the stream is cancelled and the
-    link makes another.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import threading
-from _thread import get_ident
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from .turns import Disconnected, Turns
+
 ATTACH = "/cupool.v1.SessionService/Attach"
 #: Above the largest frame or bulk chunk that either side sends.
 MESSAGE_BYTES = 16 << 20
-#: How long the link's thread leaves the reading to callers that may ask again.
-PARK_S = 0.005
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 10_000),
@@ -49,21 +39,14 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-class Disconnected(Exception):
-    """A stream ended. `code` is the gRPC status's name ("UNAVAILABLE"; "OK" when the server ended it), `details` its text."""
-
-    def __init__(self, code: str, details: str, metadata: dict[str, str] | None = None) -> None:
-        super().__init__(f"{code}: {details}")
-        self.code = code
-        self.details = details
-        self.metadata = metadata or {}
-
-
 class Stream(Protocol):
     """One Attach stream."""
 
-    #: Send one serialised ClientFrame. Never blocks; a C function.
+    #: Queue one serialised ClientFrame. Never blocks; a C function. `push` follows.
     put: Callable[[bytes], Any]
+
+    def push(self) -> None:
+        """Send what is queued. Never blocks. The ticker does so too, for a caller that an exception kept from it."""
 
     def read(self, may_park: Callable[[], bool]) -> Disconnected:
         """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
@@ -71,8 +54,7 @@ class Stream(Protocol):
         ...
 
     def help(self, is_done: Callable[[], bool]) -> bool:
-        """Read one frame in the calling thread, unless it is done when its turn to read comes; False at once when another thread reads,
-        or when the stream has ended."""
+        """Read frames in the calling thread until it is done; False at once when another thread reads, or when the stream has ended."""
         ...
 
     def ring(self) -> None:
@@ -127,19 +109,15 @@ def disconnected(error: Any) -> Disconnected:
     return Disconnected(error.code().name, error.details() or "", trailers)
 
 
-class GrpcStream:
+class GrpcStream(Turns):
     """One Attach stream through grpcio's public API."""
 
     def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> None:
+        super().__init__()
         self._grpc = import_grpc()
         self._channel = channel
         self._on_frame = on_frame
         self._failure: BaseException | None = None
-        self._turn = threading.Lock()
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._helper = self._helped = 0
-        self._is_over = False
         # None ends it.
         queue: SimpleQueue[Any] = SimpleQueue()
         self.put: Callable[[bytes], Any] = queue.put
@@ -155,66 +133,19 @@ class GrpcStream:
             raise
         return True
 
-    def read(self, may_park: Callable[[], bool]) -> Disconnected:
+    def push(self) -> None:
+        """Nothing to do: grpcio's thread takes frames from the queue."""
+
+    def _next(self) -> Disconnected | None:
         try:
-            while True:
-                if may_park():
-                    self._park(may_park)
-                has_turn = self._take_turn()
-                try:
-                    next(self._call)
-                finally:
-                    if has_turn:
-                        self._turn.release()
+            next(self._call)
         except StopIteration:
             return Disconnected("OK", "")
         except self._grpc.RpcError as error:
             if self._failure is not None:
                 return Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
             return disconnected(error)
-
-    def _park(self, may_park: Callable[[], bool]) -> None:
-        while may_park() and not self._is_over:
-            helped = self._helped
-            if not self._bell.acquire(timeout=PARK_S) and helped == self._helped:
-                return  # nobody asked for a while: back to reading
-
-    def _take_turn(self) -> bool:
-        while not self._turn.acquire(timeout=0.05):
-            if self._is_over:
-                return False  # the holder finds that out too
-        return True
-
-    def help(self, is_done: Callable[[], bool]) -> bool:
-        if self._is_over:
-            return False
-        if not self._turn.acquire(blocking=False):
-            if self._helper == get_ident():
-                # A signal handler waits above a `next` of its own thread: only another stream can bring its answer.
-                self.cancel()
-            return False
-        try:
-            if is_done():
-                # Its frame came before its turn did: nobody might ever send another.
-                return True
-            self._helper = get_ident()
-            next(self._call)
-        except (StopIteration, self._grpc.RpcError):
-            return False
-        except BaseException:
-            self.cancel()
-            raise
-        finally:
-            self._helper = 0
-            self._helped += 1
-            self._turn.release()
-        return True
-
-    def ring(self) -> None:
-        # A caller that reads right now rings itself when it leaves.
-        if not self._helper and self._bell.locked():
-            with contextlib.suppress(RuntimeError):  # another thread rang
-                self._bell.release()
+        return None
 
     def finish(self) -> None:
         self._queue.put(None)

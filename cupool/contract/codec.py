@@ -76,7 +76,18 @@ def pack_words(items: list[Any]) -> tuple[bytes, list[bytes]]:
     return struct.pack(f"<{len(words)}q", *words), values
 
 
+_ONE = [bytes((n,)) for n in range(128)]
+
+
 def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return _ONE[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 0x200000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
+    if value < 0x10000000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14 & 0x7F | 0x80, value >> 21))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -96,10 +107,12 @@ def encode_batch(
     parts = [b"\x08", _varint(seq), b"\x10", _varint(position), b"\x18", _varint(count)]
     if position == 0:
         del parts[2:4]
-    parts.extend(_delimited(b"\x22", form) for form in forms)
+    for form in forms:
+        parts += (b"\x22", _varint(len(form)), form)
     if commands:
-        parts.append(_delimited(b"\x2a", commands))
-    parts.extend(_delimited(b"\x32", value) for value in values)
+        parts += (b"\x2a", _varint(len(commands)), commands)
+    for value in values:
+        parts += (b"\x32", _varint(len(value)), value)
     if received:
         parts += (b"\x38", _varint(received))
     return b"".join(parts)
@@ -108,6 +121,15 @@ def encode_batch(
 def batch_frame(batch: bytes) -> bytes:
     """A serialised `cupool.v1.ClientFrame` holding a serialised Batch."""
     return _delimited(b"\x12", batch)
+
+
+def plain_batch_frame(seq: int, position: int, count: int, commands: bytes, received: int) -> bytes:
+    """As `batch_frame(encode_batch(…))` for a batch without forms and values: most are."""
+    batch = b"".join((
+        b"\x08", _varint(seq), b"\x10", _varint(position), b"\x18", _varint(count), b"\x2a", _varint(len(commands)), commands,
+        b"\x38", _varint(received),
+    ))  # fmt: skip
+    return b"".join((b"\x12", _varint(len(batch)), batch))
 
 
 def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch: int = 0, after_seq: int = 0) -> bytes:
@@ -170,17 +192,65 @@ def _read_varint(frame: bytes, at: int) -> tuple[int, int]:
     raise ProtocolError("Chunk: a number of more than 64 bits.")
 
 
+def result_of_array(reply_id: int, array: Any) -> bytes:
+    """A serialised `cupool.v1.Result` whose value is a host array, its bytes copied once.
+
+    Args:
+        reply_id: of the reply.
+        array: a numpy.ndarray of a dtype that travels, in any layout.
+
+    Raises:
+        ValueError: a dtype that does not travel.
+    """
+    dtype = array.dtype
+    known = _array_heads.get((dtype, array.shape))
+    if known is None:
+        from cupool.contract.values import dtype_to_wire
+        from cupool.v1 import value_pb2
+
+        known = value_pb2.ArrayValue(dtype=dtype_to_wire(dtype), shape=array.shape).SerializeToString()
+        if len(_array_heads) >= MAX_HEADS:
+            _array_heads.clear()
+        _array_heads[dtype, array.shape] = known
+    data = array.tobytes()
+    if data:
+        known = b"".join((known, b"\x1a", _varint(len(data)), data))
+    value = b"".join((b"\x4a", _varint(len(known)), known))
+    return b"".join((b"\x08", _varint(reply_id), b"\x12", _varint(len(value)), value))
+
+
+def server_frame(ordinal: int, executed_seq: int, results: list[bytes], failures: list[bytes]) -> bytes:
+    """A serialised `cupool.v1.ServerFrame` of serialised Results and Failures."""
+    parts = [b"\x08", _varint(ordinal), b"\x10", _varint(executed_seq)]
+    for result in results:
+        parts += (b"\x1a", _varint(len(result)), result)
+    for failure in failures:
+        parts += (b"\x22", _varint(len(failure)), failure)
+    return b"".join(parts)
+
+
+#: (dtype, shape) -> a serialised ArrayValue without its data.
+_array_heads: dict[Any, bytes] = {}
+MAX_HEADS = 4096
+
+
 def read_words(batch: Any, limits: Limits) -> list[int]:
     """The words of a parsed Batch, after the checks that need no knowledge of forms.
 
     Raises:
         ProtocolError: not a multiple of 8 bytes, or more commands than the limit, or a count that cannot be.
     """
-    data = batch.commands
+    return list(memoryview(command_bytes(batch, limits)).cast("q"))
+
+
+def command_bytes(batch: Any, limits: Limits) -> bytes:
+    """As `read_words`, but the bytes that hold them."""
+    data: bytes = batch.commands
+    count = batch.count
     if len(data) % 8:
         raise ProtocolError(f"Batch {batch.seq}: commands are {len(data)} bytes, not a multiple of 8.")
-    if batch.count > limits.batch_commands:
-        raise ProtocolError(f"Batch {batch.seq}: {batch.count} commands, the limit is {limits.batch_commands}.")
-    if batch.count * 2 > len(data) // 8 + batch.count and batch.count > len(data) // 8:
-        raise ProtocolError(f"Batch {batch.seq}: {batch.count} commands cannot fit in {len(data) // 8} words.")
-    return list(memoryview(data).cast("q"))
+    if count > limits.batch_commands:
+        raise ProtocolError(f"Batch {batch.seq}: {count} commands, the limit is {limits.batch_commands}.")
+    if count > len(data) // 8:
+        raise ProtocolError(f"Batch {batch.seq}: {count} commands cannot fit in {len(data) // 8} words.")
+    return data

@@ -13,6 +13,7 @@ from cupool.contract.codec import STREAM_SHIFT
 from cupool.contract.errors import error_from_wire
 from cupool.contract.limits import Limits
 from cupool.contract.values import decode
+from cupool.v1 import session_pb2
 
 MIB = 1 << 20
 FORMS = {
@@ -66,7 +67,7 @@ class Client:
             items += [self.forms[name].id | stream << STREAM_SHIFT | 5 << 40, *words]
         outcome = self.executor.run(self.writer.batch(items, len(commands), *new))
         self.failures = outcome.failures
-        for result in outcome.results:
+        for result in map(session_pb2.Result.FromString, outcome.results):
             self.replies[result.id] = result
 
     def fetch(self, handle: int) -> Any:

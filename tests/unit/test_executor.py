@@ -14,6 +14,7 @@ from wire import OBJECT, REPLY, H, V, Writer, form, spec, value
 from cupool.contract.errors import ProtocolError, error_from_wire
 from cupool.contract.limits import Limits
 from cupool.contract.values import HandleRef, decode
+from cupool.v1 import session_pb2
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_other_strides_are_rearranged() -> None:
     batch = Writer().batch([1, 1, value(data.tobytes()), 2, 2, 1, 1, 3, 3, 2], 3, *forms)
     outcome = executor.run(batch)
     assert executor.handles.table[2].strides == (8, 16)
-    assert decode(outcome.results[0].value).tolist() == (data + data).tolist()
+    assert decode(session_pb2.Result.FromString(outcome.results[0]).value).tolist() == (data + data).tolist()
 
 
 def test_views_share_and_outlive_their_owner(client: Client) -> None:
@@ -280,7 +281,7 @@ def test_remote_objects() -> None:
         form(42, "@event_elapsed", [H, H], [REPLY]),
     ]
     outcome = client.executor.run(client.writer.batch([40, 1, 40, 2, 41, 1, 41, 2, 42, 3, 1, 2], 5, *forms))
-    assert decode(outcome.results[0].value) >= 0
+    assert decode(session_pb2.Result.FromString(outcome.results[0]).value) >= 0
     client.run(("free", 1), ("free", 2))
     assert not client.executor.handles.table
 

@@ -1,0 +1,103 @@
+"""Who reads a stream: the program's threads that wait for something, or the link's thread.
+
+Note [Who reads]
+    A stream's events are taken one by one, so somebody must ask for the next. A program that waits again and again reads for itself
+    (`help`): then no other thread wakes and competes for the interpreter. Otherwise the link's thread reads (`read`). `_turn` is held by
+    whoever is in `_next`. After a frame that somebody waited for, the link's thread parks for PARK_S; `ring` ends that early. A caller
+    that leaves while others expect something rings. An interrupted `_next` cannot be taken up again: the stream is cancelled and the
+    link makes another.
+
+Boundary: threads and locks; what an event is, and where it comes from, is the subclass's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from _thread import get_ident
+from collections.abc import Callable
+
+#: How long the link's thread leaves the reading to callers that may ask again.
+PARK_S = 0.005
+
+
+class Disconnected(Exception):
+    """A stream ended. `code` is the gRPC status's name ("UNAVAILABLE"; "OK" when the server ended it), `details` its text."""
+
+    def __init__(self, code: str, details: str, metadata: dict[str, str] | None = None) -> None:
+        super().__init__(f"{code}: {details}")
+        self.code = code
+        self.details = details
+        self.metadata = metadata or {}
+
+
+class Turns:
+    """The reading half of a stream. A subclass has `_next` and `cancel`."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._helper = self._helped = 0
+        self._is_over = False
+
+    def _next(self) -> Disconnected | None:
+        """Wait for one event in the calling thread, which has the turn, and deal with it; why the stream ended, once it has."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """End the stream at once, from any thread."""
+        raise NotImplementedError
+
+    def read(self, may_park: Callable[[], bool]) -> Disconnected:
+        """Run until the stream ends; returns why. While `may_park` (nothing is expected) it leaves the reading to `help` for a moment."""
+        while True:
+            if may_park():
+                self._park(may_park)
+            # It never waits for the turn: whoever waits for a lock is woken each time that a caller who asks again and again leaves it.
+            if not self._turn.acquire(blocking=False):
+                self._bell.acquire(timeout=PARK_S)
+                continue
+            try:
+                end = self._next()
+            finally:
+                self._turn.release()
+            if end is not None:
+                return end
+
+    def _park(self, may_park: Callable[[], bool]) -> None:
+        while may_park() and not self._is_over:
+            helped = self._helped
+            if not self._bell.acquire(timeout=PARK_S) and helped == self._helped:
+                return  # nobody asked for a while: back to reading
+
+    def help(self, is_done: Callable[[], bool]) -> bool:
+        """Read in the calling thread until it is done; False at once when another thread reads, or when the stream has ended."""
+        if self._is_over:
+            return False
+        if not self._turn.acquire(blocking=False):
+            if self._helper == get_ident():
+                # A signal handler waits above a `_next` of its own thread: only another stream can bring its answer.
+                self.cancel()
+            return False
+        try:
+            self._helper = get_ident()
+            # Looked at first: its frame may have come before its turn did, and nobody might ever send another.
+            while not is_done():
+                if self._next() is not None:
+                    return False
+        except BaseException:
+            self.cancel()
+            raise
+        finally:
+            self._helper = 0
+            self._helped += 1
+            self._turn.release()
+        return True
+
+    def ring(self) -> None:
+        """Something is expected that nobody waits for: have `read` read."""
+        # A caller that reads right now rings itself when it leaves.
+        if not self._helper and self._bell.locked():
+            with contextlib.suppress(RuntimeError):  # another thread rang
+                self._bell.release()
