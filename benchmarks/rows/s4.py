@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import numpy as np
 
-from benchmarks.harness import ROOT, Ratio, environment, peer, script
+from benchmarks.harness import Ratio, peer, script
 from benchmarks.rows import _tcp
+from benchmarks.rows._product import pool
 
 ROW = "S4"
 TITLE = "wall at a distance / (local wall + needed waits x round trip + 3 round trips of set-up)"
@@ -42,26 +35,6 @@ print(time.perf_counter() - start, session.statistics().waits)
 NEEDED_WAITS = STEPS + 1
 
 
-@contextmanager
-def pool() -> Iterator[tuple[str, str]]:
-    """A pool of this row's own: (address, token)."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "token"
-        file.write_text("distance")
-        file.chmod(0o600)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cupool.pool", "--embedded", "--token-file", str(file), "--devices", "cpu:1:1GiB"],
-            cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["addr"], "distance"
-        finally:
-            process.stdin.close()
-            process.wait(10)
-            process.stdout.close()
-
-
 def wall_s(address: str, token: str) -> float:
     """Seconds of the program, from its first array to its last result, set-up of the session included."""
     text = script(PROGRAM, env={"CUPOOL_ADDR": address, "CUPOOL_TOKEN": token, "CUPOOL_LANE": "0"})
@@ -71,7 +44,7 @@ def wall_s(address: str, token: str) -> float:
 def run(quick: bool) -> list[Ratio]:
     repeats = 2 if quick else 5
     results = []
-    with pool() as (address, token), peer("tcp-echo") as echo:
+    with pool("cpu:1:1GiB") as (address, token), peer("tcp-echo") as echo:
         target = address if address.startswith("unix:") else address.rpartition(":")[2]
         near = [wall_s(address, token) for _ in range(repeats + 1)][1:]
         for rtt_ms in ROUND_TRIPS_MS:

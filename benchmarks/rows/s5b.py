@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.harness import Ratio, alternate, peer, touch_memory
 from benchmarks.rows import _tcp
-from benchmarks.rows._product import open_session
+from benchmarks.rows._product import close, open_session, pool
 from benchmarks.rows.s5a import MIB, bandwidths
 
 ROW = "S5b"
@@ -14,8 +16,16 @@ TITLE = "bulk over gRPC / raw TCP into a warm buffer"
 
 
 def run(quick: bool) -> list[Ratio]:
-    cp = open_session(lane=False)
     touch_memory()
+    # Over TCP, as between hosts: a unix socket's small buffer would be another measure.
+    with pool("cpu:1:4GiB", "127.0.0.1:0") as (address, token):
+        try:
+            return _measured(open_session(False, address, token), quick)
+        finally:
+            close()
+
+
+def _measured(cp: Any, quick: bool) -> list[Ratio]:
     results = []
     with peer("tcp-bulk") as other, _tcp.connection(other.port) as sock:
         for mib in (1, 16, 64, 256):
