@@ -1,9 +1,9 @@
-"""An Attach stream on grpcio's core (`grpc._cython.cygrpc`), without grpcio's Python threads: docs/decisions/005.
+"""An Attach stream on grpcio's core (`grpc._cython.cygrpc`), without grpcio's Python threads: docs/decisions/006.
 
 The thread that has something to send hands it to the core, and the thread that waits takes the core's events. grpcio's public API
 has a thread between on either way, and one more for the channel, each of which must get the interpreter first.
 
-Boundary: the same interface as `transport.GrpcStream`. All that is private of grpcio is used here and in `bulk_core.py`; `usable` says
+Boundary: the same interface as `transport.GrpcStream`. All that is private of grpcio is used here; `usable` says
 whether this grpcio has it as known, and callers fall back to the public API where it does not.
 
 Events of the call come from one completion queue. Each operation given to the core owes one event; `_owed` has their tags, because the
@@ -13,10 +13,16 @@ a time: `_sending` is held from handing one over until its event.
 
 from __future__ import annotations
 
+import _thread
+import threading
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from cupool.contract.errors import CupoolError
 
 from .transport import ATTACH, GrpcStream, Stream, import_grpc, open_channel
 from .turns import Disconnected, Turns
@@ -32,10 +38,12 @@ _NEEDED = (
     "SegregatedCall",
     "StatusCode",
     "PropagationConstants",
+    "threading",
 )
 _PLAIN = 0  # no flags
 _START, _SENT, _CLOSED, _MESSAGE, _STATUS = "start", "sent", "closed", "message", "status"
 _FINISH = b""
+_TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
 
 
 def usable() -> Any:
@@ -45,6 +53,46 @@ def usable() -> Any:
     if core is None or not all(hasattr(core, name) for name in _NEEDED):
         return None
     return core if hasattr(core.Channel, "segregated_call") and hasattr(core.SegregatedCall, "next_event") else None
+
+
+class _Condition(_thread.RLock):  # type: ignore[misc]  # it is no final class
+    """A `threading.Condition` whose `with` is C functions only.
+
+    The core's Python half takes one in every call. A signal handler that raises inside `threading.Condition.__enter__`, which is
+    Python, leaves it locked for ever; here it cannot run until the lock is either held by a `with` or not held.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = threading.Condition(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._waiting.wait(timeout)
+
+    def notify_all(self) -> None:
+        self._waiting.notify_all()
+
+
+class _Threads:
+    """The module `threading`, as the core sees it while it makes a channel of ours."""
+
+    Condition = _Condition
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(threading, name)
+
+
+_opening = Lock()
+
+
+def _open(core: Any, endpoint: str, ca: str) -> Any:
+    """A channel whose lock no signal handler can leave locked."""
+    with _opening:
+        before = core.threading
+        core.threading = _Threads()
+        try:
+            return open_channel(endpoint, ca)
+        finally:
+            core.threading = before
 
 
 def start_call(core: Any, channel: Any, method: str, metadata: tuple[tuple[str, str], ...], *operations: Any) -> Any:
@@ -89,6 +137,7 @@ class CoreStream(Turns):
         self._sending = Lock()
         self._failure: BaseException | None = None
         self._end: Disconnected | None = None
+        self._is_torn = False
         self._owed = {_START, _STATUS, _MESSAGE}
         self._call: Any = start_call(
             core, channel, ATTACH, metadata,
@@ -116,15 +165,17 @@ class CoreStream(Turns):
             except IndexError:
                 self._sending.release()  # another thread took it
             except BaseException:
-                # Interrupted in the middle: whether the core has the frame is not known. A new stream starts from what is known.
-                self.cancel()
+                # Whether the core has the frame is not known. A new stream starts from what is known.
+                self._tear()
                 raise
 
     # -- in -------------------------------------------------------------------------------------------------------------
 
     def _next(self) -> Disconnected | None:
+        if self._is_torn:
+            return self._end or _TORN
         if self._end is not None and not self._owed:
-            return self._end
+            return self._end  # the queue is gone
         event = self._call.next_event()
         tag = event.tag
         self._owed.discard(tag)
@@ -139,7 +190,7 @@ class CoreStream(Turns):
                 end = Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
             self._end = end
             self._is_over = True
-        return self._end if self._end is not None and not self._owed else None
+        return self._end if self._end is not None and (self._is_torn or not self._owed) else None
 
     def _message(self, data: bytes | None) -> None:
         """One frame; None: there will be no more, and the status says why."""
@@ -150,7 +201,7 @@ class CoreStream(Turns):
             self._owed.discard(_MESSAGE)
         try:
             self._on_frame(data)
-        except Exception as error:
+        except (CupoolError, DecodeError) as error:
             self._failure = error
             self.cancel()
 
@@ -160,6 +211,12 @@ class CoreStream(Turns):
         self._frames.append(_FINISH)
         self.push()
 
+    def _tear(self) -> None:
+        # A signal handler raised within one of grpcio's functions or ours: an event may be lost, so none may be waited for. What the
+        # core still holds for the call is leaked; it is a few kilobytes, once for each such exception.
+        self._is_torn = True
+        self.cancel()
+
     def cancel(self) -> None:
         self._is_over = True
         call = self._call
@@ -168,17 +225,10 @@ class CoreStream(Turns):
         self.ring()
 
     def close(self) -> None:
+        # `read` has returned: every event has been taken, or must not be waited for.
         self.cancel()
-        while self._owed and self._take_turn_now():
-            try:
-                self._next()
-            finally:
-                self._turn.release()
         self._call = None
         self._channel.close()
-
-    def _take_turn_now(self) -> bool:
-        return self._turn.acquire(timeout=1.0)
 
 
 class CoreTransport:
@@ -188,8 +238,7 @@ class CoreTransport:
         self._ca = ca
 
     def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
-        channel = open_channel(endpoint, self._ca)
         core = usable()
         if core is None:
-            return GrpcStream(channel, metadata, on_frame)
-        return CoreStream(core, channel, metadata, on_frame)
+            return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)
+        return CoreStream(core, _open(core, endpoint, self._ca), metadata, on_frame)

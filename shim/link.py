@@ -119,7 +119,11 @@ class Link:
         while not self._closing.is_set():
             self._is_attached = False
             self._wait_resumed()
-            end = self._serve()
+            try:
+                end = self._serve()
+            except Exception as error:  # without this thread every wait would be for ever
+                self.lose(SessionLost(f"The link failed: {error!r}.", "This is a bug of cupool: please report it."))
+                raise
             if self._closing.is_set():
                 return
             now = time.monotonic()
@@ -246,7 +250,12 @@ class Link:
         if stream is None or self._closing.is_set():
             return
         if hello.version not in SUPPORTED:
-            raise VersionMismatch(f"The server chose protocol version {hello.version}, which was not offered.")
+            # Another connection would say the same.
+            self._closing.set()
+            sentence = f"The server chose protocol version {hello.version}; this client offered {list(SUPPORTED)}."
+            self.lose(VersionMismatch(sentence, "Use the same minor release of cupool on both sides."))
+            stream.cancel()
+            return
         if hello.executed_seq > self._outbox.seq or hello.executed_seq < self.inbox.executed_seq:
             raise ProtocolError(f"The server says it executed batch {hello.executed_seq} of {self._outbox.seq}.")
         self._nonces = (self._nonces[1], os.urandom(16))

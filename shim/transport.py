@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import get_ident
 from collections.abc import Callable
 from queue import SimpleQueue
+from threading import main_thread
 from typing import Any, Protocol
 
 from .turns import Disconnected, Turns
@@ -135,6 +137,10 @@ class GrpcStream(Turns):
 
     def push(self) -> None:
         """Nothing to do: grpcio's thread takes frames from the queue."""
+
+    def _may_help(self) -> bool:
+        # Signal handlers run in the main thread. One that raises inside grpcio's own Python code may leave its locks locked.
+        return get_ident() != main_thread().ident
 
     def _next(self) -> Disconnected | None:
         try:

@@ -19,6 +19,8 @@ from collections.abc import Callable
 
 #: How long the link's thread leaves the reading to callers that may ask again.
 PARK_S = 0.005
+#: How long a caller may have the turn of a stream that is over. Longer: a signal handler raised between two lines of `help`.
+ABANDONED_S = 1.0
 
 
 class Disconnected(Exception):
@@ -29,6 +31,9 @@ class Disconnected(Exception):
         self.code = code
         self.details = details
         self.metadata = metadata or {}
+
+
+ABANDONED = Disconnected("CANCELLED", "A caller left the stream in the middle of reading it.")
 
 
 class Turns:
@@ -49,6 +54,14 @@ class Turns:
         """End the stream at once, from any thread."""
         raise NotImplementedError
 
+    def _may_help(self) -> bool:
+        """Whether the calling thread may run `_next`."""
+        return True
+
+    def _tear(self) -> None:
+        """An exception came in the middle of `_next`: end the stream, whose state is not known."""
+        self.cancel()
+
     def read(self, may_park: Callable[[], bool]) -> Disconnected:
         """Run until the stream ends; returns why. While `may_park` (nothing is expected) it leaves the reading to `help` for a moment."""
         while True:
@@ -57,7 +70,10 @@ class Turns:
             # It never waits for the turn: whoever waits for a lock is woken each time that a caller who asks again and again leaves it.
             if not self._turn.acquire(blocking=False):
                 self._bell.acquire(timeout=PARK_S)
-                continue
+                if self._is_over and not self._turn.acquire(timeout=ABANDONED_S):
+                    return ABANDONED
+                if not self._is_over:
+                    continue
             try:
                 end = self._next()
             finally:
@@ -73,7 +89,7 @@ class Turns:
 
     def help(self, is_done: Callable[[], bool]) -> bool:
         """Read in the calling thread until it is done; False at once when another thread reads, or when the stream has ended."""
-        if self._is_over:
+        if self._is_over or not self._may_help():
             return False
         if not self._turn.acquire(blocking=False):
             if self._helper == get_ident():
@@ -87,7 +103,7 @@ class Turns:
                 if self._next() is not None:
                     return False
         except BaseException:
-            self.cancel()
+            self._tear()
             raise
         finally:
             self._helper = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from cupool.shim.inbox import Inbox
 from cupool.shim.transport import GrpcStream
+from cupool.shim.turns import ABANDONED, Disconnected, Turns
 
 from cupool.v1 import session_pb2
 
@@ -36,13 +37,33 @@ def test_a_reply_that_came_before_its_waiter_had_the_turn_to_read() -> None:
     assert asked == [False, True]
 
 
-def test_a_stream_reads_nothing_for_a_caller_that_is_done() -> None:
-    def no_more_frames() -> Iterator[Any]:
-        raise AssertionError("would wait for a frame that may never come")
-        yield
+class Silent(Turns):
+    """A stream on which nothing ever comes."""
 
-    stream: Any = object.__new__(GrpcStream)
-    stream._turn, stream._is_over, stream._helper, stream._helped = threading.Lock(), False, 0, 0
-    stream._call = no_more_frames()
+    def _next(self) -> Disconnected | None:
+        raise AssertionError("would wait for a frame that may never come")
+
+
+def test_a_stream_reads_nothing_for_a_caller_that_is_done() -> None:
+    stream = Silent()
     assert stream.help(lambda: True)
     assert not stream._turn.locked()
+
+
+def test_a_stream_that_a_caller_left_in_the_middle_ends() -> None:
+    """A signal handler raised between two lines of `help`: the turn stays taken, and the link must not wait for it for ever."""
+    stream = Silent()
+    stream._turn.acquire()
+    stream._is_over = True
+    assert stream.read(lambda: False) is ABANDONED
+
+
+def test_grpcios_public_api_is_not_read_by_the_main_thread() -> None:
+    """Signal handlers run there; one that raises inside grpcio's own Python code leaves its locks locked."""
+    stream: Any = object.__new__(GrpcStream)
+    assert not stream._may_help()
+    seen: list[bool] = []
+    thread = threading.Thread(target=lambda: seen.append(stream._may_help()))
+    thread.start()
+    thread.join()
+    assert seen == [True]

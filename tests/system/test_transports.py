@@ -1,0 +1,230 @@
+"""Both ways for frames to travel, what a client makes of another version of the server, and exceptions in the middle of a wait."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from cupool.shim import core_stream, session
+from cupool.shim import cupy as cp
+from cupool.shim.config import Config
+from cupool.shim.core_stream import CoreStream, CoreTransport
+from cupool.shim.transport import GrpcStream
+from cupool.shim.turns import Disconnected, Turns
+
+from cupool.contract.errors import OpMissing, VersionMismatch
+from cupool.contract.limits import DEFAULT_LIMITS
+from cupool.contract.ops import DIGEST, row_hashes
+from cupool.v1 import session_pb2
+
+from .servers import FixedPool, Server, opened
+
+KINDS = {"core": CoreStream, "grpc": GrpcStream}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+def program(rounds: int) -> float:
+    """Waits, calls that nobody waits for, and frees."""
+    total = cp.zeros(5)
+    for k in range(rounds):
+        total = total + cp.arange(5.0) * k
+        if k % 7 == 0:
+            float(total.sum())
+    return float(total.sum())
+
+
+EXPECTED = {60: float((np.arange(5.0) * sum(range(60))).sum())}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_program_runs_over_either(server: Server, kind: str) -> None:
+    with opened(server.endpoint, transport=kind) as opened_session:
+        assert type(opened_session.link._stream) is KINDS[kind]
+        threads: list[float] = []
+        others = [threading.Thread(target=lambda: threads.append(program(60))) for _ in range(3)]
+        for other in others:
+            other.start()
+        assert program(60) == EXPECTED[60]
+        for other in others:
+            other.join()
+        assert threads == [EXPECTED[60]] * 3
+        x = np.arange(1_000_000.0)
+        assert np.array_equal(cp.asarray(x).get(), x)
+
+
+def test_a_grpcio_whose_core_is_another_is_used_by_its_public_api(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_stream, "_NEEDED", (*core_stream._NEEDED, "AnOperationThatIsNotThere"))
+    assert core_stream.usable() is None
+    with opened(server.endpoint) as opened_session:
+        assert type(opened_session.link._stream) is GrpcStream
+        assert program(60) == EXPECTED[60]
+
+
+def test_the_core_of_this_grpcio_is_as_known() -> None:
+    """Should it change: adapt `core_stream.py`; programs use the public API meanwhile."""
+    assert core_stream.usable() is not None
+
+
+class Interrupted(Exception):
+    pass
+
+
+# A handler that raises within a destructor: Python drops the exception, and the free with it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_exceptions_at_any_moment_of_a_wait_lose_nothing(server: Server, kind: str) -> None:
+    """A timer's handler raises again and again while the program waits and sends; what it does not interrupt is right, to the end."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    interrupted = done = 0
+    with opened(server.endpoint, transport=kind):
+        assert program(60) == EXPECTED[60]
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            deadline = time.monotonic() + 60
+            for k in range(400):
+                assert time.monotonic() < deadline
+                try:
+                    # From before the first command to beyond the answer.
+                    signal.setitimer(signal.ITIMER_REAL, 1e-5 + (k % 40) * 2.5e-5)
+                    value = float((cp.arange(4.0) + k).sum())
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Interrupted:
+                    interrupted += 1
+                    continue
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                assert value == 6 + 4 * k
+                done += 1
+        except Interrupted:  # between the statement and the line that stops the timer
+            interrupted += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert interrupted
+        assert program(60) == EXPECTED[60]
+
+
+# -- a server of another release ------------------------------------------------------------------------------------------
+
+
+class Scripted(Turns):
+    """A stream whose server answers the hello as a script says, and nothing else."""
+
+    def __init__(self, answer: Callable[[Any], Any], on_frame: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self.put: Callable[[bytes], Any] = self.sent.append
+        self._answer: Callable[[Any], Any] | None = answer
+        self._on_frame = on_frame
+        self._ended = threading.Event()
+
+    def push(self) -> None:
+        pass
+
+    def _next(self) -> Disconnected | None:
+        if self._answer is None or not self.sent:
+            return Disconnected("CANCELLED", "") if self._ended.wait(0.01) else None
+        answer, self._answer = self._answer, None
+        made = answer(session_pb2.ClientFrame.FromString(self.sent[0]).hello)
+        if isinstance(made, Disconnected):
+            return made
+        self._on_frame(session_pb2.ServerFrame(hello=made).SerializeToString())
+        return None
+
+    def finish(self) -> None:
+        self._ended.set()
+
+    def cancel(self) -> None:
+        self._is_over = True
+        self._ended.set()
+
+    def close(self) -> None:
+        self._ended.set()
+
+
+class ScriptedTransport:
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self._answer = answer
+
+    def attach(self, endpoint: str, metadata: Any, on_frame: Callable[[bytes], None]) -> Any:
+        return Scripted(self._answer, on_frame)
+
+
+def hello(**fields: Any) -> Any:
+    """A server's hello; what is not given is as this release says it."""
+    return session_pb2.ServerHello(
+        **{"version": 1, "server": "srv-1", "epoch": 1, "op_table_digest": DIGEST, "limits": DEFAULT_LIMITS.to_wire(), **fields}
+    )  # fmt: skip
+
+
+def open_scripted(answer: Callable[[Any], Any]) -> session.Session:
+    return session.open_at(FixedPool("nowhere"), Config(reconnect_s=2.0), ScriptedTransport(answer))
+
+
+def test_a_server_that_refuses_every_version_is_a_version_mismatch() -> None:
+    sentence = "No common protocol version: the client is older (it speaks 1, this server speaks 7)."
+    with pytest.raises(VersionMismatch, match="the client is older") as caught:
+        open_scripted(lambda asked: Disconnected("FAILED_PRECONDITION", sentence))
+    assert "same minor release" in str(caught.value)
+
+
+def test_a_server_that_chooses_a_version_which_was_not_offered_is_a_version_mismatch() -> None:
+    with pytest.raises(VersionMismatch, match="99"):
+        open_scripted(lambda asked: hello(version=99))
+
+
+def test_rows_that_differ_or_are_missing_fail_when_called_and_only_then() -> None:
+    theirs = row_hashes()
+    assert len(theirs) > 400
+    del theirs["cumsum"]
+    theirs["sort"] = bytes(8)
+    asked = []
+
+    def answer(message: Any) -> Any:
+        asked.append(message.op_table_digest)
+        return hello(op_table_digest=bytes(32), row_hashes=theirs)
+
+    opened_session = open_scripted(answer)
+    try:
+        assert asked == [DIGEST]
+        a = cp.zeros(3)
+        assert (a + 1).shape == (3,)
+        with pytest.raises(VersionMismatch, match="another definition of 'sort'") as differs:
+            cp.sort(a)
+        assert "same release" in str(differs.value)
+        with pytest.raises(OpMissing, match="has no op 'cumsum'") as missing:
+            cp.cumsum(a)
+        assert "Upgrade cupool on the server" in str(missing.value)
+        assert cp.cumprod(a).shape == (3,)
+        assert type(opened_session.link._stream) is Scripted
+    finally:
+        session._close("the test ended", 0.0)
+    # The next session's server has them again.
+    real = Server()
+    try:
+        with opened(real.endpoint):
+            assert cp.sort(cp.asarray([2.0, 1.0])).tolist() == [1.0, 2.0]
+            assert cp.cumsum(cp.ones(2)).tolist() == [1.0, 2.0]
+    finally:
+        real.close()
+
+
+def test_the_transport_of_a_configuration() -> None:
+    assert isinstance(session.TRANSPORTS[Config().transport](""), CoreTransport)
