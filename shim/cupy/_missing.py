@@ -66,7 +66,7 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = "fft fftpack interpolate sparse sparse.csgraph sparse.linalg"
+_SCIPY = "interpolate sparse sparse.csgraph sparse.linalg"
 _CUPYX = "cusparse cutensor distributed distributed.array jit.cub jit.thrust tools"
 _CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.

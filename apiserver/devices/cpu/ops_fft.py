@@ -21,9 +21,11 @@ def _input(a: Array, real: bool) -> Array:
 
 def _one(name: str, real: bool) -> Callable[..., Array]:
     function: Callable[..., Any] = getattr(np.fft, name)
+    back = name in ("irfft", "hfft")  # whose results CuPy casts to float16 for float16
 
     def run(a: Array, n: Any = None, axis: int = -1, norm: Any = None) -> Array:
-        return np.asarray(function(_input(a, real), n, axis, norm))
+        result = np.asarray(function(_input(a, real), n, axis, norm))
+        return result.astype(np.float16) if back and a.dtype == np.float16 else result
 
     return run
 
@@ -34,6 +36,7 @@ def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
 
     def run(a: Array, s: Any = None, axes: Any = default_axes, norm: Any = None) -> Array:
         """Axis by axis, as CuPy's order of operations is; the last axis is the halved one of real transforms."""
+        half = a.dtype == np.float16 and axes is not None and len(axes) == 1
         a = _input(a, real)
         if axes is None:
             axes = range(a.ndim) if s is None else range(a.ndim - len(s), a.ndim)
@@ -42,7 +45,8 @@ def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
         if name == "irfft":
             for axis, n in list(zip(axes, sizes, strict=True))[:-1]:
                 a = plain(a, n, axis, norm)
-            return np.asarray(one(a, sizes[-1], axes[-1], norm))
+            result = np.asarray(one(a, sizes[-1], axes[-1], norm))
+            return result.astype(np.float16) if half else result
         a = one(a, sizes[-1], axes[-1], norm)
         for axis, n in reversed(list(zip(axes, sizes, strict=True))[:-1]):
             a = plain(a, n, axis, norm)

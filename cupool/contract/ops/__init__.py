@@ -38,7 +38,17 @@ FAMILIES = (
     "reductions", "sorting", "statistics", "ufuncs",
 )  # fmt: skip
 #: The families of `cupyx.scipy` and of what stands on it, in the package `scipy` beside them.
-SCIPY_FAMILIES = ("cusolver", "linalg", "ndimage", "signal", "signal_design", "signal_spectral", "spatial", "special")
+SCIPY_FAMILIES = (
+    "cusolver",
+    "fft",
+    "linalg",
+    "ndimage",
+    "signal",
+    "signal_design",
+    "signal_spectral",
+    "spatial",
+    "special",
+)
 _WITH_ROWS = frozenset({"TABLE", "row_hashes", "table_digest"})
 _lock = threading.RLock()
 

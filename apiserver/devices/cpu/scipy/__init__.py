@@ -12,6 +12,7 @@ from typing import Any
 
 #: How names of rows begin -> module of this package. The longest prefix wins.
 MODULES = {
+    "cupyx.scipy.fft.": "fft",
     "cupyx.scipy.signal.": "signal",
     "cupyx.cusolver.": "cusolver",
     "cupyx.lapack.": "linalg",

@@ -26,6 +26,11 @@ def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype.char in "efF" else np.float64)
 
 
+def _cast_back(a: Spec, result: Spec, single_axis: bool) -> Spec:
+    """CuPy's inverse real transforms along one axis give float16 for float16."""
+    return packed(result.shape, a.dtype) if single_axis and a.dtype == np.float16 else result
+
+
 def _check(a: Any, norm: Any) -> Spec:
     if not isinstance(a, Spec):
         raise TypeError("The input array a must be a cupy.ndarray")
@@ -52,7 +57,7 @@ def one(kind: str) -> Callable[..., Spec]:
             return packed(_with(_with(a.shape, axis, points), axis, points // 2 + 1), complex_dtype(a.dtype))
         if kind in ("c2r", "hfft"):
             points = 2 * (a.shape[axis] - 1) if n is None else points
-            return packed(_with(a.shape, axis, points), real_dtype(a.dtype))
+            return _cast_back(a, packed(_with(a.shape, axis, points), real_dtype(a.dtype)), True)
         return packed(_with(a.shape, axis, points), complex_dtype(a.dtype))
 
     rule.rule_name = f"fft_{kind}"  # type: ignore[attr-defined]
@@ -76,6 +81,7 @@ def several(kind: str, default_axes: Any = None) -> Callable[..., Any]:
 
     def rule(a: Any, s: Any = None, axes: Any = default_axes, norm: Any = None) -> Any:
         a = _check(a, norm)
+        single_axis = axes is not None and len(axes) == 1
         axes, sizes = _sizes(a, s, axes)
         if not axes:
             if kind != "c2c":
@@ -89,7 +95,7 @@ def several(kind: str, default_axes: Any = None) -> Callable[..., Any]:
             return packed(_with(shape, last, shape[last] // 2 + 1), complex_dtype(a.dtype))
         if kind == "c2r":
             points = 2 * (a.shape[last] - 1) if sizes[-1] is None else sizes[-1]
-            return packed(_with(shape, last, points), real_dtype(a.dtype))
+            return _cast_back(a, packed(_with(shape, last, points), real_dtype(a.dtype)), single_axis)
         return packed(shape, complex_dtype(a.dtype))
 
     rule.rule_name = f"fftn_{kind}_{default_axes}"  # type: ignore[attr-defined]
