@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("c0193838f4504a6f22a0f962ccb97ccc00821e6a59b7b7ed4cdcaf664be31298")
+DIGEST = bytes.fromhex("52f510f798e1a166a51e616e8305bfaa3f4247f4a2f606c17042b179387d3d5b")

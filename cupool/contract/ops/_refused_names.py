@@ -4,9 +4,8 @@ from __future__ import annotations
 
 #: Modules that have no code in the shim.
 MODULES = """\
-cuda.texture cupyx.cusparse cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.fft
-cupyx.scipy.fftpack cupyx.scipy.interpolate cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg
-cupyx.tools
+cuda.texture cupyx.cusparse cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.interpolate
+cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -146,13 +145,6 @@ seq sequence set_difference set_difference_by_key set_intersection set_intersect
 set_symmetric_difference_by_key set_union set_union_by_key sort sort_by_key stable_sort stable_sort_by_key swap_ranges
 unique unique_by_key upper_bound
 """,
-    "cupyx.scipy.fft": """\
-dct dctn dst dstn fft fft2 fftfreq fftn fftshift fht get_fft_plan hfft hfft2 hfftn idct idctn idst idstn ifft ifft2 ifftn
-ifftshift ifht ihfft ihfft2 ihfftn irfft irfft2 irfftn next_fast_len rfft rfft2 rfftfreq rfftn
-""",
-    "cupyx.scipy.fftpack": """\
-fft fft2 fftn get_fft_plan ifft ifft2 ifftn irfft rfft
-""",
     "cupyx.scipy.interpolate": """\
 Akima1DInterpolator BPoly BSpline BarycentricInterpolator CloughTocher2DInterpolator CubicHermiteSpline CubicSpline
 InterpolatedUnivariateSpline KroghInterpolator LSQUnivariateSpline LinearNDInterpolator NdBSpline NdPPoly
@@ -175,12 +167,8 @@ spilu splu spsolve spsolve_triangular svds
     "cupyx.tools": """\
 
 """,
-    "fft": """\
-_cache.PlanCache
-""",
     "fft.config": """\
-clear_plan_cache devices enable_nd_planning get_current_callback_manager get_plan_cache get_plan_cache_max_memsize
-get_plan_cache_size set_cufft_callbacks set_plan_cache_max_memsize set_plan_cache_size show_plan_cache_info use_multi_gpus
+devices enable_nd_planning set_cufft_callbacks use_multi_gpus
 """,
     "random": """\
 MRG32k3a.state Philox4x3210.state XORWOW.state
