@@ -109,20 +109,6 @@ def _fetch(executor: Executor, form: Form) -> Step:
     return step
 
 
-def _fetch_object(executor: Executor, form: Form) -> Step:
-    _has_reply(form)
-    at, handles = _operand(form), executor.handles
-
-    def step(words: list[int], i: int) -> None:
-        value = handles.get(words[i + at])
-        plain = getattr(value, "plain_state", None)
-        if plain is None:
-            raise TypeError(f"a {type(value).__name__} has no state that can be fetched")
-        executor.stepper.answer(words[i + 1], plain())
-
-    return step
-
-
 def _export(executor: Executor, form: Form) -> Step:
     _has_reply(form)
     at = _operand(form)
@@ -316,7 +302,6 @@ INTERNAL: dict[str, Callable[[Executor, Form], Step]] = {
     "@export": _export,
     "@fault": _fault,
     "@fetch": _fetch,
-    "@fetch_object": _fetch_object,
     "@forms_reset": _forms_reset,
     "@free_blocks": _free_blocks,
     "@malloc": _malloc,

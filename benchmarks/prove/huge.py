@@ -76,7 +76,9 @@ def run_case(shared: Any, case: str) -> dict[str, Any]:
     seen["server_beside_bytes"] = seen["server_peak_bytes"] - size
     for side in ("client", "server"):
         if seen[f"{side}_beside_bytes"] > BESIDE * size + (256 << 20):
-            raise AssertionError(f"the {side} needed {seen[f'{side}_beside_bytes']} bytes beside an array of {size}: {seen}")
+            raise AssertionError(
+                f"the {side} needed {seen[f'{side}_beside_bytes']} bytes beside an array of {size}: {seen}"
+            )
     return seen
 
 

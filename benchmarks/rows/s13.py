@@ -80,6 +80,25 @@ for fd in range(3, 256):
         pass  # not open
 assert not sockets, "importing the shim opened a socket"
 """
+IMPORT_SPARSE = """
+import time
+import numpy, grpc
+start = time.perf_counter()
+import cupool
+cupool.install()
+import cupy
+import cupyx.scipy.sparse
+print((time.perf_counter() - start) * 1000)
+"""
+#: What the first command of a program pays for the op table, once.
+TABLE = """
+import time
+from cupool import cupy
+start = time.perf_counter()
+from cupool.contract.ops import row
+row("add")
+print((time.perf_counter() - start) * 1000)
+"""
 #: A program that ends as most do: without closing anything, with live arrays and work in flight.
 EXIT = """
 from cupool import cupy as cp
@@ -126,5 +145,12 @@ def run(quick: bool) -> list[Value]:
         Value("memory of a live handle", numbers(HANDLES, few), "bytes", 300),
         Value("wire bytes of a small op, its free included", numbers(WIRE, few), "bytes", 48),
         Value("import of the shim beyond numpy and grpc", numbers(IMPORT, 4 if quick else 11)[1:], "ms", 50),
+        Value(
+            "import cupy and cupyx.scipy.sparse, beyond numpy and grpc",
+            numbers(IMPORT_SPARSE, 4 if quick else 11)[1:],
+            "ms",
+            60,
+        ),
+        Value("op table, made at the first command", numbers(TABLE, few), "ms"),
         Value(f"interpreter exits that hang, of {exits}", [hangs], "exits", 0, note="500 by `make prove PART=exits`"),
     ]

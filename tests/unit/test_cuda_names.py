@@ -42,7 +42,7 @@ def test_every_command_of_ours_is_somebodys() -> None:
         for row in TABLE.values()
         if row.name.startswith("@") and row.is_remote and not row.name.startswith("@cupyx.")
     }
-    assert {name for name in ours if name not in own and f'"{name}"' not in text} <= EXECUTOR | {"@fetch_object"}
+    assert {name for name in ours if name not in own and f'"{name}"' not in text} <= EXECUTOR
 
 
 def test_kernel_attributes_exist() -> None:

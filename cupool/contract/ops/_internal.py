@@ -21,7 +21,6 @@ op(
     repeat="same-fingerprint",
     note="array as a host value, C order; for values up to inline_bytes",
 )
-op("@fetch_object", "(obj)", host=True, note="state of a remote object as plain values, where it has some")
 op(
     "@export",
     "(a, transfer)",
