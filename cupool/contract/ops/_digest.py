@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("52f510f798e1a166a51e616e8305bfaa3f4247f4a2f606c17042b179387d3d5b")
+DIGEST = bytes.fromhex("be0cc8660970e497d48314852012f286e2dc28f74ec072898a6dba7e2d025478")
