@@ -25,6 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "tools" / "data" / "cupy_api.json"
 PROVEN = ROOT / "tools" / "data" / "proven_cuda.json"
+#: Which calls wait, as `tools/waits.py` has measured it: name -> "always" or "sometimes".
+WAITS = ROOT / "tools" / "data" / "waits.json"
 PAGE = ROOT / "docs" / "coverage.md"
 NAMES = ROOT / "cupool" / "contract" / "ops" / "_refused_names.py"
 
@@ -185,6 +187,7 @@ def page(accounted: Account) -> str:
             home = home.rpartition(".")[0]
         homes[home].append(name)
     proven = set(json.loads(PROVEN.read_text(encoding="utf-8"))) if PROVEN.exists() else set()
+    waits: dict[str, str] = json.loads(WAITS.read_text(encoding="utf-8"))
     total, good = sum(map(len, homes.values())), len([n for n in accounted.supported.values() if n.kind != "module"])
     lines = [
         "# Coverage\n\n",
@@ -198,27 +201,35 @@ def page(accounted: Account) -> str:
         lines.append(f"| [{home}](#{home.replace('.', '')}) | {len(homes[home])} | {len(have)} |\n")
     lines += [
         "\n`op`: runs on the server. `view`: made on the client, the server makes the same view. `client`: answered or composed "
-        "on the client. `waits`: the call itself waits for the server (looking at a pending shape waits too). `cpu`: proven on the "
+        "on the client. `waits`: the call itself waits for the server, always or for some arguments, as measured by `tools/waits.py` "
+        f"({len(waits)} calls do; looking at a pending shape waits too). `cpu`: proven on the "
         "CPU device by the row's samples. `cuda`: proven on a GPU by the same samples.\n",
     ]
     for home in sorted(homes):
-        lines += _module_section(home, homes[home], accounted, TABLE, refusals, proven)
+        lines += _module_section(home, homes[home], accounted, TABLE, refusals, proven, waits)
     return "".join(lines)
 
 
-def _how(row: Any, proven: set[str]) -> str:
-    """How a supported name is served, from its row."""
-    if row is None or not row.is_remote:
-        return "client"
-    words = ["view" if row.view_of and getattr(row.infer, "rule_name", "").startswith("view_") else "op"]
-    words += ["waits"] if row.host or row.looks else []
-    words += ["cpu"] if row.samples is not None or row.family == "ufunc" else []
-    words += ["cuda"] if row.name in proven else []
+def _how(name: Name, row: Any, proven: set[str], waits: dict[str, str]) -> str:
+    """How a supported name is served, from its row and from what was measured."""
+    is_op = row is not None and row.is_remote
+    is_view = is_op and row.view_of and getattr(row.infer, "rule_name", "").startswith("view_")
+    words = ["client" if not is_op else "view" if is_view else "op"]
+    words += {"always": ["waits"], "sometimes": ["waits for some arguments"]}.get(waits.get(name.name, ""), [])
+    if is_op:
+        words += ["cpu"] if row.samples is not None or row.family == "ufunc" else []
+        words += ["cuda"] if row.name in proven else []
     return ", ".join(words)
 
 
 def _module_section(
-    home: str, names: list[Name], accounted: Account, table: dict[str, Any], refusals: Any, proven: set[str]
+    home: str,
+    names: list[Name],
+    accounted: Account,
+    table: dict[str, Any],
+    refusals: Any,
+    proven: set[str],
+    waits: dict[str, str],
 ) -> list[str]:
     """One module: supported names by how they are served, unsupported ones by reason."""
     lines = [f"\n## {home}\n"]
@@ -229,7 +240,7 @@ def _module_section(
         short = name.full[len(home) + 1 :]
         if name.full in accounted.supported:
             row = table.get(name.name)
-            good[_how(row, proven)].append(f"`{short}`")
+            good[_how(name, row, proven, waits)].append(f"`{short}`")
             if row is not None and row.note and not row.unsupported:
                 notes.append(f"- `{short}`: {row.note}\n")
         elif accounted.unsupported.get(name.parent) is None or accounted.unsupported[name.parent].kind == "module":
