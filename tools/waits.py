@@ -136,8 +136,8 @@ def _of_arrays() -> Iterator[Call]:
         ("ndarray.__iadd__", lambda: a.__iadd__(1)),
         ("ndarray.__matmul__", lambda: a @ a.T),
         ("ndarray.__pow__", lambda: a**2),
-        ("ndarray.__eq__", lambda: a == None),
-        ("ndarray.__array_ufunc__", lambda: np.exp(a)),  # noqa: E711
+        ("ndarray.__eq__", lambda: a.__eq__(None)),
+        ("ndarray.__array_ufunc__", lambda: np.exp(a)),
         ("ndarray.__array_function__", lambda: np.sum(a)),
         ("ndarray.data", lambda: a.data),
         ("ndarray.flat", lambda: list(a.flat)),
