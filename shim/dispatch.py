@@ -16,7 +16,7 @@ import numpy as np
 
 from cupool.contract import ids
 from cupool.contract.codec import TAG_SHIFT
-from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, Same, call_arguments, is_default, parameters
+from cupool.contract.ops._row import NDIM, REQUIRED, UNKNOWN, Row, Same, Vector, call_arguments, is_default, parameters
 from cupool.contract.spec import Spec
 from cupool.contract.values import (
     SLOT_HANDLE,
@@ -37,7 +37,7 @@ from .config import config
 from .objects import RemoteObject
 from .operators import double_bits
 from .pending import COMMANDS, GATE, extend
-from .probe import Probe, probed
+from .probe import Probe, lengths_probe, probed
 from .rows import LazyRow
 from .session import flush
 
@@ -674,8 +674,12 @@ def _results(row: Row, args: list[Any], pending: list[Any]) -> tuple[tuple[Any, 
         assert isinstance(count, int)
         return (UNKNOWN,) * count, count != 1 or row.outs == NDIM, out
     if isinstance(inferred, (tuple, list)):
-        return tuple(inferred), True, out
-    return (inferred,), False, out
+        return tuple([_of_some_length(r) if type(r) is Vector else r for r in inferred]), True, out
+    return (_of_some_length(inferred) if type(inferred) is Vector else inferred,), False, out
+
+
+def _of_some_length(vector: Vector) -> Probe:
+    return lengths_probe(lambda n: (n,), vector.dtype)
 
 
 def _given_out(row: Row, args: list[Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cupool.contract.ops._row import UNKNOWN
+from cupool.contract.ops._row import UNKNOWN, Vector
 from cupool.contract.spec import Spec, spec_of
 
 #: The two stand-in lengths.
@@ -64,4 +64,6 @@ def probed(run: Callable[[int], Any]) -> Any:
         return tuple(merged)
     if first is None and second is None:
         return None
+    if isinstance(first, Vector):
+        return first if first == second else None
     return UNKNOWN if isinstance(first, str) and first == UNKNOWN else None

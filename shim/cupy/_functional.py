@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -76,8 +77,12 @@ def get_array_module(*args: Any) -> Any:
     """This module when an argument is a device array (or holds one), else NumPy."""
     from .. import cupy
 
+    # A sparse matrix can only be there if its module is.
+    sparse = sys.modules.get(f"{__name__.partition('.shim.')[0]}.shim.cupyx.scipy.sparse")
     for arg in args:
         if isinstance(arg, dispatch.ndarray) or hasattr(arg, "__cupy_get_ndarray__"):
+            return cupy
+        if sparse is not None and sparse.issparse(arg):
             return cupy
         if isinstance(arg, type) and issubclass(arg, dispatch.ndarray):
             return cupy

@@ -66,8 +66,8 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = "interpolate sparse sparse.csgraph sparse.linalg"
-_CUPYX = "cusparse cutensor distributed distributed.array jit.cub jit.thrust tools"
+_SCIPY = "interpolate"
+_CUPYX = "cutensor distributed distributed.array jit.cub jit.thrust tools"
 _CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.
 MODULES = frozenset(

@@ -22,6 +22,7 @@ from cupool.contract.ops._row import (
     Parameter,
     Row,
     Same,
+    Vector,
     call_arguments,
     infer,
     op,
@@ -38,7 +39,7 @@ FAMILIES = (
     "reductions", "sorting", "statistics", "ufuncs",
 )  # fmt: skip
 #: The families of `cupyx.scipy` and of what stands on it, in the package `scipy` beside them.
-SCIPY_FAMILIES = (
+SCIPY_FAMILIES = ("sparse", 
     "cusolver",
     "fft",
     "linalg",
@@ -111,6 +112,7 @@ __all__ = [
     "Parameter",
     "Row",
     "Same",
+    "Vector",
     "call_arguments",
     "find_row",
     "infer",

@@ -16,8 +16,8 @@ from numpy import float64
 
 #: A rule: called as `call_arguments` says, arrays replaced by Spec (Python and NumPy scalars stay). Returns the result's Spec, a
 #: tuple of them, None for "no array result", or UNKNOWN when for these arguments only the data can tell (then `outs` says how
-#: many results). With `out=` it returns that parameter's Spec (or a tuple): the call's result is the given array.
-#: Raises the exception that CuPy raises.
+#: many results); or Vector where all but a length is known. With `out=` it returns that parameter's Spec (or a tuple): the call's
+#: result is the given array. Raises the exception that CuPy raises.
 Rule = Callable[..., Any]
 
 #: The rule *is* the answer: computed on the client from specs, nothing is sent.
@@ -37,6 +37,25 @@ class Same:
 
     def __repr__(self) -> str:
         return f"Same({self.parameter!r})"
+
+
+class Vector:
+    """What a rule returns for a one-dimensional C-ordered result of known dtype whose length only the data can tell (the stored elements
+    of a sparse matrix). The result stays pending, but its dtype and what follows from it are known without waiting."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vector) and other.dtype == self.dtype
+
+    def __hash__(self) -> int:
+        return hash(("Vector", self.dtype))
+
+    def __repr__(self) -> str:
+        return f"Vector({self.dtype})"
 
 
 #: Implemented by hand in the shim, out of other ops.

@@ -16,7 +16,7 @@ _LIBRARY = (
     "which has no CUDA context"
 )
 _SCIPY = "cupyx.scipy is not carried yet"
-_SPARSE = "sparse matrices are not carried yet"
+_SPARSE = "CuPy has the name and raises too, or it is not carried yet"
 _SOLVER = (
     "works on raw device pointers, workspaces and descriptors of the calling process; cupy.linalg, cupyx.lapack and cupyx.cusolver offer "
     "it on arrays"

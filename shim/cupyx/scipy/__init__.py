@@ -1,16 +1,30 @@
-"""`cupyx.scipy`. Its modules come with later releases; importing them works, using them says why not."""
+"""`cupyx.scipy`. Its modules are imported when they are looked at."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from typing import Any
-
-from ...cupy._functional import get_array_module as get_array_module
 
 _SUBMODULES = frozenset(
     ("fft", "fftpack", "interpolate", "linalg", "ndimage", "signal", "sparse", "spatial", "special", "stats")
 )  # fmt: skip
+
+
+def get_array_module(*args: Any) -> Any:
+    """This module when an argument is an array or a sparse matrix of the device, else `scipy`.
+
+    Raises:
+        ImportError: `scipy` is asked for and not installed here.
+    """
+    from ...cupy import get_array_module as of_arrays
+
+    if of_arrays(*args).__name__ == "cupy":
+        return sys.modules[__name__]
+    import scipy
+
+    return scipy
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ MODULES = {
     "cupyx.scipy.linalg.": "linalg",
     "cupyx.scipy.spatial.": "spatial",
     "cupyx.scipy.ndimage.": "ndimage",
+    "cupyx.scipy.sparse.": "sparse",
     "cupyx.scipy.special.": "special",
     "cupyx.signal.": "signal",
 }

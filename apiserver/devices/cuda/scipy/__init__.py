@@ -15,6 +15,7 @@ MODULES = {
     "@cupyx.linalg.sparse.": "cusolver",
     "cupyx.scipy.ndimage.fourier_": "ndimage",
     "@cupyx.scipy.signal.": "signal",
+    "@cupyx.scipy.sparse.": "sparse",
     "@cupyx.scipy.spatial.": "spatial",
 }
 _PREFIXES = sorted(MODULES, key=len, reverse=True)
