@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .... import naming as _naming
 from . import _host
 from ._base import _spbase as _spbase
 from ._base import issparse, isspmatrix, sparray, spmatrix
@@ -31,6 +32,7 @@ def __getattr__(name: str) -> Any:
     where = _LAZY.get(name)
     if where is not None:
         value = globals()[name] = getattr(importlib.import_module(where, __name__), name)
+        _naming.adopt(value, "cupyx.scipy.sparse")
         return value
     if name in _WARNINGS:
         # SciPy's own classes where the program can have them, so that its filters are ours.
@@ -42,10 +44,6 @@ def __getattr__(name: str) -> Any:
     from ....cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx.scipy.sparse", name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_SUBMODULES, *_WARNINGS})
 
 
 __all__ = [

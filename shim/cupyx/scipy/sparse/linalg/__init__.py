@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ..... import naming as _naming
+
 #: Public names -> the module that has them; loaded when first looked at.
 _LAZY = {
     "matrix_power": "._matfuncs",
@@ -21,14 +23,11 @@ def __getattr__(name: str) -> Any:
     where = _LAZY.get(name)
     if where is not None:
         value = globals()[name] = getattr(importlib.import_module(where, __name__), name)
+        _naming.adopt(value, "cupyx.scipy.sparse.linalg")
         return value
     from .....cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx.scipy.sparse.linalg", name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
 
 
 __all__ = sorted(_LAZY)  # noqa: PLE0605
