@@ -16,7 +16,6 @@ _LIBRARY = (
     "which has no CUDA context"
 )
 _SCIPY = "cupyx.scipy is not carried yet"
-_SPARSE = "CuPy has the name and raises too, or it is not carried yet"
 _SOLVER = (
     "works on raw device pointers, workspaces and descriptors of the calling process; cupy.linalg, cupyx.lapack and cupyx.cusolver offer "
     "it on arrays"
@@ -74,7 +73,6 @@ GROUPS: dict[str, str] = {
     "cupyx.jit.cub": _TEMPLATES,
     "cupyx.jit.thrust": _TEMPLATES,
     "cupyx.scipy": _SCIPY,
-    "cupyx.scipy.sparse": _SPARSE,
     "cupyx.tools": "manages CUDA libraries of the calling process, which has none",
 }
 
