@@ -14,9 +14,13 @@ from cupool.contract.ops import NDIM, TABLE, UNKNOWN, Row, Same, Vector, call_ar
 from cupool.contract.ops._sample_arrays import Remote
 from cupool.contract.spec import Spec, spec_like
 
-#: Public functions, and the commands that stand for methods of `cupyx`'s objects.
-ROWS = [row for row in TABLE.values() if not row.unsupported and row.name[:1] != "@" and callable(row.infer)] + [
-    row for row in TABLE.values() if row.name.startswith("@cupyx.") and callable(row.infer)
+#: Public functions, and the commands that stand for methods of `cupyx`'s objects and say by samples what they promise.
+ROWS = [
+    row
+    for row in TABLE.values()
+    if not row.unsupported
+    and callable(row.infer)
+    and (row.name[:1] != "@" or (row.name.startswith("@cupyx.") and row.samples is not None))
 ]
 SAMPLED = [row for row in ROWS if row.samples is not None]
 
