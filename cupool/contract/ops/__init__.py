@@ -39,7 +39,8 @@ FAMILIES = (
     "reductions", "sorting", "statistics", "ufuncs",
 )  # fmt: skip
 #: The families of `cupyx.scipy` and of what stands on it, in the package `scipy` beside them.
-SCIPY_FAMILIES = ("sparse", 
+SCIPY_FAMILIES = (
+    "sparse",
     "cusolver",
     "fft",
     "linalg",
