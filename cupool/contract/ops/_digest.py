@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("be0cc8660970e497d48314852012f286e2dc28f74ec072898a6dba7e2d025478")
+DIGEST = bytes.fromhex("f92ccab3dbe90c34bf1919fce6d0b8f0451e71e709083f47f89fce845aa847ed")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 #: Modules that have no code in the shim.
 MODULES = """\
-cuda.texture cupyx.cusparse cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.interpolate
-cupyx.scipy.sparse cupyx.scipy.sparse.csgraph cupyx.scipy.sparse.linalg cupyx.tools
+cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.interpolate cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -117,10 +116,7 @@ CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObj
 argsort lexsort sort
 """,
     "cupyx.cusparse": """\
-BaseDescriptor DnMatDescriptor DnVecDescriptor MatDescriptor SpMatDescriptor SpVecDescriptor check_availability coo2csc
-coo2csr coosort csc2coo csc2csr csc2csrEx2 csc2dense cscsort csr2coo csr2csc csr2cscEx2 csr2csr_compress csr2dense csrgeam
-csrgeam2 csrgemm csrgemm2 csrilu02 csrmm csrmm2 csrmv csrsm2 csrsort dense2csc dense2csr denseToSparse getVersion
-sparseToDense spgeam spgemm spmm spmv spsm
+BaseDescriptor DnMatDescriptor DnVecDescriptor SpMatDescriptor SpVecDescriptor
 """,
     "cupyx.distributed": """\
 NCCLBackend init_process_group
@@ -151,18 +147,6 @@ InterpolatedUnivariateSpline KroghInterpolator LSQUnivariateSpline LinearNDInter
 NearestNDInterpolator PPoly PchipInterpolator RBFInterpolator RegularGridInterpolator UnivariateSpline
 barycentric_interpolate interp1d interpn krogh_interpolate make_interp_spline make_lsq_spline pchip pchip_interpolate
 splantider splder
-""",
-    "cupyx.scipy.sparse": """\
-block_array block_diag bmat coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix dia_array dia_matrix diags
-diags_array eye eye_array find get_index_dtype hstack identity kron kronsum matrix_transpose permute_dims rand random
-random_array safely_cast_index_arrays sparray spdiags spmatrix swapaxes tril triu vstack
-""",
-    "cupyx.scipy.sparse.csgraph": """\
-connected_components
-""",
-    "cupyx.scipy.sparse.linalg": """\
-LinearOperator SuperLU aslinearoperator bicgstab cg cgs eigsh factorized gmres lobpcg lsmr lsqr matrix_power minres norm
-spilu splu spsolve spsolve_triangular svds
 """,
     "cupyx.tools": """\
 
