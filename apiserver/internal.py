@@ -231,15 +231,17 @@ def _set_limit(executor: Executor, form: Form) -> Step:
 
 
 def _malloc(executor: Executor, form: Form) -> Step:
-    if [plan.kind for plan in form.results] != [OBJECT, REPLY]:
-        raise ProtocolError(f"Form {form.id}: @malloc has an object and a reply.")
+    if [plan.kind for plan in form.results] not in ([OBJECT], [OBJECT, REPLY]):
+        raise ProtocolError(f"Form {form.id}: @malloc has an object, and may have a reply.")
+    is_asked = len(form.results) == 2
     nbytes_of, source_of = _word(form, 0, SLOT_INTEGER), _word(form, 1, SLOT_INTEGER)
 
     def step(words: list[int], i: int) -> None:
         handle = words[i + 1]
         executor.handles.refuse_known(handle)
         address = executor.raw_memory.allocate(handle, nbytes_of(words, i), source_of(words, i))
-        executor.stepper.answer(words[i + 2], address)
+        if is_asked:
+            executor.stepper.answer(words[i + 2], address)
 
     return step
 

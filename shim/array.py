@@ -535,6 +535,7 @@ def _after_fork() -> None:
     streams.reset_lock()
     operators.reset_lock()
     births.reset_lock()
+    captures.forget()
     _forget_session()
     _rebind()
 

@@ -31,7 +31,7 @@ from .streams import Streams
 
 log = logging.getLogger(__name__)
 
-_INVALID_VALUE = 1
+_ILLEGAL_ADDRESS = 700
 #: Where the arena begins if the driver agrees: one place for all servers, so that a session finds its addresses again elsewhere.
 ARENA_HINT = 0x3000_0000_0000
 #: Addresses reserved, as a multiple of the device's memory: freed blocks leave gaps.
@@ -227,7 +227,11 @@ class CudaDevice:
         spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
         low, high = memory.extent(spec)
         if not self._arena.covers(address + low, high - low):
-            raise CUDARuntimeError(_INVALID_VALUE)
+            raise CUDARuntimeError(
+                _ILLEGAL_ADDRESS,
+                f"cudaErrorIllegalAddress: an illegal memory access was encountered: {high - low} bytes at {address + low:#x} are not "
+                "device memory of this session",
+            )
         unowned = cupy.cuda.UnownedMemory(address + low, max(high - low, 1), self, self.number)
         return cupy.ndarray(spec.shape, spec.dtype, cupy.cuda.MemoryPointer(unowned, -low), spec.strides)
 

@@ -15,7 +15,14 @@ from typing import Any
 
 from ... import births, indexing
 from . import memory_hook
-from ._memories import CFunctionAllocatorMemory, ManagedMemory, MemoryAsync, PythonFunctionAllocatorMemory, SystemMemory
+from ._memories import (
+    CFunctionAllocatorMemory,
+    ManagedMemory,
+    Memory,
+    MemoryAsync,
+    PythonFunctionAllocatorMemory,
+    SystemMemory,
+)
 from ._pointer import MemoryPointer
 from ._pool import Allocator, default_pool, raw_malloc
 
@@ -99,7 +106,10 @@ def place(a: Any) -> None:
     if is_default(allocator) and not memory_hook.active():
         return
     spec = a._resolve()
-    pointer = allocator(spec.nbytes)
+    if allocator is raw_malloc and not memory_hook.active():
+        pointer = MemoryPointer(Memory.nowait(spec.nbytes), 0)
+    else:
+        pointer = allocator(spec.nbytes)
     if not isinstance(pointer, MemoryPointer):
         raise TypeError(f"the allocator gave a {type(pointer).__name__}, not a cupy.cuda.MemoryPointer")
     if not spec.size:

@@ -119,6 +119,12 @@ def allocate(nbytes: int, source: int = RAW) -> tuple[RemoteObject, int]:
         raise CUDARuntimeError(_MEMORY_ALLOCATION) from error
 
 
+def allocate_nowait(nbytes: int, source: int) -> RemoteObject:
+    """As `allocate`, without asking: where it does not fit, what uses it fails."""
+    (handle,) = dispatch.send("@malloc", (INTEGER, INTEGER), (nbytes, source), ("object",))
+    return RemoteObject(handle)
+
+
 #: Address -> live raw memory, for what is asked by number.
 _by_address: weakref.WeakValueDictionary[int, RawMemory] = weakref.WeakValueDictionary()
 
@@ -137,20 +143,43 @@ def raw_around(address: int) -> RawMemory | None:
 
 
 class RawMemory(BaseMemory):
-    """Memory of its own on the device, beside the session's pool; goes with this object."""
+    """Memory of its own on the device, beside the session's pool; goes with this object.
+
+    Args:
+        size: bytes.
+        source: see `cupool.contract.memory`.
+        waits: ask for the address now, and so learn whether it fits.
+    """
 
     __module__ = "cupy.cuda.memory"
     #: CUDA's memory type, for `runtime.pointerGetAttributes`: device memory.
     kind = 2
 
-    def __init__(self, size: int, source: int = RAW) -> None:
+    def __init__(self, size: int, source: int = RAW, waits: bool = True) -> None:
         if size < 0:
             raise OverflowError("can't convert negative value to size_t")
         self.size = int(size)
         self._owner: RemoteObject | None = None
-        if self.size:
+        self._ptr: int | None = 0
+        if self.size and waits:
             self._owner, self.ptr = allocate(self.size, source)
-            _by_address[self.ptr] = self
+        elif self.size:
+            self._owner, self._ptr = allocate_nowait(self.size, source), None
+
+    @property
+    def ptr(self) -> int:
+        """The address. Waits when it was never asked for."""
+        if self._ptr is None:
+            assert self._owner is not None
+            session.check_handle(self._owner.handle)
+            self.ptr = int(dispatch.ask("@pointer", (HANDLE,), (self._owner.handle,)))
+        return self._ptr or 0
+
+    @ptr.setter
+    def ptr(self, address: int) -> None:
+        self._ptr = address
+        if address:
+            _by_address[address] = self
 
     def view(self, spec: Spec, offset: int) -> Any:
         if self._owner is None:
@@ -174,6 +203,13 @@ class Memory(RawMemory):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
+
+    @classmethod
+    def nowait(cls, size: int) -> Memory:
+        """As `Memory(size)`, without waiting: where it does not fit, what uses it fails."""
+        made = cls.__new__(cls)
+        RawMemory.__init__(made, size, waits=False)
+        return made
 
 
 class _Managed(RawMemory):
@@ -205,7 +241,8 @@ class SystemMemory(_Managed):
 
 
 class MemoryAsync(RawMemory):
-    """Memory of `size` bytes from the device's current memory pool, as cudaMallocAsync gives it.
+    """Memory of `size` bytes from the device's current memory pool, as cudaMallocAsync gives it. Its address is asked for when it is
+    looked at; where the memory does not fit, what uses it fails.
 
     Attributes:
         stream_ref: a weak reference to the stream that it was allocated on.
@@ -219,7 +256,7 @@ class MemoryAsync(RawMemory):
         from .stream import get_current_stream
 
         stream = get_current_stream() if stream is None else stream
-        super().__init__(size, runtime.mempool_source(runtime.deviceGetMemPool(0)))
+        super().__init__(size, runtime.mempool_source(runtime.deviceGetMemPool(0)), waits=False)
         self.stream_ref = weakref.ref(stream)
 
 

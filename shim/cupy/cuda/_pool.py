@@ -530,17 +530,17 @@ class MemoryAsyncPool:
         return pool
 
     def malloc(self, size: int) -> MemoryPointer:
-        """Memory of `size` bytes from the device's current pool. Raises OutOfMemoryError."""
-        wanted, limit = rounded(int(size)), self.get_limit()
-        total = self.total_bytes() if limit != _UNLIMITED else 0
-        if total - (self.used_bytes() if total else 0) < wanted and max(limit, total) < total + wanted:
-            raise OutOfMemoryError(size, total, limit)
-        try:
-            return MemoryPointer(MemoryAsync(wanted), 0)
-        except CUDARuntimeError as error:
-            if error.status != _MEMORY_ALLOCATION:
-                raise
-            raise OutOfMemoryError(size, self.total_bytes(), 0 if limit == _UNLIMITED else limit) from None
+        """Memory of `size` bytes from the device's current pool. Waits only where a limit is set.
+
+        Raises:
+            OutOfMemoryError: the limit does not allow it. What the device itself has not fails where it is used.
+        """
+        wanted = rounded(int(size))
+        if self._limit != _UNLIMITED:
+            total = self.total_bytes()
+            if total - self.used_bytes() < wanted and max(self._limit, total) < total + wanted:
+                raise OutOfMemoryError(size, total, self._limit)
+        return MemoryPointer(MemoryAsync(wanted), 0)
 
     def free_all_blocks(self, stream: Any = None) -> None:
         """Give what is not used back to the device."""
@@ -564,7 +564,8 @@ class MemoryAsyncPool:
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
         """A soft limit; 0: none. Raises ValueError: both, or out of range."""
-        runtime.memPoolSetAttribute(self._pools[0], ATTR_RELEASE_THRESHOLD, limit_bytes(size, fraction) or _UNLIMITED)
+        self._limit = limit_bytes(size, fraction) or _UNLIMITED
+        runtime.memPoolSetAttribute(self._pools[0], ATTR_RELEASE_THRESHOLD, self._limit)
 
     def get_limit(self) -> int:
         """The limit in bytes; 2**64 - 1: none."""
