@@ -62,7 +62,7 @@ op(
 op("@free_blocks", "()", uses=("pool",), repeat="exact", note="MemoryPool.free_all_blocks")
 op("@set_limit", "(size, fraction)", uses=("pool",), repeat="exact", note="MemoryPool.set_limit")
 op("@malloc", "(nbytes, source)", object="memory", uses=("pool",), repeat="exact",
-   note="raw memory under a handle, as a uint8 array; its address where a reply is asked for; source: see cupool.contract.memory")  # fmt: skip
+   note="raw memory under a handle, as a uint8 array; its address where a reply asks; source: see cupool.contract.memory")  # fmt: skip
 op("@mempool", "(what, pool, attribute, value)", host=True, uses=("pool",), repeat="recorded",
    note="a device memory pool: what is create, destroy, get, set or trim")  # fmt: skip
 op("@fault", "(kind)", repeat="none", note="for tests; refused unless the server was started with --allow-faults")
