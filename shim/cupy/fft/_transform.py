@@ -30,6 +30,11 @@ def _cufft() -> Any:
     return importlib.import_module(_CUFFT)
 
 
+def known(a: Any) -> Spec:
+    """The spec of an array, also of one on the host; waits for a pending one."""
+    return spec_like(a) if isinstance(a, np.ndarray) else a._spec or a._resolve()
+
+
 def converted(a: Spec, value_type: str) -> Spec:
     """The spec of what cuFFT gets: complex, or real for a transform of real numbers."""
     is_single = a.dtype.char in "efF"
@@ -111,14 +116,14 @@ def _does_nd(a: Any, s: Any, axes: Any, value_type: str, deciding: Any) -> bool:
         return True
     if isinstance(deciding, cufft.Plan1d):
         return False
-    return _plans.is_nd(a._spec or a._resolve(), s, axes, value_type, config._enable_nd_planning.get())
+    return _plans.is_nd(known(a), s, axes, value_type, config._enable_nd_planning.get())
 
 
 def _check_nd(a: Any, s: Any, axes: Any, value_type: str, plan: Any) -> None:
     cufft = _cufft()
     if not isinstance(plan, cufft.PlanNd):
         raise ValueError("expected plan to have type cufft.PlanNd")
-    _plans.check_nd(plan, converted(a._spec or a._resolve(), value_type), s, axes, value_type)
+    _plans.check_nd(plan, converted(known(a), value_type), s, axes, value_type)
 
 
 def _check_lines(a: Any, s: Any, axes: Any, value_type: str, plan: Any, current: Any) -> None:
@@ -132,7 +137,7 @@ def _check_lines(a: Any, s: Any, axes: Any, value_type: str, plan: Any, current:
         return
     if not isinstance(active, cufft.Plan1d):
         raise ValueError("expected plan to have type cufft.Plan1d")
-    for each in _plans.lines(converted(a._spec or a._resolve(), value_type), s, axes, value_type):
+    for each in _plans.lines(converted(known(a), value_type), s, axes, value_type):
         _plans.check_line(active, each)
     if config._use_multi_gpus.get() != (active.gpus is not None):
         raise ValueError("Unclear if multiple GPUs are to be used or not.")
@@ -171,7 +176,7 @@ def _remember(a: Spec, s: Any, axes: Any, value_type: str, nd: bool) -> None:
 def get_fft_plan(a: Any, shape: Any = None, axes: Any = None, value_type: str = "C2C") -> Any:
     """As `cupyx.scipy.fftpack.get_fft_plan`: a plan for transforms of arrays like `a`."""
     cufft = _cufft()
-    spec = spec_like(a) if isinstance(a, np.ndarray) else a._spec or a._resolve()
+    spec = known(a)
     if not (spec.c_contiguous or spec.f_contiguous):
         raise ValueError("Input array a must be contiguous")
     shape = (shape,) if isinstance(shape, int) else shape

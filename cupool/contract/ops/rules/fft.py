@@ -1,4 +1,8 @@
-"""Rules of `cupy.fft`. float16, float32 and complex64 keep single precision; integers become double."""
+"""Rules of `cupy.fft`. float16, float32 and complex64 keep single precision; integers become double.
+
+Results lie in memory as CuPy's do: one axis after the other, each brought to the end, transformed, and brought back; or several
+neighbouring axes at once, in the order of the input.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 from cupool.contract.ops._row import Same
 from cupool.contract.ops.rules._arrays import as_spec, packed, to_axis
 from cupool.contract.ops.rules.common import layout
-from cupool.contract.spec import Spec
+from cupool.contract.spec import Spec, spec_of
 
 _NORMS = (None, "backward", "ortho", "forward")
 
@@ -26,9 +30,28 @@ def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype.char in "efF" else np.float64)
 
 
+def _along(shape: tuple[int, ...], dtype: np.dtype[Any], axis: int) -> Spec:
+    """A new array that is packed when `axis` is brought to the end."""
+    order = list(range(len(shape)))
+    order[axis], order[-1] = order[-1], order[axis]
+    found = packed([shape[i] for i in order], dtype)
+    return spec_of(shape, dtype, tuple(found.strides[i] for i in order))
+
+
 def _cast_back(a: Spec, result: Spec, single_axis: bool) -> Spec:
     """CuPy's inverse real transforms along one axis give float16 for float16."""
-    return packed(result.shape, a.dtype) if single_axis and a.dtype == np.float16 else result
+    if not single_axis or a.dtype != np.float16:
+        return result
+    return spec_of(result.shape, a.dtype, tuple(s * 2 // result.itemsize for s in result.strides))
+
+
+def _at_once(a: Spec, axes: list[Any], kind: str) -> bool:
+    """Whether CuPy transforms these axes by one plan: up to three neighbours at one end."""
+    if a.ndim == 1 or len(axes) not in (2, 3) or (a.f_contiguous and kind != "c2c"):
+        return False
+    found = sorted(axes) if kind == "c2c" else [*sorted(axes[:-1]), axes[-1]]
+    neighbours = all(found[i + 1] - found[i] == 1 for i in range(len(found) - 1))
+    return neighbours and (0 in found or a.ndim - 1 in found)
 
 
 def _check(a: Any, norm: Any) -> Spec:
@@ -54,11 +77,11 @@ def one(kind: str) -> Callable[..., Spec]:
         points = a.shape[axis] if n is None else operator.index(n)
         if kind in ("r2c", "ihfft"):
             # CuPy drops the imaginary part of complex input.
-            return packed(_with(_with(a.shape, axis, points), axis, points // 2 + 1), complex_dtype(a.dtype))
+            return _along(_with(_with(a.shape, axis, points), axis, points // 2 + 1), complex_dtype(a.dtype), axis)
         if kind in ("c2r", "hfft"):
             points = 2 * (a.shape[axis] - 1) if n is None else points
-            return _cast_back(a, packed(_with(a.shape, axis, points), real_dtype(a.dtype)), True)
-        return packed(_with(a.shape, axis, points), complex_dtype(a.dtype))
+            return _cast_back(a, _along(_with(a.shape, axis, points), real_dtype(a.dtype), axis), True)
+        return _along(_with(a.shape, axis, points), complex_dtype(a.dtype), axis)
 
     rule.rule_name = f"fft_{kind}"  # type: ignore[attr-defined]
     return rule
@@ -91,12 +114,20 @@ def several(kind: str, default_axes: Any = None) -> Callable[..., Any]:
         for axis, n in zip(axes, sizes, strict=True):
             shape = _with(shape, axis, shape[axis] if n is None else n)
         last = axes[-1]
+        at_once = _at_once(a, axes, kind)
         if kind == "r2c":
-            return packed(_with(shape, last, shape[last] // 2 + 1), complex_dtype(a.dtype))
-        if kind == "c2r":
+            shape = _with(shape, last, shape[last] // 2 + 1)
+            dtype = complex_dtype(a.dtype)
+        elif kind == "c2r":
             points = 2 * (a.shape[last] - 1) if sizes[-1] is None else sizes[-1]
-            return _cast_back(a, packed(_with(shape, last, points), real_dtype(a.dtype)), single_axis)
-        return packed(shape, complex_dtype(a.dtype))
+            shape, dtype = _with(shape, last, points), real_dtype(a.dtype)
+        else:
+            dtype = complex_dtype(a.dtype)
+        if at_once:
+            return packed(shape, dtype, "F" if a.f_contiguous and not a.c_contiguous else "C")
+        # The halved axis of a real transform comes first, that of an inverse one last.
+        result = _along(shape, dtype, axes[-2] if kind == "r2c" and len(axes) > 1 else last)
+        return _cast_back(a, result, single_axis) if kind == "c2r" else result
 
     rule.rule_name = f"fftn_{kind}_{default_axes}"  # type: ignore[attr-defined]
     return rule
