@@ -34,6 +34,59 @@ def kaiserord(ripple: Any, width: Any) -> tuple[int, Any]:
     return math.ceil(taps), kaiser_beta(attenuation)
 
 
+# -- gains that are numbers ------------------------------------------------------------------------------------------------
+
+
+def buttap(N: Any) -> Any:
+    """As `cupyx.scipy.signal.buttap`."""
+    z, p, _ = _generated.buttap(N)
+    return z, p, 1
+
+
+def cheb1ap(N: Any, rp: Any) -> Any:
+    """As `cupyx.scipy.signal.cheb1ap`."""
+    z, p, k = _generated.cheb1ap(N, rp)
+    return z, p, 10 ** (-rp / 20) if N == 0 else k
+
+
+def cheb2ap(N: Any, rs: Any) -> Any:
+    """As `cupyx.scipy.signal.cheb2ap`."""
+    z, p, k = _generated.cheb2ap(N, rs)
+    return z, p, 1 if N == 0 else k
+
+
+def lp2lp_zpk(z: Any, p: Any, k: Any, wo: Any = 1.0) -> Any:
+    """As `cupyx.scipy.signal.lp2lp_zpk`. The gain is a number when `k` is one."""
+    zeros, poles, _ = _generated.lp2lp_zpk(z, p, k, wo)
+    return zeros, poles, k * float(wo) ** (len(poles) - len(zeros))
+
+
+def lp2bp_zpk(z: Any, p: Any, k: Any, wo: Any = 1.0, bw: Any = 1.0) -> Any:
+    """As `cupyx.scipy.signal.lp2bp_zpk`. The gain is a number when `k` is one."""
+    zeros, poles, _ = _generated.lp2bp_zpk(z, p, k, wo, bw)
+    return zeros, poles, k * float(bw) ** (len(poles) - len(zeros))
+
+
+#: Bands of an analogue Butterworth filter whose gain is a number in CuPy.
+_NUMBER_BANDS = frozenset(("band", "bandpass", "pass", "bp", "l", "low", "lowpass", "lp"))
+
+
+def iirfilter(
+    N: Any, Wn: Any, rp: Any = None, rs: Any = None, btype: Any = "band", analog: Any = False, ftype: Any = "butter",
+    output: Any = "ba", fs: Any = None,
+) -> Any:  # fmt: skip
+    """As `cupyx.scipy.signal.iirfilter`."""
+    made = _generated.iirfilter(N, Wn, rp, rs, btype, analog, ftype, output, fs)
+    if analog and output.lower() == "zpk" and ftype.lower().startswith("butter") and btype.lower() in _NUMBER_BANDS:
+        return (*made[:2], float(made[2]))
+    return made
+
+
+def butter(N: Any, Wn: Any, btype: Any = "low", analog: Any = False, output: Any = "ba", fs: Any = None) -> Any:
+    """As `cupyx.scipy.signal.butter`."""
+    return iirfilter(N, Wn, btype=btype, analog=analog, output=output, ftype="butter", fs=fs)
+
+
 # -- functions that warn -----------------------------------------------------------------------------------------------
 
 

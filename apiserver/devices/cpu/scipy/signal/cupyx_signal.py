@@ -159,9 +159,9 @@ def _box(total: Any, half: tuple[int, ...], centres: tuple[Any, ...]) -> Any:
 
 def ca_cfar(array: Any, guard_cells: Any, reference_cells: Any, pfa: float = 1e-3) -> Any:
     guard, reference = (tuple(np.atleast_1d(v).astype(int)) for v in (guard_cells, reference_cells))
-    total = array
+    total = array  # in double: a device's scan loses less than adding one after the other
     for axis in range(array.ndim):
-        total = np.cumsum(total, axis, dtype=np.float32)
+        total = np.cumsum(total, axis, dtype=np.float64)
     if array.ndim == 1:
         n = 2 * reference[0]
     else:
@@ -170,7 +170,7 @@ def ca_cfar(array: Any, guard_cells: Any, reference_cells: Any, pfa: float = 1e-
     centres = tuple(np.arange(h, length - h) for h, length in zip(both, array.shape, strict=True))
     threshold = np.zeros(array.shape, np.float32)
     noise = _box(total, both, centres) - _box(total, guard, centres)
-    threshold[np.ix_(*centres)] = _alpha(pfa, n) / np.float32(n) * noise
+    threshold[np.ix_(*centres)] = (_alpha(pfa, n) / np.float32(n) * noise).astype(np.float32)
     return threshold, array - threshold > 0
 
 
