@@ -10,7 +10,12 @@ _NAMES = {"C_CONTIGUOUS": "c_contiguous", "F_CONTIGUOUS": "f_contiguous", "OWNDA
 class Flags:
     """Contiguity and ownership of an array, by attribute or by name as NumPy writes it."""
 
-    __slots__ = ("c_contiguous", "f_contiguous", "owndata")
+    __slots__ = (
+        "__dict__",
+        "c_contiguous",
+        "f_contiguous",
+        "owndata",
+    )  # anything else may be set, and changes nothing, as in CuPy
 
     def __init__(self, c_contiguous: bool, f_contiguous: bool, owndata: bool) -> None:
         self.c_contiguous = c_contiguous

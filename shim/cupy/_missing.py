@@ -66,7 +66,7 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = "interpolate"
+_SCIPY = ""
 _CUPYX = "cutensor distributed distributed.array jit.cub jit.thrust tools"
 _CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.

@@ -43,6 +43,7 @@ SCIPY_FAMILIES = (
     "sparse",
     "cusolver",
     "fft",
+    "interpolate",
     "linalg",
     "ndimage",
     "signal",

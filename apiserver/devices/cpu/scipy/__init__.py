@@ -13,6 +13,7 @@ from typing import Any
 #: How names of rows begin -> module of this package. The longest prefix wins.
 MODULES = {
     "cupyx.scipy.fft.": "fft",
+    "cupyx.scipy.interpolate.": "interpolate",
     "cupyx.scipy.signal.": "signal",
     "cupyx.cusolver.": "cusolver",
     "cupyx.lapack.": "linalg",

@@ -14,6 +14,7 @@ MODULES = {
     "@cupyx.cusolver.": "cusolver",
     "@cupyx.linalg.sparse.": "cusolver",
     "cupyx.scipy.ndimage.fourier_": "ndimage",
+    "@cupyx.scipy.interpolate.": "interpolate",
     "@cupyx.scipy.signal.": "signal",
     "@cupyx.scipy.sparse.": "sparse",
     "@cupyx.scipy.spatial.": "spatial",
