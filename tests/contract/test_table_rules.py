@@ -150,5 +150,6 @@ def test_rule_raises_before_anything_is_sent(row: Row) -> None:
 
 
 def test_most_rows_have_samples() -> None:
-    without = [row.name for row in ROWS if row.samples is None and row.family not in ("ufunc",) and not row.server]
+    public = [row for row in ROWS if row.name[0] != "@"]
+    without = [row.name for row in public if row.samples is None and row.family not in ("ufunc",) and not row.server]
     assert not without, f"rows without samples: {without}"
