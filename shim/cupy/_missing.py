@@ -66,16 +66,13 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_SCIPY = ""
 _CUPYX = "cutensor distributed distributed.array jit.cub jit.thrust tools"
 _CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.
 MODULES = frozenset(
     [
-        *(f"cupyx.scipy.{name}" for name in _SCIPY.split()),
         *(f"cupyx.{name}" for name in _CUPYX.split()),
         *(f"cupy.cuda.{name}" for name in _CUDA.split()),
-        "cupyx.scipy.signal.windows",
     ]
 )  # fmt: skip
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("f92ccab3dbe90c34bf1919fce6d0b8f0451e71e709083f47f89fce845aa847ed")
+DIGEST = bytes.fromhex("de85d96d33435d1b32ac0d7135a8641bd785b7b517a463354b7cb4f864271e53")
