@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: Modules that have no code in the shim.
 MODULES = """\
-cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.scipy.interpolate cupyx.tools
+cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -140,13 +140,6 @@ make_counting_iterator mismatch reduce reduce_by_key remove remove_copy replace 
 seq sequence set_difference set_difference_by_key set_intersection set_intersection_by_key set_symmetric_difference
 set_symmetric_difference_by_key set_union set_union_by_key sort sort_by_key stable_sort stable_sort_by_key swap_ranges
 unique unique_by_key upper_bound
-""",
-    "cupyx.scipy.interpolate": """\
-Akima1DInterpolator BPoly BSpline BarycentricInterpolator CloughTocher2DInterpolator CubicHermiteSpline CubicSpline
-InterpolatedUnivariateSpline KroghInterpolator LSQUnivariateSpline LinearNDInterpolator NdBSpline NdPPoly
-NearestNDInterpolator PPoly PchipInterpolator RBFInterpolator RegularGridInterpolator UnivariateSpline
-barycentric_interpolate interp1d interpn krogh_interpolate make_interp_spline make_lsq_spline pchip pchip_interpolate
-splantider splder
 """,
     "cupyx.tools": """\
 
