@@ -15,7 +15,6 @@ _LIBRARY = (
     "a thin wrapper of a CUDA library: it takes library handles and device pointers of the calling process, "
     "which has no CUDA context"
 )
-_SCIPY = "cupyx.scipy is not carried yet"
 _SOLVER = (
     "works on raw device pointers, workspaces and descriptors of the calling process; cupy.linalg, cupyx.lapack and cupyx.cusolver offer "
     "it on arrays"
@@ -72,7 +71,6 @@ GROUPS: dict[str, str] = {
     "cupyx.jit": _JIT,
     "cupyx.jit.cub": _TEMPLATES,
     "cupyx.jit.thrust": _TEMPLATES,
-    "cupyx.scipy": _SCIPY,
     "cupyx.tools": "manages CUDA libraries of the calling process, which has none",
 }
 
