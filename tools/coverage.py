@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from suite_table import section as suite_section  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "tools" / "data" / "cupy_api.json"
 PROVEN = ROOT / "tools" / "data" / "proven_cuda.json"
@@ -205,6 +208,7 @@ def page(accounted: Account) -> str:
         f"({len(waits)} calls do; looking at a pending shape waits too). `cpu`: proven on the "
         "CPU device by the row's samples. `cuda`: proven on a GPU by the same samples.\n",
     ]
+    lines += suite_section()
     for home in sorted(homes):
         lines += _module_section(home, homes[home], accounted, TABLE, refusals, proven, waits)
     return "".join(lines)

@@ -231,6 +231,7 @@ def _shard(number: int, options: argparse.Namespace, upstream: Path, folder: Pat
         "CUPY_SUITE_LOG": str(log),
         "CUPY_SUITE_SHARD": f"{number}/{options.jobs}",
         "CUPY_SUITE_FRACTION": str(options.fraction),
+        "CUPY_SUITE_FUNCTIONS": str(options.functions),
         "CUPY_SUITE_ONLY": str(Path(options.only).resolve()) if options.only else "",
         "CUPY_SUITE_ORACLE": "1" if options.oracle else "",
         "CUPY_SUITE_OWN_TESTING": "1" if options.own_testing else "",
@@ -325,6 +326,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--fraction", type=float, default=1.0, help="part of each test function's parameter sets, by hash"
     )
+    parser.add_argument("--functions", type=float, default=1.0, help="part of the test functions, by hash")
     parser.add_argument("--only", default="", metavar="FILE", help="only the test ids in this file, one a line")
     parser.add_argument("--own-testing", action="store_true", help="our own cupy.testing instead of upstream's")
     parser.add_argument("--oracle", action="store_true", help="the CuPy that is installed instead of the shim")

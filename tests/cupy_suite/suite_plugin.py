@@ -28,6 +28,8 @@ LOG = Path(os.environ["CUPY_SUITE_LOG"])
 #: "2/3": the third of three shards.
 SHARD, SHARDS = map(int, os.environ.get("CUPY_SUITE_SHARD", "0/1").split("/"))
 FRACTION = float(os.environ.get("CUPY_SUITE_FRACTION", "1"))
+#: The part of all test functions that is run, chosen by hash.
+FUNCTIONS = float(os.environ.get("CUPY_SUITE_FUNCTIONS", "1"))
 #: A file of test ids: only these.
 ONLY = os.environ.get("CUPY_SUITE_ONLY", "")
 #: Run with the CuPy that is installed instead of the shim: which tests pass for real.
@@ -104,6 +106,11 @@ def _rank(test: str) -> str:
     return hashlib.sha1((SALT + test).encode()).hexdigest()
 
 
+def _part(test: str) -> float:
+    """A number from 0 to 1 that belongs to a test function."""
+    return int(_rank(f"part of {_group(test)}")[:8], 16) / (1 << 32)
+
+
 def _sampled(items: list[Any]) -> list[Any]:
     """A fraction of each test function's parameter sets, at least one: stable whatever else is collected."""
     groups = defaultdict(list)
@@ -116,7 +123,7 @@ def _sampled(items: list[Any]) -> list[Any]:
     return [item for item in items if id(item) in kept]
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Files that are left out whole are not even imported; each counts once."""
     try:
         test = collection_path.relative_to(Path.cwd() / "tests").as_posix()
@@ -125,7 +132,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     reason = _excluded_files.get(f"{test}::*")
     if reason is None:
         return None
-    if int(_rank(test)[:8], 16) % SHARDS == SHARD:
+    wanted = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    is_wanted = any(path == collection_path or path in collection_path.parents for path in wanted)
+    if is_wanted and int(_rank(test)[:8], 16) % SHARDS == SHARD:
         _log.write(start=test)
         _log.write(test=test, outcome="excluded", text=reason)
     return True
@@ -140,6 +149,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if ONLY:
         only = set(Path(ONLY).read_text(encoding="utf-8").split("\n"))
         items[:] = [item for item in items if suite_data.test_id(item.nodeid) in only]
+    if FUNCTIONS < 1:
+        items[:] = [item for item in items if _part(item.nodeid) < FUNCTIONS]
     if FRACTION < 1:
         items[:] = _sampled(items)
     if SHARDS > 1:
