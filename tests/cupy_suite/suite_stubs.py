@@ -185,8 +185,13 @@ def _install_library(module: Any) -> None:
 
 def _compiler_cache(module: Any) -> None:
     class DiskKernelCacheBackend:
-        def __init__(self, path: Any) -> None:
-            self.path = path
+        """To be patched in; not to be used."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def __getattr__(self, name: str) -> Any:
+            raise NotImplementedError(f"{PRIVATE}cupy.cuda._compiler_cache.DiskKernelCacheBackend.{name}")
 
     module.DiskKernelCacheBackend = DiskKernelCacheBackend
 

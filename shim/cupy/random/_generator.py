@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from typing import Any, Self
 
 import numpy as np
@@ -102,6 +103,16 @@ class RandomState(RandomStateMethods, RemoteObject):
 #: Device id -> its global state. Replaced by `reset_states`.
 _random_states: dict[int, RandomState] = {}
 
+#: One thread at a time makes a global state. In a list: a forked child gets a fresh one.
+_making = [threading.Lock()]
+
+
+def _renew_lock() -> None:
+    _making[0] = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
 #: A session has one device for now.
 _DEVICE = 0
 
@@ -109,12 +120,20 @@ _DEVICE = 0
 def get_random_state() -> RandomState:
     """The global RandomState of the current device, made on first use: seeded by CUPY_SEED where that is set."""
     state = _random_states.get(_DEVICE)
-    if state is None or (isinstance(state, RandomState) and ids.range_of(state.handle) != ids.current_range):
-        # Also after a fork: the parent's generator lives in the parent's session.
-        text = os.getenv("CUPY_SEED")
-        state = RandomState(None if text is None else np.uint64(int(text)))
-        _random_states[_DEVICE] = state
-    return state
+    if _is_usable(state):
+        return state  # type: ignore[return-value]
+    with _making[0]:
+        # Another thread may have made it: all threads draw from one.
+        state = _random_states.get(_DEVICE)
+        if not _is_usable(state):
+            text = os.getenv("CUPY_SEED")
+            state = _random_states[_DEVICE] = RandomState(None if text is None else np.uint64(int(text)))
+    return state  # type: ignore[return-value]
+
+
+def _is_usable(state: Any) -> bool:
+    """Not after a fork: the parent's generator lives in the parent's session."""
+    return state is not None and (not isinstance(state, RandomState) or ids.range_of(state.handle) == ids.current_range)
 
 
 def set_random_state(rs: RandomState) -> None:
