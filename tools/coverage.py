@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from suite_table import section as suite_section  # noqa: E402
+from suite_table import section as suite_section
 
 ROOT = Path(__file__).resolve().parent.parent
 API = ROOT / "tools" / "data" / "cupy_api.json"

@@ -42,9 +42,9 @@ def section() -> list[str]:
         return []
     lines = [
         "\n## CuPy's own tests\n\n",
-        "CuPy's test-suite, unmodified, through the shim and a server with the CPU device. *rate*: passed of those that ran. *private*: the "
-        "test died in a private module of CuPy that is not here; not counted. *failed as expected* counts as failed. *left out*: needs what "
-        "no CPU device has; a file left out whole counts once.\n",
+        "CuPy's test-suite, unmodified, through the shim and a server with the CPU device. *rate*: passed of those that ran. "
+        "*private*: the test died in a private module of CuPy that is not here; not counted. *failed as expected* counts as failed. "
+        "*left out*: needs what no CPU device has; a file left out whole counts once.\n",
     ]
     for record in records:
         machine = record["machine"]
