@@ -36,7 +36,7 @@ class ndarray(Operators, functions.ndarrayMethods):
     Attributes:
         _handle: this array's handle (owned: freed when this object dies).
         _spec: interned `cupool.contract.spec.Spec`; None while pending (only the data can tell; `_resolve()` waits).
-        _view: (root array, bytes from its first element to this one's) of a view; unset for an array of its own memory.
+        _view: (root array, bytes from its first element to this one's) of a view; unset or None for an array of its own memory.
         _place: (memory, offset) of a root array in memory that somebody allocated (`cupy.cuda.memory`); unset where the server did.
         _probe: of a pending array, what is known of its shape, or None; unset otherwise.
     """
@@ -95,17 +95,13 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     @property
     def _base(self) -> ndarray | None:
-        try:
-            return self._view[0]  # type: ignore[no-any-return]
-        except AttributeError:
-            return None
+        place = getattr(self, "_view", None)
+        return None if place is None else place[0]
 
     @property
     def _offset(self) -> int:
-        try:
-            return self._view[1]  # type: ignore[no-any-return]
-        except AttributeError:
-            return 0
+        place = getattr(self, "_view", None)
+        return 0 if place is None else place[1]
 
     @property
     def base(self) -> ndarray | None:
@@ -201,6 +197,13 @@ class ndarray(Operators, functions.ndarrayMethods):
     @property
     def T(self) -> ndarray:
         """Shape-reversed view; the array itself below two dimensions."""
+        spec = self._spec
+        if spec is not None and type(self) is ndarray:
+            try:
+                head, reversed_ = spec.caches["T"][None]  # see Note [Remembered views]
+                return views.emit(self, head, reversed_, 0)  # type: ignore[no-any-return]
+            except KeyError:
+                pass
         return self if self.ndim < 2 else self.transpose()
 
     @property
@@ -267,10 +270,12 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
         """The same elements in another shape: a view where the memory allows it."""
-        from . import views
-
-        if len(shape) == 1 and (isinstance(shape[0], (tuple, list)) or np.iterable(shape[0])):
-            shape = tuple(shape[0])
+        if len(shape) == 1:
+            first = shape[0]
+            if type(first) is tuple:
+                shape = first
+            elif type(first) is not int and (isinstance(first, (tuple, list)) or np.iterable(first)):
+                shape = tuple(first)
         return views.reshape(self, shape, order, copy)
 
     def ravel(self, order: str = "C") -> Any:
@@ -294,6 +299,7 @@ class ndarray(Operators, functions.ndarrayMethods):
     # -- indexing -------------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:
+        """Replaced below by the function itself: a call less."""
         return indexing.getitem(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -561,6 +567,9 @@ dispatch.new_array = new_array
 dispatch.register_array_class(ndarray)
 _rebind()
 
-from . import convert, indexing, protocols  # noqa: E402 - they need the class
+from . import convert, indexing, protocols, views  # noqa: E402 - they need the class
+
+indexing.ndarray = ndarray
+ndarray.__getitem__ = indexing.getitem  # type: ignore[method-assign]
 
 __all__ = ["cast_class", "ndarray", "new_array", "spec_of"]

@@ -10,6 +10,7 @@ Assignment through a basic key assigns to the view, so that the form does not de
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 
 from cupool.contract.spec import Spec, spec_of
 
-from . import dispatch, views
+from . import dispatch, operators, session, views
+from .pending import COMMANDS, GATE, extend
 from .probe import lengths_probe
 from .rows import ROWS
 
@@ -28,25 +30,76 @@ _ROW_AT = ROWS["ufunc.at"]
 _ROW_REDUCEAT = ROWS["ufunc.reduceat"]
 
 
-def getitem(a: Any, key: Any) -> Any:
-    """`a[key]`."""
+def getitem(self: Any, key: Any) -> Any:
+    """`ndarray.__getitem__`."""
+    kind = type(key)
+    # See Note [Hot tables]: an entry exists where the specs and the key decide the whole call.
+    try:
+        if kind is slice:
+            head, known, offset = _VIEWS[self._spec][key.start, key.stop, key.step]
+        elif kind is int:
+            head, known, length, stride = _ROWS[self._spec][int]
+            if not -length <= key < length:
+                raise KeyError
+            offset = (key if key >= 0 else key + length) * stride
+        elif kind is ndarray:
+            head, known, probe = _SELECTIONS[self._spec][key._spec]
+            made = _new(ndarray)
+            made._spec = known
+            if known is None:
+                made._probe = probe
+            made._handle = handle = operators.mint()
+            extend((head, handle, self._handle, key._handle))
+            if len(COMMANDS) > GATE.words:
+                session.flush()
+            return made
+        elif kind is tuple and _BASIC.issuperset(map(type, key)):
+            parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
+            head, known, offset = _VIEWS[self._spec][parts]
+        else:
+            return _cold(self, key)
+    except (KeyError, TypeError):
+        return _cold(self, key)
+    made = _new(ndarray)
+    made._spec = known
+    made._handle = handle = operators.mint()
+    try:
+        place = self._view
+    except AttributeError:
+        place = self._view = None  # as in `views.emit`
+    made._view = (self, offset) if place is None else (place[0], place[1] + offset)
+    extend((head, handle, self._handle, offset))
+    if len(COMMANDS) > GATE.words:
+        session.flush()
+    return made
+
+
+#: Array's spec -> {key: (form, view's spec, offset)}. A slice as a key is (start, stop, step), a tuple holds such.
+_VIEWS = operators.new_table()
+#: Array's spec -> {int: (form, row's spec, rows, bytes from row to row)}.
+_ROWS = operators.new_table()
+#: Array's spec -> {key array's spec: (form, result's spec or None, its probe)}.
+_SELECTIONS = operators.new_table()
+#: Keys remembered for one spec.
+MAX_KEYS = 512
+
+_new: Any = object.__new__
+#: `array.ndarray`, which imports this module.
+ndarray: Any = None
+
+
+def _remember_view(spec: Spec, key: Any, entry: Any) -> None:
+    known = _VIEWS.get(spec)
+    if known is not None and len(known) >= MAX_KEYS:
+        known.clear()
+    with contextlib.suppress(TypeError):  # a key with something unhashable in it
+        operators.remember(_VIEWS, spec, key, entry)
+
+
+def _cold(a: Any, key: Any) -> Any:
+    """`a[key]`, whatever it is."""
     kind = type(key)
     spec: Spec = a._spec or a._resolve()
-    if type(a) is dispatch.ndarray:
-        # See Note [Remembered views].
-        try:
-            if kind is int:
-                head, row, length, stride = spec.caches["rows"][int]
-                if -length <= key < length:
-                    return views.emit(a, head, row, (key if key >= 0 else key + length) * stride)
-            elif kind is slice:
-                return views.emit(a, *spec.caches["slices"][key.start, key.stop, key.step])
-            elif kind is tuple:
-                parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
-                if _BASIC.issuperset(map(type, key)):
-                    return views.emit(a, *spec.caches["tuples"][parts])
-        except (KeyError, TypeError):
-            pass
     if kind is int:
         return _row(a, spec, key)
     if kind is slice and spec.shape:
@@ -61,7 +114,19 @@ def getitem(a: Any, key: Any) -> Any:
     result = dispatch.call(_ROW_GET, (a, _travelling(prepared)))
     if result._spec is None:
         _hint(a, spec, prepared, result)
+    if kind is dispatch.ndarray and type(a) is kind and key._spec is not None:
+        _remember_selection(a, spec, key, result)
     return result
+
+
+def _remember_selection(a: Any, spec: Spec, key: Any, result: Any) -> None:
+    known = result._spec
+    if (spec if known is None else known).nbytes >= operators.TAGGED_BYTES:
+        return
+    plan, slots = dispatch.prepare(dispatch.op_of(_ROW_GET), (a, key))
+    if slots == [a._handle, key._handle]:
+        probe = None if known is not None else result._probe
+        operators.remember(_SELECTIONS, spec, key._spec, (plan.head, known, probe))
 
 
 def _row(a: Any, spec: Spec, index: int) -> Any:
@@ -75,9 +140,10 @@ def _row(a: Any, spec: Spec, index: int) -> Any:
     row = cache.get(0)
     if row is None:
         row = cache[0] = spec_of(shape[1:], spec.dtype, spec.strides[1:])
-    if type(a) is dispatch.ndarray:
-        views.remember(spec, "rows", int, (views.head_of(row), row, shape[0], spec.strides[0]))
-    return views.view(a, row, at * spec.strides[0])
+    made = views.view(a, row, at * spec.strides[0])
+    if type(a) is ndarray:
+        operators.remember(_ROWS, spec, int, (views.head_of(row), row, shape[0], spec.strides[0]))
+    return made
 
 
 def _slice(a: Any, spec: Spec, key: slice) -> Any:
@@ -93,8 +159,10 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
         stride = spec.strides[0] * step if length else spec.strides[0]
         part = cache[length, step] = spec_of((length, *spec.shape[1:]), spec.dtype, (stride, *spec.strides[1:]))
     offset = start * spec.strides[0] if length and a.size else 0
-    views.remember(spec, "slices", (key.start, key.stop, key.step), (views.head_of(part), part, offset))
-    return views.view(a, part, offset)
+    made = views.view(a, part, offset)
+    if type(a) is ndarray:
+        _remember_view(spec, (key.start, key.stop, key.step), (views.head_of(part), part, offset))
+    return made
 
 
 def _is_field(key: Any) -> bool:
@@ -193,9 +261,9 @@ def basic(a: Any, prepared: tuple[Any, ...]) -> Any:
     key = tuple(_host_slice(item) for item in key)
     # A trailing Ellipsis makes NumPy return a view where it would read a scalar.
     made = views.on_shadow(a, lambda s: s[key])
-    if _BASIC.issuperset(map(type, prepared)):
+    if type(a) is ndarray and _BASIC.issuperset(map(type, prepared)):
         parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
-        views.remember(spec, "tuples", parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
+        _remember_view(spec, parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
     return made
 
 
@@ -252,10 +320,14 @@ def setitem(a: Any, key: Any, value: Any) -> None:
         setitem(field(a, spec, key), Ellipsis, value)
         return
     kind = type(key)
-    if (kind is int or kind is slice or kind is type(Ellipsis)) and type(value) is float and spec.dtype.kind == "f":
-        whole = key is Ellipsis or (kind is slice and spec.ndim and key == slice(None))
-        dispatch.call(_ROW_SET, (a if whole else getitem(a, key), Ellipsis, value))
-        return
+    if type(value) is float and spec.dtype.kind == "f":
+        if kind is int or kind is slice or kind is type(Ellipsis):
+            whole = key is Ellipsis or (kind is slice and spec.ndim and key == slice(None))
+            _put_real(a if whole else getitem(a, key), Ellipsis, value)
+            return
+        if kind is dispatch.ndarray and key._spec is not None:
+            _put_real(a, key, value)
+            return
     prepared = prepare(key)
     value = _value(spec, value)
     if not is_basic(prepared):
@@ -274,6 +346,31 @@ def setitem(a: Any, key: Any, value: Any) -> None:
     if target is value:
         return
     dispatch.call(_ROW_SET, (target, Ellipsis, _scalar(spec, value)))
+
+
+#: Array's spec -> {Ellipsis, or a key array's spec: form}. See Note [Hot tables].
+_FILLS = operators.new_table()
+
+
+def _put_real(a: Any, key: Any, value: float) -> None:
+    """`a[key] = value` of a double into an array of real numbers; `key` is Ellipsis or an array of known spec."""
+    try:
+        if type(a) is dispatch.ndarray:
+            if key is Ellipsis:
+                extend((_FILLS[a._spec][Ellipsis], a._handle, operators.double_bits(value)))
+            else:
+                extend((_FILLS[a._spec][key._spec], a._handle, key._handle, operators.double_bits(value)))
+            if len(COMMANDS) > GATE.words:
+                session.flush()
+            return
+    except KeyError:
+        pass
+    dispatch.call(_ROW_SET, (a, key, value))
+    if type(a) is dispatch.ndarray and a._spec is not None and a._spec.nbytes < operators.TAGGED_BYTES:
+        plan, slots = dispatch.prepare(dispatch.op_of(_ROW_SET), (a, key, value))
+        keys = [] if key is Ellipsis else [key._handle]
+        if slots == [a._handle, *keys, operators.double_bits(value)]:
+            operators.remember(_FILLS, a._spec, Ellipsis if key is Ellipsis else key._spec, plan.head)
 
 
 def _copies_slices(value: Any) -> bool:

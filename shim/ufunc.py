@@ -41,6 +41,7 @@ class ufunc:
         self._loops = types
         self.__doc__ = f"As `cupy.{row.name}`."
         self._unary: Any = operators.unary(row.name, self._slow_unary) if nin == 1 and nout == 1 else None
+        self._outs = operators.new_table() if nout == 1 and nin <= 2 else {}
         self._binary: Any = operators.binary(row.name, self._slow_binary) if nin == 2 and nout == 1 else None
 
     def __repr__(self) -> str:
@@ -63,7 +64,53 @@ class ufunc:
                     return self._unary(args[0])
             elif self._binary is not None and len(args) == 2 and type(args[0]) is dispatch.ndarray:
                 return self._binary(args[0], args[1])
+        elif (
+            len(kwargs) == 1
+            and len(args) == self.nin
+            and type(kwargs.get("out")) is dispatch.ndarray
+            and self.nout == 1
+        ):
+            return self._into(args, kwargs["out"])
         return self._general(args, kwargs)
+
+    def _into(self, args: tuple[Any, ...], out: Any) -> Any:
+        """The call with `out=` and nothing else. See Note [Hot tables]; the right operand's place has the output's spec too."""
+        left = args[0]
+        right = args[1] if len(args) == 2 else None
+        kind = type(right)
+        try:
+            if type(left) is not dispatch.ndarray or len(args) > 2:
+                return self._general(args, {"out": out})
+            if right is None:
+                words: tuple[int, ...] = (self._outs[left._spec][None, out._spec], left._handle, out._handle)
+            elif kind is dispatch.ndarray:
+                words = (self._outs[left._spec][right._spec, out._spec], left._handle, right._handle, out._handle)
+            elif kind is float:
+                words = (
+                    self._outs[left._spec][float, out._spec],
+                    left._handle,
+                    operators.double_bits(right),
+                    out._handle,
+                )
+            else:
+                return self._general(args, {"out": out})
+        except KeyError:
+            return self._fill_into(args, out)
+        extend(words)
+        if len(COMMANDS) > GATE.words:
+            session.flush()
+        return out
+
+    def _fill_into(self, args: tuple[Any, ...], out: Any) -> Any:
+        """As `_general`, and remember the form where Note [Hot tables] allows it."""
+        result = self._general(args, {"out": out})
+        specs = [a._spec for a in (*args, out) if type(a) is dispatch.ndarray]
+        if None not in specs and out._spec.nbytes < operators.TAGGED_BYTES:
+            plan, slots = self._plan((*args, out, True, None, "same_kind"))
+            if len(slots) == len(args) + 1 and all(type(slot) is int for slot in slots):
+                right = None if len(args) == 1 else float if type(args[1]) is float else args[1]._spec
+                operators.remember(self._outs, args[0]._spec, (right, out._spec), plan.head)
+        return result
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for arg in args:

@@ -44,10 +44,11 @@ def emit(a: Any, head: int, spec: Spec, offset: int) -> Any:
     made._spec = spec
     made._handle = handle = dispatch.mint()
     try:
-        root, start = a._view
-        made._view = (root, start + offset)
+        place = a._view
     except AttributeError:
-        made._view = (a, offset)
+        # Said once: asking an array for what it has not costs more than all the rest here.
+        place = a._view = None
+    made._view = (a, offset) if place is None else (place[0], place[1] + offset)
     extend((head | streams.bits(), handle, a._handle, offset))
     if len(COMMANDS) > GATE.words:
         session.flush()
@@ -152,6 +153,8 @@ def transpose(a: Any, axes: tuple[Any, ...]) -> Any:
         except (ValueError, TypeError) as error:
             raise error.with_traceback(None) from None
         known = cache[axes] = spec_of(shadow.shape, shadow.dtype, shadow.strides)
+        if not axes and type(a) is dispatch.ndarray:
+            remember(spec, "T", None, (head_of(known), known))
     return view(a, known, 0)
 
 
