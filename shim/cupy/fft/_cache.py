@@ -87,9 +87,14 @@ class PlanCache:
         self._hits += 1
 
     def __iter__(self) -> Iterator[tuple[tuple[Any, ...], _Node]]:
-        """(key, node), most recently used first; looking does not use them."""
-        for node in reversed(list(self._nodes.values())):
-            yield node.key, node
+        """(key, node), most recently used first; looking does not use them. Goes on from where the last one is by then."""
+        order = list(self._nodes)
+        place = len(order)
+        while place > 0:
+            key = order[place - 1]
+            yield key, self._nodes[key]
+            order = list(self._nodes)
+            place = order.index(key) if key in self._nodes else 0
 
     def __repr__(self) -> str:
         def limit(n: int) -> str:
