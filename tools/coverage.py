@@ -89,7 +89,10 @@ def _step(owner: Any, path: str, part: str) -> tuple[Any, str]:
     except ModuleNotFoundError as error:
         if error.name != path and not path.startswith(f"{error.name}."):
             raise
-    return vars(owner).get(part, _ABSENT), path
+    found = vars(owner).get(part, _ABSENT)
+    if found is _ABSENT and isinstance(getattr(type(owner), part, None), property):
+        return getattr(type(owner), part), path  # a module that has properties
+    return found, path
 
 
 def _is_stand_in(value: Any) -> bool:

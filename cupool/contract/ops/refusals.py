@@ -25,7 +25,7 @@ _LINK = "device code is linked by the server's compiler; compile one source with
 _LAUNCH = "its arguments lie behind host pointers whose sizes only the compiled kernel knows; Function and RawKernel launch with values"
 _IPC = "a handle for another process of the server's machine, where no process of the client's is"
 _TEXTURE = "textures, surfaces and CUDA arrays are opaque to kernels compiled for the CPU device, and are not carried"
-_PLAN = "FFT plans live in the server, which keeps a cache of its own"
+_CALLBACKS = "callbacks of cuFFT are device code that a CUDA compiler links into the library"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _JIT = "link-time IR and the classes behind groups belong to a compiler in the calling process; kernels are compiled on the server"
 _TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, shared_memory and cupyx.jit's warp functions are carried"
@@ -62,8 +62,7 @@ GROUPS: dict[str, str] = {
     ),
     "cuda.texture": _TEXTURE,
     "cuda.thrust": "sorts in place behind device pointers; cupy.sort, cupy.argsort and cupy.lexsort take arrays",
-    "fft": _PLAN,
-    "fft.config": _PLAN,
+    "fft.config": _CALLBACKS,
     "random": "the state of a bit generator is a pointer of the server's process",
     "cupyx": "not carried yet",
     "cupyx.cusparse": _LIBRARY,
