@@ -145,7 +145,7 @@ unique unique_by_key upper_bound
 
 """,
     "fft.config": """\
-devices enable_nd_planning set_cufft_callbacks use_multi_gpus
+set_cufft_callbacks
 """,
     "random": """\
 MRG32k3a.state Philox4x3210.state XORWOW.state
