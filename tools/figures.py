@@ -1,0 +1,137 @@
+"""The figures of README.md, from the files under `benchmarks/results/`: `python tools/figures.py` writes them between its two marks."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+START, END = "<!-- figures -->\n", "<!-- end of figures -->"
+
+#: (row, what the result is about, how the README says it, "≤" or "≥").
+ROWS = (
+    ("S1a", "c = a + b, its free included", "caller's time of `c = a + b`, sends apart / NumPy's own add of 8 elements", "≤"),
+    ("S1b", "c = a + b, its free and its share of sending included", "the same with sending", "≤"),
+    ("S2b", "a + b, a * b in a chain, 8 elements", "small operations end to end, pipelined / the same loop in NumPy", "≤"),
+    ("S6a", "float(a), one core", "one wait / ping-pong of a bare grpcio stream, one core", "≤"),
+    ("S6a", "float(a), two cores", "the same on two cores", "≤"),
+    ("S6b", "command sent while the caller runs pure Python", "delay of a command while the caller computes / idle round trip", "≤"),
+    ("S4", "k-means at 0.2 ms", "k-means at 0.2 ms distance / (local time + needed waits × round trip + 3 round trips)", "≤"),
+    ("S4", "k-means at 30 ms", "the same at 30 ms", "≤"),
+    ("S5a", "up, 256 MiB", "shared-memory ring, 256 MiB up / memcpy", "≥"),
+    ("S5a", "down to a fresh array, 256 MiB", "ring, 256 MiB down to a fresh array / memcpy", "≥"),
+    ("S5b", "up, 256 MiB", "gRPC chunks, 256 MiB up / raw TCP", "≥"),
+    ("S5b", "down to a warm array, 256 MiB", "gRPC chunks, 256 MiB down / raw TCP", "≥"),
+    ("S13", "import of the shim beyond numpy and grpc", "`import cupy` beyond numpy's and grpc's own import, ms", "≤"),
+    ("S13", "import cupy and cupyx.scipy.sparse, beyond numpy and grpc", "`import cupy, cupyx.scipy.sparse` beyond the same, ms", "≤"),
+    ("S13", "memory after import, above NumPy", "memory after import above NumPy, MB", "≤"),
+    ("S13", "memory of a live handle", "client memory of a live array, bytes", "≤"),
+    ("S13", "wire bytes of a small op, its free included", "wire bytes of a small operation and its free", "≤"),
+)  # fmt: skip
+
+
+def load(name: str) -> dict[str, Any] | None:
+    path = RESULTS / name
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def bench() -> list[str]:
+    record = load("bench.json")
+    if record is None:
+        return []
+    results = {(row["row"], r["what"]): r for row in record["rows"] for r in row["results"]}
+    lines = [
+        "Medians of one `make bench` on two shared cores without a GPU (`benchmarks/results/bench.json` has the spread, versions and "
+        "machine); ratios are side by side in one\nrun:\n\n",
+        "| measure | seen | wanted here |\n|---|---:|---:|\n",
+    ]
+    for row, what, words, sign in ROWS:
+        result = results.get((row, what))
+        if result is not None:
+            lines.append(_line(words, result, sign))
+    families: dict[str, list[float]] = {}
+    for (row, what), result in results.items():
+        if row == "FAMILIES":
+            families.setdefault(what.partition(":")[0], []).append(result["ratio"])
+    if families:
+        said = ", ".join(f"{name} {statistics.median(ratios):.2g}x" for name, ratios in families.items())
+        lines.append(
+            f"\nCaller's time of small operations, sends apart, against NumPy's or SciPy's own (median of each family): {said}.\n"
+        )
+    return lines
+
+
+def _line(words: str, result: dict[str, Any], sign: str) -> str:
+    is_ratio = result["kind"] == "ratio"
+    value = result["ratio"] if is_ratio else result["value"]
+    seen = f"{value:.4g}" if not is_ratio else f"{value:.3g}x"
+    wanted = "" if result["goal"] is None else f"{sign} {result['goal']:g}" + ("" if result["met"] else " (missed)")
+    return f"| {words} | {seen} | {wanted} |\n"
+
+
+def campaigns() -> list[str]:
+    lines = []
+    for name, words in (
+        (
+            "cuts",
+            "the k-means example with its connection cut at {cuts} points: the same picture each time, {reconnects} reconnects, "
+            "{failed} failures",
+        ),
+        ("exits", "{passed} interpreters that end with a session open: {failed} hang"),
+        (
+            "fuzz",
+            "{frames:,} hostile frames: {executed:,} executed, {refused:,} refused, none crashed the server; at most {peak_mib} MiB",
+        ),
+    ):  # fmt: skip
+        record = load(f"prove-{name}.json")
+        if record is not None:
+            figures = {"passed": record["passed"], "failed": len(record["failed"]), **record["summary"]}
+            lines.append(f"- `make prove PART={name}`: {words.format(**figures)}.\n")
+    record = load("prove-huge.json")
+    if record is not None:
+        said = "; ".join(
+            f"{case.partition('-')[0]}: {f['client_beside_mib']} and {f['server_beside_mib']} MiB"
+            for case, f in record["summary"].items()
+        )
+        lines.append(
+            f"- `make prove PART=huge`: an array of 4 GiB up and down needs, beside itself, at the client and the server: {said}.\n"
+        )
+    return lines
+
+
+def suites() -> list[str]:
+    lines = []
+    for path in sorted(RESULTS.glob("cupy-suite-*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        row = record["folders"]["total"]
+        passed = row.get("passed", 0) + row.get("xpassed", 0)
+        ran = passed + row.get("failed", 0) + row.get("xfailed", 0)
+        lines.append(
+            f"- `{record['command']}`: {passed:,} of {ran:,} of CuPy {record['cupy']}'s own tests pass ({100 * passed / ran:.2f} %), "
+            f"in {record['seconds'] / 60:.1f} minutes on {record['machine']['cpus']} cores.\n"
+        )
+    return lines
+
+
+def main() -> int:
+    text = README.read_text(encoding="utf-8")
+    block = "".join([*bench(), "\n", *suites(), *campaigns(), "\nNo figure for a GPU exists yet.\n"])
+    pattern = re.compile(re.escape(START) + ".*?" + re.escape(END), re.DOTALL)
+    if not pattern.search(text):
+        print(f"README.md has no {START.strip()} … {END}", file=sys.stderr)
+        return 1
+    README.write_text(pattern.sub(lambda _: START + block + END, text), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
