@@ -19,6 +19,9 @@ from cupool.shim import cupyx, session
 from cupool.shim.cupyx.scipy import sparse
 from cupool.shim.cupyx.scipy.sparse import linalg
 
+import cupool
+
+cupool.install()  # pickles refer to classes by their public place
 FORMATS = ("csr", "csc", "coo")
 
 

@@ -21,7 +21,7 @@ def get_array_module(*args: Any) -> Any:
     from ...cupy import get_array_module as of_arrays
 
     if of_arrays(*args).__name__ == "cupy":
-        return sys.modules[__name__]
+        return sys.modules[_HERE]
     import scipy
 
     return scipy
@@ -29,9 +29,14 @@ def get_array_module(*args: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{_HERE}.{name}")
     if name == "_scipy_available":
         return importlib.util.find_spec("scipy") is not None
     from ...cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx.scipy", name)
+
+
+_HERE = __name__
+# Programs tell `cupyx.scipy` from `scipy` by it. Imports go by `__package__` and `__spec__`, which keep the real name.
+__name__ = "cupyx.scipy"

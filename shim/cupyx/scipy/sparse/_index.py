@@ -158,12 +158,6 @@ class IndexMixin:
     def _set_many(self: Any, i: Any, j: Any, x: Any) -> None:
         """Set elements at pairs of indices. Waits: whether all are stored already decides what happens, as in CuPy."""
         i, j, x = i.ravel(), j.ravel(), x.ravel()
-        for indices, bound in ((i, self._shape[0]), (j, self._shape[1])):
-            low, high = _ops.bounds((indices,))
-            if high >= bound:
-                raise IndexError(f"index ({high}) out of range (>= {bound})")
-            if low < -bound:
-                raise IndexError(f"index ({low}) out of range (< -{bound})")
         places = _ops.on("locate", self, i, j)
         stored = places > -1
         self.data[places[stored]] = x[stored]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from ._matrix import Array, by_rows, canonical, compressed, index_dtype, is_long
 def matmul(a: Any, b: Any) -> tuple[Array, ...]:
     dtype = np.promote_types(a[2].dtype, b[2].dtype)
     left, right = canonical(a, "csr").astype(dtype), canonical(b, "csr").astype(dtype)
+    _check_room(left, right, dtype.itemsize + 8)
     kept = None
     if is_long(right.shape[1], right.data.size):
         kept, narrow = np.unique(right.indices, return_inverse=True)
@@ -27,6 +29,21 @@ def matmul(a: Any, b: Any) -> tuple[Array, ...]:
     made.sort_indices()
     data, indices, indptr = parts(made, index_dtype(a, b), dtype)
     return data, indices if kept is None else kept[indices].astype(indices.dtype), indptr
+
+
+def _check_room(left: Any, right: Any, element_bytes: int) -> None:
+    """Raises MemoryError for a product that no memory of this machine holds, before the hours it would take to find out.
+
+    A row of the product stores at least as much as the fullest of the rows that it sums.
+    """
+    filled = np.diff(left.indptr) > 0
+    if not filled.any():
+        return
+    lengths = np.diff(right.indptr)[left.indices]
+    least = int(np.maximum.reduceat(lengths, left.indptr[:-1][filled]).astype(np.int64).sum()) * element_bytes
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if least > memory:
+        raise MemoryError(f"the product of two sparse matrices stores at least {least:,} bytes; this machine has {memory:,}")
 
 
 def dot(a: Any, x: Array) -> Array:

@@ -42,9 +42,17 @@ def _recompressed(row: Array, col: Array, data: Array, shape: Any, to: str, inde
 
 def _from_dia(m: Any) -> Any:
     """csc, without the zeros."""
-    made = m.tocsc()
-    made.eliminate_zeros()
-    return made
+    rows, cols = m.shape
+    place = np.arange(m.data.shape[1])
+    row = place - m.offsets.astype(np.int64)[:, None]
+    inside = (row >= 0) & (row < rows) & (place < cols) & (m.data != 0)
+    counts = np.zeros(cols, np.int64)
+    counts[: place.size] = inside.sum(axis=0)[:cols]
+    # Transposed: by columns, and rising rows within one, for offsets that fall.
+    order = np.argsort(-m.offsets)
+    keep = inside[order].T
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return sp.csc_array((m.data[order].T[keep], row[order].T[keep], indptr), shape=m.shape)
 
 
 def from_dense(x: Array, to: str) -> tuple[Array, ...]:

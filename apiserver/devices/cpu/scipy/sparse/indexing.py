@@ -37,32 +37,39 @@ def take(
     a: Any, rows: Any, row_start: int, row_step: int, cols: Any, col_start: int, col_step: int
 ) -> tuple[Array, ...]:
     m = matrix(a)
-    row = _lines(rows, row_start, row_step, m.shape[0])
-    col = _lines(cols, col_start, col_step, m.shape[1])
-    minor = col if m.format == "csr" else row
-    made = m[row, :] if m.format == "csr" else m[:, col]
+    row, col = (rows, row_start, row_step), (cols, col_start, col_step)
     if is_long(m.shape[1 if m.format == "csr" else 0], m.data.size):
-        return _minor(made, minor, m.shape[1 if m.format == "csr" else 0], a[3].dtype)
-    made = made[:, col] if m.format == "csr" else made[row, :]
+        return _narrowed(m, *((row, col) if m.format == "csr" else (col, row)), a[3].dtype)
+    row, col = _lines(*row, m.shape[0]), _lines(*col, m.shape[1])
+    made = m[row, :][:, col] if m.format == "csr" else m[:, col][row, :]
     return parts(made.asformat(m.format), a[3].dtype)
 
 
-def _minor(m: Any, key: Any, length: int, index: Any) -> tuple[Array, ...]:
-    """Minor indices of a compressed matrix by sorting, in memory that does not depend on the axis."""
-    asked = np.arange(*key.indices(length)) if isinstance(key, slice) else np.asarray(key)
-    if isinstance(key, slice) and len(range(*key.indices(length))) == length:
-        return parts(m, index)
-    order = np.argsort(asked, kind="stable")
-    low = np.searchsorted(asked[order], m.indices, "left")
-    counts = np.searchsorted(asked[order], m.indices, "right") - low
-    source = np.repeat(np.arange(m.indices.size), counts)
-    nth = np.arange(source.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    minor = order[low[source] + nth]
-    major = np.repeat(np.arange(m.indptr.size - 1), np.diff(m.indptr))[source]
+def _narrowed(m: Any, majors: Any, minors: Any, index: Any) -> tuple[Array, ...]:
+    """As `take` in memory that does not depend on the minor axis."""
+    lines = _lines(*majors, m.indptr.size - 1)
+    lines = np.arange(lines.start, lines.stop) if isinstance(lines, slice) else lines
+    counts = np.diff(m.indptr)[lines]
+    starts = m.indptr[:-1][lines]
+    place = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    major, minor = np.repeat(np.arange(lines.size), counts), m.indices[place].astype(np.int64)
+    key, start, step = minors
+    if isinstance(key, int):
+        nth, rest = np.divmod(minor - start, step)
+        keep = np.flatnonzero((rest == 0) & (nth >= 0) & (nth < key))
+        minor = nth[keep]
+    else:
+        order = np.argsort(key, kind="stable")
+        low = np.searchsorted(key[order], minor, "left")
+        times = np.searchsorted(key[order], minor, "right") - low
+        keep = np.repeat(np.arange(minor.size), times)
+        again = np.arange(keep.size) - np.repeat(np.cumsum(times) - times, times)
+        minor = order[low[keep] + again]
+    major, data = major[keep], m.data[place][keep]
     by = np.lexsort((minor, major))
-    indptr = np.zeros(m.indptr.size, index)
-    np.cumsum(np.bincount(major, minlength=m.indptr.size - 1), out=indptr[1:])
-    return m.data[source][by], minor[by].astype(index), indptr
+    indptr = np.zeros(lines.size + 1, index)
+    np.cumsum(np.bincount(major, minlength=lines.size), out=indptr[1:])
+    return data[by], minor[by].astype(index), indptr
 
 
 def sample(a: Any, rows: Array, cols: Array) -> Array:
