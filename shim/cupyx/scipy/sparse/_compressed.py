@@ -493,7 +493,9 @@ class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
         data, minor = (self.data.copy(), self.indices.copy()) if copy else (self.data, self.indices)
         row, col = self._swap(_ops.run("expand", self.indptr, self.indices), minor)
         # The order of a canonical CSR matrix is that of a canonical COO one.
-        return self._coo_container._of(self._shape, data, row, col, canonical=self.format == "csr" and self._known_canonical())
+        return self._coo_container._of(
+            self._shape, data, row, col, canonical=self.format == "csr" and self._known_canonical()
+        )
 
     def _converted(self, to: str, container: Any) -> Any:
         made = _ops.on("convert", self, to, False)

@@ -43,7 +43,9 @@ def _check_room(left: Any, right: Any, element_bytes: int) -> None:
     least = int(np.maximum.reduceat(lengths, left.indptr[:-1][filled]).astype(np.int64).sum()) * element_bytes
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if least > memory:
-        raise MemoryError(f"the product of two sparse matrices stores at least {least:,} bytes; this machine has {memory:,}")
+        raise MemoryError(
+            f"the product of two sparse matrices stores at least {least:,} bytes; this machine has {memory:,}"
+        )
 
 
 def dot(a: Any, x: Array) -> Array:
