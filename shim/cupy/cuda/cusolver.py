@@ -48,6 +48,10 @@ def getProperty(type: int) -> int:
     return found
 
 
+def _getVersion() -> tuple[int, int, int]:
+    return getProperty(0), getProperty(1), getProperty(2)
+
+
 def create() -> int:
     """A handle."""
     return new_handle()

@@ -28,15 +28,16 @@ def get_array_module(*args: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{_HERE}.{name}")
     if name == "_scipy_available":
         return importlib.util.find_spec("scipy") is not None
+    if name in _SUBMODULES or (name[:1] == "_" != name[1:2] and importlib.util.find_spec(f"{_HERE}.{name}")):
+        return importlib.import_module(f"{_HERE}.{name}")
     from ...cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx.scipy", name)
 
 
 _HERE = __name__
-# Programs tell `cupyx.scipy` from `scipy` by it. Imports go by `__package__` and `__spec__`, which keep the real name.
+# Programs tell `cupyx.scipy` from `scipy` by it. Imports go by `__package__` and `__spec__`, which keep the real name; or by this one,
+# after `__getattr__`.
 __name__ = "cupyx.scipy"
