@@ -184,14 +184,6 @@ class ndarray(Operators, functions.ndarrayMethods):
         """As a kernel argument."""
         return self
 
-    def mdspan(self, *, index_type: Any, allow_unsafe: bool = False) -> Any:
-        """As `cupy.ndarray.mdspan`: not supported."""
-        from cupool.contract.errors import Unsupported
-
-        raise Unsupported(
-            "ndarray.mdspan is not supported: its layout is a C++ type of the device.", "Pass the array itself."
-        )
-
     # -- views ----------------------------------------------------------------------------------------------------------
 
     @property
@@ -356,6 +348,12 @@ class ndarray(Operators, functions.ndarrayMethods):
         if subok is not None:
             raise TypeError("subok is not supported yet")
         return create.astype(self, dtype, order, True if copy else None)
+
+    def mdspan(self, *, index_type: Any, allow_unsafe: bool = False) -> Any:
+        """A description of this array for a RawKernel's parameter of type `cuda::std::mdspan`."""
+        from .kernels import mdspan
+
+        return mdspan.of(self, index_type, allow_unsafe)
 
     def copy(self, order: str | None = "C") -> Any:
         """A copy on the device."""

@@ -127,7 +127,8 @@ class Op:
     """What `call` needs of a row, prepared once."""
 
     __slots__ = (
-        "converts", "defaults", "duck", "looks", "name", "notice", "order", "plans", "row", "viewer", "walkers", "walks",
+        "converts", "defaults", "duck", "looks", "name", "notice", "order", "plans", "row", "varying", "viewer",
+        "walkers", "walks",
     )  # fmt: skip
 
     def __init__(self, row: Any) -> None:
@@ -151,6 +152,8 @@ class Op:
             varying.update(row.arrays)
         given = parameters(row.sig)
         self.walkers = tuple(_WALK_VARYING if p.name in varying else _WALK for p in given)
+        #: per parameter: its numbers travel in slots
+        self.varying = tuple(w is _WALK_VARYING for w in self.walkers)
         # Defaults of varying parameters: an argument equal to it is left out of the form, so it must not claim a slot.
         self.defaults = tuple(p.default if p.name in varying else REQUIRED for p in given)
         # Forms hold required parameters and *args first, whatever the signature's order.
@@ -360,27 +363,50 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
 
     Results are arrays (or a tuple of them), a host value for `host` rows, or the caller's `out`.
     """
-    op = _OPS.get(row.name) or op_of(row)
-    if op.converts:
-        args = coerce.converted(op.converts, args)
-    if op.notice is not None:
-        op.notice(args)
-    if op.duck and not isinstance(args[0], ndarray):
-        return _duck(row, args)
-    if op.viewer is not None:
-        from . import views
+    try:
+        op = _OPS.get(row.name) or op_of(row)
+        if op.converts:
+            args = coerce.converted(op.converts, args)
+        if op.notice is not None:
+            op.notice(args)
+        if op.duck and not isinstance(args[0], ndarray):
+            return _duck(row, args)
+        if op.viewer is not None:
+            from . import views
 
-        view = views.of_function(op.viewer, row, args)
-        if view is not None:
-            return view
-    plan, slots = prepare(op, args)
-    if captures.CAPTURING:
-        captures.check_op(row.name)
-    result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
-    if op.looks is not None and any(op.looks[1](args[i]) for i in op.looks[0]):
-        captures.check_wait()
-        session.wait_all()
-    return result
+            view = views.of_function(op.viewer, row, args)
+            if view is not None:
+                return view
+        plan, slots = prepare(op, args)
+        if captures.CAPTURING:
+            captures.check_op(row.name)
+        result = finish(plan, row, args, slots) if plan.single is None else finish_single(plan, slots)
+        if op.looks is not None and any(op.looks[1](args[i]) for i in op.looks[0]):
+            captures.check_wait()
+            session.wait_all()
+        return result
+    except TracedOperand as operand:  # costs nothing where none is raised
+        return operand.trace.record(row, args)
+
+
+class TracedOperand(BaseException):
+    """An operand is a stand-in of a function that `cupy.fuse` traces: the call is written down and not sent."""
+
+    def __init__(self, trace: Any) -> None:
+        super().__init__()
+        self.trace = trace
+
+
+def foresee(row: Row, args: list[Any]) -> tuple[tuple[Any, ...], bool, Any]:
+    """What a call would give, by the rule alone; nothing is sent.
+
+    Returns:
+        the results (Spec, Probe, UNKNOWN), whether they are a tuple, and the name of the parameter that is the result instead, or None.
+    """
+    results, is_tuple, out = _results(row, args, [])
+    if results and isinstance(results[0], Same):
+        return (), False, results[0].parameter
+    return results, is_tuple, out
 
 
 def finish_single(plan: Plan, slots: list[Any]) -> Any:

@@ -9,10 +9,9 @@ reduction.py    ReductionKernel
 
 from __future__ import annotations
 
-from ..fusion import Fusion, fuse
 from ._vectorize import vectorize
 from .elementwise import ElementwiseKernel
 from .raw import RawKernel, RawModule
 from .reduction import ReductionKernel
 
-__all__ = ["ElementwiseKernel", "Fusion", "RawKernel", "RawModule", "ReductionKernel", "fuse", "vectorize"]
+__all__ = ["ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "vectorize"]

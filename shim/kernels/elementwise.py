@@ -8,14 +8,15 @@ from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
-from . import _remote, output, parameters
+from . import _remote, listing, output, parameters
+from .listing import Codes
 from .parameters import ParameterInfo, as_parameter, is_array
 
 _CALL = row("@call_elementwise")
 _KEYWORDS = ("loop_prep", "after_loop", "options")
 
 
-class ElementwiseKernel:
+class ElementwiseKernel(Codes):
     """A kernel that runs a piece of CUDA C++ for each element, as `cupy.ElementwiseKernel`."""
 
     __module__ = "cupy"
@@ -105,6 +106,9 @@ class ElementwiseKernel:
         if known is None:
             known = self._types[key] = parameters.decide_types(self.in_params, self.out_params, *key)
         return known
+
+    def _listing(self, kinds: Any, types: Any) -> str:
+        return listing.elementwise(self, kinds, types)
 
     def _remote(self) -> RemoteObject:
         kernel = self._kernel

@@ -19,6 +19,7 @@ from .. import dispatch, streams
 from ..objects import RemoteObject
 from . import _remote, output
 from .includes import gather
+from .mdspan import mdspan
 
 _LAUNCH = row("@launch")
 _MAX_GRID = (2**31 - 1, 65535, 65535)
@@ -222,6 +223,8 @@ def argument(value: Any) -> Any:
     convert = getattr(value, "__cupy_get_ndarray__", None)
     if convert is not None:
         return convert()
+    if isinstance(value, mdspan):
+        return value.as_argument()
     if hasattr(value, "ptr") and hasattr(value, "mem"):  # a MemoryPointer
         return np.uint64(value.ptr)
     if hasattr(value, "__cuda_array_interface__"):

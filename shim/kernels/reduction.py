@@ -11,13 +11,14 @@ from cupool.contract.ops import row
 
 from .. import dispatch, streams
 from ..objects import RemoteObject
-from . import _remote, output, parameters
+from . import _remote, listing, output, parameters
+from .listing import Codes
 from .parameters import ParameterInfo, as_parameter, is_array
 
 _CALL = row("@call_reduction")
 
 
-class ReductionKernel:
+class ReductionKernel(Codes):
     """A kernel that maps elements, reduces them along axes and maps the results, as `cupy.ReductionKernel`."""
 
     __module__ = "cupy"
@@ -41,6 +42,7 @@ class ReductionKernel:
         )  # fmt: skip
         self._prints = output.may_print(map_expr, reduce_expr, post_map_expr, preamble)
         self._kernel: RemoteObject | None = None
+        self._types: dict[Any, parameters.Types] = {}
         self._given_type = reduce_type
 
     def __call__(
@@ -68,10 +70,7 @@ class ReductionKernel:
         ins = [parameters.operand(a) for a in args[: self.nin]]
         outs = [parameters.operand(a) for a in outs]
         in_shape = parameters.broadcast(self.in_params, ins, False)
-        in_types, out_types, types = parameters.decide_types(
-            self.in_params, self.out_params, [a.dtype if is_array(a) else None for a in ins],
-            [a.dtype if is_array(a) else None for a in outs],
-        )  # fmt: skip
+        in_types, out_types, types = self._decide(ins, outs)
         reduced, kept = _axes(axis, len(in_shape))
         shape = (
             tuple(1 if d in reduced else n for d, n in enumerate(in_shape))
@@ -91,6 +90,19 @@ class ReductionKernel:
         if self._prints:
             output.expect()
         return (given if given is not None else results)[0]
+
+    def _decide(self, ins: list[Any], outs: list[Any]) -> parameters.Types:
+        key = (
+            tuple(a.dtype if is_array(a) else None for a in ins),
+            tuple(a.dtype if is_array(a) else None for a in outs),
+        )
+        known = self._types.get(key)
+        if known is None:
+            known = self._types[key] = parameters.decide_types(self.in_params, self.out_params, *key)
+        return known
+
+    def _listing(self, kinds: Any, types: Any) -> str:
+        return listing.reduction(self, kinds, types)
 
     def _remote(self) -> RemoteObject:
         kernel = self._kernel

@@ -10,7 +10,7 @@ import pytest
 from cupool.apiserver.devices.cpu.kernels import generate
 from cupool.apiserver.devices.cpu.kernels.arguments import pack
 from cupool.apiserver.devices.cpu.kernels.engine import Parameter
-from cupool.apiserver.devices.cpu.kernels.source import has_barriers, rewrite_shared, scan_kernels, strip_comments
+from cupool.apiserver.devices.cpu.kernels.source import has_barriers, rewritten, scan_kernels, strip_comments
 from cupool.shim.kernels import parameters
 from cupool.shim.kernels.includes import gather
 
@@ -47,9 +47,9 @@ def test_shared_memory_declarations_keep_their_lines() -> None:
         ("extern volatile __shared__ int\n  v[];", "volatile int"),
         ("extern __shared__ thrust::complex<float> z[];", "thrust::complex<float>"),
     ):
-        text = rewrite_shared(f"int a;\n{source}\nint b;")
+        text = rewritten(f"int a;\n{source}\nint b;")
         assert "__shared__" not in text and f"({kind} *)" in text and text.count("\n") == 2 + source.count("\n")
-    assert rewrite_shared("__shared__ float s[4];") == "__shared__ float s[4];"
+    assert rewritten("__shared__ float s[4];") == "__shared__ float s[4];"
 
 
 def test_comments_and_splices() -> None:

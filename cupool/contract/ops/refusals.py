@@ -33,8 +33,6 @@ _TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, sh
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
     "": "not carried yet",
-    "ElementwiseKernel": "the compiled form of a kernel stays on the server",
-    "ReductionKernel": "the compiled form of a kernel stays on the server",
     "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",
     "cuda.Device": "cuTENSOR is not available here",
     "cuda.cub": "a routine inside of CuPy, on device pointers of its own process; cupy.sum, cupy.cumsum and their kin use it on the server",

@@ -5,16 +5,45 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ..._generated import functions as _functions
 from ...array import ndarray as ndarray
 from ...convert import array as array
 from ...ufunc import ufunc as ufunc
 from . import core as core
 from . import internal as internal
 
-_KERNELS = frozenset(("ElementwiseKernel", "ReductionKernel", "RawKernel", "RawModule"))
+_KERNELS = {
+    **dict.fromkeys(("ElementwiseKernel", "ReductionKernel", "RawKernel", "RawModule"), "...kernels"),
+    "create_reduction_func": "...kernels.simple",
+}
+_SUBMODULES = frozenset(("fusion", "_fusion_kernel", "_fusion_trace", "_scalar"))
+
+
+def elementwise_copy(source: Any, target: Any) -> Any:
+    """Copy elements from one array to another."""
+    _functions.copyto(target, source)
+    return target
+
+
+def _accelerators() -> list[int]:
+    """The libraries that CuPy would use in place of its own kernels: which ones a device uses is its own business."""
+    return []
+
+
+get_reduction_accelerators = get_routine_accelerators = _accelerators
+
+
+def _get_warpsize() -> int:
+    return 32
+
+
+def _full_mask() -> int:
+    return 0xFFFFFFFF
 
 
 def __getattr__(name: str) -> Any:
     if name in _KERNELS:
-        return getattr(importlib.import_module("...kernels", __name__), name)
+        return getattr(importlib.import_module(_KERNELS[name], __name__), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from typing import Any
 from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError
 
 from .compiler import Compiler
-from .source import RefusedSource, check_includes, has_barriers, renamed, rewrite_shared, scan_kernels, strip_comments
+from .source import RefusedSource, check_includes, has_barriers, renamed, rewritten, scan_kernels, strip_comments
 
 MAX_THREADS = 1024
 #: Dynamic shared memory of a block, and what a program may raise it to: as `facts.py` says.
@@ -246,7 +246,7 @@ class KernelEngine:
     def warnings(self, source: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
         """What the compiler has to say about a source that it compiles."""
         text = self._text(source, "kernel.cu", (), (), False)
-        return self.compiler.warnings(text, options, {name: rewrite_shared(h) for name, h in headers.items()})
+        return self.compiler.warnings(text, options, {name: rewritten(h) for name, h in headers.items()})
 
     def module(self, source: str, options: Sequence[str] = (), *, name: str = "kernel.cu", expressions: Sequence[str] = (),
                headers: Mapping[str, str] | None = None, backend: str = "nvrtc", wanted: Sequence[str] = ()) -> Module:  # fmt: skip
@@ -281,7 +281,7 @@ class KernelEngine:
         entries = [*kernels, *(e for e in expressions if e not in kernels and not e.lstrip().startswith("&"))]
         facts = facts_of(everything)
         text = self._text(source, name, kernels, entries, facts.fibers)
-        headers = {header: rewrite_shared(contents) for header, contents in headers.items()}
+        headers = {header: rewritten(contents) for header, contents in headers.items()}
         path = self.compiler.compile(text, options, headers, source=source, name=name, backend=backend)
         # Modules of one source share their globals, as CuPy's do: loading an object twice gives the same one.
         return Module(path, {e: i for i, e in enumerate(entries)}, self, facts)
@@ -289,9 +289,7 @@ class KernelEngine:
     def _text(self, source: str, name: str, kernels: Sequence[str], entries: Sequence[str], fibers: bool) -> str:
         label = re.sub(r"[^\w.<>, -]", "_", name)
         renames = "".join(f"#define {k} {renamed(k)}\n" for k in kernels if renamed(k) != k)
-        lines = [
-            f'{_stdint(source)}{renames}#line 1 "{label}"\n{rewrite_shared(source)}\n#line 1 "entries of {label}"\n'
-        ]
+        lines = [f'{_stdint(source)}{renames}#line 1 "{label}"\n{rewritten(source)}\n#line 1 "entries of {label}"\n']
         lines += [f"CUPOOL_KERNEL({i}, {str(fibers).lower()}, {e})\n" for i, e in enumerate(entries)]
         return "".join(lines)
 
@@ -299,7 +297,7 @@ class KernelEngine:
 def facts_of(text: str) -> Facts:
     """What a source and its headers say about their kernels."""
     bare = strip_comments(text)
-    return Facts(has_barriers(text), "print" in bare, "__shared__" in rewrite_shared(bare), "__constant__" in bare)
+    return Facts(has_barriers(text), "print" in bare, "__shared__" in rewritten(bare), "__constant__" in bare)
 
 
 _FIXED = {

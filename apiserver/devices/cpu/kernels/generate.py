@@ -17,6 +17,8 @@ import numpy as np
 GRID_NAMES = re.compile(
     r"\b(threadIdx|blockIdx|blockDim|gridDim|__shared__|__sync\w+|__shfl\w*|__ballot\w*|__activemask)\b"
 )
+#: Statements that end a thread.
+ENDS = re.compile(r"\b(return|break|goto)\b")
 #: Lanes that a reduction is spread over, as in CuPy's kernels: this decides the order of floating-point sums.
 REDUCE_BLOCK = 512
 
@@ -55,12 +57,22 @@ def c_type(dtype: np.dtype[Any]) -> str:
     """The C++ type of a dtype. Raises ValueError for one that kernels have no type for."""
     if dtype.name == "bfloat16":
         return "bfloat16"
+    if dtype.fields:
+        fields = "".join(
+            f", cupool::Field<{dtype.fields[n][1]}, {_field_type(dtype.fields[n][0])}>" for n in dtype.names or ()
+        )
+        return f"cupool::Record<{dtype.itemsize}, {max(dtype.alignment, 1)}{fields}>"
     if dtype.kind == "V" and dtype.subdtype is None and dtype.itemsize:
         return f"cupool::Bytes<{dtype.itemsize}, {max(dtype.alignment, 1)}>"
     try:
         return _CTYPES[dtype.char]
     except KeyError:
         raise ValueError(f"Unsupported dtype {dtype}") from None
+
+
+def _field_type(dtype: np.dtype[Any]) -> str:
+    """The C++ type of a field; of arrays in records the bytes alone."""
+    return f"cupool::Bytes<{dtype.itemsize}, 1>" if dtype.subdtype is not None else c_type(dtype)
 
 
 def parse_parameters(text: str, const: bool) -> tuple[Parameter, ...]:
@@ -111,10 +123,21 @@ def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], 
     """
     pairs = list(zip(parameters, arguments, strict=True))
     declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndim}> _ind"])
+    plain = [(p, a) for p, a in pairs if a.ndim is not None and not p.raw]
+    index = "_ind.get()"
     loop = "for (ptrdiff_t i = (_ind.set(0), 0); i < _ind.size(); ++i, _ind.advance())"
     if in_grid:
         loop = "CUPY_FOR(i, _ind.size()) if (_ind.set(i), true)"
-    references = "\n    ".join(_reference(p, "_ind.get()") for p, a in pairs if a.ndim is not None and not p.raw)
+    elif ndim <= 1 and all(a.contiguous for _, a in plain) and "_ind" not in operation:
+        # The shape of a loop that the compiler makes vectors of.
+        index = "i"
+        loop = "const ptrdiff_t _n = _ind.size();\n  for (ptrdiff_t i = 0; i < _n; ++i)"
+        if len(plain) == len(pairs) - sum(a.ndim is None for _, a in pairs) and not re.search(
+            r"\batomic|&\s*\w", operation + preamble
+        ):
+            # No element depends on another: they would be threads.
+            loop = loop.replace("\n", "\n#pragma GCC ivdep\n")
+    references = "\n    ".join(_reference(p, index) for p, _ in plain)
     return f"""{_PROLOGUE}{_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (generated)"

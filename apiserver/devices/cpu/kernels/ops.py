@@ -75,7 +75,12 @@ class _Generated:
         self.parts = parts
         self.functions: dict[Any, Function] = {}
         code = " ".join(parts.values())
-        self.in_grid = generate.GRID_NAMES.search(code) is not None
+        #: what each thread has of its own, or ends with, must be a thread's here too
+        self.in_grid = (
+            generate.GRID_NAMES.search(code) is not None
+            or generate.ENDS.search(parts.get("operation", "")) is not None
+            or bool(parts.get("loop_prep", "").strip() or parts.get("after_loop", "").strip())
+        )
         #: parameters whose addresses the code may see: they lie in the arena
         self.addressed = frozenset(
             p.name

@@ -16,6 +16,7 @@ _WAITING = re.compile(
 _EXTERN_SHARED = re.compile(
     r"\bextern\s+((?:volatile\s+)?)__shared__\s+([^;{}()]*(?:\([^;{}()]*\)[^;{}()]*)*?)\b(\w+)\s*\[\s*\]\s*;"
 )
+_TRAILING_COMMA = re.compile(r"(?<=\w),(\s*)>(?![>=])")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(.*)$", re.MULTILINE)
 _HAS_INCLUDE = re.compile(r"__has_(?:include|embed)\w*|\.incbin")
 _CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef)\b", re.MULTILINE)
@@ -45,6 +46,7 @@ STANDARD_HEADERS = frozenset(
         "initializer_list",
         "iterator",
         "limits",
+        "mdspan",
         "numeric",
         "tuple",
         "type_traits",
@@ -128,8 +130,8 @@ def _is_called(header: str, name: str) -> bool:
     )
 
 
-def rewrite_shared(source: str) -> str:
-    """`extern __shared__ T name[];` as a pointer to the block's dynamic shared memory. Line numbers stay."""
+def rewritten(source: str) -> str:
+    """What g++ does not take: `extern __shared__ T name[];` becomes a pointer to the block's dynamic shared memory. Lines stay."""
 
     def pointer(match: re.Match[str]) -> str:
         lines = "\n" * match.group(0).count("\n")
@@ -138,7 +140,8 @@ def rewrite_shared(source: str) -> str:
         name = match.group(3)
         return f"__attribute__((unused)) static {kind} *const {name} = ({kind} *)cupool::dynamic_shared_;{lines}"
 
-    return _EXTERN_SHARED.sub(pointer, source)
+    # NVRTC takes a comma behind the last template argument.
+    return _TRAILING_COMMA.sub(r"\1>", _EXTERN_SHARED.sub(pointer, source))
 
 
 @dataclass(frozen=True, slots=True)

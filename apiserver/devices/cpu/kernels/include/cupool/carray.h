@@ -144,6 +144,32 @@ template <int n, int align>
 struct alignas(align) Bytes {
   char data[n];
 };
+
+// One with fields, which have numbers: `x.at<0>()`.
+template <long at, class T>
+struct Field {
+  typedef T type;
+  static constexpr long offset = at;
+};
+template <int i, class F, class... Rest>
+struct nth : nth<i - 1, Rest...> {};
+template <class F, class... Rest>
+struct nth<0, F, Rest...> {
+  typedef F field;
+};
+template <int n, int align, class... F>
+struct alignas(align) Record {
+  char data[n];
+  static constexpr int field_count = sizeof...(F);
+  template <int i>
+  typename nth<i, F...>::field::type& at() {
+    return *reinterpret_cast<typename nth<i, F...>::field::type*>(data + nth<i, F...>::field::offset);
+  }
+  template <int i>
+  const typename nth<i, F...>::field::type& at() const {
+    return *reinterpret_cast<const typename nth<i, F...>::field::type*>(data + nth<i, F...>::field::offset);
+  }
+};
 }  // namespace cupool
 
 template <class T>

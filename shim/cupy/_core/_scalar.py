@@ -1,0 +1,14 @@
+"""`cupy._core._scalar`: what dtypes are called in kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...kernels import cpp
+
+
+def get_typename(dtype: Any) -> str:
+    """The C++ type of a dtype. Raises ValueError where kernels have none."""
+    return cpp.c_type(np.dtype(dtype))
