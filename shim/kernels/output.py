@@ -3,7 +3,7 @@ synchronisation."""
 
 from __future__ import annotations
 
-from .. import dispatch, session
+from .. import captures, dispatch, session
 
 
 def may_print(*sources: str | None) -> bool:
@@ -12,6 +12,8 @@ def may_print(*sources: str | None) -> bool:
 
 
 def expect() -> None:
-    """The kernel just launched may print."""
+    """The kernel just launched may print. One that is only recorded prints when its graph is launched, and is shown later."""
+    if captures.CAPTURING:
+        return
     (reply,) = dispatch.send("@kernel_output", (), (), ("reply",))
     session.current().printing.append(reply)
