@@ -232,7 +232,14 @@ def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
     assert np.allclose(norm(z).get(), [10, 20])
     loop = cp.ElementwiseKernel("T x", "T y", "sum += x; y = sum", "scan", loop_prep="T sum = 0", after_loop="sum = 0",
                                 preamble="#define UNUSED 1")
-    assert loop(b).tolist() == [0, 1, 3, 6]
+    assert loop(b).tolist() == [0, 1, 2, 3]  # each element has a thread, and each thread a sum of its own
+    early = cp.ElementwiseKernel("T x", "T y", "y = 0; if (x > 1) return; for (int k = 0; ; k++) if (k == 3) break; y = x + 5", "early")
+    assert early(b).tolist() == [5, 6, 0, 0]  # a return ends its thread alone
+    pair = np.dtype([("a", "i4"), ("b", "f8"), ("c", "i2", (2,))], align=True)
+    records = cp.array(np.array([(1, 2.5, (3, 4)), (5, 6.5, (7, 8))], pair))
+    split = cp.ElementwiseKernel("T r", "float64 s", "static_assert(T::field_count == 3, \"fields\"); s = r.at<0>() + r.at<1>()", "split")
+    assert split(records).tolist() == [3.5, 11.5]
+    assert len(early.cached_codes) == 1 and "y = x + 5" in early.cached_code and "typedef float T;" in early.cached_code
 
     l2 = cp.ReductionKernel("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "l2")
     for axis in (None, 0, 1, (0, 1), -1):
