@@ -31,6 +31,7 @@ class ReductionKernel(Codes):
         self.out_params: tuple[ParameterInfo, ...] = parameters.parse(out_params, False)
         self.nin, self.nout = len(self.in_params), len(self.out_params)
         self.nargs = self.nin + self.nout
+        self.params = self.in_params + self.out_params
         self.identity = "" if identity is None else str(identity)
         self.map_expr, self.reduce_expr, self.post_map_expr = map_expr, reduce_expr, post_map_expr
         self.reduce_dims, self.preamble, self.options = bool(reduce_dims), preamble, tuple(options)
