@@ -10,7 +10,7 @@ cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.t
 #: Module -> names in it, those below an unsupported class left out.
 NAMES: dict[str, str] = {
     "": """\
-ReductionKernel.params ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__oct__
+ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__oct__
 """,
     "cuda": """\
 Device.cutensor_handle
