@@ -9,8 +9,11 @@ from ..._generated import functions as _functions
 from ...array import ndarray as ndarray
 from ...convert import array as array
 from ...ufunc import ufunc as ufunc
+from . import _routines_linalg as _routines_linalg
 from . import core as core
 from . import internal as internal
+from ._routines_linalg import get_compute_type as get_compute_type
+from ._routines_linalg import set_compute_type as set_compute_type
 
 _KERNELS = {
     **dict.fromkeys(("ElementwiseKernel", "ReductionKernel", "RawKernel", "RawModule"), "...kernels"),
