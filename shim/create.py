@@ -47,6 +47,8 @@ def constructed(shape: Any, dtype: Any, memptr: Any, strides: Any, order: str | 
             raise ValueError("len(shape) != len(strides)")
         spec = spec_of(sizes, kind, tuple(operator.index(s) for s in strides))
     if memptr is not None:
+        if not hasattr(memptr, "as_array"):
+            raise TypeError(f"memptr must be a cupy.cuda.MemoryPointer, not a {type(memptr).__name__}")
         return memptr.as_array(spec)
     if strides is None:
         from ._generated import functions

@@ -559,3 +559,19 @@ def test_the_environment_limits_the_pool_of_each_session() -> None:
     )  # fmt: skip
     assert done.stdout.strip() == "1048576"
     assert "Out of memory allocating 2,097,152 bytes" in done.stderr
+
+
+def test_a_stream_dropped_while_it_captured_leaves_nothing_behind() -> None:
+    stream = cp.cuda.Stream(non_blocking=True)
+    stream.begin_capture()
+    del stream
+    gc.collect()
+    for _ in range(3):
+        with cp.cuda.Stream() as other:
+            assert not other.is_capturing()
+            assert (cp.arange(3) + 1).tolist() == [1, 2, 3]
+
+
+def test_an_array_is_not_made_over_host_memory() -> None:
+    with pytest.raises(TypeError, match="memptr"):
+        cp.ndarray((3,), "u1", cp.cuda.alloc_pinned_memory(3))

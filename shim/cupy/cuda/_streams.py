@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from cupool.contract.codec import header
 from cupool.contract.errors import CUDARuntimeError
 
-from ... import dispatch, streams
+from ... import captures, dispatch, streams
 from ...dispatch import INTEGER
 
 #: Added to stream numbers to make `ptr`, so that no stream looks like CUDA's reserved handles 0, 1 and 2.
@@ -48,6 +48,10 @@ def create(is_non_blocking: bool, priority: int) -> int:
     # A destructor may not define a form, so it is done here.
     destroy = header(dispatch.define("@stream_destroy", (INTEGER,), {}, ()))
     number = streams.mint_stream()
+    left = captures.of_stream(number)
+    if left is not None:  # of a stream that was dropped while it captured
+        captures.close(left)
+        dispatch.send("@capture_abort", (INTEGER,), (left.number,))
     dispatch.send("@stream_create", (INTEGER, is_non_blocking, priority), (number,))
     _alive[number] = Facts(is_non_blocking, priority, destroy)
     return number
