@@ -6,6 +6,7 @@ are filled (Note [Hot tables]).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,8 @@ class ufunc:
                     target[...] = result
             return tuple(r if t is None else t for t, r in zip(padded, results, strict=True))
         out = None if not given else given[0] if self.nout == 1 else tuple(given)
+        if given and casting == "unsafe":
+            self._tell_of_lost_parts(operands, given, where, dtype)
         result = dispatch.call(self._row, (*operands, out, where, dtype, casting))
         if out is not None:
             return out
@@ -168,6 +171,16 @@ class ufunc:
             if isinstance(operand, dispatch.ndarray) and type(operand) is not dispatch.ndarray:
                 return _as_class_of(operand, result)
         return result
+
+    def _tell_of_lost_parts(self, operands: tuple[Any, ...], outs: list[Any], where: Any, dtype: Any) -> None:
+        """Warn, as CuPy, where a complex result goes into a real array."""
+        if all(o.dtype.kind in "bc" for o in outs):
+            return
+        made = self._row.infer(*map(_layout, operands), where=_layout(where), dtype=dtype, casting="unsafe")
+        for spec, out in zip(made if isinstance(made, tuple) else (made,), outs, strict=True):
+            if spec.dtype.kind == "c" and out.dtype.kind not in "bc":
+                text = "Casting complex values to real discards the imaginary part"
+                warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=5)
 
     # -- filling hot tables -------------------------------------------------------------------------------------------------
 
@@ -283,6 +296,11 @@ def session_sync() -> None:
     """CUPOOL_SYNC=1: wait for the command just queued."""
     if dispatch.is_sync():
         session.after_call()
+
+
+def _layout(value: Any) -> Any:
+    """What a rule looks at in place of an array."""
+    return value._resolve() if isinstance(value, dispatch.ndarray) else value
 
 
 def _by_name(name: str) -> Any:

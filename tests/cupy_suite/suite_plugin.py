@@ -154,7 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if FRACTION < 1:
         items[:] = _sampled(items)
     if SHARDS > 1:
-        items[:] = [item for item in items if int(_rank(_group(item.nodeid))[:8], 16) % SHARDS == SHARD]
+        items[:] = [item for item in items if int(_rank(item.nodeid)[:8], 16) % SHARDS == SHARD]
     kept, done = [], _already_run()
     for item in items:
         test = suite_data.test_id(item.nodeid)

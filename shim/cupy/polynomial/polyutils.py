@@ -23,7 +23,7 @@ def trimseq(seq: Any) -> Any:
         raise TypeError("Input must be 1-d array")
     if seq.ndim > 1:
         raise ValueError("Input must be 1-d array")
-    if seq.size == 0:
+    if seq.size <= 1:  # whatever the number is, it stays
         return seq
     kept = functions.trim_zeros(seq, "b")
     return kept if kept.size else seq[:1]
