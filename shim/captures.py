@@ -30,6 +30,7 @@ _LIBRARIES = {
     "cupyx.lapack.": "cuSOLVER",
     "cupyx.cusolver.": "cuSOLVER",
     "random.": "cuRAND",
+    "@cupyx.scipy.sparse.": "cuSPARSE",
     "cupyx.scipy.sparse.": "cuSPARSE",
     "cupyx.cusparse.": "cuSPARSE",
 }

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import session
+from cupool.shim import cupyx, session
 from cupool.shim.cupy.cuda import compiler, cublas, cufft, curand, driver, memory, memory_hooks, nvrtc, runtime
 
 from cupool.contract.errors import (
@@ -382,6 +382,7 @@ def test_a_kernel_in_a_graph_sees_memory_that_moved_and_raw_pointers() -> None:
         (lambda a, s: cp.nonzero(a), RuntimeError, "is capturing"),
         (lambda a, s: cp.matmul(a, a), NotImplementedError, "cuBLAS"),
         (lambda a, s: cp.random.random(3), NotImplementedError, "cuRAND"),
+        (lambda a, s: cupyx.scipy.sparse.csr_matrix(cp.eye(3)), NotImplementedError, "cuSPARSE"),
         (lambda a, s: s.synchronize(), CUDARuntimeError, "cudaErrorStreamCaptureUnsupported"),
     ],
 )
