@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from .._commands import cp
 from ._common import MODULE, interpolation, is_scalar
-from ._ppoly import PPoly
+from ._interpolate import PPoly
 
 _cubic = interpolation("cubic")
 

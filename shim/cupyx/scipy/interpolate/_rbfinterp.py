@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,44 @@ _evaluate_near = interpolation("radial_near")
 
 _SCALE_INVARIANT = {"linear", "thin_plate_spline", "cubic", "quintic"}
 _AVAILABLE = _SCALE_INVARIANT | {"multiquadric", "inverse_multiquadric", "inverse_quadratic", "gaussian"}
-_LEAST_DEGREE = {"multiquadric": 0, "linear": 0, "thin_plate_spline": 1, "cubic": 1, "quintic": 2}
+_NAME_TO_MIN_DEGREE = {"multiquadric": 0, "linear": 0, "thin_plate_spline": 1, "cubic": 1, "quintic": 2}
+
+
+def _thin_plate_spline(r: Any) -> Any:
+    return cp.where(r == 0, 0.0, r * r * cp.log(cp.where(r == 0, 1.0, r)))
+
+
+#: Kernel -> its function of distances, for who builds a system of equations of his own.
+NAME_TO_FUNC: dict[str, Any] = {
+    "linear": lambda r: -r,
+    "thin_plate_spline": _thin_plate_spline,
+    "cubic": lambda r: r**3,
+    "quintic": lambda r: -(r**5),
+    "multiquadric": lambda r: -cp.sqrt(r * r + 1),
+    "inverse_multiquadric": lambda r: 1 / cp.sqrt(r * r + 1),
+    "inverse_quadratic": lambda r: 1 / (r * r + 1),
+    "gaussian": lambda r: cp.exp(-r * r),
+}
+
+
+def kernel_matrix(x: Any, kernel_func: Any, out: Any) -> None:
+    """The kernel between all pairs of points `x`, into `out`."""
+    out[...] = kernel_func(cp.linalg.norm(x[None, :, :] - x[:, None, :], axis=-1))
+
+
+def polynomial_matrix(x: Any, powers: Any, out: Any) -> None:
+    """Monomials of these exponents at the points `x`, into `out`."""
+    out[...] = cp.prod(x[:, None, :] ** powers[None, :, :], axis=-1)
+
+
+def _monomial_powers(ndim: int, degree: int) -> Any:
+    """Exponents of the monomials up to `degree` (monomials, ndim)."""
+    rows = [
+        np.bincount(chosen, minlength=ndim)
+        for total in range(degree + 1)
+        for chosen in combinations_with_replacement(range(ndim), total)
+    ]
+    return cp.asarray(np.array(rows, np.int64).reshape(-1, ndim))
 
 
 class RBFInterpolator:
@@ -89,7 +127,7 @@ class RBFInterpolator:
 
 
 def _checked_degree(degree: Any, kernel: str) -> int:
-    least = _LEAST_DEGREE.get(kernel, -1)
+    least = _NAME_TO_MIN_DEGREE.get(kernel, -1)
     if degree is None:
         return max(least, 0)
     degree = int(degree)

@@ -1,4 +1,4 @@
-"""Interpolation of values at scattered points: nearest, linear on triangles, and smooth on triangles."""
+"""Interpolation of values at scattered points: linear, and smooth, on triangles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._commands import cp
-from ..spatial import Delaunay, KDTree
+from ..spatial import Delaunay
 from ._common import MODULE, interpolation, is_complex, joined_points
 
 _linear = interpolation("linear_nd")
@@ -15,7 +15,7 @@ _gradients = interpolation("gradients")
 _clough_tocher = interpolation("clough_tocher")
 
 
-class _Scattered:
+class Scattered:
     """Points, maybe scaled to a common size, and their values.
 
     Attributes:
@@ -78,31 +78,15 @@ class _Scattered:
         return Delaunay(self.points) if self.tri is None else self.tri
 
 
-class NearestNDInterpolator(_Scattered):
-    """As `cupyx.scipy.interpolate.NearestNDInterpolator`. Attribute `tree`: the k-d tree of the points."""
-
-    __module__ = MODULE
-
-    def __init__(self, x: Any, y: Any, rescale: Any = False, tree_options: Any = None) -> None:
-        super().__init__(x, rescale, is_contiguous=False)
-        y = cp.asarray(y)
-        self._check(y)
-        self.tree = KDTree(self.points, **(tree_options or {}))
-        self.values = y
-
-    def __call__(self, *args: Any, **query_options: Any) -> Any:
-        """Values of the nearest points; NaN where the query's options find none."""
-        flat, shape = self._points_of(args)
-        distances, places = self.tree.query(flat, **query_options)
-        found = cp.isfinite(distances)
-        rest = self.values.shape[1:]
-        values = self.values[cp.where(found, places, 0)]
-        dtype: Any = self.values.dtype if is_complex(self.values.dtype) else np.float64
-        found = found.reshape(found.shape + (1,) * len(rest))
-        return cp.where(found, values.astype(dtype), np.nan).astype(dtype).reshape((*shape[:-1], *rest))
+def estimate_gradients_2d_global(tri: Any, y: Any, maxiter: Any = 400, tol: Any = 1e-6) -> Any:
+    """Gradients (n, …, 2) of the smoothest surface through values `y` (n, …) at the points of a triangulation."""
+    y = cp.asarray(y)
+    dtype: Any = np.complex128 if is_complex(y.dtype) else np.float64
+    columns = cp.ascontiguousarray(y.reshape(y.shape[0], -1), dtype=dtype)
+    return _gradients(tri.points, columns, float(tol), int(maxiter)).reshape((*y.shape, 2))
 
 
-class LinearNDInterpolator(_Scattered):
+class LinearNDInterpolator(Scattered):
     """As `cupyx.scipy.interpolate.LinearNDInterpolator`, of points in the plane."""
 
     __module__ = MODULE
@@ -120,7 +104,7 @@ class LinearNDInterpolator(_Scattered):
         return values.reshape((*shape[:-1], *self.values_shape))
 
 
-class CloughTocher2DInterpolator(_Scattered):
+class CloughTocher2DInterpolator(Scattered):
     """As `cupyx.scipy.interpolate.CloughTocher2DInterpolator`. Attribute `grad`: gradients (n, columns, 2)."""
 
     __module__ = MODULE
