@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("de85d96d33435d1b32ac0d7135a8641bd785b7b517a463354b7cb4f864271e53")
+DIGEST = bytes.fromhex("576d4850ad2dab4102dddc49ccee6b60417053b46b429af8b61533afa72a780f")

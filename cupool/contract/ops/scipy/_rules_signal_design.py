@@ -183,21 +183,55 @@ def findfreqs(num: Any, den: Any, N: Any, kind: Any = "ba") -> Any:
     return UNKNOWN
 
 
+def _is_double(*operands: Any) -> bool:
+    """Whether every operand is one-dimensional (or a number) and computed in double precision."""
+    specs = [as_spec(operand) for operand in operands]
+    return all(spec.ndim <= 1 and spec.dtype.char in "?bBhHiIlLqQdD" for spec in specs)
+
+
+def _response(points: Any, default: int, *operands: Any) -> Any:
+    """(frequencies, complex response) at a number of points, or at the points."""
+    if not _is_double(*operands):
+        return unknown(2)
+    if points is None or isinstance(points, int):
+        n = default if points is None else points
+        return packed((n,), F64), packed((n,), np.complex128)
+    spec = as_spec(points)
+    if spec.ndim == 1 and spec.dtype == F64:
+        return packed(spec.shape, F64), packed(spec.shape, np.complex128)
+    return unknown(2)
+
+
 @rule("signal.freqz")
 def freqz(
-    b: Any, a: Any = 1, worN: Any = 512, whole: Any = False, plot: Any = None, fs: Any = 6.283185307179586,
+    b: Any,
+    a: Any = 1,
+    worN: Any = 512,
+    whole: Any = False,
+    plot: Any = None,
+    fs: Any = 6.283185307179586,
     include_nyquist: Any = False,
-) -> Any:  # fmt: skip
+) -> Any:
     if isinstance(worN, int) and worN < 0:
         raise ValueError(f"worN must be nonnegative, got {worN}")
-    return unknown(2)
+    return _response(worN, 512, b, a)
+
+
+@rule("signal.freqs")
+def freqs(b: Any, a: Any, worN: Any = 200, plot: Any = None) -> Any:
+    return _response(worN, 200, b, a)
+
+
+@rule("signal.freqz_zpk")
+def freqz_zpk(z: Any, p: Any, k: Any, worN: Any = 512, whole: Any = False, fs: Any = 6.283185307179586) -> Any:
+    return _response(worN, 512, z, p, k)
 
 
 @rule("signal.freqs_zpk")
 def freqs_zpk(z: Any, p: Any, k: Any, worN: Any = 200) -> Any:
     if as_spec(k).size > 1:
         raise ValueError("k must be a single scalar gain")
-    return unknown(2)
+    return _response(worN, 200, z, p, k)
 
 
 @rule("signal.unique_roots")

@@ -141,11 +141,27 @@ def sepfir2d(input: Any, hrow: Any, hcol: Any) -> Spec:
     return packed(input.shape, dtype)
 
 
+def _coefficients(signal: Any) -> Any:
+    """As many as samples; of double signals they are double."""
+    signal = as_spec(signal)
+    return packed(signal.shape, F64) if signal.dtype == F64 else UNKNOWN
+
+
+@rule("signal.cspline1d")
+def cspline1d(signal: Any, lamb: Any = 0.0) -> Any:
+    return _coefficients(signal)
+
+
 @rule("signal.qspline1d")
 def qspline1d(signal: Any, lamb: Any = 0.0) -> Any:
     if lamb != 0.0:
         raise ValueError("Smoothing quadratic splines not supported yet.")
-    return UNKNOWN
+    return _coefficients(signal)
+
+
+@rule("signal.gauss_spline")
+def gauss_spline(x: Any, n: Any) -> Any:
+    return _coefficients(x)
 
 
 @rule("signal.qspline2d")
@@ -290,17 +306,18 @@ def czt_points(m: Any, w: Any = None, a: Any = 1 + 0j) -> Any:
 @rule("signal.czt")
 def czt(x: Any, m: Any = None, w: Any = None, a: Any = 1 + 0j, *, axis: Any = -1) -> Any:
     x = as_spec(x)
-    transform_size(x.shape[axis], m)
-    return UNKNOWN
+    axis = normalize_axis(axis, x.ndim)
+    return packed(with_axis(x.shape, axis, transform_size(x.shape[axis], m)), C128)
 
 
 @rule("signal.zoom_fft")
 def zoom_fft(x: Any, fn: Any, m: Any = None, *, fs: Any = 2, endpoint: Any = False, axis: Any = -1) -> Any:
     x = as_spec(x)
-    transform_size(x.shape[axis], m)
+    axis = normalize_axis(axis, x.ndim)
+    m = transform_size(x.shape[axis], m)
     if as_spec(fn).size not in (1, 2):
         raise ValueError("fn must be a scalar or 2-length sequence")
-    return UNKNOWN
+    return packed(with_axis(x.shape, axis, m), C128)
 
 
 def _check_order(order: Any) -> None:

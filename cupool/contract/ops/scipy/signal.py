@@ -364,7 +364,7 @@ row(
     ],
     errors=lambda: [fails(ValueError, wave(6, 7), pos(2), pos(3))],
 )
-row("cspline1d", "(signal, lamb=0.0)", None, lambda: [call(wave(12)), call(wave(12), lamb=2.0)])
+row("cspline1d", "(signal, lamb=0.0)", waves.cspline1d, lambda: [call(wave(12)), call(wave(12), lamb=2.0)])
 row(
     "qspline1d",
     "(signal, lamb=0.0)",
@@ -409,7 +409,7 @@ row(
     errors=lambda: [fails(TypeError, arr(6, 6, dtype="i4"))],
     looks=True,
 )
-row("gauss_spline", "(x, n)", None, lambda: [call(wave(7), 3)])
+row("gauss_spline", "(x, n)", waves.gauss_spline, lambda: [call(wave(7), 3)])
 row("symiirorder1", "(input, c0, z1, precision=-1.0)", None, lambda: [call(wave(120), 0.5, 0.3)], looks=True)
 row("symiirorder2", "(input, r, omega, precision=-1.0)", None, lambda: [call(wave(120), 0.5, 0.3)], looks=True)
 

@@ -236,8 +236,8 @@ row(
 row(
     "freqs",
     "(b, a, worN=200, plot=None)",
-    None,
-    lambda: [call(taps(*B), taps(*A)), call(taps(*B), taps(*A), pos(9)), call(taps(*B), taps(*A), 7)],
+    rules.freqs,
+    lambda: [call(taps(*B), taps(*A)), call(taps(*B), taps(*A), pos(9)), call([1.0], taps(*A, dtype="f4"), 7)],
     outs=2,
 )
 row(
@@ -262,7 +262,7 @@ row(
 row(
     "freqz_zpk",
     f"(z, p, k, worN=512, whole=False, fs={_CIRCLE})",
-    None,
+    rules.freqz_zpk,
     lambda: [call(Z, P, K), call(Z, P, K, 9, True), call(Z, P, K, pos(5), fs=3.0)],
     outs=2,
 )
