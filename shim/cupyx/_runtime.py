@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +21,8 @@ def _or_error(question: Callable[[], Any]) -> Any:
 
 
 def _version_of(distribution: str) -> str | None:
+    import importlib.metadata  # of which importing costs more than all of `cupyx`
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
