@@ -312,7 +312,7 @@ def _real(x: Any) -> float:
 def _is_symmetric(xp: Any, apply: Apply, image: Vector, vector: Vector, eps: float) -> bool:
     twice = apply(image)
     s, t = _real(xp.inner(image, image)), _real(xp.inner(vector, twice))
-    return abs(s - t) <= (s + eps) * eps ** (1.0 / 3.0)
+    return bool(abs(s - t) <= (s + eps) * eps ** (1.0 / 3.0))
 
 
 def lsmr(xp: Any, matvec: Apply, rmatvec: Apply, b: Vector, x: Vector, shape: tuple[int, int], *, damp: float = 0.0, atol: float = 1e-6,

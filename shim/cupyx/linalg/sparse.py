@@ -15,7 +15,7 @@ def lschol(A: Any, b: Any) -> Any:
     if getattr(A, "format", None) != "csr":
         from ..scipy import sparse
 
-        A = sparse.csr_matrix(A)  # type: ignore[attr-defined]
+        A = sparse.csr_matrix(A)
     if len(A.shape) != 2 or A.shape[0] != A.shape[1]:
         from numpy.linalg import LinAlgError
 

@@ -18,7 +18,7 @@ def get_array_module(*args: Any) -> Any:
     Raises:
         ImportError: `scipy` is asked for and not installed here.
     """
-    from ...cupy import get_array_module as of_arrays
+    from ...cupy._functional import get_array_module as of_arrays
 
     if of_arrays(*args).__name__ == "cupy":
         return sys.modules[_HERE]

@@ -281,7 +281,7 @@ def solve_triangular(a: Any, b: Any, lower: bool, unit: bool, trans: str, alpha:
 def factors(a: Any, options: dict[str, Any], kind: str) -> Any:
     found = (linalg.splu if kind == "lu" else linalg.spilu)(_canonical(_matrix(a)), **options)
     permutations = [cupy.asarray(p, np.int32) for p in (found.perm_r, found.perm_c)]
-    made = []
+    made: list[Any] = []
     for one in (found.L, found.U):
         one.sort_indices()
         made += _parts(one, np.int32, a[2].dtype)
@@ -296,7 +296,7 @@ def ilu0(a: Any) -> Any:
     return m.data
 
 
-def components(a: Any, connection: str) -> Any:
+def components(a: Any, connection: Any) -> Any:
     """By cuGraph where the server has it, else by SciPy on the host."""
     from cupyx.scipy.sparse import csgraph
 

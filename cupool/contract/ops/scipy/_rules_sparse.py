@@ -8,7 +8,8 @@ A matrix as a result is its arrays in that order. How many elements are stored i
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
 
 
-class Operand(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Operand:
     """An operand as a rule sees it."""
 
     format: str
@@ -88,7 +90,8 @@ def from_dense(x: Spec, to: str) -> Any:
     if x.ndim != 2:
         raise ValueError("expected dimension <= 2 array or matrix")
     largest = max(x.shape) if x.dtype != BOOL or to == "coo" else x.shape[0] * x.shape[1]
-    return parts(to, x.shape, x.dtype, index_dtype(largest))
+    rows, cols = x.shape
+    return parts(to, (rows, cols), x.dtype, index_dtype(largest))
 
 
 @rule("sparse.to_dense")
@@ -366,7 +369,8 @@ def factors(a: Any, options: Any, kind: str) -> Any:
 @rule("sparse.ilu0")
 def ilu0(a: Any) -> Spec:
     """New data of a csr matrix: its incomplete LU factorisation without fill-in."""
-    return vector(operand(a).dtype, operand(a).stored)
+    a = operand(a)
+    return spec_of((a.stored,), a.dtype)
 
 
 @rule("sparse.components")

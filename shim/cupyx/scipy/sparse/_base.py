@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _host, _ops, _sputils
+from ._ops import cp
 from ._sputils import isdense, isscalarlike
 
 _NAMES = {

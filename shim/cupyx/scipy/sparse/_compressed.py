@@ -16,11 +16,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from .... import cupy as cp
 from ....local import isscalar
 from . import _host, _index, _ops, _sputils
 from ._base import issparse, sparray
 from ._data import _data_matrix, _minmax_mixin
+from ._ops import cp
 from ._sputils import as_dtype, isdense, isscalarlike
 
 #: Operator of a comparison -> what to say when its result is dense.
@@ -161,7 +161,7 @@ class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
         return x
 
     @classmethod
-    def _of(cls, shape: Any, data: Any, indices: Any, indptr: Any, like: Any = None, canonical: bool | None = None,
+    def _of(cls, shape: Any, data: Any, indices: Any, indptr: Any, *, like: Any = None, canonical: bool | None = None,
             is_sorted: bool | None = None) -> Self:  # fmt: skip
         """An instance around arrays that are right. `like`: whose flags it has."""
         made = cls.__new__(cls)
@@ -216,7 +216,7 @@ class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
                 self.__dict__[name] = known[name]
 
     def _adopt(
-        self, data: Any, indices: Any, indptr: Any = None, canonical: bool = False, is_sorted: bool = False
+        self, data: Any, indices: Any, indptr: Any = None, *, canonical: bool = False, is_sorted: bool = False
     ) -> None:
         """Other arrays in this very object, and what is known of them."""
         self.data, self.indices = data, indices
@@ -511,7 +511,7 @@ class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
             return self.copy() if copy else self
         arrays = (self.data, self.indices, self.indptr)
         if copy:
-            arrays = tuple(x.copy() for x in arrays)  # type: ignore[assignment]
+            arrays = tuple(x.copy() for x in arrays)
         return container._of(self._shape[::-1], *arrays, like=self)
 
     def diagonal(self, k: int = 0) -> Any:

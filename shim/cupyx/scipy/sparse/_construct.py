@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _ops, _sputils
 from ._base import issparse, sparray
 from ._coo import coo_array, coo_matrix
 from ._csc import csc_array, csc_matrix
 from ._csr import csr_array, csr_matrix
 from ._dia import dia_array, dia_matrix
+from ._ops import cp
 
 _ARRAYS = {"csr": csr_array, "csc": csc_array, "coo": coo_array, "dia": dia_array}
 

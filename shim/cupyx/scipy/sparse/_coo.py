@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _host, _ops, _sputils
 from ._base import issparse, sparray, spmatrix
 from ._compressed import _diagonal_values
 from ._data import _data_matrix
 from ._index import _INTS, _normalize_index
+from ._ops import cp
 from ._sputils import as_dtype, isdense, isscalarlike
 
 
@@ -155,7 +155,7 @@ class _coo_base(_data_matrix):
         return ValueError(f"Only {which} sparse arrays are supported.")
 
     @classmethod
-    def _of(cls, shape: Any, data: Any, row: Any, col: Any, canonical: bool = False) -> Self:
+    def _of(cls, shape: Any, data: Any, row: Any, col: Any, *, canonical: bool = False) -> Self:
         """An instance around arrays that are right."""
         made = cls.__new__(cls)
         made.data, made.row, made.col, made._shape, made.has_canonical_format = data, row, col, shape, canonical
@@ -325,7 +325,7 @@ class _coo_base(_data_matrix):
             return self.copy() if copy else self
         arrays = (self.data, self.col, self.row)
         if copy:
-            arrays = tuple(x.copy() for x in arrays)  # type: ignore[assignment]
+            arrays = tuple(x.copy() for x in arrays)
         return self._of(self._shape[::-1], *arrays)
 
 

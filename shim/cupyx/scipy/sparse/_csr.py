@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _ops, _sputils
 from ._base import issparse, sparray, spmatrix
 from ._compressed import _compressed_sparse_matrix
+from ._ops import cp
 from ._sputils import isdense, isscalarlike
 
 

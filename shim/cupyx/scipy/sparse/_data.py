@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _ops, _sputils
 from ._base import _spbase, sparray
+from ._ops import cp
 from ._sputils import isscalarlike
 
 #: Functions of zero that are zero: methods of every matrix.
@@ -172,12 +172,12 @@ class _minmax_mixin:
         if axis is None:
             return _ops.on("extremum", self, name, explicit)
         where, values = _ops.on("extremes", self, name, axis, explicit)
-        n, zeros = self._shape[1 - axis], cp.zeros_like(where)
+        n, zeros, cls = self._shape[1 - axis], cp.zeros_like(where), self._coo_container
         if isinstance(self, sparray):
-            return self._coo_container._of((n,), values, zeros, where)
+            return cls._of((n,), values, zeros, where)
         if axis == 0:
-            return self._coo_container._of((1, n), values, zeros, where)
-        return self._coo_container._of((n, 1), values, where, zeros)
+            return cls._of((1, n), values, zeros, where)
+        return cls._of((n, 1), values, where, zeros)
 
     def _arg_extreme(self: Any, name: str, axis: Any, out: Any) -> Any:
         axis = self._axis_of_extreme(axis, out)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _host, _ops, _sputils
 from ._base import sparray, spmatrix
 from ._data import _data_matrix
+from ._ops import cp
 from ._sputils import isdense
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .... import cupy as cp
 from . import _host, _ops
 from ._base import issparse, sparray
+from ._ops import cp
 from ._sputils import isdense
 
 _INTS = (int, np.integer)
@@ -175,7 +175,7 @@ class IndexMixin:
         return tuple(
             self._parse_index(index, length, name)
             for index, length, name in zip(_unpack_index(key), self._shape, ("row", "column"), strict=True)
-        )  # type: ignore[return-value]
+        )
 
     def _parse_index(self: Any, index: Any, length: int, name: str) -> Any:
         if isinstance(index, (cp.ndarray, np.ndarray)) and index.ndim == 0:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .... import dispatch
+from .... import cupy, dispatch
 from ....rows import ROWS
+
+#: The namespace of arrays, for the modules of this package; type checkers see no names in what it gathers.
+cp: Any = cupy
 
 _PREFIX = "@cupyx.scipy.sparse."
 _rows: dict[str, Any] = {}

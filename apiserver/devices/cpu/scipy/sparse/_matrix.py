@@ -117,7 +117,8 @@ def is_long(length: int, stored: int) -> bool:
 
 def compressed(row: Array, col: Array, data: Array, shape: tuple[int, int], format: str = "csr") -> Any:
     """A canonical matrix of triplets, duplicates summed, stored zeros kept."""
-    return sp.coo_array((data, (row, col)), shape=shape).asformat(format)
+    made: Any = sp.coo_array((data, (row, col)), shape=shape)
+    return made.asformat(format)
 
 
 def index_dtype(*operands: Any) -> Any:

@@ -244,7 +244,7 @@ def arg_extremum(a: Any, name: str) -> Array:
     best = data[place]
     flat = row.astype(np.int64) * cols + col
     if best > 0 if name == "max" else best < 0:
-        return flat[place : place + 1].reshape(()).copy()
+        return np.asarray(int(flat[place]), np.int64)
     if data.size == rows * cols:
         return np.asarray(place, np.int64)
     (gaps,) = np.nonzero(flat != np.arange(flat.size))

@@ -39,15 +39,15 @@ def take(
     m = matrix(a)
     row, col = (rows, row_start, row_step), (cols, col_start, col_step)
     if is_long(m.shape[1 if m.format == "csr" else 0], m.data.size):
-        return _narrowed(m, *((row, col) if m.format == "csr" else (col, row)), a[3].dtype)
-    row, col = _lines(*row, m.shape[0]), _lines(*col, m.shape[1])
-    made = m[row, :][:, col] if m.format == "csr" else m[:, col][row, :]
+        return _narrowed(m, row, col, a[3].dtype) if m.format == "csr" else _narrowed(m, col, row, a[3].dtype)
+    i, j = _lines(*row, m.shape[0]), _lines(*col, m.shape[1])
+    made = m[i, :][:, j] if m.format == "csr" else m[:, j][i, :]
     return parts(made.asformat(m.format), a[3].dtype)
 
 
-def _narrowed(m: Any, majors: Any, minors: Any, index: Any) -> tuple[Array, ...]:
+def _narrowed(m: Any, majors: tuple[Any, int, int], minors: tuple[Any, int, int], index: Any) -> tuple[Array, ...]:
     """As `take` in memory that does not depend on the minor axis."""
-    lines = _lines(*majors, m.indptr.size - 1)
+    lines: Any = _lines(*majors, m.indptr.size - 1)
     lines = np.arange(lines.start, lines.stop) if isinstance(lines, slice) else lines
     counts = np.diff(m.indptr)[lines]
     starts = m.indptr[:-1][lines]

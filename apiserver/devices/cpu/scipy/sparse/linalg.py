@@ -52,14 +52,14 @@ def solve_triangular(a: Any, b: Array, lower: bool, unit: bool, trans: str, alph
         found = _quietly(sla.spsolve_triangular, sp.csr_array(m), right, lower=lower, unit_diagonal=unit)
     except np.linalg.LinAlgError:
         found = np.full(b.shape, np.nan, dtype)
-    return found.astype(dtype, copy=False)
+    return np.asarray(found, dtype)
 
 
 def factors(a: Any, options: dict[str, Any], kind: str) -> tuple[Array, ...]:
     m = sp.csc_matrix(canonical(a, "csc"))
     found = _quietly(sla.splu if kind == "lu" else sla.spilu, m, **options)
     permutations = (np.asarray(p, np.int32) for p in (found.perm_r, found.perm_c))
-    made = []
+    made: list[Array] = []
     for triangle in (found.L, found.U):
         triangle = triangle.tocsr()
         triangle.sort_indices()
@@ -70,7 +70,7 @@ def factors(a: Any, options: dict[str, Any], kind: str) -> tuple[Array, ...]:
 def ilu0(a: Any) -> Array:
     """Row by row, on the places that the matrix stores. Raises ValueError where a pivot is missing or zero."""
     m = matrix(a)
-    data = m.data.copy()
+    data: Array = m.data.copy()
     indices, indptr = m.indices.tolist(), m.indptr.tolist()
     rows = [{indices[k]: k for k in range(indptr[i], indptr[i + 1])} for i in range(m.shape[0])]
     for i, row in enumerate(rows):
@@ -87,7 +87,7 @@ def ilu0(a: Any) -> Array:
     return data
 
 
-def components(a: Any, connection: str) -> tuple[Array, Array]:
+def components(a: Any, connection: Any) -> tuple[Array, Array]:
     n, labels = scipy.sparse.csgraph.connected_components(matrix(a), directed=True, connection=connection)
     return np.asarray(n, np.int64), _by_first(labels).astype(a[3].dtype)
 

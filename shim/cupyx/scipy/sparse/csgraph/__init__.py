@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..... import cupy as cp
 from .. import _ops
 from .._base import issparse
 from .._csr import csr_matrix
+from .._ops import cp
 
 
 def connected_components(

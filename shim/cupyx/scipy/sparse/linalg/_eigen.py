@@ -8,8 +8,8 @@ import numpy as np
 
 from cupool.contract import solvers
 
-from ..... import cupy as cp
 from .. import _ops
+from .._ops import cp
 from ._interface import aslinearoperator
 from ._iterative import as_operand
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..... import cupy as cp
 from .....local import isscalar
 from .. import _sputils
 from .._base import issparse
+from .._ops import cp
 
 
 class LinearOperator:
@@ -366,7 +366,14 @@ class IdentityOperator(LinearOperator):
     def _matvec(self, x: Any) -> Any:
         return x
 
-    _rmatvec = _matmat = _rmatmat = _matvec
+    def _rmatvec(self, x: Any) -> Any:
+        return x
+
+    def _matmat(self, X: Any) -> Any:
+        return X
+
+    def _rmatmat(self, X: Any) -> Any:
+        return X
 
     def _adjoint(self) -> Any:
         return self

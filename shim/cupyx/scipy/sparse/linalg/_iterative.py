@@ -9,9 +9,9 @@ import numpy as np
 
 from cupool.contract import solvers
 
-from ..... import cupy as cp
 from .. import _ops
 from .._base import issparse
+from .._ops import cp
 from ._interface import IdentityOperator, MatrixLinearOperator, aslinearoperator
 
 
@@ -101,7 +101,12 @@ def lsmr(A: Any, b: Any, x0: Any = None, damp: float = 0.0, atol: float = 1e-6, 
     b = b.squeeze()
     cols = A.shape[1]
     dtype = np.result_type(*(v.dtype for v in (A, b, x0) if v is not None), np.float64)
-    options = {"damp": damp or 0.0, "atol": atol, "btol": btol, "conlim": 1e8 if conlim is None else conlim}
+    options: dict[str, Any] = {
+        "damp": damp or 0.0,
+        "atol": atol,
+        "btol": btol,
+        "conlim": 1e8 if conlim is None else conlim,
+    }
     if maxiter is not None:
         options["maxiter"] = maxiter
     if x0 is not None:

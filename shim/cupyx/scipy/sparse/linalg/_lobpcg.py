@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..... import cupy as cp
+from .._ops import cp
 from ._interface import aslinearoperator
 
 _LinAlgError = np.linalg.LinAlgError

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..... import cupy as cp
 from .._base import issparse
+from .._ops import cp
 
 
 def _frobenius(x: Any) -> Any:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..... import cupy as cp
 from ..... import session
 from .. import _host, _ops, _sputils
 from .._base import issparse
 from .._csr import csr_matrix
+from .._ops import cp
 
 
 def _require_int32(A: Any, name: str) -> None:
