@@ -41,6 +41,8 @@ TAG = "v14.2.0"
 TEST_TIMEOUT_S = 60
 #: A shard that says nothing for so long is ended and started again after the test it hangs in.
 SILENCE_S = 150
+#: Collecting says nothing either: all of upstream's files take half a minute on a quiet machine.
+COLLECTING_S = 900
 #: What a row of the table counts. "private": died in a stand-in for one of CuPy's private modules.
 OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "private", "skipped", "upstream-xfail", "excluded")
 INI = f"""[pytest]
@@ -146,7 +148,8 @@ class Shard:
         if size != self.size:
             self.size, self.said_at = size, time.monotonic()
         if self.process.poll() is None:
-            if time.monotonic() - self.said_at > SILENCE_S:
+            silent_s = time.monotonic() - self.said_at
+            if silent_s > COLLECTING_S or (silent_s > SILENCE_S and self.has_collected()):
                 self.process.kill()
                 self.process.wait()
             else:
@@ -169,6 +172,11 @@ class Shard:
                 if test not in ended:
                     record = {"test": test, "outcome": "failed", "text": "the test process ended or hung in this test"}
                     log.write("\n" + json.dumps(record) + "\n")
+
+    def has_collected(self) -> bool:
+        """Whether the process that runs now is past collecting."""
+        collected = sum("collected" in e for e in self.events())
+        return collected >= self.starts
 
     def events(self) -> list[dict[str, Any]]:
         if not self.log.exists():
