@@ -501,3 +501,47 @@ def test_standard_headers(engine: KernelEngine) -> None:
     x = np.zeros(16, np.int32)
     run(engine, source, (1,), (16,), [x, np.uint32(16)])
     assert x.tolist() == [7 + 0xAA] * 8 + [15 + 0xAA] * 8
+
+
+def test_a_grid_that_waits_for_all_its_blocks(engine: KernelEngine) -> None:
+    source = """
+    #include <cooperative_groups.h>
+    #include <cooperative_groups/memcpy_async.h>
+    namespace cg = cooperative_groups;
+    extern "C" __global__ void k(const int *x, int *sums, int *out, int n) {
+      __shared__ int part[64];
+      extern __shared__ int copy[];
+      cg::grid_group grid = cg::this_grid();
+      cg::thread_block block = cg::this_thread_block();
+      int b = grid.block_rank();
+      cg::memcpy_async(block, copy, x + b * blockDim.x, sizeof(int) * blockDim.x);
+      cg::wait(block);
+      part[threadIdx.x] = copy[threadIdx.x];
+      grid.sync();  // shared memory survives it
+      for (int d = blockDim.x / 2; d; d /= 2) {
+        block.sync();
+        if (threadIdx.x < d) part[threadIdx.x] += part[threadIdx.x + d];
+      }
+      if (threadIdx.x == 0) sums[b] = part[0];
+      cg::sync(grid);
+      if (grid.thread_rank() == grid.size() - 1) {
+        out[0] = 0;
+        for (int b = 0; b < grid.num_blocks(); b++) out[0] += sums[b];
+        out[1] = grid.is_valid();
+      }
+    }
+    extern "C" __global__ void stuck() {
+      if (blockIdx.x == 1 && threadIdx.x == 0) __syncwarp(3); else cg::this_grid().sync();
+    }"""
+    x, sums, out = np.arange(640, dtype=np.int32), np.zeros(10, np.int32), np.zeros(2, np.int32)
+    module = engine.module(source)
+    function = module.function("k")
+    args = [as_bytes(a) for a in (x, sums, out, np.int32(640))]
+    function.launch((5, 2), (64,), args, 64 * 4, cooperative=True)
+    assert out.tolist() == [640 * 639 // 2, 1] and sums[0] == 64 * 63 // 2
+    with pytest.raises(CUDARuntimeError, match="enable_cooperative_groups=True"):
+        function.launch((5, 2), (64,), args, 64 * 4)
+    with pytest.raises(CUDADriverError, match="COOPERATIVE_LAUNCH_TOO_LARGE"):
+        function.launch((1000,), (64,), args, 64 * 4, cooperative=True)
+    with pytest.raises(CUDARuntimeError, match="barrier divergence in block 1,0,0.*wait for the grid"):
+        module.function("stuck").launch((3,), (32,), [], cooperative=True)

@@ -6,6 +6,7 @@ Boundary: addresses and bytes; arrays are turned into them by `ops.py`.
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import re
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ MAX_THREADS = 1024
 SHARED_BYTES = 48 * 1024
 SHARED_BYTES_OPTIN = 96 * 1024
 STACK_BYTES = 256 * 1024
+#: Threads of a cooperative grid, which all exist at once.
+MAX_GRID_THREADS = 16 * 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_PARAMETERS = 512
@@ -45,6 +48,7 @@ class _Launch(ctypes.Structure):
         ("printed", ctypes.c_void_p),
         ("printed_bytes", ctypes.c_ulonglong),
         ("printed_used", ctypes.c_ulonglong),
+        ("cooperative", ctypes.c_uint),
     )
 
 
@@ -67,11 +71,13 @@ class Facts:
 
     Attributes:
         fibers: threads of a block may wait for each other.
+        grid: the blocks of a grid may wait for each other.
         prints: a kernel may print.
         has_shared: there are `__shared__` variables of a fixed size; has_constants: `__constant__` ones.
     """
 
     fibers: bool
+    grid: bool
     prints: bool
     has_shared: bool
     has_constants: bool
@@ -140,12 +146,15 @@ class Function:
             raise ValueError(f"kernel {name!r} has {count} parameters; at most {_MAX_PARAMETERS} are supported")
         self.parameters = tuple(Parameter(p.bytes, p.alignment, chr(p.kind)) for p in room[:count])
 
-    def launch(self, grid: Sequence[int], block: Sequence[int], args: Sequence[bytes], shared_bytes: int = 0) -> None:
+    def launch(
+        self, grid: Sequence[int], block: Sequence[int], args: Sequence[bytes], shared_bytes: int = 0, cooperative: bool = False
+    ) -> None:
         """Run it; returns when it is done.
 
         Args:
             grid, block: up to three sizes each.
             args: per parameter its bytes, at least as many as the parameter has.
+            cooperative: the blocks of the grid may wait for each other.
 
         Raises:
             CUDADriverError: impossible sizes.
@@ -175,7 +184,14 @@ class Function:
         if facts.prints:
             launch.printed, launch.printed_bytes = engine.print_room()
         if facts.fibers:
-            launch.stacks, launch.stack_bytes = engine.stacks(), STACK_BYTES
+            launch.cooperative = cooperative and facts.grid
+            threads = math.prod(sizes[1]) * (math.prod(sizes[0]) if launch.cooperative else 1)
+            if threads > MAX_GRID_THREADS:
+                raise CUDADriverError(
+                    720, f"CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE: too many blocks in cooperative launch: {threads} threads, here at most "
+                    f"{MAX_GRID_THREADS}"
+                )  # fmt: skip
+            launch.stacks, launch.stack_bytes = engine.stacks(threads), STACK_BYTES
         launch.message, launch.message_bytes = ctypes.addressof(message), len(message)
         outcome = self._entry(ctypes.byref(launch))
         if launch.printed_used:
@@ -222,10 +238,10 @@ class KernelEngine:
         """Empty when kernels work here; else why not and what to install."""
         return self.compiler.probe()
 
-    def stacks(self) -> int:
+    def stacks(self, threads: int) -> int:
         """Address of the stacks that fibers run on; pages come into being when touched."""
-        if self._stacks is None:
-            self._stacks = mmap.mmap(-1, MAX_THREADS * STACK_BYTES, flags=_STACK_FLAGS)
+        if self._stacks is None or len(self._stacks) < threads * STACK_BYTES:
+            self._stacks = mmap.mmap(-1, max(threads, MAX_THREADS) * STACK_BYTES, flags=_STACK_FLAGS)
             self._stacks_at = ctypes.addressof(ctypes.c_char.from_buffer(self._stacks))
         return self._stacks_at
 
@@ -280,7 +296,7 @@ class KernelEngine:
             kernels += [k for text in headers.values() for k in scan_kernels(text).kernels if k not in kernels]
         entries = [*kernels, *(e for e in expressions if e not in kernels and not e.lstrip().startswith("&"))]
         facts = facts_of(everything)
-        text = self._text(source, name, kernels, entries, facts.fibers)
+        text = (_GRID_SHARED if facts.grid else "") + self._text(source, name, kernels, entries, facts.fibers)
         headers = {header: rewritten(contents) for header, contents in headers.items()}
         path = self.compiler.compile(text, options, headers, source=source, name=name, backend=backend)
         # Modules of one source share their globals, as CuPy's do: loading an object twice gives the same one.
@@ -294,10 +310,15 @@ class KernelEngine:
         return "".join(lines)
 
 
+_GRID = re.compile(r"\b(this_grid|grid_group)\b")
+#: In kernels whose blocks exist at once, the shared variables of a block can be put aside.
+_GRID_SHARED = '#undef __shared__\n#define __shared__ static __attribute__((section("cupool_shared")))\n'
+
+
 def facts_of(text: str) -> Facts:
     """What a source and its headers say about their kernels."""
     bare = strip_comments(text)
-    return Facts(has_barriers(text), "print" in bare, "__shared__" in rewritten(bare), "__constant__" in bare)
+    return Facts(has_barriers(text), _GRID.search(bare) is not None, "print" in bare, "__shared__" in rewritten(bare), "__constant__" in bare)
 
 
 _FIXED = {

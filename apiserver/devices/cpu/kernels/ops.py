@@ -41,6 +41,8 @@ class RawModuleObject:
     expressions: tuple[str, ...]
     headers: dict[str, str]
     module: Module | None = None
+    #: launched so that a grid can wait for all its blocks
+    cooperative: bool = False
 
 
 @dataclass(slots=True)
@@ -166,7 +168,9 @@ class Engine:
         self._count()
         if translate_cucomplex:
             options = (*options, "-DCUPOOL_TRANSLATE_CUCOMPLEX")
-        return RawModuleObject(source, tuple(options), backend, tuple(name_expressions or ()), dict(headers or {}))
+        module = RawModuleObject(source, tuple(options), backend, tuple(name_expressions or ()), dict(headers or {}))
+        module.cooperative = bool(enable_cooperative_groups)
+        return module
 
     def kernel_binary(self, image: bytes) -> RawModuleObject:
         """`@kernel_binary`: an image of `compile`; a GPU's machine code is refused."""
@@ -266,7 +270,7 @@ class Engine:
                 packed.append(self.expose(value)[0].to_bytes(8, "little"))
             else:
                 packed.append(pack(parameter, value, i))
-        loaded.launch(grid, block, packed, int(shared_mem))
+        loaded.launch(grid, block, packed, int(shared_mem), function.module.cooperative)
 
     # -- elementwise kernels ----------------------------------------------------------------------------------------------
 

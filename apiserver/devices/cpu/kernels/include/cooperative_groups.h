@@ -1,4 +1,4 @@
-// Blocks and tiles of a warp. Whole grids cannot wait here: blocks run one after the other.
+// Blocks, tiles of a warp, and grids that were launched cooperatively.
 #pragma once
 
 namespace cooperative_groups {
@@ -34,5 +34,28 @@ struct thread_block_tile {
 };
 template <unsigned int n, class Parent>
 inline thread_block_tile<n, Parent> tiled_partition(const Parent&) { return thread_block_tile<n, Parent>(); }
+
+struct grid_group {
+  static bool is_valid() { return cupool::launch_->cooperative; }
+  static void sync() { cupool::grid_barrier(); }
+  static unsigned long long block_rank() { return blockIdx.x + (unsigned long long)gridDim.x * (blockIdx.y + (unsigned long long)gridDim.y * blockIdx.z); }
+  static unsigned long long num_blocks() { return (unsigned long long)gridDim.x * gridDim.y * gridDim.z; }
+  static unsigned long long thread_rank() { return block_rank() * thread_block::size() + thread_block::thread_rank(); }
+  static unsigned long long num_threads() { return num_blocks() * thread_block::size(); }
+  static unsigned long long size() { return num_threads(); }
+  static dim3 dim_blocks() { return gridDim; }
+  static dim3 group_dim() { return gridDim; }
+  static dim3 block_index() { return dim3(blockIdx); }
+};
+inline grid_group this_grid() { return grid_group(); }
 template <class Group> inline void sync(const Group& group) { group.sync(); }
+
+// Copies that the threads of a group make together: done at once, complete when all have waited.
+template <class Group, class T, class Size>
+inline void memcpy_async(const Group& group, T* to, const T* from, const Size& bytes) {
+  const size_t n = (size_t)bytes, rank = group.thread_rank(), size = group.size();
+  for (size_t i = rank; i < n; i += size) reinterpret_cast<char*>(to)[i] = reinterpret_cast<const char*>(from)[i];
+}
+template <class Group> inline void wait(const Group& group) { group.sync(); }
+template <unsigned int left, class Group> inline void wait_prior(const Group& group) { group.sync(); }
 }  // namespace cooperative_groups

@@ -55,6 +55,17 @@ inline int launch(void (*function)(P...), Launch* l) {
   current_ = nullptr;
   trapped_ = false;
   int outcome = OK;
+  if constexpr (fibers) {
+    if (l->cooperative) {
+      body_ = body<kernel, P...>;
+      try {
+        outcome = run_grid(l->block[0] * l->block[1] * l->block[2]);
+      } catch (const Trap&) {
+        outcome = TRAPPED;
+      }
+      goto out;
+    }
+  }
   try {
     for (unsigned int z = 0; z < l->grid[2]; z++)
       for (unsigned int y = 0; y < l->grid[1]; y++)
@@ -84,7 +95,7 @@ out:
   return outcome;
 }
 
-__attribute__((aligned(1024), used)) static char dynamic_shared_[232448];
+__attribute__((aligned(1024), used, visibility("hidden"))) char dynamic_shared_[232448];
 }  // namespace cupool
 
 // One pair of entry points per kernel; `index` numbers them.

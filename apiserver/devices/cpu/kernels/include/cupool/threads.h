@@ -18,6 +18,7 @@ struct Launch {
   unsigned long long message_bytes;
   char* printed;             // what the kernel prints; what does not fit is dropped, as on a GPU
   unsigned long long printed_bytes, printed_used;
+  unsigned int cooperative;  // all threads of the grid are fibers at once, with stacks for all
 };
 
 enum Outcome { OK = 0, TRAPPED = 1, DIVERGED = 2 };
@@ -49,7 +50,7 @@ inline __attribute__((noinline)) int print(const char* format, A... a) {
   return (int)sizeof...(A);
 }
 
-enum State : unsigned char { READY, AT_BARRIER, AT_WARP, AT_ACTIVE, DONE };
+enum State : unsigned char { READY, AT_BARRIER, AT_WARP, AT_ACTIVE, AT_GRID, DONE };
 enum Vote : unsigned char { SYNC, SHUFFLE, BALLOT, MATCH_ANY, MATCH_ALL };
 
 struct Fiber {
@@ -67,7 +68,8 @@ struct Fiber {
 };
 
 static const unsigned int MAX_THREADS = 1024;
-static Fiber fibers_[MAX_THREADS];
+static Fiber block_fibers_[MAX_THREADS];
+static Fiber* fibers_ = block_fibers_;  // of the block that the scheduler looks at
 static Fiber* current_;
 static void* scheduler_;
 static void (*body_)(void**);
@@ -229,8 +231,9 @@ inline int diverged(unsigned int n) {
   }
   snprintf(launch_->message, launch_->message_bytes,
            "barrier divergence in block %u,%u,%u: %u threads wait at __syncthreads, %u at a warp operation (the first is thread %u, "
-           "mask 0x%08x), %u have returned; none can go on",
-           blockIdx.x, blockIdx.y, blockIdx.z, barrier, warp, example, fibers_[example].mask, done);
+           "mask 0x%08x), %u have returned%s; none can go on",
+           blockIdx.x, blockIdx.y, blockIdx.z, barrier, warp, example, fibers_[example].mask, done,
+           launch_->cooperative ? ", the others wait for the grid" : "");
   return DIVERGED;
 }
 
@@ -277,6 +280,96 @@ inline int run_fibers(unsigned int n) {
   }
   for (resting = 0; resting < free_stacks; resting++) rested[resting] = idle[resting];
   return OK;
+}
+
+// Shared variables of a cooperative kernel lie in a section of their own: each block has a copy, swapped in while it runs.
+extern char shared_begin[] __asm__("__start_cupool_shared") __attribute__((weak, visibility("hidden")));
+extern char shared_end[] __asm__("__stop_cupool_shared") __attribute__((weak, visibility("hidden")));
+extern char dynamic_shared_[];
+
+struct GridShared {
+  char* copies;
+  unsigned long long fixed, dynamic, current;
+  bool any;
+
+  void swap(unsigned long long block) {
+    if (!any || block == current) {
+      current = block;
+      return;
+    }
+    char* old = copies + current * (fixed + dynamic);
+    memcpy(old, shared_begin, fixed);
+    memcpy(old + fixed, dynamic_shared_, dynamic);
+    char* now = copies + block * (fixed + dynamic);
+    memcpy(shared_begin, now, fixed);
+    memcpy(dynamic_shared_, now + fixed, dynamic);
+    current = block;
+  }
+};
+
+// All blocks of a grid, `n` threads each.
+inline int run_grid(unsigned int n) {
+  Launch* l = launch_;
+  const unsigned long long blocks = (unsigned long long)l->grid[0] * l->grid[1] * l->grid[2], total = blocks * n;
+  Fiber* all = static_cast<Fiber*>(__builtin_calloc(total, sizeof(Fiber)));
+  GridShared shared = {nullptr, (unsigned long long)(shared_end - shared_begin), l->shared_bytes, 0, false};
+  shared.any = shared.fixed + shared.dynamic != 0;
+  shared.copies = static_cast<char*>(__builtin_calloc(shared.any ? blocks : 1, shared.any ? shared.fixed + shared.dynamic : 1));
+  int outcome = OK;
+  unsigned long long live = total;
+  if (!all || !shared.copies) trap("no memory for the threads of a cooperative grid", "cupool", 0);
+  for (bool started = false; live && outcome == OK; started = true) {
+    bool any = !started;
+    if (started) {
+      unsigned long long at_grid = 0;
+      for (unsigned long long b = 0; b < blocks; b++) {
+        fibers_ = all + b * n;
+        any |= release(n);
+      }
+      for (unsigned long long t = 0; t < total; t++) at_grid += all[t].state == AT_GRID;
+      if (!any && at_grid == live) {
+        for (unsigned long long t = 0; t < total; t++)
+          if (all[t].state == AT_GRID) all[t].state = READY;
+        any = true;
+      }
+    }
+    if (!any) {
+      for (unsigned long long b = 0; b < blocks && outcome == OK; b++) {
+        fibers_ = all + b * n;
+        blockIdx.x = b % l->grid[0], blockIdx.y = b / l->grid[0] % l->grid[1], blockIdx.z = b / l->grid[0] / l->grid[1];
+        for (unsigned int t = 0; t < n; t++)
+          if (fibers_[t].state != DONE && fibers_[t].state != AT_GRID) outcome = DIVERGED;
+      }
+      outcome = diverged(n);
+      break;
+    }
+    for (unsigned long long b = 0; b < blocks && outcome == OK; b++) {
+      fibers_ = all + b * n;
+      blockIdx.x = b % l->grid[0], blockIdx.y = b / l->grid[0] % l->grid[1], blockIdx.z = b / l->grid[0] / l->grid[1];
+      for (unsigned int t = 0; t < n && outcome == OK; t++) {
+        Fiber& f = fibers_[t];
+        if (!started) {
+          f.index = t;
+          f.context = new_context(l->stacks + l->stack_bytes * (b * n + t), l->stack_bytes, fiber_main);
+        }
+        if (f.state != READY) continue;
+        shared.swap(b);
+        resume(&f);
+        live -= f.state == DONE;
+        if (trapped_) outcome = TRAPPED;
+      }
+    }
+  }
+  fibers_ = block_fibers_;
+  __builtin_free(all);
+  __builtin_free(shared.copies);
+  return outcome;
+}
+
+inline void grid_barrier() {
+  if (!launch_->cooperative)
+    trap("the grid waits for all its blocks, and the kernel was not launched with enable_cooperative_groups=True", "cupool", 0);
+  wait_as(AT_GRID);
 }
 
 inline unsigned int lane() { return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) & 31; }
