@@ -147,7 +147,12 @@ class Function:
         self.parameters = tuple(Parameter(p.bytes, p.alignment, chr(p.kind)) for p in room[:count])
 
     def launch(
-        self, grid: Sequence[int], block: Sequence[int], args: Sequence[bytes], shared_bytes: int = 0, cooperative: bool = False
+        self,
+        grid: Sequence[int],
+        block: Sequence[int],
+        args: Sequence[bytes],
+        shared_bytes: int = 0,
+        cooperative: bool = False,
     ) -> None:
         """Run it; returns when it is done.
 
@@ -318,7 +323,13 @@ _GRID_SHARED = '#undef __shared__\n#define __shared__ static __attribute__((sect
 def facts_of(text: str) -> Facts:
     """What a source and its headers say about their kernels."""
     bare = strip_comments(text)
-    return Facts(has_barriers(text), _GRID.search(bare) is not None, "print" in bare, "__shared__" in rewritten(bare), "__constant__" in bare)
+    return Facts(
+        has_barriers(text),
+        _GRID.search(bare) is not None,
+        "print" in bare,
+        "__shared__" in rewritten(bare),
+        "__constant__" in bare,
+    )
 
 
 _FIXED = {
