@@ -543,5 +543,5 @@ def test_a_grid_that_waits_for_all_its_blocks(engine: KernelEngine) -> None:
         function.launch((5, 2), (64,), args, 64 * 4)
     with pytest.raises(CUDADriverError, match="COOPERATIVE_LAUNCH_TOO_LARGE"):
         function.launch((1000,), (64,), args, 64 * 4, cooperative=True)
-    with pytest.raises(CUDARuntimeError, match="barrier divergence in block 1,0,0.*wait for the grid"):
+    with pytest.raises(CUDARuntimeError, match=r"barrier divergence in block 1,0,0.*wait for the grid"):
         module.function("stuck").launch((3,), (32,), [], cooperative=True)
