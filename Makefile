@@ -5,6 +5,7 @@
 #   make bench     ratio tables, benchmarks/results/       make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
+#   make clients   the CuPy-facing tests of opt_einsum, einops and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
 #   make sizes     lines per component                     make clean
 
@@ -14,13 +15,14 @@ RUN := $(BIN)/python
 # What `make gpu` runs with: the link tree instead of an install, and not the working directory before it.
 TREE := PYTHONPATH=$(CURDIR)/build/typing:$(CURDIR) PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
+CLIENTS_VENV := .venv-clients
 PART ?=
 CUPY ?=
 DEVICE ?= cpu
 FOLDERS ?= core15
 
 .PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
-        check-wheel check-tests bench prove gpu cupy-suite generate proto sizes clean tree venv
+        check-wheel check-tests bench prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
 
 venv: .venv/.complete
 
@@ -33,6 +35,11 @@ venv: .venv/.complete
 $(PROTO_VENV)/.complete: Makefile
 	$(PYTHON) -m venv $(PROTO_VENV)
 	$(PROTO_VENV)/bin/python -m pip install --quiet 'setuptools<81' 'grpcio-tools==1.74.0'
+	touch $@
+
+$(CLIENTS_VENV)/.complete: pyproject.toml tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python -m pip install --quiet --editable '.[server]' -r tests/clients/requirements.txt
 	touch $@
 
 tree:
@@ -82,6 +89,12 @@ gpu: tree
 
 cupy-suite: .venv/.complete
 	$(RUN) tools/cupy_suite.py --cupy=$(CUPY) --device=$(DEVICE) $(FOLDERS)
+
+clients: $(CLIENTS_VENV)/.complete
+	$(CLIENTS_VENV)/bin/python tools/clients.py
+
+cupy-examples: $(CLIENTS_VENV)/.complete
+	$(CLIENTS_VENV)/bin/python tools/cupy_examples.py --cupy=$(CUPY)
 
 generate: .venv/.complete
 	$(RUN) tools/generate.py
