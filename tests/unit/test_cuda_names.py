@@ -18,6 +18,7 @@ EXECUTOR = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:cupyx.jit.rawkernel is experimental:FutureWarning")
 def test_every_row_resolves() -> None:
     names = importlib.import_module("cupool.apiserver.devices.cuda.names")
     absent = []
@@ -33,9 +34,10 @@ def test_every_row_resolves() -> None:
 def test_every_command_of_ours_is_somebodys() -> None:
     kernels = importlib.import_module("cupool.apiserver.devices.cuda.kernels")
     streams = importlib.import_module("cupool.apiserver.devices.cuda.streams")
+    from cupool.apiserver import captures
     from cupool.apiserver.internal import INTERNAL
 
-    own = set(kernels.OPS) | {"@pointer", "@from_pointer"} | set(INTERNAL)
+    own = set(kernels.OPS) | {"@pointer", "@from_pointer"} | set(INTERNAL) | set(captures.OPS)
     text = inspect.getsource(streams.Streams.ops)
     ours = {
         row.name
