@@ -72,8 +72,8 @@ def test_masks_without_dimensions() -> None:
     b = cp.arange(3)
     b[cp.array(False)] = 5
     assert b.tolist() == [0, 1, 2]
-    with pytest.raises(IndexError, match="zero-dimensional boolean"):
-        cp.zeros((2, 2))[cp.array([0]), cp.array(True)].get()
+    assert cp.arange(4.0).reshape(2, 2)[cp.array([0]), cp.array(True)].tolist() == [[0.0, 1.0]]
+    assert cp.arange(4.0).reshape(2, 2)[cp.array([0]), cp.array(False)].tolist() == []
 
 
 def test_booleans_against_integers_of_any_size() -> None:
