@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.machinery import PathFinder
 
 import pytest
 
 
 def why_not() -> str:
-    """Why these tests cannot run here; empty when they can."""
-    if importlib.util.find_spec("cupy_backends") is None:
+    """Why these tests cannot run here; empty when they can. Asked once, before a test makes `cupy` the shim."""
+    # Past the finder that may stand for the shim already.
+    if PathFinder.find_spec("cupy_backends") is None:
         return "the real CuPy is not installed"
     from cupy_backends.cuda.api import runtime
 
@@ -19,12 +20,14 @@ def why_not() -> str:
         return f"no GPU: {error}"
 
 
+REASON = why_not()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = why_not()
-    if reason:
+    if REASON:
         for item in items:
             if "tests/gpu" in str(item.path):
-                item.add_marker(pytest.mark.skip(reason=reason))
+                item.add_marker(pytest.mark.skip(reason=REASON))
 
 
 @pytest.fixture(scope="session")

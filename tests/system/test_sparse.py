@@ -18,19 +18,21 @@ from cupool.shim import cupy as cp
 from cupool.shim import cupyx, session
 from cupool.shim.cupyx.scipy import sparse
 from cupool.shim.cupyx.scipy.sparse import linalg
+from cupool.shim.finder import uninstall
 
 import cupool
 
-cupool.install()  # pickles refer to classes by their public place
 FORMATS = ("csr", "csc", "coo")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def device() -> Iterator[None]:
+    cupool.install()  # pickles refer to classes by their public place
     session.current()
     cp.array(np.zeros(100_000)).get()
     yield
     session.close()
+    uninstall()
 
 
 def waits() -> int:

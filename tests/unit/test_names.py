@@ -9,18 +9,17 @@ import pickle
 import pydoc
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from cupool.shim import cupy, cupyx
+from cupool.shim.finder import uninstall
 
 import cupool
-
-cupool.install()
-import cupy  # noqa: E402
-import cupyx  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "tools" / "data"
 API = json.loads((DATA / "cupy_api.json").read_text())
@@ -34,6 +33,14 @@ REWORDED = {
     "linalg.matmul": "as matmul",
     "prod": "the method's `keepdims` is None in CuPy, which means False",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> Iterator[None]:
+    """Public names lead to the shim while this file runs, and not in other tests."""
+    cupool.install()
+    yield
+    uninstall()
 
 
 def module_of(name: str) -> Any:
