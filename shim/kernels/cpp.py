@@ -57,7 +57,7 @@ def loops(name: str) -> tuple[Loop, ...]:
         return ()
     options: dict[str, Any] = entry[3] if len(entry) > 3 else {}
     found = []
-    for text in entry[2].split():
+    for text in entry[2].split():  # pyright: ignore
         ins, _, outs = text.lstrip("!").partition("->")
         found.append(Loop(ins, outs, options.get("error", "") if text.startswith("!") else ""))
     return tuple(found)

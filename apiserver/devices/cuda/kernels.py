@@ -88,7 +88,7 @@ def compile_source(
         image, mapping = cupy.cuda.compiler.compile_using_nvrtc(
             source, (*found, *(options or ())), arch or None, name, expressions or None
         )
-    return bytes(image), tuple((mapping or {}).get(e, e) for e in expressions)
+    return bytes(image), tuple((mapping or {}).get(e, e) for e in expressions)  # pyright: ignore
 
 
 #: What RawKernel tells about itself.

@@ -256,7 +256,7 @@ class SingleDeviceMemoryPool:
             place = (0, 0) if made is None else (made.ptr, id(made.mem))
             for hook in hooks:
                 hook.malloc_postprocess(**facts, mem_ptr=place[0], pmem_id=place[1])
-        return made
+        return made  # pyright: ignore
 
     def _malloc(self, size: int) -> MemoryPointer:
         if not size:
@@ -312,7 +312,7 @@ class SingleDeviceMemoryPool:
         finally:
             for hook in hooks:
                 hook.alloc_postprocess(device_id=0, mem_size=size, mem_ptr=0 if made is None else made.ptr)
-        return made
+        return made  # pyright: ignore
 
     # -- giving back --------------------------------------------------------------------------------------------------
 

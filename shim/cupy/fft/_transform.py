@@ -14,7 +14,7 @@ from cupool.contract.spec import Spec, spec_like, spec_of
 from . import _plans, config
 from ._cache import get_plan_cache
 
-_CUFFT = f"{__package__.rpartition('.')[0]}.cuda.cufft"
+_CUFFT = f"{__package__.rpartition('.')[0]}.cuda.cufft"  # pyright: ignore
 #: (spec, s, axes, kind, n-dimensional plans allowed) -> keys of plans. Dropped when it is full.
 _memo: dict[Any, tuple[tuple[bool, tuple[Any, ...]], ...]] = {}
 _MOST = 1024

@@ -86,7 +86,7 @@ def _check_errors(ours: Any, theirs: Any, accepted: Any) -> None:
         raise AssertionError("Both cupy and numpy are expected to raise errors, but not")
     if ours is None or theirs is None:
         who, error = ("numpy", theirs) if ours is None else ("cupy", ours)
-        raise AssertionError(f"Only {who} raises error\n\n{_shown(error)}").with_traceback(error.__traceback__)
+        raise AssertionError(f"Only {who} raises error\n\n{_shown(error)}").with_traceback(error.__traceback__)  # pyright: ignore
     both = f"cupy\n{_shown(ours)}\n\nnumpy\n{_shown(theirs)}\n"
     if any(isinstance(ours, kind) != isinstance(theirs, kind) for kind in _KINDS):
         raise AssertionError(f"Different types of errors occurred\n\n{both}").with_traceback(ours.__traceback__)
@@ -105,8 +105,8 @@ def _arrays(ours: Any, theirs: Any, is_sparse: bool, check_format: bool) -> tupl
     if isinstance(ours, ndarray) and isinstance(theirs, np.ndarray | np.generic):
         return ours, theirs
     if isinstance(theirs, np.poly1d) and isinstance(ours, _cupy.poly1d):
-        assert ours.variable == theirs.variable
-        return ours.coeffs, theirs.coeffs
+        assert ours.variable == theirs.variable  # pyright: ignore
+        return ours.coeffs, theirs.coeffs  # pyright: ignore
     if isinstance(ours, np.generic) and isinstance(theirs, np.generic):
         return ours, theirs
     if np.isscalar(ours) and np.isscalar(theirs):

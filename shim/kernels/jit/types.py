@@ -20,7 +20,7 @@ class CType:
     spelling = ""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.spelling == other.spelling
+        return type(self) is type(other) and self.spelling == other.spelling  # pyright: ignore
 
     def __hash__(self) -> int:
         return hash(self.spelling)

@@ -59,7 +59,8 @@ def c_type(dtype: np.dtype[Any]) -> str:
         return "bfloat16"
     if dtype.fields:
         fields = "".join(
-            f", cupool::Field<{dtype.fields[n][1]}, {_field_type(dtype.fields[n][0])}>" for n in dtype.names or ()
+            f", cupool::Field<{dtype.fields[n][1]}, {_field_type(dtype.fields[n][0])}>"  # pyright: ignore
+            for n in dtype.names or ()
         )
         return f"cupool::Record<{dtype.itemsize}, {max(dtype.alignment, 1)}{fields}>"
     if dtype.kind == "V" and dtype.subdtype is None and dtype.itemsize:

@@ -43,7 +43,7 @@ class Deferred:
         """The op itself. Raises KeyError when its module has none of this name."""
         if self._run is None:
             self._run = importlib.import_module(f"{__name__}.{self._module}").OPS[self._impl]
-        return self._run
+        return self._run  # pyright: ignore
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return (self._run or self.resolve())(*args, **kwargs)

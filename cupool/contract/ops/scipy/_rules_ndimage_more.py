@@ -416,10 +416,10 @@ def spacing(sampling: Any, ndim: int) -> tuple[float, ...] | None:
         return None
     given = (sampling,) if isinstance(sampling, numbers.Number) else tuple(sampling)
     if len(set(given)) == 1:
-        return (float(given[0]),) * ndim
+        return (float(given[0]),) * ndim  # pyright: ignore
     if len(given) != ndim:
         raise ValueError(f"sampling must have one value per axis of an image with {ndim}")
-    return tuple(map(float, given))
+    return tuple(map(float, given))  # pyright: ignore
 
 
 @rule("ndimage_distance")

@@ -139,7 +139,7 @@ def generic_filter(
         return cupy.zeros_like(input)
     output = _new_output(output, input)
     windows = _windows(input, shape, axes, mode, float(cval), origin)
-    output[...] = made(function, windows, output.dtype).reshape(input.shape).astype(output.dtype, copy=False)
+    output[...] = made(function, windows, output.dtype).reshape(input.shape).astype(output.dtype, copy=False)  # pyright: ignore
     return output
 
 

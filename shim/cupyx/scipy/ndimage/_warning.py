@@ -22,7 +22,7 @@ def _correlating(function: Callable[..., Any]) -> Callable[..., Any]:
         output = args[at] if len(args) > at else kwargs.get("output")
         if isinstance(output, (type, np.dtype)) and np.dtype(output).kind != "c":
             operands = (*args[:2], kwargs.get("input"), kwargs.get("weights"))
-            if any(getattr(x, "dtype", None) is not None and x.dtype.kind == "c" for x in operands):
+            if any(getattr(x, "dtype", None) is not None and x.dtype.kind == "c" for x in operands):  # pyright: ignore
                 warnings.warn("promoting specified output dtype to complex", stacklevel=2)
         return function(*args, **kwargs)
 

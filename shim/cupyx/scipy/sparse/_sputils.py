@@ -193,7 +193,7 @@ def safely_cast_index_arrays(A: Any, idx_dtype: Any = np.int32, msg: str = "") -
             what = {"row": "coords", "col": "coords"}.get(name, name)
             raise ValueError(f"{what} values too large for {msg}")
     cast = tuple(as_dtype(array, idx_dtype) for array in arrays)
-    return cast if len(cast) > 1 else cast[0]
+    return cast if len(cast) > 1 else cast[0]  # pyright: ignore
 
 
 def as_dtype(array: Any, dtype: Any) -> Any:

@@ -23,7 +23,7 @@ class LinearOperator:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is LinearOperator:
-            return super().__new__(_CustomLinearOperator)
+            return super().__new__(_CustomLinearOperator)  # pyright: ignore
         made = super().__new__(cls)
         if cls._matvec is LinearOperator._matvec and cls._matmat is LinearOperator._matmat:
             text = "LinearOperator subclass should implement at least one of _matvec and _matmat."

@@ -30,7 +30,7 @@ def by_squaring(A: Any, power: Any, identity: Callable[[], Any]) -> Any:
         if odd:
             made = square if made is None else made @ square
         if not power:
-            return made.copy() if made is A else made
+            return made.copy() if made is A else made  # pyright: ignore
         square = square @ square
 
 

@@ -41,7 +41,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None) -> Any:
         raise ValueError(f"Invalid axis {axes!r} for an array with shape {x.shape!r}")
     if len(axes) == 1:
         return _vector_norm(x, ord, axes[0])
-    if axes[0] % 2 == axes[1] % 2:
+    if axes[0] % 2 == axes[1] % 2:  # pyright: ignore
         raise ValueError("Duplicate axes given.")
     return _matrix_norm(x, ord, *axes)
 
