@@ -27,13 +27,13 @@ def fetch(a: Any) -> Host:
     session.check_handle(a._handle)
     captures.check_wait()
     spec = a._spec
-    if spec is not None and 0 < spec.nbytes <= INLINE_BYTES:
-        host: Host = dispatch.fetch(a._handle, spec)
-        return host
     if spec is None:
         probe = a._probe
         if probe is None or probe.bound_bytes is None or probe.bound_bytes > INLINE_BYTES:
             spec = a._resolve()
+    if spec is not None and 0 < spec.nbytes <= INLINE_BYTES:
+        host: Host = dispatch.fetch(a._handle, spec)
+        return host
     if spec is None:
         host = np.asarray(dispatch.ask("@fetch", (HANDLE,), (a._handle,)))
         if host.ndim <= 1 and a._spec is None:

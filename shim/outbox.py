@@ -31,10 +31,9 @@ from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from . import forms
 from .pending import COMMANDS, GATE, LOCK
 
-#: Words that may be pending while something is in flight: about 1,300 commands. A batch costs both ends together some 500 µs whatever it
-#: holds (stock grpcio, with its threads), so larger ones are cheaper (1024 words: 3.3 µs an op end to end; 4096: 1.8; 8192: 1.5 to 2.1);
-#: a program makes so many in about a millisecond.
-GATE_WORDS = 4096
+#: Words that may be pending while something is in flight: about 2,000 commands, which a program makes in about 2 ms. A batch costs both
+#: ends together some hundreds of µs whatever it holds, and the server idles for a part of that: docs/decisions/004.
+GATE_WORDS = 12_288
 #: A batch takes at most so many words, and so many bytes of side table and forms, unless one command alone is larger.
 BATCH_WORDS = 32_768
 BATCH_BYTES = 1 << 20

@@ -80,16 +80,22 @@ def freqs_zpk(z: Any, p: Any, k: Any, worN: Any = 200) -> Any:
     return arrays(sp_signal.freqs_zpk(z, p, k, _points(worN)))
 
 
+def _frequencies_first(response: Any) -> Any:
+    """(w, h) with real frequencies: SciPy gives w the coefficients' dtype, complex for complex ones."""
+    w, h = arrays(response)
+    return (w.real.copy() if w.dtype.kind == "c" else w), h
+
+
 def freqz(b: Any, a: Any = 1, worN: Any = 512, whole: bool = False, plot: Any = None, **options: Any) -> Any:
-    return arrays(sp_signal.freqz(b, a, _points(worN), whole, **options))
+    return _frequencies_first(sp_signal.freqz(b, a, _points(worN), whole, **options))
 
 
 def freqz_zpk(z: Any, p: Any, k: Any, worN: Any = 512, **options: Any) -> Any:
-    return arrays(sp_signal.freqz_zpk(z, p, k, _points(worN), **options))
+    return _frequencies_first(sp_signal.freqz_zpk(z, p, k, _points(worN), **options))
 
 
 def freqz_sos(sos: Any, worN: Any = 512, **options: Any) -> Any:
-    return arrays(sp_signal.freqz_sos(sos, _points(worN), **options))
+    return _frequencies_first(sp_signal.freqz_sos(sos, _points(worN), **options))
 
 
 _FUNCTIONS: dict[str, Function] = (
