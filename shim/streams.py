@@ -6,6 +6,7 @@ default one, hot paths need not look here: `ON_USE` callbacks tell them when tha
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from cupool.contract.codec import STREAM_MASK, STREAM_SHIFT
 
 class _Local(threading.local):
     bits = 0
+    presence: _Presence | None = None
 
 
 _local = _Local()
@@ -21,7 +23,7 @@ _lock = threading.RLock()
 _next = 1
 _recycled: list[int] = []
 
-#: Threads whose current stream is not the default one. A thread that ends without leaving its stream stays counted.
+#: Threads whose current stream is not the default one.
 _users = 0
 
 #: Called with True when the first thread leaves the default stream (before it does), with False when the last one is back.
@@ -40,20 +42,35 @@ def current() -> int:
 
 def set_current(number: int) -> None:
     """Make a stream this thread's current one."""
+    if number and not _local.bits:
+        _count(1)
+        _local.presence = _Presence()
+    _local.bits = number << STREAM_SHIFT
+    if not number:
+        _local.presence = None
+
+
+def _count(change: int) -> None:
+    """One thread more, or less, whose current stream is not the default one."""
     global _users
-    was = _local.bits
-    if bool(number) == bool(was):
-        _local.bits = number << STREAM_SHIFT
-        return
     with _lock:
-        _users += 1 if number else -1
-        if number and _users == 1:
+        _users += change
+        if change > 0 and _users == 1:
             for callback in ON_USE:
                 callback(True)
-        _local.bits = number << STREAM_SHIFT
-        if not _users:
+        elif not _users:
             for callback in ON_USE:
                 callback(False)
+
+
+class _Presence:
+    """That a thread uses a stream. It goes when the thread leaves the stream, or with the thread."""
+
+    __slots__ = ()
+
+    def __del__(self, count: Callable[[int], None] = _count, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_over():
+            count(-1)
 
 
 def mint_stream() -> int:

@@ -378,14 +378,27 @@ def test_a_closed_sessions_arrays_are_foreign() -> None:
     a = cp.arange(3.0)
     b = a + a
     a + a  # in the hot table now
-    hot = operators.hot  # a thread of another test may have ended inside a stream
     session.close()
     for use in (lambda: a + a, lambda: b.get(), lambda: a[1:], lambda: a.sum()):
         with pytest.raises(ForeignArray):
             use()
     same(cp.arange(3.0) + cp.arange(3.0), [0.0, 2.0, 4.0])
     cp.array(np.zeros(100_000)).get()
-    assert bulk is not None and operators.hot == hot
+    assert bulk is not None and operators.hot
+
+
+def test_a_thread_that_ends_inside_a_stream_has_left_it() -> None:
+    assert operators.hot
+    seen = []
+
+    def work() -> None:
+        cp.cuda.Stream().use()
+        seen.append(operators.hot)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False] and operators.hot
 
 
 def test_positive_of_booleans_warns() -> None:
