@@ -27,7 +27,10 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Metadata `authorization: Bearer <token>` of a token whose role allows the call: "viewer" the reading ones, "operator" these and all that
+    changes sessions, devices, tenants and quotas, "admin" these and tokens and Shutdown. Ids may be given as unique prefixes;
+    NOT_FOUND: none such, INVALID_ARGUMENT: more than one. Every call that changes something is written to the audit log.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -35,6 +38,56 @@ class AdminServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.GetPool = channel.unary_unary(
+                '/cupool.v1.AdminService/GetPool',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.GetPoolRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.PoolStatus.FromString,
+                _registered_method=True)
+        self.ListNodes = channel.unary_unary(
+                '/cupool.v1.AdminService/ListNodes',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListNodesReply.FromString,
+                _registered_method=True)
+        self.ListDevices = channel.unary_unary(
+                '/cupool.v1.AdminService/ListDevices',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListDevicesReply.FromString,
+                _registered_method=True)
+        self.ListTenants = channel.unary_unary(
+                '/cupool.v1.AdminService/ListTenants',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListTenantsRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListTenantsReply.FromString,
+                _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/cupool.v1.AdminService/WatchEvents',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.Event.FromString,
+                _registered_method=True)
+        self.GetLog = channel.unary_stream(
+                '/cupool.v1.AdminService/GetLog',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.GetLogRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.LogLine.FromString,
+                _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/cupool.v1.AdminService/CreateToken',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.CreateTokenReply.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/cupool.v1.AdminService/ListTokens',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListTokensReply.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/cupool.v1.AdminService/RevokeToken',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.RevokeTokenReply.FromString,
+                _registered_method=True)
+        self.Shutdown = channel.unary_unary(
+                '/cupool.v1.AdminService/Shutdown',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ShutdownRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ShutdownReply.FromString,
+                _registered_method=True)
         self.ListServers = channel.unary_unary(
                 '/cupool.v1.AdminService/ListServers',
                 request_serializer=cupool_dot_v1_dot_admin__pb2.ListServersRequest.SerializeToString,
@@ -78,7 +131,74 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Metadata `authorization: Bearer <token>` of a token whose role allows the call: "viewer" the reading ones, "operator" these and all that
+    changes sessions, devices, tenants and quotas, "admin" these and tokens and Shutdown. Ids may be given as unique prefixes;
+    NOT_FOUND: none such, INVALID_ARGUMENT: more than one. Every call that changes something is written to the audit log.
+    """
+
+    def GetPool(self, request, context):
+        """The pool at a glance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNodes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDevices(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTenants(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvents(self, request, context):
+        """What happens, from now on, until the call is cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLog(self, request, context):
+        """The last lines of a log: of the controller, an agent or a server.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Shutdown(self, request, context):
+        """End the pool: no new leases; sessions are waited for until the deadline, then ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListServers(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -135,6 +255,56 @@ class AdminServiceServicer(object):
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetPool': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPool,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.GetPoolRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.PoolStatus.SerializeToString,
+            ),
+            'ListNodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNodes,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListNodesRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListNodesReply.SerializeToString,
+            ),
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListDevicesRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListDevicesReply.SerializeToString,
+            ),
+            'ListTenants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTenants,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListTenantsRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListTenantsReply.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.WatchEventsRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.Event.SerializeToString,
+            ),
+            'GetLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetLog,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.GetLogRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.LogLine.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.CreateTokenRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.CreateTokenReply.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListTokensRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListTokensReply.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.RevokeTokenReply.SerializeToString,
+            ),
+            'Shutdown': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shutdown,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ShutdownRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ShutdownReply.SerializeToString,
+            ),
             'ListServers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListServers,
                     request_deserializer=cupool_dot_v1_dot_admin__pb2.ListServersRequest.FromString,
@@ -184,7 +354,280 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Missing associated documentation comment in .proto file."""
+    """Metadata `authorization: Bearer <token>` of a token whose role allows the call: "viewer" the reading ones, "operator" these and all that
+    changes sessions, devices, tenants and quotas, "admin" these and tokens and Shutdown. Ids may be given as unique prefixes;
+    NOT_FOUND: none such, INVALID_ARGUMENT: more than one. Every call that changes something is written to the audit log.
+    """
+
+    @staticmethod
+    def GetPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/GetPool',
+            cupool_dot_v1_dot_admin__pb2.GetPoolRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.PoolStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListNodes',
+            cupool_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListNodesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListDevices',
+            cupool_dot_v1_dot_admin__pb2.ListDevicesRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListDevicesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTenants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListTenants',
+            cupool_dot_v1_dot_admin__pb2.ListTenantsRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListTenantsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cupool.v1.AdminService/WatchEvents',
+            cupool_dot_v1_dot_admin__pb2.WatchEventsRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cupool.v1.AdminService/GetLog',
+            cupool_dot_v1_dot_admin__pb2.GetLogRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.LogLine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/CreateToken',
+            cupool_dot_v1_dot_admin__pb2.CreateTokenRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.CreateTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListTokens',
+            cupool_dot_v1_dot_admin__pb2.ListTokensRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListTokensReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/RevokeToken',
+            cupool_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.RevokeTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Shutdown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/Shutdown',
+            cupool_dot_v1_dot_admin__pb2.ShutdownRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ShutdownReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListServers(request,

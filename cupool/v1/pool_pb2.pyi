@@ -15,15 +15,17 @@ class SessionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SESSION_STATE_ENDING: _ClassVar[SessionState]
     SESSION_STATE_ENDED: _ClassVar[SessionState]
     SESSION_STATE_LOST: _ClassVar[SessionState]
+    SESSION_STATE_ATTACHED: _ClassVar[SessionState]
 SESSION_STATE_UNSPECIFIED: SessionState
 SESSION_STATE_LEASED: SessionState
 SESSION_STATE_PARKED: SessionState
 SESSION_STATE_ENDING: SessionState
 SESSION_STATE_ENDED: SessionState
 SESSION_STATE_LOST: SessionState
+SESSION_STATE_ATTACHED: SessionState
 
 class AcquireRequest(_message.Message):
-    __slots__ = ("function", "memory_bytes", "deadline_ms", "priority", "device_kind", "client_pid", "host_id")
+    __slots__ = ("function", "memory_bytes", "deadline_ms", "priority", "device_kind", "client_pid", "host_id", "request_id", "lifetime_s")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +33,8 @@ class AcquireRequest(_message.Message):
     DEVICE_KIND_FIELD_NUMBER: _ClassVar[int]
     CLIENT_PID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
     function: str
     memory_bytes: int
     deadline_ms: int
@@ -38,10 +42,12 @@ class AcquireRequest(_message.Message):
     device_kind: str
     client_pid: int
     host_id: str
-    def __init__(self, function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., client_pid: _Optional[int] = ..., host_id: _Optional[str] = ...) -> None: ...
+    request_id: str
+    lifetime_s: int
+    def __init__(self, function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., client_pid: _Optional[int] = ..., host_id: _Optional[str] = ..., request_id: _Optional[str] = ..., lifetime_s: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
-    __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device")
+    __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device", "tenant", "tls", "node")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +55,9 @@ class Lease(_message.Message):
     EXPIRES_IN_S_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
     session: str
     session_token: str
     endpoint: str
@@ -56,7 +65,10 @@ class Lease(_message.Message):
     expires_in_s: int
     server: str
     device: str
-    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., expires_in_s: _Optional[int] = ..., server: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+    tenant: str
+    tls: bool
+    node: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., expires_in_s: _Optional[int] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., tls: bool = ..., node: _Optional[str] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
     __slots__ = ("session", "session_token")
@@ -99,7 +111,7 @@ class WatchSessionRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ...) -> None: ...
 
 class SessionStatus(_message.Message):
-    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s")
+    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s", "tenant", "node", "used_bytes", "peak_bytes", "kernel_s", "idle_s", "executed_commands", "running_op", "request_id", "priority", "client_pid")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +121,17 @@ class SessionStatus(_message.Message):
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     AGE_S_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_S_FIELD_NUMBER: _ClassVar[int]
+    IDLE_S_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_OP_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_PID_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: SessionState
     server: str
@@ -118,4 +141,15 @@ class SessionStatus(_message.Message):
     function: str
     memory_bytes: int
     age_s: float
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...
+    tenant: str
+    node: str
+    used_bytes: int
+    peak_bytes: int
+    kernel_s: float
+    idle_s: float
+    executed_commands: int
+    running_op: str
+    request_id: str
+    priority: int
+    client_pid: int
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., running_op: _Optional[str] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., client_pid: _Optional[int] = ...) -> None: ...

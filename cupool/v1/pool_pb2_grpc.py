@@ -67,6 +67,7 @@ class PoolServiceServicer(object):
     def Acquire(self, request, context):
         """A session on a warm server. Metadata `authorization: Bearer <tenant credential>` where the pool asks for one.
         RESOURCE_EXHAUSTED: no capacity or over quota, see the `cupool-retry-after-ms` trailer. DEADLINE_EXCEEDED: queued too long.
+        The reply may be faster than the server's own knowledge of its session: a server keeps an Attach that comes early for a moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +88,7 @@ class PoolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """The sessions of this pool that the caller's credential may see: all of them while a pool has one credential.
+        """The sessions of the caller's tenant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,7 @@ SERVER_STATE_ENDING: ServerState
 SERVER_STATE_DEAD: ServerState
 
 class AssignRequest(_message.Message):
-    __slots__ = ("session", "token_sha256", "epoch", "limit_bytes", "park_grace_ms", "limits", "kernel_limit_ms")
+    __slots__ = ("session", "token_sha256", "epoch", "limit_bytes", "park_grace_ms", "limits", "kernel_limit_ms", "tenant", "request_id", "kernel_quota_s", "lifetime_s", "allow_offload")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,11 @@ class AssignRequest(_message.Message):
     PARK_GRACE_MS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     KERNEL_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_QUOTA_S_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_OFFLOAD_FIELD_NUMBER: _ClassVar[int]
     session: str
     token_sha256: bytes
     epoch: int
@@ -40,11 +45,112 @@ class AssignRequest(_message.Message):
     park_grace_ms: int
     limits: _session_pb2.Limits
     kernel_limit_ms: int
-    def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ...) -> None: ...
+    tenant: str
+    request_id: str
+    kernel_quota_s: float
+    lifetime_s: int
+    allow_offload: bool
+    def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., kernel_quota_s: _Optional[float] = ..., lifetime_s: _Optional[int] = ..., allow_offload: bool = ...) -> None: ...
 
 class AssignReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class UnassignRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class UnassignReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ServerCommand(_message.Message):
+    __slots__ = ("assign", "unassign", "end")
+    ASSIGN_FIELD_NUMBER: _ClassVar[int]
+    UNASSIGN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    assign: AssignRequest
+    unassign: UnassignRequest
+    end: EndRequest
+    def __init__(self, assign: _Optional[_Union[AssignRequest, _Mapping]] = ..., unassign: _Optional[_Union[UnassignRequest, _Mapping]] = ..., end: _Optional[_Union[EndRequest, _Mapping]] = ...) -> None: ...
+
+class ServerReport(_message.Message):
+    __slots__ = ("ready", "session", "unassign_refused")
+    READY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    UNASSIGN_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ready: ServerReady
+    session: SessionChange
+    unassign_refused: UnassignRefused
+    def __init__(self, ready: _Optional[_Union[ServerReady, _Mapping]] = ..., session: _Optional[_Union[SessionChange, _Mapping]] = ..., unassign_refused: _Optional[_Union[UnassignRefused, _Mapping]] = ...) -> None: ...
+
+class ServerReady(_message.Message):
+    __slots__ = ("endpoint", "pid", "fingerprint")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    pid: int
+    fingerprint: str
+    def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+
+class SessionChange(_message.Message):
+    __slots__ = ("session", "kind", "reason", "usage")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[SessionChange.Kind]
+        ASSIGNED: _ClassVar[SessionChange.Kind]
+        UNASSIGNED: _ClassVar[SessionChange.Kind]
+        ATTACHED: _ClassVar[SessionChange.Kind]
+        PARKED: _ClassVar[SessionChange.Kind]
+        ENDED: _ClassVar[SessionChange.Kind]
+    KIND_UNSPECIFIED: SessionChange.Kind
+    ASSIGNED: SessionChange.Kind
+    UNASSIGNED: SessionChange.Kind
+    ATTACHED: SessionChange.Kind
+    PARKED: SessionChange.Kind
+    ENDED: SessionChange.Kind
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    kind: SessionChange.Kind
+    reason: str
+    usage: SessionUsage
+    def __init__(self, session: _Optional[str] = ..., kind: _Optional[_Union[SessionChange.Kind, str]] = ..., reason: _Optional[str] = ..., usage: _Optional[_Union[SessionUsage, _Mapping]] = ...) -> None: ...
+
+class UnassignRefused(_message.Message):
+    __slots__ = ("session", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SessionUsage(_message.Message):
+    __slots__ = ("used_bytes", "peak_bytes", "handles", "kernel_s", "executed_commands", "failed_commands", "idle_s", "attached", "running_op")
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_S_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_S_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_OP_FIELD_NUMBER: _ClassVar[int]
+    used_bytes: int
+    peak_bytes: int
+    handles: int
+    kernel_s: float
+    executed_commands: int
+    failed_commands: int
+    idle_s: float
+    attached: bool
+    running_op: str
+    def __init__(self, used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., kernel_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class ServerServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
+    protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -38,6 +42,11 @@ class ServerServiceStub(object):
                 '/cupool.v1.ServerService/Assign',
                 request_serializer=cupool_dot_v1_dot_server__pb2.AssignRequest.SerializeToString,
                 response_deserializer=cupool_dot_v1_dot_server__pb2.AssignReply.FromString,
+                _registered_method=True)
+        self.Unassign = channel.unary_unary(
+                '/cupool.v1.ServerService/Unassign',
+                request_serializer=cupool_dot_v1_dot_server__pb2.UnassignRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_server__pb2.UnassignReply.FromString,
                 _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/cupool.v1.ServerService/GetStatus',
@@ -52,10 +61,21 @@ class ServerServiceStub(object):
 
 
 class ServerServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
+    protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+
+    """
 
     def Assign(self, request, context):
         """Give a warm server its one session. A server serves one session in its life, and ends after it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unassign(self, request, context):
+        """Take the session back from a server to which no client ever attached: it is warm again. FAILED_PRECONDITION: one has attached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +102,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     request_deserializer=cupool_dot_v1_dot_server__pb2.AssignRequest.FromString,
                     response_serializer=cupool_dot_v1_dot_server__pb2.AssignReply.SerializeToString,
             ),
+            'Unassign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unassign,
+                    request_deserializer=cupool_dot_v1_dot_server__pb2.UnassignRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_server__pb2.UnassignReply.SerializeToString,
+            ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
                     request_deserializer=cupool_dot_v1_dot_server__pb2.GetStatusRequest.FromString,
@@ -101,7 +126,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServerService(object):
-    """Missing associated documentation comment in .proto file."""
+    """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
+    protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+
+    """
 
     @staticmethod
     def Assign(request,
@@ -120,6 +149,33 @@ class ServerService(object):
             '/cupool.v1.ServerService/Assign',
             cupool_dot_v1_dot_server__pb2.AssignRequest.SerializeToString,
             cupool_dot_v1_dot_server__pb2.AssignReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unassign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.ServerService/Unassign',
+            cupool_dot_v1_dot_server__pb2.UnassignRequest.SerializeToString,
+            cupool_dot_v1_dot_server__pb2.UnassignReply.FromString,
             options,
             channel_credentials,
             insecure,
