@@ -1,7 +1,7 @@
 """What the controller needs of the hosts that have devices: the one interface to them. See docs/decisions/007.
 
-Nothing above an engine may assume one host, a path or a process: it knows ids. An engine decides nothing and keeps no books; what it is told
-to do it passes on, in order and without waiting, and what happens it tells its listener.
+Nothing above an engine may assume one host, a path or a process: it knows ids. An engine decides nothing and keeps no books; what it is
+told to do it passes on, in order and without waiting, and what happens it tells its listener.
 """
 
 from __future__ import annotations
