@@ -145,7 +145,7 @@ class GetPoolRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class PoolStatus(_message.Message):
-    __slots__ = ("version", "pool", "uptime_s", "nodes", "devices", "cordoned", "servers", "warm", "sessions", "parked", "queued", "leases_given", "leases_refused", "sessions_lost", "reclaimed_bytes", "insecure", "warnings", "draining")
+    __slots__ = ("version", "pool", "uptime_s", "nodes", "devices", "cordoned", "servers", "warm", "sessions", "parked", "queued", "leases_given", "leases_refused", "sessions_lost", "reclaimed_bytes", "insecure", "warnings", "draining", "queue_oldest_s", "restarts", "refusals", "lease_latency")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +164,10 @@ class PoolStatus(_message.Message):
     INSECURE_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_OLDEST_S_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_LATENCY_FIELD_NUMBER: _ClassVar[int]
     version: str
     pool: str
     uptime_s: float
@@ -182,7 +186,29 @@ class PoolStatus(_message.Message):
     insecure: bool
     warnings: _containers.RepeatedScalarFieldContainer[str]
     draining: bool
-    def __init__(self, version: _Optional[str] = ..., pool: _Optional[str] = ..., uptime_s: _Optional[float] = ..., nodes: _Optional[int] = ..., devices: _Optional[int] = ..., cordoned: _Optional[int] = ..., servers: _Optional[int] = ..., warm: _Optional[int] = ..., sessions: _Optional[int] = ..., parked: _Optional[int] = ..., queued: _Optional[int] = ..., leases_given: _Optional[int] = ..., leases_refused: _Optional[int] = ..., sessions_lost: _Optional[int] = ..., reclaimed_bytes: _Optional[int] = ..., insecure: bool = ..., warnings: _Optional[_Iterable[str]] = ..., draining: bool = ...) -> None: ...
+    queue_oldest_s: float
+    restarts: int
+    refusals: _containers.RepeatedCompositeFieldContainer[RefusalCount]
+    lease_latency: LatencyHistogram
+    def __init__(self, version: _Optional[str] = ..., pool: _Optional[str] = ..., uptime_s: _Optional[float] = ..., nodes: _Optional[int] = ..., devices: _Optional[int] = ..., cordoned: _Optional[int] = ..., servers: _Optional[int] = ..., warm: _Optional[int] = ..., sessions: _Optional[int] = ..., parked: _Optional[int] = ..., queued: _Optional[int] = ..., leases_given: _Optional[int] = ..., leases_refused: _Optional[int] = ..., sessions_lost: _Optional[int] = ..., reclaimed_bytes: _Optional[int] = ..., insecure: bool = ..., warnings: _Optional[_Iterable[str]] = ..., draining: bool = ..., queue_oldest_s: _Optional[float] = ..., restarts: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[RefusalCount, _Mapping]]] = ..., lease_latency: _Optional[_Union[LatencyHistogram, _Mapping]] = ...) -> None: ...
+
+class RefusalCount(_message.Message):
+    __slots__ = ("reason", "count")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    count: int
+    def __init__(self, reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class LatencyHistogram(_message.Message):
+    __slots__ = ("bounds_s", "counts", "sum_s")
+    BOUNDS_S_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SUM_S_FIELD_NUMBER: _ClassVar[int]
+    bounds_s: _containers.RepeatedScalarFieldContainer[float]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    sum_s: float
+    def __init__(self, bounds_s: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., sum_s: _Optional[float] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()
