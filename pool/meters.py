@@ -1,6 +1,6 @@
 """Counts of leases: how long they took, how many were refused and why. What `PoolStatus` tells of them, and `/metrics` shows.
 
-Boundary: no grpc, no prometheus: a lock and a few lists, so that an embedded pool pays nothing for it. Whoever answers Acquire calls `given`
+Boundary: no grpc, no prometheus: a lock and a few lists, so that an embedded pool pays nothing for it. Who answers Acquire calls `given`
 or `refused` once for each.
 """
 
