@@ -49,28 +49,68 @@ def parse_devices(text: str) -> list[DeviceConfig]:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """What one pool process does."""
+class Quota:
+    """What a tenant may have. 0 is no limit, except for `queue_places`: with 0 it never waits."""
 
-    devices: tuple[DeviceConfig, ...]
+    sessions: int = 0  #: at once
+    memory_bytes: int = 0  #: of devices, leased at once
+    kernel_s: float = 0.0  #: executing, over all its sessions
+    opens_per_s: float = 0.0  #: leases a second, with a burst of one second's worth and at least one
+    queue_places: int = 256  #: Acquires that may wait at once
+    lifetime_s: int = 0  #: of one session
+    park_grace_ms: int = 0  #: how long a session without a client is kept; 0: as the pool's
+    weight: float = 1.0  #: share of the queue, greater than 0
+    allow_offload: bool = False  #: may send functions to run in its session's process
+
+
+#: The tenant of a token file, an embedded pool, or a pool without credentials.
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """What one pool process does. The controller, the agent and the embedded pool read the same record; each its own part of it."""
+
+    devices: tuple[DeviceConfig, ...] = ()  #: of this host; empty for a controller alone
+    #: Where the pool lives between two starts: directory, audit log, logs, pool.json. Empty: an embedded pool, which keeps nothing.
+    folder: str = ""
     listen: str = ""  #: "host:port" or "unix:/path"; empty: a unix socket in a folder of its own
     admin_listen: str = ""  #: where AdminService listens; empty: a unix socket beside it
-    token: str = ""  #: the credential that clients show
-    admin_token: str = ""
+    agent_listen: str = ""  #: where AgentService listens; empty: a unix socket beside it
+    metrics_listen: str = ""  #: "host:port" of /metrics; empty: none
+    controller: str = ""  #: agent: address of the controller's AgentService
+    node: str = ""  #: agent: its id; empty: chosen once, kept in its folder
+    token: str = ""  #: the credential of the tenant `default`; empty: only tokens of the directory
+    admin_token: str = ""  #: a credential of the role admin; empty: only tokens of the directory
+    agent_token: str = ""  #: a credential of the role agent; empty: only tokens of the directory
     tells_token: bool = True  #: the ready line names the credential; not where it came from a file
     tells_admin_token: bool = True
+    anonymous: bool = False  #: whoever reaches the pool is the tenant `default`, without a credential
+    insecure: bool = False  #: listen where others can reach it without TLS or without credentials
+    tls_cert: str = ""  #: PEM file of this process's certificate; empty: no TLS
+    tls_key: str = ""
+    tls_ca: str = ""  #: PEM file of the pool's own authority
+    tls_client_auth: bool = False  #: clients show a certificate of that authority
     embedded: bool = False
-    sessions_per_device: int = 1
-    #: Warm servers kept beside those that are leased. The embedded pool keeps one only while nothing is leased: a second
-    #: server would start while the program computes.
-    spare: int = 1
+    max_sessions: int = 1  #: sessions on a device at once, at most
+    #: Warm servers kept on each device beside those that are leased. The embedded pool keeps them only while nothing is leased: a
+    #: second server would start while the program computes.
+    warm: int = 1
+    #: What a lease that wishes no memory gets; 0: an equal part of its device, by `max_sessions`.
+    session_memory_bytes: int = 0
+    #: Leases that wish no memory get all of their device, and their promises are not counted: for pools of one user.
+    overcommit: bool = False
     #: An endless kernel ends its server after this; 0: never. Longer than a display's watchdog, for kernels on slow devices.
     kernel_limit_ms: int = 120_000
     park_grace_ms: int = 60_000  #: how long a session without a client is kept
     start_limit_s: float = 60.0  #: a server that is not ready by then counts as failed
-    lease_s: int = 60
+    lease_s: int = 60  #: a lease that nobody attaches to or renews for so long is over
+    queue_places: int = 1024  #: Acquires that may wait at once, of all tenants together
+    quota: Quota = Quota()  #: of tenants for whom nothing else was set
     allow_faults: bool = False  #: servers run `@fault` commands, for tests
+    launch_wrapper: tuple[str, ...] = ()  #: words before a server's command line: a sandbox such as runsc
     log_level: str = "warning"
+    log_format: str = "text"  #: "text" or "json"
 
 
 def host_id() -> str:

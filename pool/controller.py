@@ -285,7 +285,7 @@ class Controller:
         for server in self._servers.values():
             if server.state != states.WARM or (kind and server.device.kind != kind):
                 continue
-            if plan.occupied(server.device.id, views) < self._config.sessions_per_device:
+            if plan.occupied(server.device.id, views) < self._config.max_sessions:
                 server.state = states.server_change(server.state, states.LEASED)
                 return server
         return None
@@ -372,7 +372,7 @@ class Controller:
 
     def _no_capacity(self, deadline_ms: int) -> Refused:
         leased = sum(s.state in plan.OCCUPYING for s in self._servers.values())
-        text = f"The pool has no free device: {leased} of {len(self._config.devices) * self._config.sessions_per_device} are taken."
+        text = f"The pool has no free device: {leased} of {len(self._config.devices) * self._config.max_sessions} are taken."
         if deadline_ms:
             return Refused(
                 grpc.StatusCode.DEADLINE_EXCEEDED,

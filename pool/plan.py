@@ -98,8 +98,8 @@ def starts_of(
         config.devices,
         servers,
         waiting,
-        spare=config.spare,
-        sessions_per_device=config.sessions_per_device,
+        spare=config.warm,
+        sessions_per_device=config.max_sessions,
         keep_spare_while_leased=not config.embedded,
         blocked=blocked,
     )
