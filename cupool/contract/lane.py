@@ -46,8 +46,10 @@ UP, DOWN = 1, 2
 MAGIC = int.from_bytes(b"cupoolln", "little")
 LAYOUT = 1
 
-SLOTS = 8
-SLOT_BYTES = MIB
+#: Few large slots: each costs two messages, and together they should stay in the processors' caches. Measured: 4 x 2 MiB moves 5 %
+#: more than 8 x 1 MiB, 16 x 256 KiB 15 % less, 32 x 1 MiB 8 % less.
+SLOTS = 4
+SLOT_BYTES = 2 * MIB
 #: What a client accepts from a server, so that a hostile one cannot make it map the whole memory.
 MAX_SEGMENT_BYTES = 256 * MIB
 #: Longest session id and token, or error, behind a message.
