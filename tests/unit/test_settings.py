@@ -113,11 +113,11 @@ def test_what_is_no_text(tmp_path):
 
 
 def test_environment_and_flags_are_checked():
-    with pytest.raises(BadSetting, match="environment CUPOOL_POOL_WARM: pool.warm"):
+    with pytest.raises(BadSetting, match=r"environment CUPOOL_POOL_WARM: pool\.warm"):
         load(CUPOOL_POOL_WARM="many")
-    with pytest.raises(BadSetting, match="CUPOOL_POOL_WARMTH.*Did you mean 'CUPOOL_POOL_WARM'"):
+    with pytest.raises(BadSetting, match=r"CUPOOL_POOL_WARMTH.*Did you mean 'CUPOOL_POOL_WARM'"):
         load(CUPOOL_POOL_WARMTH="1")
-    with pytest.raises(BadSetting, match="flag --warm: pool.warm"):
+    with pytest.raises(BadSetting, match=r"flag --warm: pool\.warm"):
         load(flags={"pool.warm": -3})
     assert load(CUPOOL_ADDR="x", CUPOOL_MEMORY="1GiB")["pool.warm"] == 1, "the client's variables are no settings"
 
