@@ -1,6 +1,7 @@
 """`python -m cupool.apiserver`: one API server process. See `--help`.
 
-When it is ready it prints one line of JSON on standard output: {"ready": true, "endpoint": "127.0.0.1:4711", "pid": 4242}. It serves
+With --orders its agent tells it what to do on its standard input, and it reports on its standard output (see server.proto). Without, it
+prints one line of JSON when it is ready: {"ready": true, "endpoint": "127.0.0.1:4711", "pid": 4242}. It serves
 one session and ends; it also ends when its standard input is closed, because that means that its agent is gone.
 """
 
@@ -20,9 +21,10 @@ from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
 
 from .config import Config, parse
+from .control import Orders, serve_control
 from .devices import make_device
 from .log import configure
-from .service import ApiServer, serve_control
+from .service import ApiServer
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +65,21 @@ def limit_memory(memory_bytes: int) -> None:
 
 def run(config: Config, server: ApiServer) -> int:
     """Serve until there is a reason to end."""
-    signal.signal(signal.SIGTERM, lambda *_: server.stop("terminated"))
-    signal.signal(signal.SIGINT, lambda *_: server.stop("interrupted"))
+    signal.signal(signal.SIGTERM, lambda *_: _stop_soon(server, "terminated"))
+    signal.signal(signal.SIGINT, lambda *_: _stop_soon(server, "interrupted"))
+    orders = Orders(server, *_take_pipes()) if config.orders else None
     try:
         data, endpoint = server.serve()
         control = serve_control(server, config.control) if config.control else None
     except RuntimeError as error:
         print(f"cupool.apiserver: cannot listen: {error}", file=sys.stderr)
         return 1
-    if config.stdin_watch:
-        threading.Thread(target=_watch_stdin, args=(server,), name="cupool-stdin", daemon=True).start()
-    print(json.dumps({"ready": True, "endpoint": endpoint, "pid": os.getpid()}), flush=True)
+    if orders is not None:
+        orders.start(endpoint)
+    else:
+        if config.stdin_watch:
+            threading.Thread(target=_watch_stdin, args=(server,), name="cupool-stdin", daemon=True).start()
+        print(json.dumps({"ready": True, "endpoint": endpoint, "pid": os.getpid()}), flush=True)
     reason = server.wait_done()
     log.info("event=server-ends reason=%r", reason)
     server.close()
@@ -86,8 +92,23 @@ def run(config: Config, server: ApiServer) -> int:
     return 0
 
 
+def _stop_soon(server: ApiServer, reason: str) -> None:
+    """From a signal handler, which may have interrupted whoever holds the server's locks."""
+    threading.Thread(target=server.stop, args=(reason,), name="cupool-stop", daemon=True).start()
+
+
+def _take_pipes() -> tuple[int, int]:
+    """The pipes of orders and reports, moved away from where a library might read or print."""
+    commands, reports = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return commands, reports
+
+
 def _watch_stdin(server: ApiServer) -> None:
-    """The agent holds the other end of standard input and never writes: end of file means that it is gone."""
+    """Whoever started us holds the other end of standard input and never writes: end of file means that it is gone."""
     fd = sys.stdin.fileno()
     while os.read(fd, 4096):
         pass

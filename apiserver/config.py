@@ -21,6 +21,11 @@ class Assignment:
     limit_bytes: int = 0
     park_grace_s: float = 30.0
     kernel_limit_s: float = 0.0
+    tenant: str = ""
+    request_id: str = ""
+    kernel_quota_s: float = 0.0  #: seconds of execution after which the session ends; 0: no limit
+    lifetime_s: float = 0.0  #: seconds after Assign when it ends; 0: no limit
+    allow_offload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Config:
         server: this server's id.
         status_file: see `cupool.contract.statusfile`; empty: none.
         arena_base: where the arena begins; 0: the device's choice.
+        orders: standard input brings `ServerCommand`s, standard output takes `ServerReport`s; else it takes a line of JSON.
         stdin_watch: end when standard input is closed: the agent is gone.
         assignment: the session given at start, for standalone use; else the agent assigns it.
     """
@@ -48,6 +54,7 @@ class Config:
     log_level: str
     kernel_limit_s: float
     stdin_watch: bool
+    orders: bool
     allow_faults: bool
     arena_base: int
     assignment: Assignment | None
@@ -86,6 +93,7 @@ def parse(argv: list[str] | None = None) -> Config:
     parser.add_argument("--status-file", default="", help="made by the agent; says what this server does")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--kernel-limit", type=float, default=0.0, help="seconds a kernel may run; 0: for ever")
+    parser.add_argument("--orders", action="store_true", help="orders on standard input, reports on standard output")
     parser.add_argument("--no-stdin", action="store_true", help="go on when standard input is closed")
     parser.add_argument("--allow-faults", action="store_true", help="run @fault commands; for tests")
     parser.add_argument("--arena-base", type=lambda text: int(text, 0), default=0, help="address of the arena")
@@ -96,7 +104,8 @@ def parse(argv: list[str] | None = None) -> Config:
     return Config(
         kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,
         server=args.server_id or f"server-{uuid.uuid4().hex[:8]}", status_file=args.status_file, log_level=args.log_level,
-        kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, allow_faults=args.allow_faults, arena_base=args.arena_base,
+        kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
+        allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args),
     )  # fmt: skip
 

@@ -240,9 +240,10 @@ class Executor:
         self.batch_forms = {form.id for form in new} if new else _NO_FORMS
         self.values = batch.values
         self.reals = data.cast("d")
-        started = time.perf_counter()
         seq = batch.seq
-        self.status.batch(seq)
+        started = time.monotonic()
+        self.status.batch_begins(seq, started)
+        done = 0
         try:
             done = self._walk(words, batch.position)
             if done != batch.count:
@@ -250,10 +251,19 @@ class Executor:
         except ProtocolError as error:
             raise BrokenOff(str(error)) from None
         finally:
-            self.status.batch(0)
-            self.accounting.kernel_s += time.perf_counter() - started
+            account, now = self.accounting, time.monotonic()
+            account.kernel_s += now - started
+            self.executed_commands += done
+            self.status.batch_ended(
+                now,
+                account.kernel_s,
+                account.used + account.raw,
+                account.peak,
+                len(self.handles.table),
+                self.executed_commands,
+                self.failed_commands,
+            )
             self.values, self.reals = (), None
-        self.executed_commands += done
         self.executed_seq = seq
         return Outcome(self._results, self._failures)
 
@@ -467,7 +477,12 @@ class Executor:
         """The session's account."""
         account = self.accounting
         return Usage(
-            account.used, account.peak, account.limit, len(self.handles.table), account.modules, account.kernel_s
+            account.used + account.raw,
+            account.peak,
+            account.limit,
+            len(self.handles.table),
+            account.modules,
+            account.kernel_s,
         )
 
     def close(self) -> None:

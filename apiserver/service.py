@@ -1,6 +1,6 @@
-"""The gRPC face of a server: SessionService for the client, ServerService for the agent.
+"""A server and its face for the client: SessionService. Its orders come by `control.py`.
 
-Boundary: metadata, statuses, threads. What a frame means is `session.py`'s.
+Boundary: metadata, statuses, threads, the one session's life. What a frame means is `session.py`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import grpc
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
-from cupool.v1 import server_pb2, server_pb2_grpc
+from cupool.v1 import server_pb2
 
 from . import bulk
 from .config import Assignment, Config
@@ -35,6 +35,14 @@ log = logging.getLogger(__name__)
 
 #: Calls at once: the attached stream, streams that wind down, bulk transfers.
 MAX_CALLS = 24
+#: A lease reaches its client while the order to this server is on its way: so long a call waits for its session to be assigned.
+EARLY_S = 2.0
+#: Calls that wait so at once; they hold a thread each.
+MAX_EARLY = 8
+#: How often an assigned session's clocks are looked at.
+TICK_S = 0.25
+
+CHANGE = server_pb2.SessionChange
 
 
 def server_options(limits: Limits) -> list[tuple[str, Any]]:
@@ -56,7 +64,11 @@ def server_options(limits: Limits) -> list[tuple[str, Any]]:
 
 
 class ApiServer:
-    """One device, one session, in this process. `done` is set when the process should end; `reason` says why."""
+    """One device, one session, in this process. `done` is set when the process should end; `reason` says why.
+
+    Note [Assigned, opened]: an assigned session costs nothing until its client comes, so that it can be taken back and the server is as
+    it was. The first call with the session's token opens it: from then on the process belongs to that session.
+    """
 
     def __init__(self, config: Config, device: Device, status: StatusWriter) -> None:
         self.config = config
@@ -65,12 +77,22 @@ class ApiServer:
         self.limits = DEFAULT_LIMITS
         self.done = threading.Event()
         self.reason = ""
+        #: the session that is assigned; None before, and after it was taken back
+        self.assignment: Assignment | None = None
+        #: the same, opened
         self.session: Session | None = None
+        #: who is told that the session changed
+        self.report: Callable[[Any], None] = lambda change: None
         self._lane: LaneServer | None = None
         self._impls = resolve_table(device)
         self._digests = (table_digest(), row_hashes())
-        self._assigning = threading.Lock()
-        self._started = time.monotonic()
+        #: guards `assignment`, `session` and what follows, up to their being opened
+        self._changed = threading.Condition()
+        self._assigned_limits = self.limits
+        self._assigned_at = 0.0
+        self._early = 0
+        self._telling = threading.Lock()
+        self._told = CHANGE.KIND_UNSPECIFIED
 
     # -- the session of this server's life --------------------------------------------------------------------------------
 
@@ -78,27 +100,57 @@ class ApiServer:
         """Take the one session.
 
         Raises:
-            Refused: there is one already.
+            Refused: there is one already, or the server ends.
         """
-        with self._assigning:
-            if self.session is not None:
-                if self.session.assignment == assignment:
-                    return  # the agent did not see our answer
+        with self._changed:
+            if self.assignment == assignment:
+                return  # the agent did not see our answer
+            if self.assignment is not None:
                 raise Refused(
                     "FAILED_PRECONDITION",
                     "This server has, or had, its session. A server serves one session in its life.",
                 )
-            limit = min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
-            limits = limits or self.limits
-            executor = Executor(self.device, limit, limits, self.status, self.config.allow_faults, self._impls)
-            session = Session(assignment, executor, limits, self._digests, self._hello_fields, self.stop)
-            self._lane = LaneServer(
-                executor.transfers, lambda name, token: name == assignment.session and _is_token(session, token)
-            )
-            self.limits = limits
-            if assignment.kernel_limit_s > 0:
-                Watchdog(self.status, assignment.kernel_limit_s).start()
-            self.session = session
+            if self.done.is_set():
+                raise Refused("FAILED_PRECONDITION", f"This server ends: {self.reason}")
+            self.assignment = assignment
+            self._assigned_limits = limits or DEFAULT_LIMITS
+            self._assigned_at = time.monotonic()
+            self._changed.notify_all()
+            self._tell(CHANGE.ASSIGNED)
+
+    def unassign(self, session: str) -> None:
+        """Take the session back: the server is warm again. One that is not here is no error.
+
+        Raises:
+            Refused: a client has come; the session can only be ended.
+        """
+        with self._changed:
+            if self.assignment is None or self.assignment.session != session:
+                return
+            if self.session is not None:
+                raise Refused(
+                    "FAILED_PRECONDITION",
+                    "A client has attached to the session, so this server cannot be given to another one. End it instead.",
+                )
+            self._tell(CHANGE.UNASSIGNED)
+            self.assignment = None
+
+    def _opened(self, assignment: Assignment) -> Session:
+        """The session, made for its first client. With `_changed` held."""
+        limit = min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
+        limits = self._assigned_limits
+        executor = Executor(self.device, limit, limits, self.status, self.config.allow_faults, self._impls)
+        session = Session(
+            assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed
+        )
+        self._lane = LaneServer(
+            executor.transfers, lambda name, token: name == assignment.session and _is_token(assignment, token)
+        )
+        self.limits = limits
+        if assignment.kernel_limit_s > 0:
+            Watchdog(self.status, assignment.kernel_limit_s).start()
+        self.session = session
+        return session
 
     def _hello_fields(self) -> dict[str, Any]:
         info = self.device.describe()
@@ -110,22 +162,86 @@ class ApiServer:
             "lane": self._lane.where if self._lane is not None else "",
         }
 
+    # -- what is told -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, kind: Any, reason: str = "") -> None:
+        """Tell of the session what has changed."""
+        assignment = self.assignment
+        if assignment is not None:
+            with self._telling:
+                self._told = kind
+                self.report(CHANGE(session=assignment.session, kind=kind, reason=reason, usage=self.usage()))
+
+    def _presence_changed(self) -> None:
+        """A client has come or is gone. Calls may come in another order than what they are of: only what is so now is told."""
+        session = self.session
+        if session is None or session.over:
+            return
+        with self._telling:
+            kind = CHANGE.ATTACHED if session.is_attached else CHANGE.PARKED
+            self.status.attached(session.is_attached)
+            if kind != self._told and self._told != CHANGE.ENDED:
+                self._told = kind
+                self.report(CHANGE(session=session.assignment.session, kind=kind, usage=self.usage()))
+
+    def usage(self) -> Any:
+        """A `cupool.v1.SessionUsage` of now."""
+        session = self.session
+        usage = server_pb2.SessionUsage(running_op=self.status.current())
+        if session is not None:
+            account, executor = session.executor.usage(), session.executor
+            usage.used_bytes, usage.peak_bytes, usage.handles = account.used_bytes, account.peak_bytes, account.handles
+            usage.kernel_s = account.kernel_s + self.status.batch_s()
+            usage.executed_commands, usage.failed_commands = executor.executed_commands, executor.failed_commands
+            usage.idle_s, usage.attached = time.monotonic() - session.last_frame_at, session.is_attached
+        return usage
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def end(self, reason: str) -> None:
+        """End the session, if there is one, and the process. The client is told."""
+        session = self.session
+        if session is not None:
+            session.end(reason, farewell=True)
+        self.stop(reason)
+
     def stop(self, reason: str) -> None:
         """The process should end. The first reason stays."""
-        if not self.done.is_set():
+        with self._changed:
+            if self.done.is_set():
+                return
             self.reason = reason
             self.status.reason(reason)
             self.done.set()
+            self._changed.notify_all()
+        self._tell(CHANGE.ENDED, reason)
 
     def wait_done(self) -> str:
-        """Wait until there is a reason to end, and give it; ends a session that is parked for too long."""
-        while not self.done.wait(0.25):
-            session = self.session
-            if session is not None and not session.over:
-                parked = session.parked_s()
-                if parked is not None and parked > session.assignment.park_grace_s:
-                    session.end(f"no client for {session.assignment.park_grace_s:g} s")
+        """Wait until there is a reason to end, and give it; ends a session whose time is up."""
+        while not self.done.is_set():
+            with self._changed:
+                if self.assignment is None and not self.done.is_set():
+                    self._changed.wait()
+            if not self.done.wait(TICK_S):
+                self._look_at_clocks()
         return self.reason
+
+    def _look_at_clocks(self) -> None:
+        """Cases: no client for too long, attached before or not; the session's lifetime; its kernel seconds while a batch runs."""
+        assignment, session, now = self.assignment, self.session, time.monotonic()
+        if assignment is None or (session is not None and session.over):
+            return
+        parked = now - self._assigned_at if session is None else session.parked_s()
+        if parked is not None and parked > assignment.park_grace_s:
+            self.end(f"no client for {assignment.park_grace_s:g} s")
+        elif assignment.lifetime_s and now - self._assigned_at > assignment.lifetime_s:
+            self.end(f"the session's lifetime of {assignment.lifetime_s:g} s is over")
+        elif (
+            session is not None
+            and assignment.kernel_quota_s
+            and session.executor.accounting.kernel_s + self.status.batch_s() > assignment.kernel_quota_s
+        ):
+            session.out_of_quota()
 
     def close(self) -> None:
         """Free everything."""
@@ -140,25 +256,48 @@ class ApiServer:
     # -- who may ----------------------------------------------------------------------------------------------------------
 
     def authenticate(self, context: Any) -> Session:
-        """The session that a call's metadata names and proves.
+        """The session that a call's metadata names and proves, opened.
 
         Raises:
             Refused: NOT_FOUND, UNAUTHENTICATED.
         """
         metadata = {key: value for key, value in context.invocation_metadata()}
         name, authorization = metadata.get("cupool-session", ""), metadata.get("authorization", "")
-        session = self.session
-        if session is None or name != session.assignment.session:
+        assignment = self._assignment_of(name)
+        if assignment is None:
             raise Refused("NOT_FOUND", "This server has no such session. Acquire one from the pool.")
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not _is_token(session, token):
+        if scheme.lower() != "bearer" or not _is_token(assignment, token):
             raise Refused(
                 "UNAUTHENTICATED",
                 "The session token is missing or wrong. Send `authorization: Bearer <session token>`.",
             )
+        session = self.session
+        if session is None:
+            with self._changed:
+                if self.assignment is not assignment or self.done.is_set():
+                    raise Refused("NOT_FOUND", f"The session is over: {self.reason or 'its lease was given back'}")
+                session = self.session or self._opened(assignment)
         if session.over:
             raise Refused("NOT_FOUND", f"The session is over: {session.over}")
         return session
+
+    def _assignment_of(self, name: str) -> Assignment | None:
+        """The session of this name. Waits a little for one that is not here: its client may be faster than its assignment."""
+
+        def is_here() -> bool:
+            return self.assignment is not None and self.assignment.session == name
+
+        if not is_here():
+            with self._changed:
+                if self.session is not None or self._early >= MAX_EARLY or not name:
+                    return None
+                self._early += 1
+                try:
+                    self._changed.wait_for(lambda: is_here() or self.done.is_set(), EARLY_S)
+                finally:
+                    self._early -= 1
+        return self.assignment if is_here() else None
 
     # -- SessionService ---------------------------------------------------------------------------------------------------
 
@@ -250,77 +389,9 @@ class ApiServer:
         return server, f"{self.config.listen.rpartition(':')[0]}:{port}"
 
 
-def _is_token(session: Session, token: str) -> bool:
+def _is_token(assignment: Assignment, token: str) -> bool:
     """Whether `token` is the session's; in constant time."""
-    return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), session.assignment.token_sha256)
-
-
-class ControlService(server_pb2_grpc.ServerServiceServicer):
-    """ServerService, for the agent."""
-
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
-
-    def Assign(self, request: Any, context: Any) -> Any:
-        if not request.session or len(request.token_sha256) != 32:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Assign needs a session and the SHA-256 of its token.")
-        config = self._server.config
-        assignment = Assignment(
-            request.session, request.token_sha256, request.epoch, request.limit_bytes, (request.park_grace_ms or 30_000) / 1000,
-            request.kernel_limit_ms / 1000 or config.kernel_limit_s,
-        )  # fmt: skip
-        try:
-            self._server.assign(assignment, Limits.from_wire(request.limits))
-        except Refused as refusal:
-            context.abort(grpc.StatusCode[refusal.status], refusal.sentence)
-        return server_pb2.AssignReply()
-
-    def GetStatus(self, request: Any, context: Any) -> Any:
-        return status_of(self._server)
-
-    def End(self, request: Any, context: Any) -> Any:
-        reason = request.reason or "the pool ended it"
-        session = self._server.session
-        if session is not None:
-            session.going_away(reason, 0)
-            session.end(reason)
-        self._server.stop(reason)
-        return server_pb2.EndReply()
-
-
-def status_of(server: ApiServer) -> Any:
-    """A `cupool.v1.ServerStatus`."""
-    session = server.session
-    status = server_pb2.ServerStatus(
-        server=server.config.server, device=server.device.describe(), running_op=server.status.current()
-    )
-    if session is None:
-        status.state = server_pb2.SERVER_STATE_ENDING if server.done.is_set() else server_pb2.SERVER_STATE_WARM
-        return status
-    usage, executor, parked = session.executor.usage(), session.executor, session.parked_s()
-    status.session = session.assignment.session
-    status.used_bytes, status.peak_bytes, status.handles = usage.used_bytes, usage.peak_bytes, usage.handles
-    status.executed_seq, status.executed_commands = executor.executed_seq, executor.executed_commands
-    status.failed_commands, status.kernel_s = executor.failed_commands, usage.kernel_s
-    status.attached, status.idle_s = session.is_attached, time.monotonic() - session.last_frame_at
-    if session.over or server.done.is_set():
-        status.state = server_pb2.SERVER_STATE_ENDING
-    else:
-        status.state = (
-            server_pb2.SERVER_STATE_PARKED
-            if parked is not None and session.attached_before
-            else server_pb2.SERVER_STATE_LEASED
-        )
-    return status
-
-
-def serve_control(server: ApiServer, address: str) -> grpc.Server:
-    """Start the agent's listener."""
-    control = grpc.server(futures.ThreadPoolExecutor(4, "cupool-control"), options=[("grpc.so_reuseport", 0)])
-    server_pb2_grpc.add_ServerServiceServicer_to_server(ControlService(server), control)
-    control.add_insecure_port(address)
-    control.start()
-    return control
+    return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), assignment.token_sha256)
 
 
 class Watchdog(threading.Thread):

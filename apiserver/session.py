@@ -37,6 +37,8 @@ KEPT_HASHES = 100_000
 #: Result frames that a client has not said it received, at most, in bytes. A client of ours acknowledges with every batch.
 KEPT_FRAME_BYTES = 256 << 20
 NONCE_BYTES = 16
+#: How long the end of a session waits for its client to be told.
+FAREWELL_S = 0.5
 
 
 class Refused(Exception):
@@ -63,12 +65,14 @@ class Session:
     """The session of this server's life."""
 
     def __init__(self, assignment: Assignment, executor: Executor, limits: Limits, digests: tuple[bytes, dict[str, bytes]],
-                 hello: Callable[[], dict[str, Any]], ended: Callable[[str], None]) -> None:  # fmt: skip
+                 hello: Callable[[], dict[str, Any]], ended: Callable[[str], None],
+                 changed: Callable[[], None] = lambda: None) -> None:  # fmt: skip
         """
         Args:
             digests: the op table's digest, and the hash of each row.
             hello: fields of ServerHello that the service knows: server, device, lane.
             ended: called once, when the session is over, with the reason.
+            changed: called when a client has come or is gone.
         """
         self.assignment = assignment
         self.executor = executor
@@ -77,6 +81,8 @@ class Session:
         self._digest, self._row_hashes = digests
         self._hello = hello
         self._on_end = ended
+        self._on_change = changed
+        self._kernel_quota_s = assignment.kernel_quota_s or float("inf")
         self._lock = threading.Lock()
         self._executing = threading.Lock()
         self._stream: Stream | None = None
@@ -144,13 +150,16 @@ class Session:
         stream.send(frame.SerializeToString())
         for data in kept:
             stream.send(data)
+        self._on_change()
 
     def detached(self, stream: Stream) -> None:
         """The stream is over; the session is parked unless a newer stream has it."""
         with self._lock:
-            if self._stream is stream:
-                self._stream = None
-                self.last_frame_at = time.monotonic()
+            if self._stream is not stream:
+                return
+            self._stream = None
+            self.last_frame_at = time.monotonic()
+        self._on_change()
 
     @property
     def is_attached(self) -> bool:
@@ -225,6 +234,8 @@ class Session:
                 told = self._run(batch, digest)
             if not told:
                 stream.send(b"\x10" + _varint(executor.executed_seq))
+            if executor.accounting.kernel_s > self._kernel_quota_s:
+                self.out_of_quota()
 
     def _duplicate(self, batch: Any, digest: bytes) -> None:
         """A batch that was executed before: it must be the same one."""
@@ -314,13 +325,27 @@ class Session:
                                             going_away=session_pb2.GoingAway(reason=reason, grace_ms=grace_ms))  # fmt: skip
             stream.send(frame.SerializeToString())
 
-    def end(self, reason: str) -> None:
-        """The session is over, for good. Frees what it holds once the running batch has stopped."""
+    def out_of_quota(self) -> None:
+        """The session has executed for as long as it may."""
+        reason = f"it has executed for {self._kernel_quota_s:g} s, all that its tenant's quota of kernel seconds allows"
+        self.end(reason, farewell=True)
+
+    def end(self, reason: str, farewell: bool = False) -> None:
+        """The session is over, for good. Frees what it holds once the running batch has stopped.
+
+        Args:
+            farewell: tell the client, which did not ask for it.
+        """
         with self._lock:
             if self.over:
                 return
             self.over = reason
         log.info("event=session-ended session=%s reason=%r", self.assignment.session, reason)
+        if farewell:
+            # A client that does not read would hold whoever tells it.
+            telling = threading.Thread(target=self.going_away, args=(reason, 0), name="cupool-farewell", daemon=True)
+            telling.start()
+            telling.join(FAREWELL_S)
         self.executor.transfers.close()
         self._on_end(reason)
 
