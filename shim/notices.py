@@ -32,8 +32,7 @@ def _joined(args: tuple[Any, ...]) -> None:
     if dtype is None or casting != "unsafe" or np.dtype(dtype).kind in "bc" or not isinstance(arrays, (list, tuple)):
         return
     if any(map(_is_complex, arrays)):
-        text = "Casting complex values to real discards the imaginary part"
-        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=_STACK)
+        _warn_of_imaginary_parts()
 
 
 def _cov(args: tuple[Any, ...]) -> None:
@@ -44,6 +43,33 @@ def _cov(args: tuple[Any, ...]) -> None:
     columns = a.shape[0] if not rowvar and a.ndim == 2 else a.shape[-1] if a.ndim else 1
     if columns - (ddof if ddof is not None else 0 if bias else 1) <= 0:
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=_STACK)
+
+
+def _warn_of_imaginary_parts() -> None:
+    text = "Casting complex values to real discards the imaginary part"
+    warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=_STACK + 1)
+
+
+def _assigned(args: tuple[Any, ...]) -> None:
+    """`a[key] = value` and `copyto(a, value)`: the imaginary parts are lost."""
+    target, value = args[0], args[2]
+    if _is_complex(value) and target.dtype.kind in "iuf":
+        _warn_of_imaginary_parts()
+
+
+def _copied(args: tuple[Any, ...]) -> None:
+    target, value, casting = args[:3]
+    if casting == "unsafe" and _is_complex(value) and _on_device(target) and target.dtype.kind in "iuf":
+        _warn_of_imaginary_parts()
+
+
+def _filtfilt(args: tuple[Any, ...]) -> None:
+    """Gustafsson's method keeps what it observes of the filter in real arrays."""
+    b, a, method, irlen = args[0], args[1], args[6], args[7]
+    if method != "gust" or not (_on_device(a) and _on_device(b)) or max(a.size, b.size) < 2:
+        return
+    if _is_complex(a) or (irlen is not None and _is_complex(b)):
+        _warn_of_imaginary_parts()
 
 
 #: Distribution of RandomState -> (parameter, its place among the arguments, what is refused, and how the error says it).
@@ -98,6 +124,9 @@ def _triangular(args: tuple[Any, ...]) -> None:
 NOTICES: dict[str, Callable[[tuple[Any, ...]], None]] = {
     **dict.fromkeys(("concatenate", "stack", "vstack", "hstack"), _joined),
     "cov": _cov,
+    "copyto": _copied,
+    "ndarray.__setitem__": _assigned,
+    "cupyx.scipy.signal.filtfilt": _filtfilt,
     **{f"random.RandomState.{name}": _refusing(checks) for name, checks in _REFUSED.items()},
     "random.RandomState.triangular": _triangular,
 }

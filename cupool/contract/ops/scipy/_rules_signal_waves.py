@@ -303,16 +303,23 @@ def czt_points(m: Any, w: Any = None, a: Any = 1 + 0j) -> Any:
     return packed((m,), C128) if w is None else UNKNOWN
 
 
+def _with_axes(x: Any) -> Spec:
+    x = as_spec(x)
+    if not x.ndim:
+        raise IndexError("tuple index out of range")
+    return x
+
+
 @rule("signal.czt")
 def czt(x: Any, m: Any = None, w: Any = None, a: Any = 1 + 0j, *, axis: Any = -1) -> Any:
-    x = as_spec(x)
+    x = _with_axes(x)
     axis = normalize_axis(axis, x.ndim)
     return packed(with_axis(x.shape, axis, transform_size(x.shape[axis], m)), C128)
 
 
 @rule("signal.zoom_fft")
 def zoom_fft(x: Any, fn: Any, m: Any = None, *, fs: Any = 2, endpoint: Any = False, axis: Any = -1) -> Any:
-    x = as_spec(x)
+    x = _with_axes(x)
     axis = normalize_axis(axis, x.ndim)
     m = transform_size(x.shape[axis], m)
     if as_spec(fn).size not in (1, 2):

@@ -11,6 +11,7 @@ import numpy as np
 from cupool.contract.ops.scipy._rules_interpolate import monomials
 
 from ....array import ndarray
+from ... import _config
 from .._commands import cp
 from ._common import MODULE, interpolation
 
@@ -110,6 +111,7 @@ class RBFInterpolator:
         self.y, self.smoothing, self.kernel = y, smoothing, kernel
         if self.neighbors is None:
             self._shift, self._scale, self._coeffs = _fit(y, self.d, smoothing, kernel, self.epsilon, self._degree)
+            _check_solved(self._coeffs)
 
     def __call__(self, x: Any) -> Any:
         """Values at the points `x` (points, dimensions)."""
@@ -123,7 +125,14 @@ class RBFInterpolator:
             out = _evaluate(x, self.y, self._shift, self._scale, self._coeffs, *shape)
         else:
             out = _evaluate_near(x, self.y, self.d, self.smoothing, *shape, self.neighbors)
+            _check_solved(out)
         return out.view(np.dtype(self.d_dtype)).reshape((x.shape[0], *self.d_shape))
+
+
+def _check_solved(solution: Any) -> None:
+    """Under `errstate(linalg="raise")` wait, and raise LinAlgError for a system that had no solution."""
+    if _config.linalg == "raise" and not bool(cp.isfinite(solution).all()):
+        raise np.linalg.LinAlgError("Singular matrix")
 
 
 def _checked_degree(degree: Any, kernel: str) -> int:

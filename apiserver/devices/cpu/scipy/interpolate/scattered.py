@@ -9,6 +9,8 @@ import numpy as np
 import scipy.interpolate
 import scipy.spatial
 
+from ...ops_linalg import solve
+
 _sp: Any = scipy.interpolate
 
 
@@ -61,7 +63,7 @@ def radial_fit(y: Any, d: Any, smoothing: Any, kernel: str, epsilon: float, degr
     system[np.arange(n), np.arange(n)] += smoothing
     right = np.zeros((n + len(powers), d.shape[1]))
     right[:n] = d
-    return shift, scale, np.linalg.solve(system, right)
+    return shift, scale, solve(system, right)
 
 
 def radial(x: Any, y: Any, shift: Any, scale: Any, coefficients: Any, kernel: str, epsilon: float, degree: int) -> Any:
