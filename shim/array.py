@@ -22,12 +22,14 @@ from . import births, captures, dispatch, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
-from .pending import extend
+from .pending import COMMANDS, GATE, extend
+from .rows import ROWS
 
 _new: Any = object.__new__
 #: One thread at a time asks what a pending array is. In a list: a forked child gets a fresh one.
 _resolving = [threading.RLock()]
 _MAX_NDIM = 32
+_ROW_COPY = ROWS["ndarray.copy"]
 
 
 class ndarray(Operators, functions.ndarrayMethods):
@@ -189,14 +191,23 @@ class ndarray(Operators, functions.ndarrayMethods):
     @property
     def T(self) -> ndarray:
         """Shape-reversed view; the array itself below two dimensions."""
-        spec = self._spec
-        if spec is not None and type(self) is ndarray:
-            try:
-                head, reversed_ = spec.caches["T"][None]  # see Note [Remembered views]
-                return views.emit(self, head, reversed_, 0)  # type: ignore[no-any-return]
-            except KeyError:
-                pass
-        return self if self.ndim < 2 else self.transpose()
+        try:
+            head, spec = views.REVERSED[self._spec][None]  # see Note [Hot tables]
+        except KeyError:
+            return self if self.ndim < 2 else self.transpose()
+        # `views.emit`, without its call and without a stream.
+        made = _new(ndarray)
+        made._spec = spec
+        made._handle = handle = operators.mint()
+        try:
+            place = self._view
+        except AttributeError:
+            place = self._view = None
+        made._view = (self, 0) if place is None else place
+        extend((head, handle, self._handle, 0))
+        if len(COMMANDS) > GATE.words:
+            session.flush()
+        return made  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> Any:
@@ -262,18 +273,37 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
         """The same elements in another shape: a view where the memory allows it."""
+        if order == "C" and copy is None:
+            try:
+                head, spec = views.RESHAPED[self._spec][shape]  # see Note [Hot tables]
+            except (KeyError, TypeError):
+                pass
+            else:
+                made = _new(ndarray)
+                made._spec = spec
+                made._handle = handle = operators.mint()
+                try:
+                    place = self._view
+                except AttributeError:
+                    place = self._view = None
+                made._view = (self, 0) if place is None else place
+                extend((head, handle, self._handle, 0))
+                if len(COMMANDS) > GATE.words:
+                    session.flush()
+                return made
+        given = shape
         if len(shape) == 1:
             first = shape[0]
             if type(first) is tuple:
                 shape = first
             elif type(first) is not int and (isinstance(first, (tuple, list)) or np.iterable(first)):
                 shape = tuple(first)
-        return views.reshape(self, shape, order, copy)
+        return views.reshape(self, shape, order, copy, given)
 
     def ravel(self, order: str = "C") -> Any:
         """One-dimensional, a view where the memory allows it."""
-        from . import views
-
+        if order == "C" and self._spec is not None and self._spec.c_contiguous:
+            return self.reshape(-1)
         return views.ravel(self, order)
 
     def view(self, dtype: Any = None, type: Any = None) -> Any:
@@ -357,9 +387,7 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     def copy(self, order: str | None = "C") -> Any:
         """A copy on the device."""
-        from . import create
-
-        return create.astype(self, self.dtype, order, True)
+        return dispatch.call(_ROW_COPY, (self, "K" if order is None else str(order).upper()))
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray[Any, Any]:
         """A copy in host memory. Waits, whatever `blocking` says: the bytes come over a network."""

@@ -123,11 +123,25 @@ CHECKED: dict[str, tuple[str | tuple[str, ...], Callable[[Any], bool]]] = {
 }
 
 
+#: Functions of one array whose calls may be decided by its spec and the other arguments (Note [Hot tables] of `operators.py`). None
+#: fails on the device: what could go wrong has been found by the rule.
+HOT = frozenset(
+    (
+        "all", "amax", "amin", "any", "argmax", "argmin", "cumprod", "cumsum", "max", "mean", "min", "nanmax", "nanmean", "nanmin",
+        "nansum", "ndarray.astype", "ndarray.copy", "prod", "ptp", "std", "sum", "trace", "var",
+    )
+)  # fmt: skip
+#: The same of two arrays.
+HOT_PAIRS = frozenset(("dot", "inner", "matmul", "outer", "vdot"))
+#: Types of the other arguments of a hot call: what a form holds as it is. Dtypes too.
+_HOT_TYPES = frozenset((type(None), bool, int, str, type))
+
+
 class Op:
     """What `call` needs of a row, prepared once."""
 
     __slots__ = (
-        "converts", "defaults", "duck", "looks", "name", "notice", "order", "plans", "row", "varying", "viewer",
+        "converts", "defaults", "duck", "hot", "looks", "name", "narrays", "notice", "order", "plans", "row", "varying", "viewer",
         "walkers", "walks",
     )  # fmt: skip
 
@@ -139,6 +153,9 @@ class Op:
         self.name = row.name
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
+        #: array's spec -> {other arguments: (form, result's spec, their types)}: 1, 1.0 and True are one key; or None
+        self.hot = operators.new_table() if row.name in HOT or row.name in HOT_PAIRS else None
+        self.narrays = 1 + (row.name in HOT_PAIRS)
         self.converts = coerce.places(row)
         self.notice = notices.NOTICES.get(row.name)
         looks = CHECKED.get(row.name)
@@ -365,6 +382,26 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
     """
     try:
         op = _OPS.get(row.name) or op_of(row)
+        if op.hot is not None and type(args[0]) is ndarray:
+            try:
+                if op.narrays == 1:
+                    rest = args[1:]
+                else:
+                    rest = (args[1]._spec, *args[2:]) if type(args[1]) is ndarray else args
+                entry = op.hot[args[0]._spec][rest]
+            except (KeyError, TypeError):  # TypeError: a list, which has no hash
+                entry = None
+            if entry is not None and entry[2] == tuple(map(type, rest)):
+                result = _new(ndarray)
+                result._spec = entry[1]
+                result._handle = handle = mint()
+                if op.narrays == 1:
+                    extend((entry[0], handle, args[0]._handle))
+                else:
+                    extend((entry[0], handle, args[0]._handle, args[1]._handle))
+                if len(COMMANDS) > GATE.words:
+                    flush()
+                return result
         if op.converts:
             args = coerce.converted(op.converts, args)
         if op.notice is not None:
@@ -384,9 +421,22 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         if op.looks is not None and any(op.looks[1](args[i]) for i in op.looks[0]):
             captures.check_wait()
             session.wait_all()
+        if op.hot is not None and plan.single is not None:
+            _remember_call(op, plan, args, slots)
         return result
     except TracedOperand as operand:  # costs nothing where none is raised
         return operand.trace.record(row, args)
+
+
+def _remember_call(op: Op, plan: Plan, args: tuple[Any, ...], slots: list[Any]) -> None:
+    arrays, others = args[: op.narrays], args[op.narrays :]
+    if not all(type(a) is ndarray and a._spec is not None for a in arrays) or slots != [a._handle for a in arrays]:
+        return
+    if not all(type(v) in _HOT_TYPES or isinstance(v, np.dtype) for v in others):
+        return
+    if max(plan.single.nbytes, *(a._spec.nbytes for a in arrays)) < operators.TAGGED_BYTES:
+        rest = (*(a._spec for a in arrays[1:]), *others)
+        operators.remember(op.hot, arrays[0]._spec, rest, (plan.head, plan.single, tuple(map(type, rest))))
 
 
 class TracedOperand(BaseException):

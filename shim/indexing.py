@@ -24,6 +24,7 @@ from .probe import lengths_probe
 from .rows import ROWS
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
+_PLAIN = _BASIC - {slice}
 _ROW_GET = ROWS["ndarray.__getitem__"]
 _ROW_SET = ROWS["ndarray.__setitem__"]
 _ROW_AT = ROWS["ufunc.at"]
@@ -36,12 +37,15 @@ def getitem(self: Any, key: Any) -> Any:
     # See Note [Hot tables]: an entry exists where the specs and the key decide the whole call.
     try:
         if kind is slice:
-            head, known, offset = _VIEWS[self._spec][key.start, key.stop, key.step]
+            head, known, offset = _SLICES[self._spec][key.start, key.stop, key.step]
         elif kind is int:
             head, known, length, stride = _ROWS[self._spec][int]
-            if not -length <= key < length:
-                raise KeyError
-            offset = (key if key >= 0 else key + length) * stride
+            if 0 <= key < length:
+                offset = key * stride
+            elif -length <= key < 0:
+                offset = (key + length) * stride
+            else:
+                return _cold(self, key)
         elif kind is ndarray:
             head, known, probe = _SELECTIONS[self._spec][key._spec]
             made = _new(ndarray)
@@ -53,6 +57,20 @@ def getitem(self: Any, key: Any) -> Any:
             if len(COMMANDS) > GATE.words:
                 session.flush()
             return made
+        elif kind is tuple and len(key) == 2:
+            # As below, without a list and a call.
+            one, two = key
+            kind = type(one)
+            if kind is slice:
+                one = one.start, one.stop, one.step
+            elif kind not in _PLAIN:
+                return _cold(self, key)
+            kind = type(two)
+            if kind is slice:
+                two = two.start, two.stop, two.step
+            elif kind not in _PLAIN:
+                return _cold(self, key)
+            head, known, offset = _VIEWS[self._spec][one, two]
         elif kind is tuple and _BASIC.issuperset(map(type, key)):
             parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
             head, known, offset = _VIEWS[self._spec][parts]
@@ -74,7 +92,10 @@ def getitem(self: Any, key: Any) -> Any:
     return made
 
 
-#: Array's spec -> {key: (form, view's spec, offset)}. A slice as a key is (start, stop, step), a tuple holds such.
+#: Array's spec -> {(start, stop, step): (form, view's spec, offset)}, of a slice alone.
+_SLICES = operators.new_table()
+#: Array's spec -> {key: (form, view's spec, offset)}, of tuples; a slice in one is (start, stop, step). Not the same table: `a[1:3]`
+#: is not `a[1, 3, None]`.
 _VIEWS = operators.new_table()
 #: Array's spec -> {int: (form, row's spec, rows, bytes from row to row)}.
 _ROWS = operators.new_table()
@@ -88,12 +109,12 @@ _new: Any = object.__new__
 ndarray: Any = None
 
 
-def _remember_view(spec: Spec, key: Any, entry: Any) -> None:
-    known = _VIEWS.get(spec)
+def _remember_view(table: operators.Table, spec: Spec, key: Any, entry: Any) -> None:
+    known = table.get(spec)
     if known is not None and len(known) >= MAX_KEYS:
         known.clear()
     with contextlib.suppress(TypeError):  # a key with something unhashable in it
-        operators.remember(_VIEWS, spec, key, entry)
+        operators.remember(table, spec, key, entry)
 
 
 def _cold(a: Any, key: Any) -> Any:
@@ -161,7 +182,7 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
     offset = start * spec.strides[0] if length and a.size else 0
     made = views.view(a, part, offset)
     if type(a) is ndarray:
-        _remember_view(spec, (key.start, key.stop, key.step), (views.head_of(part), part, offset))
+        _remember_view(_SLICES, spec, (key.start, key.stop, key.step), (views.head_of(part), part, offset))
     return made
 
 
@@ -263,7 +284,7 @@ def basic(a: Any, prepared: tuple[Any, ...]) -> Any:
     made = views.on_shadow(a, lambda s: s[key])
     if type(a) is ndarray and _BASIC.issuperset(map(type, prepared)):
         parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
-        _remember_view(spec, parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
+        _remember_view(_VIEWS, spec, parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
     return made
 
 

@@ -16,7 +16,7 @@ from cupool.contract.ops.rules.views import VIEW_FUNCTIONS, k_order_axes, packed
 from cupool.contract.ops.rules.views import imag as _imag_of
 from cupool.contract.spec import Spec, spec_of
 
-from . import dispatch, session, streams
+from . import dispatch, operators, session, streams
 from .dispatch import HANDLE, INTEGER
 from .pending import COMMANDS, GATE, extend
 
@@ -53,6 +53,12 @@ def emit(a: Any, head: int, spec: Spec, offset: int) -> Any:
     if len(COMMANDS) > GATE.words:
         session.flush()
     return made
+
+
+#: Array's spec -> {None: (form, spec of the view with its axes reversed)}.
+REVERSED = operators.new_table()
+#: Array's spec, C-contiguous -> {arguments of `reshape`: (form, view's spec)}.
+RESHAPED = operators.new_table()
 
 
 def view(a: Any, spec: Spec, offset: int, cls: Any = None) -> Any:
@@ -153,42 +159,24 @@ def transpose(a: Any, axes: tuple[Any, ...]) -> Any:
         except (ValueError, TypeError) as error:
             raise error.with_traceback(None) from None
         known = cache[axes] = spec_of(shadow.shape, shadow.dtype, shadow.strides)
-        if not axes and type(a) is dispatch.ndarray:
-            remember(spec, "T", None, (head_of(known), known))
-    return view(a, known, 0)
-
-
-def reshape(a: Any, shape: tuple[Any, ...], order: str | None, copy: bool | None) -> Any:
-    """`ndarray.reshape`. Views of C-contiguous arrays are remembered (Note [Remembered views])."""
-    spec: Spec | None = a._spec
-    if spec is not None and not (spec.c_contiguous and order == "C" and not copy and type(a) is dispatch.ndarray):
-        spec = None
-    if spec is not None:
-        try:
-            head, target = spec.caches["reshape"][shape]
-            return emit(a, head, target, 0)
-        except (KeyError, TypeError):
-            pass
-    from ._generated import functions
-
-    made = functions.reshape(a, shape, order, copy=copy)
-    if spec is not None and made._base is not None:
-        remember(spec, "reshape", shape, (head_of(made._spec), made._spec))
+    made = view(a, known, 0)
+    if not axes and type(a) is dispatch.ndarray:
+        operators.remember(REVERSED, spec, None, (head_of(known), known))
     return made
 
 
-#: Views remembered per spec and kind.
-MAX_REMEMBERED = 512
+def reshape(a: Any, shape: tuple[Any, ...], order: str | None, copy: bool | None, given: Any = None) -> Any:
+    """`ndarray.reshape`. Views of C-contiguous arrays are remembered under the arguments `given`, if any (Note [Hot tables])."""
+    from ._generated import functions
 
-
-def remember(spec: Spec, kind: str, key: Any, entry: Any) -> None:
-    """Note [Remembered views]: a spec's memo leads from a key straight to the view's form, spec and offset. Specs of arrays from
-    before a fork or of another session are not those of new arrays and their memos were dropped, so such arrays are noticed."""
-    cache = spec.cache(kind)
-    if len(cache) >= MAX_REMEMBERED:
-        cache.clear()
-    with contextlib.suppress(TypeError):  # a key with something unhashable in it
-        cache[key] = entry
+    made = functions.reshape(a, shape, order, copy=copy)
+    spec: Spec | None = a._spec
+    is_plain = order == "C" and not copy and type(a) is dispatch.ndarray and type(made) is dispatch.ndarray
+    if given is not None and is_plain and spec is not None and spec.c_contiguous and made._base is not None:
+        entry = (head_of(made._spec), made._spec)
+        with contextlib.suppress(TypeError):  # a list
+            operators.remember(RESHAPED, spec, given, entry)
+    return made
 
 
 def reshape_in_place(a: Any, newshape: Any) -> None:

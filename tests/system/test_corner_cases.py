@@ -260,3 +260,51 @@ def test_an_array_that_the_device_could_not_hold_says_so_when_fetched() -> None:
     with pytest.raises(cp.cuda.memory.OutOfMemoryError):
         cp.ones(1 << 40, "u1").get()
     assert cp.ones(3).sum() == 3
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_slice_and_the_tuple_of_its_numbers_are_different_keys(first: int) -> None:
+    host = np.arange(60).reshape(4, 5, 3)
+    a = cp.asarray(host)
+    keys: list[Any] = [slice(1, 3), (1, 3, None), (slice(1, 3), 1), (1, slice(1, 3)), (None, 1), (1, None), 1]
+    for _ in range(2):  # the second round runs from the hot tables
+        for key in keys[first:] + keys[:first]:
+            assert a[key].get().tolist() == host[key].tolist()
+            assert a[key].base is a
+
+
+def test_arguments_that_are_equal_and_not_the_same_are_different_calls() -> None:
+    a = cp.arange(6.0).reshape(2, 3)
+    for _ in range(2):
+        assert a.sum(axis=1).tolist() == [3, 12]
+        assert a.sum(axis=0, keepdims=True).tolist() == [[3, 5, 7]]
+        assert a.sum(axis=0, keepdims=False).tolist() == [3, 5, 7]
+        with pytest.raises(TypeError):
+            a.sum(axis=1.0)
+        assert a.max(axis=(0, 1)) == 5
+        assert (a.astype("f4").dtype, a.astype(cp.float16).dtype, a.astype(int).dtype) == ("f4", "f2", "i8")
+        assert cp.dot(a, a.T).tolist() == (a @ a.T).tolist() == [[5, 14], [14, 50]]
+        with pytest.raises(ValueError, match="[Ss]hape|mismatch|aligned"):
+            a @ a
+
+
+def test_raveled_and_reshaped_views_are_of_the_first_array() -> None:
+    a = cp.arange(12.0)
+    for _ in range(2):
+        b = a[2:8].reshape(2, 3)
+        b.ravel()[1] = -1.0
+        b.T[2, 1] = -2.0
+        assert b.base is a and b.T.base is a and b.ravel().base is a
+    assert a.tolist() == [0, 1, 2, -1, 4, 5, 6, -2, 8, 9, 10, 11]
+    assert b.T.ravel().base is None and b.T.ravel("F").base is a
+
+
+@pytest.mark.parametrize("key", [slice(None), slice(0, 2), np.array([1, 0]), Ellipsis])
+def test_complex_values_put_into_real_arrays_warn(key: Any) -> None:
+    a = cp.zeros(2)
+    with pytest.warns(np.exceptions.ComplexWarning, match="discards the imaginary part"):
+        a[cp.asarray(key) if isinstance(key, np.ndarray) else key] = cp.array([1 + 2j, 3])
+    assert sorted(a.tolist()) == [1, 3]
+    with pytest.warns(np.exceptions.ComplexWarning):
+        cp.copyto(a, cp.array([5j, 6]), casting="unsafe")
+    assert a.tolist() == [0, 6]

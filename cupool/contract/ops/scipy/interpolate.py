@@ -197,6 +197,7 @@ _fit(
     lambda: [
         call("hermite", _X, _c(4, 2), _c(4, 2), 0, None),
         call("pchip", _X, _c(2, 4), None, 1, None),
+        call("pchip", _X, _c(4, 2) * (1 - 2j), None, 0, None),
         call("akima", _X, _c(4), None, 0, None),
         call("spline", _X, _c(4, 2), None, 0, "not-a-knot"),
         call("spline", _X[:3], _c(3), None, 0, "natural"),

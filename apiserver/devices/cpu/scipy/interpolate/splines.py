@@ -118,6 +118,8 @@ def cubic(kind: str, x: Any, y: Any, dydx: Any, axis: int, bc_type: Any) -> Any:
     x, y = np.asarray(x), np.asarray(y)
     if kind == "hermite":
         made = _sp.CubicHermiteSpline(x, y, np.asarray(dydx), axis)
+    elif kind == "pchip" and np.iscomplexobj(y):
+        made = _sp.CubicHermiteSpline(x, y, _monotone_slopes(np.asarray(x, np.float64), y, axis), axis)
     elif kind == "pchip":
         made = _sp.PchipInterpolator(x, y, axis)
     elif kind == "akima":
@@ -129,6 +131,38 @@ def cubic(kind: str, x: Any, y: Any, dydx: Any, axis: int, bc_type: Any) -> Any:
     else:
         made = _sp.CubicSpline(x, y, axis, _conditions(bc_type))
     return np.asarray(made.x, np.float64), np.ascontiguousarray(made.c)
+
+
+def _legacy_sign(z: Any) -> Any:
+    """CuPy's order of complex numbers: the real part's sign, or the imaginary one's where that is zero."""
+    return np.where(z.real != 0, np.sign(z.real), np.sign(z.imag))
+
+
+def _end_slope(h0: Any, h1: Any, m0: Any, m1: Any) -> Any:
+    """At an end: of a parabola through three points, bent where it would overshoot."""
+    slope = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
+    turns = _legacy_sign(slope) != _legacy_sign(m0)
+    overshoots = (_legacy_sign(m0) != _legacy_sign(m1)) & (np.abs(slope) > 3 * np.abs(m0))
+    return np.where(turns, 0, np.where(overshoots, 3 * m0, slope))
+
+
+def _monotone_slopes(x: Any, y: Any, axis: int) -> Any:
+    """Derivatives at the points of complex values, as CuPy's PchipInterpolator takes them; SciPy's refuses complex values."""
+    y = np.moveaxis(np.asarray(y), axis, 0)
+    h = np.diff(x).reshape(-1, *(1,) * (y.ndim - 1))
+    m = np.diff(y, axis=0) / h
+    made = np.empty_like(y)
+    if len(y) == 2:
+        made[:] = m
+        return np.moveaxis(made, 0, axis)
+    sign = _legacy_sign(m)
+    is_flat = (sign[1:] != sign[:-1]) | (m[1:] == 0) | (m[:-1] == 0)
+    before, after = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        made[1:-1] = np.where(is_flat, 0, (before + after) / (before / m[:-1] + after / m[1:]))
+    made[0] = _end_slope(h[0], h[1], m[0], m[1])
+    made[-1] = _end_slope(h[-1], h[-2], m[-1], m[-2])
+    return np.moveaxis(made, 0, axis)
 
 
 def _of_knots(spline: Any) -> Any:
@@ -152,9 +186,7 @@ def _ends(bc_type: Any, x: Any, y: Any) -> Any:
         return None
     ends = tuple(bc if isinstance(bc, str) else [(bc[0], np.asarray(bc[1]))] for bc in bc_type)
     if any(isinstance(bc, str) and bc == "not-a-knot" for bc in ends):
-        raise ValueError(
-            "The number of derivatives at boundaries does not match: 'not-a-knot' must be given for both ends."
-        )
+        raise ValueError("Unknown boundary condition : not-a-knot")  # CuPy's: it must be given for both ends
     return ends
 
 
