@@ -384,12 +384,11 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         op = _OPS.get(row.name) or op_of(row)
         if op.hot is not None and type(args[0]) is ndarray:
             try:
-                if op.narrays == 1:
-                    rest = args[1:]
-                else:
-                    rest = (args[1]._spec, *args[2:]) if type(args[1]) is ndarray else args
+                rest = args[1:]
+                if op.narrays == 2:
+                    rest = (args[1]._spec, *args[2:])
                 entry = op.hot[args[0]._spec][rest]
-            except (KeyError, TypeError):  # TypeError: a list, which has no hash
+            except (AttributeError, KeyError, TypeError):  # a number beside the array; a list, which has no hash
                 entry = None
             if entry is not None and entry[2] == tuple(map(type, rest)):
                 result = _new(ndarray)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def bench() -> list[str]:
     if families:
         said = ", ".join(f"{name} {ratio:.2g}x" for name, ratio in families.items())
         lines.append(
-            f"\nCaller's time of small operations, sends apart, against NumPy's or SciPy's own (median of each family): {said}.\n"
+            f"\nCaller's time of small operations, sends apart, against NumPy's or SciPy's own (geometric mean of each family): {said}.\n"
         )
     return lines
 

@@ -284,7 +284,7 @@ def test_arguments_that_are_equal_and_not_the_same_are_different_calls() -> None
         assert a.max(axis=(0, 1)) == 5
         assert (a.astype("f4").dtype, a.astype(cp.float16).dtype, a.astype(int).dtype) == ("f4", "f2", "i8")
         assert cp.dot(a, a.T).tolist() == (a @ a.T).tolist() == [[5, 14], [14, 50]]
-        with pytest.raises(ValueError, match="[Ss]hape|mismatch|aligned"):
+        with pytest.raises(ValueError, match="mismatch"):
             a @ a
 
 
