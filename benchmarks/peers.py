@@ -3,7 +3,7 @@
 tcp-echo            64-byte ping-pong over a raw socket
 tcp-bulk            raw socket: 8 bytes n, then n bytes in (n > 0) or out (n < 0); what bulk transfers are compared with
 tcp-commands        frames of packed commands, decoded as the server does; what pipelined commands are compared with
-grpc-echo           bare stock grpcio bidirectional stream, bytes in and out; what a wait is compared with
+grpc-echo           bare stock grpcio: a bidirectional stream, and a unary call, bytes in and out; what a wait and a lease are compared with
 relay TARGET RTT_MS TCP relay to a port of 127.0.0.1, or to unix:/path, that adds half of RTT_MS each way
 far-pool TARGET RTT_MS TOKEN  PoolService of the pool at TARGET, it and the API servers that it leases behind relays
 """
@@ -111,8 +111,11 @@ def _grpc_echo() -> None:
         yield from frames
 
     server = grpc.server(futures.ThreadPoolExecutor(2))
-    handler = grpc.stream_stream_rpc_method_handler(echo)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Stream": handler}),))
+    methods = {
+        "Stream": grpc.stream_stream_rpc_method_handler(echo),
+        "Call": grpc.unary_unary_rpc_method_handler(lambda request, context: request),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     KEEP.append(server)

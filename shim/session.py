@@ -14,7 +14,7 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from cupool.contract import ids
@@ -265,6 +265,7 @@ on_open: list[Callable[[], None]] = []
 _graveyard: list[Any] = []
 
 
+@lru_cache(maxsize=1)
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
