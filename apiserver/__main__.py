@@ -35,6 +35,8 @@ SWITCH_S = 0.001
 def main(argv: list[str] | None = None) -> int:
     config = parse(argv)
     configure(config.server, config.log_level)
+    for warning in config.warnings:
+        log.warning("event=listener text=%r", warning)
     # Bulk transfers have threads of their own, beside one that executes Python without a pause.
     sys.setswitchinterval(SWITCH_S)
     tune_allocator()

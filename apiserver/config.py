@@ -6,8 +6,10 @@ import argparse
 import hashlib
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from cupool.contract.limits import GIB
+from cupool.contract.listening import Door, ListenRefused, Tls, check, host_of
 from cupool.contract.sizes import parse_size
 
 
@@ -42,6 +44,8 @@ class Config:
         orders: standard input brings `ServerCommand`s, standard output takes `ServerReport`s; else it takes a line of JSON.
         stdin_watch: end when standard input is closed: the agent is gone.
         assignment: the session given at start, for standalone use; else the agent assigns it.
+        tls: the data listener's certificate; None: no TLS.
+        warnings: what is to be said about the listener.
     """
 
     kind: str
@@ -58,6 +62,8 @@ class Config:
     allow_faults: bool
     arena_base: int
     assignment: Assignment | None
+    tls: Tls | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -100,14 +106,35 @@ def parse(argv: list[str] | None = None) -> Config:
     parser.add_argument("--assign", default="", metavar="SESSION:TOKEN", help="the session, for use without an agent")
     parser.add_argument("--epoch", type=int, default=1, help="the assigned session's epoch")
     parser.add_argument("--park-grace", type=float, default=30.0, help="seconds to keep a session without a client")
+    parser.add_argument(
+        "--tls-cert", type=Path, help="the data listener's certificate, PEM; read again when it changes"
+    )
+    parser.add_argument("--tls-key", type=Path, help="its private key")
+    parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     args = parser.parse_args(argv)
     return Config(
         kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,
         server=args.server_id or f"server-{uuid.uuid4().hex[:8]}", status_file=args.status_file, log_level=args.log_level,
         kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
         allow_faults=args.allow_faults, arena_base=args.arena_base,
-        assignment=_assignment(parser, args),
+        assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args),
     )  # fmt: skip
+
+
+def _tls(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Tls | None:
+    if (args.tls_cert is None) != (args.tls_key is None):
+        parser.error("--tls-cert and --tls-key go together")
+    return None if args.tls_cert is None else Tls(args.tls_cert, args.tls_key)
+
+
+def _judged(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[str, ...]:
+    """What is to be said about the listeners. Ends with a message when they may not be. A session has its token: a credential."""
+    try:
+        if args.control and host_of(args.control):
+            parser.error(f"--control {args.control}: the agent comes over a unix socket. Write unix:/path.")
+        return check([Door("clients", args.listen, _tls(parser, args))], args.insecure).warnings
+    except ListenRefused as error:
+        parser.error(str(error))
 
 
 def _assignment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Assignment | None:

@@ -6,6 +6,8 @@ import logging
 import sys
 import time
 
+from cupool.contract.redaction import RedactingFormatter
+
 
 class _Lines(logging.Formatter):
     def __init__(self, server: str) -> None:
@@ -24,7 +26,7 @@ class _Lines(logging.Formatter):
 def configure(server: str, level: str) -> None:
     """Send this process's logs to standard error. Called once, by `__main__`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(server))
+    handler.setFormatter(RedactingFormatter(_Lines(server)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -25,6 +25,7 @@ from cupool.v1 import server_pb2
 
 from . import bulk
 from .config import Assignment, Config
+from .doors import server_credentials
 from .devices.base import Device
 from .executor import Executor, resolve_table
 from .lane import LaneServer
@@ -382,7 +383,12 @@ class ApiServer:
         """Start the data listener; returns it and the endpoint."""
         server = grpc.server(futures.ThreadPoolExecutor(MAX_CALLS, "cupool-call"), options=server_options(self.limits))
         server.add_generic_rpc_handlers((self.handlers(),))
-        port = server.add_insecure_port(self.config.listen)
+        listen, tls = self.config.listen, self.config.tls
+        # A unix socket is this machine's own: its traffic is not on a wire.
+        if tls is None or listen.startswith("unix"):
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, server_credentials(tls))
         server.start()
         if self.config.listen.startswith("unix:"):
             return server, self.config.listen

@@ -17,6 +17,7 @@ class Config:
         addr: CUPOOL_ADDR, the pool: "host:port" or "unix:/path"; empty: an embedded pool is started for this process.
         token: CUPOOL_TOKEN, the tenant credential; empty: none.
         ca: CUPOOL_CA, PEM file of the authority that signed the pool's certificate; empty: no TLS.
+        cert, key: CUPOOL_CERT and CUPOOL_KEY, PEM files of a client certificate, where the pool asks for one.
         sync: CUPOOL_SYNC=1, every call waits for its result, so that errors surface at the call.
         reconnect_s: CUPOOL_RECONNECT_S, how long a lost connection is retried before the session is given up.
         deadline_s: CUPOOL_DEADLINE_S, how long Acquire may queue.
@@ -30,6 +31,8 @@ class Config:
     addr: str = ""
     token: str = ""
     ca: str = ""
+    cert: str = ""
+    key: str = ""
     sync: bool = False
     reconnect_s: float = 30.0
     deadline_s: float = 10.0
@@ -67,10 +70,17 @@ def _read() -> Config:
         raise ValueError(
             f"CUPOOL_TRANSPORT={transport!r} is neither 'core' nor 'grpc'. Set it to one of them, or unset it."
         )
+    cert, key = env("CUPOOL_CERT", ""), env("CUPOOL_KEY", "")
+    if bool(cert) != bool(key):
+        raise ValueError(
+            "CUPOOL_CERT and CUPOOL_KEY go together: a certificate and its private key. Set both, or unset both."
+        )
     return Config(
         addr=env("CUPOOL_ADDR", ""),
         token=env("CUPOOL_TOKEN", ""),
         ca=env("CUPOOL_CA", ""),
+        cert=cert,
+        key=key,
         sync=env("CUPOOL_SYNC", "") not in ("", "0"),
         reconnect_s=number("CUPOOL_RECONNECT_S", 30.0),
         deadline_s=number("CUPOOL_DEADLINE_S", 10.0),

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from cupool.contract.errors import CupoolError
 
-from .transport import ATTACH, GrpcStream, Stream, import_grpc, open_channel
+from .transport import ATTACH, NO_TLS, GrpcStream, Stream, Trust, import_grpc, open_channel
 from .turns import Disconnected, Turns
 
 #: What this module uses of `grpc._cython.cygrpc`.
@@ -84,13 +84,13 @@ class _Threads:
 _opening = Lock()
 
 
-def _open(core: Any, endpoint: str, ca: str) -> Any:
+def _open(core: Any, endpoint: str, trust: Trust, tls_name: str) -> Any:
     """A channel whose lock no signal handler can leave locked."""
     with _opening:
         before = core.threading
         core.threading = _Threads()
         try:
-            return open_channel(endpoint, ca)
+            return open_channel(endpoint, trust, tls_name)
         finally:
             core.threading = before
 
@@ -234,11 +234,17 @@ class CoreStream(Turns):
 class CoreTransport:
     """grpcio's core, or its public API where this grpcio's core is another than is known."""
 
-    def __init__(self, ca: str = "") -> None:
-        self._ca = ca
+    def __init__(self, trust: Trust = NO_TLS) -> None:
+        self._trust = trust
 
-    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
+    def attach(
+        self,
+        endpoint: str,
+        metadata: tuple[tuple[str, str], ...],
+        on_frame: Callable[[bytes], None],
+        tls_name: str = "",
+    ) -> Stream:
         core = usable()
         if core is None:
-            return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)
-        return CoreStream(core, _open(core, endpoint, self._ca), metadata, on_frame)
+            return GrpcStream(open_channel(endpoint, self._trust, tls_name), metadata, on_frame)
+        return CoreStream(core, _open(core, endpoint, self._trust, tls_name), metadata, on_frame)

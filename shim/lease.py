@@ -21,7 +21,7 @@ from cupool.contract.errors import (
 from cupool.v1 import pool_pb2
 
 from .config import Config
-from .transport import disconnected, open_channel
+from .transport import NO_TLS, Trust, disconnected, open_channel
 
 _AGAIN = "Run the program again; its arrays are gone."
 _QUEUE = "Try again later, or set CUPOOL_DEADLINE_S to queue for longer, or ask the pool's operator for more servers."
@@ -84,11 +84,25 @@ class Lease:
     epoch: int
     server: str
     device: str
+    #: The name that the server's certificate must have; empty: its endpoint speaks no TLS.
+    tls_name: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Of every call to the server."""
         return (("authorization", f"Bearer {self.token}"), ("cupool-session", self.session))
+
+
+def _tls_name(server: str, node: str) -> str:
+    from cupool.contract.tlsnames import server_name  # a client without TLS has no use for it
+
+    return server_name(server, node)
+
+
+def _is_local(endpoint: str) -> bool:
+    from cupool.contract.listening import is_local
+
+    return is_local(endpoint)
 
 
 def host_id() -> str:
@@ -103,9 +117,10 @@ def host_id() -> str:
 class PoolClient:
     """PoolService at one address."""
 
-    def __init__(self, addr: str, token: str = "", ca: str = "") -> None:
+    def __init__(self, addr: str, token: str = "", trust: Trust = NO_TLS) -> None:
         self.addr = addr
-        self._channel = open_channel(addr, ca)
+        self._trust = trust
+        self._channel = open_channel(addr, trust)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         from cupool.v1 import pool_pb2_grpc  # imports grpc
 
@@ -122,7 +137,27 @@ class PoolClient:
             host_id=host_id(),
         )
         reply = self._call(self._stub.Acquire, request, config.deadline_s + 10)
-        return Lease(reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device)
+        lease = Lease(
+            reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
+            _tls_name(reply.server, reply.node) if reply.tls else "",
+        )  # fmt: skip
+        self._check_tls(lease)
+        return lease
+
+    def _check_tls(self, lease: Lease) -> None:
+        """Nobody on the way may take TLS away: with an authority configured, a server that others can reach must speak it."""
+        if lease.tls_name and not self._trust.ca:
+            self.release(lease, "the client has no authority to check the server's certificate by")
+            raise LeaseRefused(
+                f"The pool at {self.addr} gave a server that speaks TLS, and nothing to check its certificate by is configured.",
+                "Set CUPOOL_CA to the trust.pem that the pool's operator gave you.",
+            )
+        if self._trust.ca and not lease.tls_name and not _is_local(lease.endpoint):
+            self.release(lease, "the server speaks no TLS, and the client asks for it")
+            raise LeaseRefused(
+                f"The pool at {self.addr} gave a server without TLS at {lease.endpoint}, and CUPOOL_CA asks for TLS.",
+                "Ask the pool's operator to give its agents certificates (cupool certs issue --node), or unset CUPOOL_CA.",
+            )
 
     def release(self, lease: Lease, reason: str, timeout_s: float = 2.0) -> None:
         """End the session. A pool that does not answer is no error: it frees what nobody renews."""

@@ -149,7 +149,9 @@ class Link:
         self._started_s = time.monotonic()
         self._round += 1
         on_frame = partial(self._on_frame, self._round)
-        stream = self._stream = self._transport.attach(self.lease.endpoint, self.lease.metadata, on_frame)
+        stream = self._stream = self._transport.attach(
+            self.lease.endpoint, self.lease.metadata, on_frame, self.lease.tls_name
+        )
         try:
             hello = session_pb2.ClientHello(
                 versions=SUPPORTED,

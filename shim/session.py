@@ -31,10 +31,10 @@ from .lease import Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
-from .transport import GrpcTransport, Transport, has_fork_support, open_channel
+from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
-TRANSPORTS: dict[str, Callable[[str], Transport]] = {"core": CoreTransport, "grpc": GrpcTransport}
+TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {"core": CoreTransport, "grpc": GrpcTransport}
 #: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
 SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
@@ -87,7 +87,7 @@ class Session:
         self.printing: deque[int] = deque()
         self._pool = pool or _pool_client(settings)
         lease: Lease = self._pool.acquire(settings)
-        chosen: Transport = transport or TRANSPORTS[settings.transport](settings.ca)
+        chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
         try:
             self.outbox = Outbox(received=lambda: self.link.inbox.received)
             self.link = Link(
@@ -191,7 +191,7 @@ class Session:
             if self._bulk is None or self._bulk[0] != key:
                 if self._bulk is not None:
                     self._bulk[1].close()
-                self._bulk = (key, open_channel(key[0], self.settings.ca))
+                self._bulk = (key, open_channel(key[0], trust_of(self.settings), self.link.lease.tls_name))
             return self._bulk[1]
 
     def pause(self, timeout_s: float) -> None:
@@ -291,6 +291,10 @@ def _differing(name: str, server: str) -> Exception:
     )
 
 
+def trust_of(settings: Config) -> Trust:
+    return Trust(settings.ca, settings.cert, settings.key)
+
+
 def _pool_client(settings: Config) -> PoolClient:
     if _process.is_fork and not has_fork_support():
         raise CupoolError(
@@ -298,7 +302,7 @@ def _pool_client(settings: Config) -> PoolClient:
             "Set GRPC_ENABLE_FORK_SUPPORT=1 in the environment, or start processes by spawn.",
         )
     if settings.addr:
-        return PoolClient(settings.addr, settings.token, settings.ca)
+        return PoolClient(settings.addr, settings.token, trust_of(settings))
     address = _process.inherited
     if address is None:
         address = embedded.start().address(settings.start_s)

@@ -13,9 +13,12 @@ import os
 import sys
 from _thread import get_ident
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import main_thread
 from typing import Any, Protocol
+
+from cupool.contract.errors import PoolUnreachable
 
 from .turns import Disconnected, Turns
 
@@ -75,8 +78,14 @@ class Stream(Protocol):
 class Transport(Protocol):
     """Opens streams."""
 
-    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
-        """A new stream on a new connection."""
+    def attach(
+        self,
+        endpoint: str,
+        metadata: tuple[tuple[str, str], ...],
+        on_frame: Callable[[bytes], None],
+        tls_name: str = "",
+    ) -> Stream:
+        """A new stream on a new connection. `tls_name`: as `open_channel` has it."""
         ...
 
 
@@ -95,14 +104,54 @@ def has_fork_support() -> bool:
     return cygrpc is None or bool(getattr(cygrpc, "_GRPC_ENABLE_FORK_SUPPORT", True))
 
 
-def open_channel(endpoint: str, ca: str = "") -> Any:
-    """A grpc.Channel over a connection of its own. `ca`: PEM file of the authority; empty: no TLS."""
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom a channel believes, and what it shows. PEM files.
+
+    Attributes:
+        ca: of the authority; empty: no TLS.
+        cert, key: of the client's own certificate; empty: none is shown.
+    """
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+NO_TLS = Trust()
+
+
+def open_channel(endpoint: str, trust: Trust = NO_TLS, tls_name: str = "") -> Any:
+    """A grpc.Channel over a connection of its own.
+
+    Args:
+        tls_name: the name that the other side's certificate must have; empty: the endpoint's host.
+
+    Raises:
+        PoolUnreachable: a file of `trust` cannot be read.
+    """
     grpc = import_grpc()
-    if not ca:
+    # A unix socket is this machine's own: nobody is on the way.
+    if not trust.ca or endpoint.startswith("unix"):
         return grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS)
-    with open(ca, "rb") as file:
-        credentials = grpc.ssl_channel_credentials(file.read())
-    return grpc.secure_channel(endpoint, credentials, options=CHANNEL_OPTIONS)
+    files = [
+        _read(name, path)
+        for name, path in (("CUPOOL_CA", trust.ca), ("CUPOOL_KEY", trust.key), ("CUPOOL_CERT", trust.cert))
+    ]
+    name: tuple[tuple[str, str], ...] = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
+    return grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(*files), options=CHANNEL_OPTIONS + name)
+
+
+def _read(variable: str, path: str) -> bytes | None:
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise PoolUnreachable(
+            f"{variable}: {path} cannot be read: {error.strerror}.", "Name the file that the pool's operator gave you."
+        ) from None
 
 
 def disconnected(error: Any) -> Disconnected:
@@ -174,8 +223,14 @@ class GrpcStream(Turns):
 class GrpcTransport:
     """grpcio's public API."""
 
-    def __init__(self, ca: str = "") -> None:
-        self._ca = ca
+    def __init__(self, trust: Trust = NO_TLS) -> None:
+        self._trust = trust
 
-    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Stream:
-        return GrpcStream(open_channel(endpoint, self._ca), metadata, on_frame)
+    def attach(
+        self,
+        endpoint: str,
+        metadata: tuple[tuple[str, str], ...],
+        on_frame: Callable[[bytes], None],
+        tls_name: str = "",
+    ) -> Stream:
+        return GrpcStream(open_channel(endpoint, self._trust, tls_name), metadata, on_frame)

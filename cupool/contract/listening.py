@@ -7,10 +7,8 @@ pool then says so. Boundary: opens nothing; `cupool.pool.security.listen` and th
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
-import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +101,8 @@ def is_local(address: str) -> bool:
     Raises:
         ListenRefused: it is no address.
     """
+    import ipaddress  # a client without TLS has no use for it
+
     host = host_of(address)
     if host in ("", "localhost"):
         return True
@@ -193,6 +193,8 @@ class TlsFiles:
         Raises:
             ListenRefused: a file cannot be read or used; the text names it.
         """
+        import ssl  # a client has no use for it
+
         tls = self.tls
         seen = self._stamp()
         paths = [path for path in (tls.key, tls.cert, tls.client_ca) if path is not None]

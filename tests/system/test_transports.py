@@ -15,7 +15,7 @@ from cupool.shim import core_stream, session
 from cupool.shim import cupy as cp
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreStream, CoreTransport
-from cupool.shim.transport import GrpcStream
+from cupool.shim.transport import NO_TLS, GrpcStream
 from cupool.shim.turns import Disconnected, Turns
 
 from cupool.contract.errors import OpMissing, VersionMismatch
@@ -163,7 +163,7 @@ class ScriptedTransport:
     def __init__(self, answer: Callable[[Any], Any]) -> None:
         self._answer = answer
 
-    def attach(self, endpoint: str, metadata: Any, on_frame: Callable[[bytes], None]) -> Any:
+    def attach(self, endpoint: str, metadata: Any, on_frame: Callable[[bytes], None], tls_name: str = "") -> Any:
         return Scripted(self._answer, on_frame)
 
 
@@ -227,4 +227,4 @@ def test_rows_that_differ_or_are_missing_fail_when_called_and_only_then() -> Non
 
 
 def test_the_transport_of_a_configuration() -> None:
-    assert isinstance(session.TRANSPORTS[Config().transport](""), CoreTransport)
+    assert isinstance(session.TRANSPORTS[Config().transport](NO_TLS), CoreTransport)
