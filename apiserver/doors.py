@@ -21,4 +21,4 @@ def server_credentials(tls: Tls) -> Any:
         now = files.changed()
         return None if now is None else configuration(now[0], now[1])
 
-    return grpc.dynamic_sslserver_credentials(configuration(key, cert), changed)
+    return grpc.dynamic_ssl_server_credentials(configuration(key, cert), changed)

@@ -25,8 +25,8 @@ from cupool.v1 import server_pb2
 
 from . import bulk
 from .config import Assignment, Config
-from .doors import server_credentials
 from .devices.base import Device
+from .doors import server_credentials
 from .executor import Executor, resolve_table
 from .lane import LaneServer
 from .session import Refused, Session, parse_frame
