@@ -264,6 +264,8 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**30),
         "kernel": platform.release(),
+        # Real-time priority keeps other programs of the machine out of a measurement.
+        "priority": "real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else "normal",
     }
 
 
