@@ -14,8 +14,17 @@ usage: cupool <command> [arguments]
   version        versions of cupool, its protocol and its Python
   dropin-path    the folder that makes `import cupy` the shim when it is on PYTHONPATH
 
-Commands of the `server` extra:
-  pool           start a pool on this machine
+Commands of the `server` extra; each has --help:
+  up, down       start a pool on this host, and end it
+  status, top    the pool at a glance, and live
+  ps, kill       sessions
+  gpus, nodes, servers                 devices, hosts, server processes
+  cordon, uncordon, drain              keep sessions from devices
+  quota, token, certs                  tenants, credentials, certificates
+  logs, config, bench                  what was written, settings, speed
+  join           make this host one of a pool's
+  completion     shell completion for bash, zsh, fish
+  pool           start a pool in one process
 """
 
 
@@ -61,13 +70,39 @@ BASE = {
     "--version": version,
 }
 
-#: Commands of an extra: name -> module of the command line whose `main(arguments)` runs it.
-EXTRA = {"pool": "cupool.pool.cli.pool"}
+#: Commands of the extra `server`, all in one command line that the pool's operators use.
+OPERATOR = frozenset(
+    (
+        "up",
+        "down",
+        "status",
+        "top",
+        "ps",
+        "gpus",
+        "nodes",
+        "servers",
+        "cordon",
+        "uncordon",
+        "drain",
+        "kill",
+        "quota",
+        "token",
+        "certs",
+        "logs",
+        "config",
+        "bench",
+        "join",
+        "completion",
+    )
+)
 
 
 def extra(name: str, arguments: list[str]) -> int:
     try:
-        module = importlib.import_module(EXTRA[name])
+        if name == "pool":
+            module, rest = importlib.import_module("cupool.pool.cli.pool"), arguments
+        else:
+            module, rest = importlib.import_module("cupool.pool.cli.app"), [name, *arguments] if name else arguments
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("cupool"):
             raise
@@ -77,19 +112,21 @@ def extra(name: str, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    return int(module.main(arguments) or 0)
+    return int(module.main(rest) or 0)
 
 
 def main() -> int:
     """Entry point of the console script."""
     arguments = sys.argv[1:]
+    if "_CUPOOL_COMPLETE" in os.environ:
+        return extra("", arguments)  # a shell asks for completions
     if not arguments:
         print(USAGE, end="", file=sys.stderr)
         return 2
     first, rest = arguments[0], arguments[1:]
     if first in BASE:
         return BASE[first](rest)
-    if first in EXTRA:
+    if first in OPERATOR or first == "pool":
         return extra(first, rest)
     if first.startswith("-") or first.endswith((".py", ".pyz", ".zip")) or os.path.exists(first):
         return run(arguments)
