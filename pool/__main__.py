@@ -148,26 +148,26 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(config: PoolConfig, folder: Path) -> int:
     """Listen, start warm servers, and serve until told to end."""
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    from . import plan
     from .agent import Agent
 
     agent = Agent(config, folder)
-    first = [agent.new_server(device) for device in plan.starts_of(config, [], [])]
+    first = [agent.new_server(device) for device in config.devices for _ in range(config.warm)]
     for server in first:
         agent.start(server)
     # Only now what takes longest to load: the servers load at the same time.
     from .controller import Controller
+    from .engines.local import LocalEngine
     from .services import Serving
 
-    controller = Controller(config, agent, first)
-    agent.listener = controller
+    controller = Controller(config, LocalEngine(config, agent, first))
+    controller.open()
     if config.embedded:
         _live_with_parent(agent)
     else:
         signal.signal(signal.SIGINT, lambda *_: agent.stop())
     signal.signal(signal.SIGTERM, lambda *_: agent.stop())
     try:
-        serving = Serving(controller, config)
+        serving = Serving(controller, config, agent.stop, [folder])
     except OSError as error:
         agent.close(0)
         say(error=str(error), cure="")

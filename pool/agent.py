@@ -78,10 +78,10 @@ class Agent:
         self._stopping.set()
         self.post(lambda: None)
 
-    def new_server(self, device: DeviceConfig) -> ServerProcess:
+    def new_server(self, device: DeviceConfig, name: str = "") -> ServerProcess:
         """The record of a server that `start` will start."""
         self._count += 1
-        name = f"server-{self._count}"
+        name = name or f"server-{self._count}"
         return ServerProcess(id=name, device=device, folder=self._folder / name)
 
     # ---- from the loop

@@ -6,14 +6,14 @@ told to do it passes on, in order and without waiting, and what happens it tells
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 
 
 class Listener(Protocol):
-    """Who is told what happens. Called from one thread at a time for each node, never with a lock of the engine held."""
+    """Who is told what happens. Called from one thread at a time for each node, never with a lock of the engine held. It does not wait."""
 
     def node_here(self, hello: agent_pb2.AgentHello) -> None:
         """A node has come, or come back, with all that it has. What its hello does not name is gone."""
@@ -24,13 +24,14 @@ class Listener(Protocol):
     def server_news(self, node: str, news: agent_pb2.ServerNews) -> None:
         """A server is there, has changed, or is gone."""
 
-    def session_ended(self, node: str, end: agent_pb2.SessionEnd) -> None:
-        """A session is over, with what it used. Must be in the directory when this returns: the node then forgets it."""
+    def session_ended(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
+        """A session is over, with what it used; told before its server is dead. `kept` is called, from any thread, when that is in the
+        directory: the node may forget it."""
 
     def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
         """Numbers of sessions, about every 250 ms."""
 
-    def device_news(self, node: str, devices: Iterable[admin_pb2.DeviceStatus], host: agent_pb2.HostUse) -> None:
+    def device_news(self, node: str, devices: Iterable[admin_pb2.DeviceStatus], host: agent_pb2.HostUse | None) -> None:
         """What a node measures, about every 250 ms."""
 
 

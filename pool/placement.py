@@ -1,7 +1,7 @@
 """Which device a session goes to, and whom a device is kept free for. Pure decisions over a snapshot.
 
-Best fit by memory, then by load, then by how many warm servers there are. A wish that no device can meet now is passed over for smaller ones, but not
-for ever: after `HOLD_S` the device that can meet it soonest is kept for it.
+Best fit by memory, then by load, then by how many warm servers there are. A wish that no device can meet now is passed over for smaller
+ones, but not for ever: after `HOLD_S` the device that can meet it soonest is kept for it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def choose(devices: Iterable[DeviceView], wish: Wish, kept: Collection[str] = ()
 
 
 def keep_for(devices: Iterable[DeviceView], wish: Wish) -> str:
-    """The id of the device to keep free for a wish that has waited for too long: the one that lacks least; "" when none can ever meet it."""
+    """The device to keep free for a wish that has waited for too long: the one that lacks least; "" when none can ever meet it."""
     able = (d for d in devices if d.is_open and is_able(d, wish))
     best = min(
         able,

@@ -1,105 +1,78 @@
-"""Which servers to start: a pure decision over a snapshot of the pool. Ending follows from leases; starting is decided here."""
+"""Which servers to start and which warm ones to end: pure decisions over a snapshot of the pool."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from . import states
-from .config import DeviceConfig, PoolConfig
-
-#: Servers that hold, or may still hold, a session's memory on their device.
-OCCUPYING = frozenset({states.LEASED, states.ENDING})
-#: Servers that will take a session.
-READY_SOON = frozenset({states.STARTING, states.WARM})
+from .placement import DeviceView, Wish, has_room
 
 
 @dataclass(frozen=True, slots=True)
-class ServerView:
-    """What the decision needs to know of a server."""
+class Supply:
+    """What a device has, for the decision.
 
-    device: str
-    state: int
-    had_session: bool
+    Attributes:
+        starting: servers that will be warm.
+        leased: servers that have a session, or may still hold its memory.
+        settling: of these, the ones whose session nobody attached to yet and that were leased a moment ago: they may come back warm.
+    """
 
+    view: DeviceView
+    starting: int
+    leased: int
+    settling: int = 0
 
-def occupied(device: str, servers: Sequence[ServerView]) -> int:
-    """Sessions on `device`, those included whose server is still ending."""
-    return sum(1 for s in servers if s.device == device and s.state in OCCUPYING and s.had_session)
+    @property
+    def coming(self) -> int:
+        return self.starting + self.view.warm
 
 
 def starts(
-    devices: Sequence[DeviceConfig],
-    servers: Sequence[ServerView],
-    waiting: Sequence[str],
+    supplies: Sequence[Supply],
+    waiting: Sequence[Wish],
     *,
-    spare: int,
-    sessions_per_device: int,
-    keep_spare_while_leased: bool,
-    blocked: frozenset[str] = frozenset(),
-) -> list[DeviceConfig]:
-    """The devices to start one server each on, now.
+    warm: int,
+    keep_warm_while_leased: bool,
+    blocked: Collection[str] = (),
+) -> list[str]:
+    """The ids of the devices to start one server each on, now.
 
     Args:
-        devices: this host's.
-        servers: those that are not dead.
-        waiting: the device kind that each queued Acquire asks for; "" for any.
-        spare: warm servers wanted beside the leased ones.
-        sessions_per_device: how many sessions a device takes at once.
-        keep_spare_while_leased: False: spares only while nothing is leased.
-        blocked: devices on which starting just failed.
+        supplies: the devices that can be reached.
+        waiting: what each queued Acquire asks for, in fair order.
+        warm: servers wanted ready on each device.
+        keep_warm_while_leased: False: only while nothing is leased, and nobody waits.
+        blocked: ids of devices on which starting failed a short while ago.
 
-    Cases: somebody waits for a kind that no coming server has; fewer spares than wanted; nothing to do.
+    Cases: somebody waits whom no coming server can serve; a device has fewer ready than wanted; nothing to do.
     """
-    coming = [s.device for s in servers if s.state in READY_SOON]
-    chosen: list[DeviceConfig] = []
-
-    def candidate(kind: str) -> DeviceConfig | None:
-        """The device with the fewest sessions and coming servers that has room for one more."""
-        best: tuple[int, int] | None = None
-        found = None
-        for place, device in enumerate(devices):
-            if (kind and device.kind != kind) or device.id in blocked:
-                continue
-            busy = occupied(device.id, servers) + coming.count(device.id)
-            if busy < sessions_per_device + (spare if keep_spare_while_leased else 0) and (
-                best is None or (busy, place) < best
-            ):
-                best, found = (busy, place), device
-        return found
-
-    unused = list(coming)
-    for kind in waiting:
-        match = next((d for d in unused if not kind or d.startswith(kind)), None)
-        if match is not None:
-            unused.remove(match)
+    chosen: list[str] = []
+    coming = {s.view.id: s.coming for s in supplies}
+    unused = dict(coming)
+    usable = [s for s in supplies if s.view.is_open and s.view.id not in blocked]
+    for wish in waiting:
+        fitting = [s for s in supplies if has_room(s.view, wish)]
+        ready = [s for s in fitting if unused[s.view.id] > 0]
+        if ready:
+            # Where most are coming: what is started for a reserve is then not missed there at the next look.
+            unused[max(ready, key=lambda s: (unused[s.view.id], s.view.id)).view.id] -= 1
             continue
-        device = candidate(kind)
-        if device is not None:
-            chosen.append(device)
-            coming.append(device.id)
-    is_leased = any(s.state in OCCUPYING for s in servers)
-    wanted = spare if keep_spare_while_leased or not (is_leased or waiting) else 0
-    while len(unused) < wanted:
-        device = candidate("")
-        if device is None:
-            break
-        chosen.append(device)
-        coming.append(device.id)
-        unused.append(device.id)
+        rooms = [s for s in fitting if s in usable and s.leased + coming[s.view.id] < s.view.max_sessions + warm]
+        if rooms:
+            best = min(rooms, key=lambda s: (s.leased + coming[s.view.id], s.view.id))
+            chosen.append(best.view.id)
+            coming[best.view.id] += 1
+    if not keep_warm_while_leased and (waiting or any(s.leased for s in supplies)):
+        return chosen
+    for supply in usable:
+        device = supply.view.id
+        lacking = warm - unused[device] - supply.settling
+        room = supply.view.max_sessions + warm - supply.leased - coming[device]
+        chosen += [device] * max(0, min(lacking, room))
     return chosen
 
 
-def starts_of(
-    config: PoolConfig, servers: Sequence[ServerView], waiting: Sequence[str], blocked: frozenset[str] = frozenset()
-) -> list[DeviceConfig]:
-    """`starts` with a pool's own configuration."""
-    return starts(
-        config.devices,
-        servers,
-        waiting,
-        spare=config.warm,
-        sessions_per_device=config.max_sessions,
-        keep_spare_while_leased=not config.embedded,
-        blocked=blocked,
-    )
+def surplus(supplies: Sequence[Supply], *, warm: int) -> list[str]:
+    """The ids of the devices that have more warm servers than the reserve: one of each may end."""
+    return [s.view.id for s in supplies if s.view.warm > warm]

@@ -1,7 +1,7 @@
 """Who is served next: a weighted fair queue between tenants, bounded. Pure: it knows neither sessions nor devices.
 
-The tenant that holds least for its weight goes first; among equals, the one that was given least for its weight since it began to wait. Within a
-tenant the higher priority goes first, then who came first. A place that cannot be served now is passed over, not lost.
+The tenant that holds least for its weight goes first; among equals, the one that was given least for its weight since it began to wait.
+Within a tenant the higher priority goes first, then who came first. A place that cannot be served now is passed over, not lost.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ class Refused(CupoolError):
         retry_ms: when asking again may help; 0: it is not a matter of time.
     """
 
-    def __init__(self, code: grpc.StatusCode, what: str, cure: str = "", *, word: str = "other", retry_ms: int = 0) -> None:
+    def __init__(
+        self, code: grpc.StatusCode, what: str, cure: str = "", *, word: str = "other", retry_ms: int = 0
+    ) -> None:
         super().__init__(what, cure)
         self.code = code
         self.word = word

@@ -1,19 +1,33 @@
-"""The pool over gRPC: PoolService for clients, AdminService for operators, each behind its own credential and socket."""
+"""The pool over gRPC: PoolService for clients, AdminService for operators, AgentService for agents, each with a listener of its own.
+
+All run in one event loop in a thread of its own: a client that waits or watches costs no thread, and a refusal never waits for one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import hmac
-from collections.abc import Iterator
-from concurrent import futures
-from typing import Any, NoReturn
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
 
-import grpc
+from grpc import aio
 
-from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc
+from cupool.v1 import admin_pb2_grpc, pool_pb2, pool_pb2_grpc
 
+from .access import Access
+from .admin_service import AdminServicer
 from .config import PoolConfig
-from .controller import RETRY_MS, Controller, Refused
+from .controller import Controller
+from .logs import LogRing
+from .operations import Audit, Operations
+from .pool_service import PoolServicer
+
+#: How lines of the log look to operators.
+LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
+_log = logging.getLogger(__name__)
 
 _OPTIONS = [
     ("grpc.so_reuseport", 0),
@@ -24,116 +38,16 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
-#: Watching clients hold a thread each.
-_THREADS = 64
+#: How often the controller looks at what time has brought.
+_TICK_S = 0.25
 
 
-def _check_credential(context: grpc.ServicerContext, token: str) -> None:
-    """Abort with UNAUTHENTICATED unless the call carries `token`."""
-    shown = dict(context.invocation_metadata()).get("authorization", "")
-    shown_text = shown if isinstance(shown, str) else ""
-    if token and not hmac.compare_digest(shown_text.encode(), f"Bearer {token}".encode()):
-        context.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            "The pool does not know this credential. Set CUPOOL_TOKEN to the token that its operator gave you.",
-        )
+def _audit(who: str, what: str, subject: str, why: str) -> None:
+    """Where there is no audit log: the log."""
+    _log.info("event=%s who=%r subject=%s why=%r", what, who, subject, why)
 
 
-def _abort(context: grpc.ServicerContext, error: Refused) -> NoReturn:
-    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        context.set_trailing_metadata((("cupool-retry-after-ms", str(RETRY_MS)),))
-    context.abort(error.code, str(error))
-    raise AssertionError("abort returns nothing")
-
-
-@contextlib.contextmanager
-def _refusals(context: grpc.ServicerContext) -> Iterator[None]:
-    try:
-        yield
-    except Refused as error:
-        _abort(context, error)
-
-
-class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
-    """What clients call."""
-
-    def __init__(self, controller: Controller, token: str) -> None:
-        self._controller = controller
-        self._token = token
-
-    def Acquire(self, request: pool_pb2.AcquireRequest, context: grpc.ServicerContext) -> pool_pb2.Lease:
-        _check_credential(context, self._token)
-        with _refusals(context):
-            return self._controller.acquire(request, context.is_active)
-
-    def Renew(self, request: pool_pb2.RenewRequest, context: grpc.ServicerContext) -> pool_pb2.Lease:
-        _check_credential(context, self._token)
-        with _refusals(context):
-            return self._controller.renew(request.session, request.session_token)
-
-    def Release(self, request: pool_pb2.ReleaseRequest, context: grpc.ServicerContext) -> pool_pb2.ReleaseReply:
-        _check_credential(context, self._token)
-        with _refusals(context):
-            self._controller.release(request.session, request.session_token, request.reason)
-        return pool_pb2.ReleaseReply()
-
-    def ListSessions(self, request: Any, context: grpc.ServicerContext) -> pool_pb2.ListSessionsReply:
-        _check_credential(context, self._token)
-        return pool_pb2.ListSessionsReply(sessions=self._controller.sessions())
-
-    def WatchSession(
-        self, request: pool_pb2.WatchSessionRequest, context: grpc.ServicerContext
-    ) -> Iterator[pool_pb2.SessionStatus]:
-        _check_credential(context, self._token)
-        with _refusals(context):
-            yield from self._controller.watch(request.session, request.session_token, context.is_active)
-
-
-class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """What operators call. Moves, drains and quotas come with the balancer and say so until then."""
-
-    def __init__(self, controller: Controller, token: str) -> None:
-        self._controller = controller
-        self._token = token
-
-    def ListServers(self, request: Any, context: grpc.ServicerContext) -> admin_pb2.ListServersReply:
-        _check_credential(context, self._token)
-        return self._controller.list_servers()
-
-    def ListAllSessions(self, request: Any, context: grpc.ServicerContext) -> pool_pb2.ListSessionsReply:
-        _check_credential(context, self._token)
-        return pool_pb2.ListSessionsReply(sessions=self._controller.sessions())
-
-    def KillSession(
-        self, request: admin_pb2.KillSessionRequest, context: grpc.ServicerContext
-    ) -> admin_pb2.KillSessionReply:
-        _check_credential(context, self._token)
-        with _refusals(context):
-            self._controller.kill(request.session, request.reason)
-        return admin_pb2.KillSessionReply()
-
-    def Cordon(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        self._not_there(context, "Cordoning a device")
-
-    def Uncordon(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        self._not_there(context, "Cordoning a device")
-
-    def Drain(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        self._not_there(context, "Draining a device")
-
-    def MoveSession(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        self._not_there(context, "Moving a session")
-
-    def SetQuota(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        self._not_there(context, "Setting a quota")
-
-    def _not_there(self, context: grpc.ServicerContext, what: str) -> NoReturn:
-        _check_credential(context, self._token)
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not there yet in this version of cupool.")
-        raise AssertionError("abort returns nothing")
-
-
-def _bind(server: grpc.Server, address: str) -> str:
+def _bind(server: aio.Server, address: str) -> str:
     """Listen; returns the address with the port that was given for port 0."""
     try:
         port = server.add_insecure_port(address)
@@ -143,34 +57,101 @@ def _bind(server: grpc.Server, address: str) -> str:
 
 
 class Serving:
-    """Both services, listening."""
+    """The services, listening."""
 
-    def __init__(self, controller: Controller, config: PoolConfig) -> None:
-        self._executor = futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="pool")
-        self._pool = grpc.server(self._executor, options=_OPTIONS)
-        self._admin = grpc.server(self._executor, options=_OPTIONS)
-        pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(controller, config.token), self._pool)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(controller, config.admin_token), self._admin)
-        _add_health_and_reflection(self._pool)
-        self.address = _bind(self._pool, config.listen)
-        self.admin_address = _bind(self._admin, config.admin_listen)
+    def __init__(
+        self,
+        controller: Controller,
+        config: PoolConfig,
+        stop: Callable[[], None] = lambda: None,
+        folders: Sequence[Path] = (),
+        audit: Audit = _audit,
+    ) -> None:
+        """
+        Args:
+            stop: ends this process, when an operator says so; any thread.
+            folders: where logs of agents and servers may lie.
+            audit: told of all that operators do.
+
+        Raises:
+            OSError: it cannot listen there.
+        """
+        self._controller = controller
+        self._folders = list(folders)
+        self._ring = LogRing()
+        self._operations = Operations(controller, audit)
+        self._stop_process = stop
+        self._config = config
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
+        self._thread.start()
+        self._servers: list[aio.Server] = []
+        self._ticking: asyncio.Task[None] | None = None
+        try:
+            self.address, self.admin_address = self._do(self._listen())
+        except OSError:
+            self.stop(0)
+            raise
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _listen(self) -> tuple[str, str]:
+        access = Access(self._config, self._controller.directory)
+        pool, admin = aio.server(options=_OPTIONS), aio.server(options=_OPTIONS)
+        self._servers = [pool, admin]
+        pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(self._controller, access), pool)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin_servicer(access), admin)
+        await _add_health_and_reflection(pool)
+        addresses = _bind(pool, self._config.listen), _bind(admin, self._config.admin_listen)
+        return addresses
+
+    def _admin_servicer(self, access: Access) -> AdminServicer:
+        return AdminServicer(self._controller, access, self._operations, self._ring, self._folders, self._stop_process)
 
     def start(self) -> None:
-        self._pool.start()
-        self._admin.start()
+        """Begin to answer. This process's log is kept for operators from now on."""
+        self._ring.setFormatter(logging.Formatter(LOG_FORMAT))
+        logging.getLogger().addHandler(self._ring)
+        self._do(self._start())
+
+    async def _start(self) -> None:
+        for server in self._servers:
+            await server.start()
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                self._controller.tick()
+            except Exception:
+                # The next look may go well; a pool that stops looking never gives a warm server again.
+                _log.exception("event=tick-failed")
 
     def stop(self, grace_s: float) -> None:
-        for event in [self._pool.stop(grace_s), self._admin.stop(grace_s)]:
-            event.wait()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """End every call within `grace_s`, and the thread."""
+        logging.getLogger().removeHandler(self._ring)
+        self._do(self._stop(grace_s))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self, grace_s: float) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        for server in self._servers:
+            await server.stop(grace_s)
 
 
-def _add_health_and_reflection(server: grpc.Server) -> None:
+async def _add_health_and_reflection(server: aio.Server) -> None:
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
 
     name = pool_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name
-    servicer = health.HealthServicer()
-    servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    servicer = health.aio.HealthServicer()
+    await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection((name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

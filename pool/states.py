@@ -10,6 +10,7 @@ from cupool.v1 import pool_pb2, server_pb2
 STARTING = server_pb2.SERVER_STATE_STARTING
 WARM = server_pb2.SERVER_STATE_WARM
 LEASED = server_pb2.SERVER_STATE_LEASED
+PARKED = server_pb2.SERVER_STATE_PARKED
 ENDING = server_pb2.SERVER_STATE_ENDING
 DEAD = server_pb2.SERVER_STATE_DEAD
 
@@ -17,7 +18,8 @@ SERVER_STATES: dict[int, str] = {
     STARTING: "The process runs; its device is not warm yet.",
     WARM: "It waits for the one session of its life.",
     LEASED: "It has its session; a client is attached or may come.",
-    ENDING: "It was told to end and frees what it holds.",
+    PARKED: "It has its session; the client's connection is lost.",
+    ENDING: "It was told to end, or to give its session back, and frees what it holds.",
     DEAD: "Its process is gone.",
 }
 
@@ -29,29 +31,44 @@ SERVER_CHANGES: frozenset[tuple[int, int]] = frozenset(
         (WARM, LEASED),
         (WARM, ENDING),
         (WARM, DEAD),
+        (LEASED, PARKED),
         (LEASED, ENDING),  # the lease ended
         (LEASED, DEAD),  # it crashed, or ended by itself because its client said goodbye
+        (PARKED, LEASED),  # its client came back
+        (PARKED, ENDING),
+        (PARKED, DEAD),
+        (ENDING, WARM),  # it gave back a session to which nobody had attached
         (ENDING, DEAD),
     }
 )
 
 SESSION_LEASED = pool_pb2.SESSION_STATE_LEASED
+SESSION_ATTACHED = pool_pb2.SESSION_STATE_ATTACHED
+SESSION_PARKED = pool_pb2.SESSION_STATE_PARKED
 SESSION_ENDING = pool_pb2.SESSION_STATE_ENDING
 SESSION_ENDED = pool_pb2.SESSION_STATE_ENDED
 SESSION_LOST = pool_pb2.SESSION_STATE_LOST
 
 SESSION_STATES: dict[int, str] = {
-    SESSION_LEASED: "A server holds it for its client.",
+    SESSION_LEASED: "A server holds it for its client, who has not come yet.",
+    SESSION_ATTACHED: "Its client is attached.",
+    SESSION_PARKED: "Its client's connection is lost; it is kept for the tenant's grace time.",
     SESSION_ENDING: "Its lease ended; its server frees what it held.",
-    SESSION_ENDED: "Gone by wish: released, killed by an operator, or its client is gone.",
+    SESSION_ENDED: "Gone by wish: released, expired, killed by an operator, or its client is gone.",
     SESSION_LOST: "Gone with its server; the reason says why.",
 }
 
+_ALIVE = (SESSION_LEASED, SESSION_ATTACHED, SESSION_PARKED)
+
 SESSION_CHANGES: frozenset[tuple[int, int]] = frozenset(
     {
-        (SESSION_LEASED, SESSION_ENDING),
-        (SESSION_LEASED, SESSION_ENDED),  # the server ended by itself, without a fault
-        (SESSION_LEASED, SESSION_LOST),
+        (SESSION_LEASED, SESSION_ATTACHED),
+        (SESSION_LEASED, SESSION_PARKED),  # attached and lost between two reports
+        (SESSION_ATTACHED, SESSION_PARKED),
+        (SESSION_PARKED, SESSION_ATTACHED),
+        *((state, SESSION_ENDING) for state in _ALIVE),
+        *((state, SESSION_ENDED) for state in _ALIVE),  # the server ended by itself, without a fault
+        *((state, SESSION_LOST) for state in _ALIVE),
         (SESSION_ENDING, SESSION_ENDED),
     }
 )

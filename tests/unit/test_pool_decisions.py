@@ -2,82 +2,86 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 
 import pytest
 from cupool.pool import config, plan, reasons, states
+from cupool.pool.placement import DeviceView, Wish
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cupool.contract.statusfile import Status
 from cupool.v1 import pool_pb2, server_pb2
 
-CPU = [config.DeviceConfig("cpu", i, 1 << 30) for i in range(3)]
+
+def supply(device="cpu:0", warm=0, starting=0, leased=0, most=1, kind="cpu", is_open=True, settling=0):
+    view = DeviceView(device, kind, 1 << 30, 0, 0, leased, most, warm, is_open=is_open)
+    return plan.Supply(view, starting, leased, settling)
 
 
-def starts(servers=(), waiting=(), devices=CPU, spare=1, per_device=1, embedded=False, blocked=()):
-    chosen = plan.starts(
-        devices,
-        [plan.ServerView(*s) for s in servers],
-        waiting,
-        spare=spare,
-        sessions_per_device=per_device,
-        keep_spare_while_leased=not embedded,
-        blocked=frozenset(blocked),
-    )
-    return [d.id for d in chosen]
+def starts(*supplies, waiting=(), warm=1, embedded=False, blocked=()):
+    wishes = [Wish(kind, 0) for kind in waiting]
+    return plan.starts(supplies, wishes, warm=warm, keep_warm_while_leased=not embedded, blocked=blocked)
 
 
-def test_a_fresh_pool_starts_its_spare():
-    assert starts() == ["cpu:0"]
-    assert starts(spare=2) == ["cpu:0", "cpu:1"]
-    assert starts(spare=0) == []
+def test_each_device_gets_its_reserve():
+    assert starts(supply("cpu:0"), supply("cpu:1")) == ["cpu:0", "cpu:1"]
+    assert starts(supply(warm=1), warm=2) == ["cpu:0"]
+    assert starts(supply(starting=1)) == []
+    assert starts(supply(), warm=0) == []
 
 
-def test_a_lease_is_followed_by_a_new_spare_but_not_in_an_embedded_pool():
-    leased = [("cpu:0", states.LEASED, True)]
-    assert starts(leased) == ["cpu:1"]
-    assert starts(leased, embedded=True) == []
-    assert starts([], embedded=True) == ["cpu:0"]
+def test_a_lease_is_followed_by_a_new_reserve_but_not_in_an_embedded_pool():
+    assert starts(supply(leased=1)) == ["cpu:0"]
+    assert starts(supply(leased=1), embedded=True) == []
+    assert starts(supply(), embedded=True) == ["cpu:0"]
+
+
+def test_a_server_that_may_come_back_is_not_replaced_at_once():
+    assert starts(supply(leased=1, settling=1)) == []
+    assert starts(supply(leased=1, settling=1, most=4), warm=2) == ["cpu:0"]
 
 
 def test_waiting_clients_get_servers_where_there_is_room():
-    leased = [("cpu:0", states.LEASED, True)]
-    assert starts(leased, [""], embedded=True, per_device=8, devices=CPU[:1]) == ["cpu:0"]
-    assert starts(leased, [""], embedded=True, per_device=1, devices=CPU[:1]) == []
-    assert starts([("cpu:0", states.STARTING, False)], [""], embedded=True) == []  # one is coming
+    assert starts(supply(leased=1, most=8), waiting=[""], embedded=True) == ["cpu:0"]
+    assert starts(supply(leased=1, most=1), waiting=[""], embedded=True) == []
+    assert starts(supply(starting=1), waiting=[""], embedded=True) == []  # one is coming
+    assert starts(supply(leased=1, most=4), supply("cpu:1", most=4), waiting=[""], embedded=True) == ["cpu:1"]
 
 
 def test_a_kind_that_nobody_has_starts_nothing():
-    assert starts(waiting=["cuda"], spare=0) == []
-    both = [*CPU[:1], config.DeviceConfig("cuda", 0, 0)]
-    assert starts([("cpu:0", states.WARM, False)], ["cuda"], devices=both, spare=0) == ["cuda:0"]
+    assert starts(supply(), waiting=["cuda"], warm=0) == []
+    assert starts(supply(warm=1), supply("cuda:0", kind="cuda"), waiting=["cuda"], warm=0) == ["cuda:0"]
 
 
-def test_a_device_that_just_failed_is_left_alone():
-    assert starts(blocked=["cpu:0"]) == ["cpu:1"]
-    assert starts(blocked=["cpu:0", "cpu:1", "cpu:2"], waiting=[""]) == []
+def test_a_device_that_just_failed_or_is_cordoned_is_left_alone():
+    assert starts(supply(), supply("cpu:1"), blocked=["cpu:0"]) == ["cpu:1"]
+    assert starts(supply(is_open=False), waiting=[""]) == []
 
 
-_SERVER = st.tuples(
-    st.sampled_from([d.id for d in CPU]),
-    st.sampled_from([states.STARTING, states.WARM, states.LEASED, states.ENDING]),
-    st.booleans(),
-)
+@st.composite
+def supplies(draw):
+    count = draw(st.integers(1, 4))
+    small = st.integers(0, 4)
+    return [
+        supply(f"cpu:{i}", draw(small), draw(small), leased := draw(small), draw(st.integers(1, 6)), "cpu", draw(st.booleans()),
+               draw(st.integers(0, leased)))
+        for i in range(count)
+    ]  # fmt: skip
 
 
-@given(
-    st.lists(_SERVER, max_size=8),
-    st.lists(st.sampled_from(["", "cpu", "cuda"]), max_size=5),
-    st.integers(0, 3),
-    st.booleans(),
-)
-def test_decisions_settle_and_respect_room(servers, waiting, spare, embedded):
-    servers = [(d, s, had or s == states.LEASED) for d, s, had in servers]
-    chosen = starts(servers, waiting, spare=spare, embedded=embedded)
-    assert len(chosen) <= len(waiting) + spare
-    after = servers + [(device, states.STARTING, False) for device in chosen]
-    assert starts(after, waiting, spare=spare, embedded=embedded) == [], "a second look starts more"
+@given(supplies(), st.lists(st.sampled_from(["", "cpu", "cuda"]), max_size=5), st.integers(0, 3), st.booleans())
+def test_decisions_settle_and_respect_room(before, waiting, warm, embedded):
+    after = before
+    for look in range(4):
+        chosen = starts(*after, waiting=waiting, warm=warm, embedded=embedded)
+        assert look == 0 or len(chosen) <= len(waiting), "a second look finds no reserve lacking"
+        after = [dataclasses.replace(s, starting=s.starting + chosen.count(s.view.id)) for s in after]
+        for old, new in zip(before, after, strict=True):
+            assert new.leased + new.coming <= max(old.leased + old.coming, old.view.max_sessions + warm)
+            assert old.view.is_open or new == old
+    assert starts(*after, waiting=waiting, warm=warm, embedded=embedded) == [], "every look starts more"
 
 
 def test_states_have_a_sentence_and_end():

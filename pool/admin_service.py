@@ -1,0 +1,223 @@
+"""AdminService: what operators call. Boundary: credentials, roles, streams; what is seen and done is in `operations.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2
+
+from . import logs
+from .access import Access, refusals
+from .controller import Controller
+from .operations import Operations, by_prefix
+from .refusals import Code, Refused
+from .security.tokens import ADMIN, OPERATOR, VIEWER
+
+#: How often a stream of progress looks.
+_LOOK_S = 0.1
+#: Events that a slow watcher may be behind; then it misses some.
+_BEHIND = 1000
+#: How long sessions that were told to end may take, at a shutdown.
+_END_S = 5.0
+_LINES = 100
+
+
+class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
+    """Runs in the event loop of `services.Serving`."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        access: Access,
+        operations: Operations,
+        ring: logs.LogRing,
+        folders: list[Path],
+        stop: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            folders: where logs of agents and servers may lie.
+            stop: ends this process.
+        """
+        self._controller = controller
+        self._access = access
+        self._operations = operations
+        self._ring = ring
+        self._folders = folders
+        self._stop = stop
+        self._ending: asyncio.Task[int] | None = None
+
+    def _who(self, context: Any, role: str) -> str:
+        """The caller, for the audit log: "admin 0a1b2c". Raises Refused: its role does not allow the call."""
+        record = self._access.check(context, role)
+        return f"{record.role} {record.id}"
+
+    # ---- seeing
+
+    async def GetPool(self, request: Any, context: Any) -> admin_pb2.PoolStatus:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return self._operations.pool()
+
+    async def ListNodes(self, request: Any, context: Any) -> admin_pb2.ListNodesReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return admin_pb2.ListNodesReply(nodes=self._operations.nodes())
+
+    async def ListDevices(self, request: Any, context: Any) -> admin_pb2.ListDevicesReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return admin_pb2.ListDevicesReply(devices=self._operations.devices())
+
+    async def ListTenants(self, request: Any, context: Any) -> admin_pb2.ListTenantsReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return admin_pb2.ListTenantsReply(tenants=self._operations.tenants())
+
+    async def ListServers(self, request: Any, context: Any) -> admin_pb2.ListServersReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return admin_pb2.ListServersReply(servers=self._operations.servers())
+
+    async def ListAllSessions(
+        self, request: admin_pb2.ListAllSessionsRequest, context: Any
+    ) -> pool_pb2.ListSessionsReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return pool_pb2.ListSessionsReply(sessions=self._operations.sessions(request.tenant))
+
+    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[admin_pb2.Event]:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            loop = asyncio.get_running_loop()
+            events: asyncio.Queue[admin_pb2.Event] = asyncio.Queue(_BEHIND)
+
+            def put(event: admin_pb2.Event) -> None:
+                if not events.full():
+                    events.put_nowait(event)
+
+            stop = self._controller.events.listen(lambda e: loop.call_soon_threadsafe(put, e))
+            try:
+                await context.send_initial_metadata(())  # says that events are told from now on
+                while True:
+                    yield await events.get()
+            finally:
+                stop()
+
+    async def GetLog(self, request: admin_pb2.GetLogRequest, context: Any) -> AsyncIterator[admin_pb2.LogLine]:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            source = request.source or "controller"
+            count = request.lines or _LINES
+            session = request.session
+
+            def wanted(line: str) -> bool:
+                return session in line
+
+            if source == "controller":
+                lines = self._ring.lines(count, request.follow, wanted)
+            else:
+                with self._controller.lock:
+                    ids = [*self._controller.books.nodes, *self._controller.books.servers]
+                path = logs.find_file(self._folders, source)
+                if path is None:
+                    source = by_prefix(source, ids, "log source")
+                    path = logs.find_file(self._folders, source)
+                if path is None:
+                    raise Refused(
+                        Code.NOT_FOUND,
+                        f"The log of {source!r} is not on the controller's host.",
+                        "Look at it on the host of its agent.",
+                    )
+                lines = logs.file_lines(path, count, request.follow, wanted)
+            async for line in lines:
+                yield admin_pb2.LogLine(source=source, line=line)
+
+    # ---- doing
+
+    async def KillSession(self, request: admin_pb2.KillSessionRequest, context: Any) -> admin_pb2.KillSessionReply:
+        async with refusals(context):
+            who = self._who(context, OPERATOR)
+            return admin_pb2.KillSessionReply(session=self._operations.kill(who, request.session, request.reason))
+
+    async def Cordon(self, request: admin_pb2.CordonRequest, context: Any) -> admin_pb2.CordonReply:
+        async with refusals(context):
+            who = self._who(context, OPERATOR)
+            return admin_pb2.CordonReply(device=self._operations.cordon(who, request.device, request.reason))
+
+    async def Uncordon(self, request: admin_pb2.UncordonRequest, context: Any) -> admin_pb2.UncordonReply:
+        async with refusals(context):
+            who = self._who(context, OPERATOR)
+            return admin_pb2.UncordonReply(device=self._operations.uncordon(who, request.device))
+
+    async def Drain(self, request: admin_pb2.DrainRequest, context: Any) -> AsyncIterator[admin_pb2.DrainProgress]:
+        async with refusals(context):
+            who = self._who(context, OPERATOR)
+            device = self._operations.drain(who, request.device, request.reason, request.deadline_ms)
+            last: admin_pb2.DrainProgress | None = None
+            while last is None or not last.done:
+                progress = self._operations.drained(device)
+                if progress != last:
+                    yield progress
+                    last = progress
+                if not progress.done:
+                    await asyncio.sleep(_LOOK_S)
+
+    async def MoveSession(self, request: Any, context: Any) -> AsyncIterator[admin_pb2.MoveProgress]:
+        async with refusals(context):
+            self._who(context, OPERATOR)
+            raise Refused(
+                Code.UNIMPLEMENTED,
+                "This version of cupool cannot move a running session to another device.",
+                "Drain the device: its sessions are waited for.",
+            )
+            yield admin_pb2.MoveProgress()
+
+    async def SetQuota(self, request: admin_pb2.SetQuotaRequest, context: Any) -> admin_pb2.SetQuotaReply:
+        async with refusals(context):
+            who = self._who(context, OPERATOR)
+            return admin_pb2.SetQuotaReply(tenant=self._operations.set_quota(who, request))
+
+    # ---- tokens and the end
+
+    async def CreateToken(self, request: admin_pb2.CreateTokenRequest, context: Any) -> admin_pb2.CreateTokenReply:
+        async with refusals(context):
+            who = self._who(context, ADMIN)
+            token, status = self._operations.create_token(who, request)
+            return admin_pb2.CreateTokenReply(token=token, status=status)
+
+    async def ListTokens(self, request: Any, context: Any) -> admin_pb2.ListTokensReply:
+        async with refusals(context):
+            self._who(context, ADMIN)
+            return admin_pb2.ListTokensReply(tokens=self._operations.tokens())
+
+    async def RevokeToken(self, request: admin_pb2.RevokeTokenRequest, context: Any) -> admin_pb2.RevokeTokenReply:
+        async with refusals(context):
+            who = self._who(context, ADMIN)
+            self._operations.revoke_token(who, request.id, request.reason)
+            return admin_pb2.RevokeTokenReply()
+
+    async def Shutdown(self, request: admin_pb2.ShutdownRequest, context: Any) -> admin_pb2.ShutdownReply:
+        async with refusals(context):
+            who = self._who(context, ADMIN)
+            self._operations.begin_shutdown(who, request.reason)
+            if self._ending is None:
+                # A task of its own: it goes on when the caller goes away.
+                self._ending = asyncio.get_running_loop().create_task(self._end(request.reason, request.deadline_ms))
+            ended = await asyncio.shield(self._ending)
+            return admin_pb2.ShutdownReply(sessions_ended=ended)
+
+    async def _end(self, reason: str, deadline_ms: int) -> int:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_ms / 1000
+        while self._operations.living() and loop.time() < deadline:
+            await asyncio.sleep(_LOOK_S)
+        ended = self._operations.end_sessions(f"The pool is ending{': ' + reason if reason else ''}.")
+        deadline = loop.time() + _END_S
+        while self._operations.living() and loop.time() < deadline:
+            await asyncio.sleep(_LOOK_S)
+        loop.call_later(_LOOK_S, self._stop)  # the caller gets its answer first
+        return ended
