@@ -17,6 +17,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+from . import naming
+
 #: Public top-level names -> where the shim keeps them.
 ALIASES = {name: f"{__package__}.{name}" for name in ("cupy", "cupyx", "cupy_backends")}
 
@@ -112,6 +114,7 @@ def install() -> None:
             replace.append(name)
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)
+            naming.rename_modules(True)
     for name in replace:
         # We run inside the drop-in's own `import cupy`: the import system returns what stands in sys.modules afterwards.
         sys.modules[name] = importlib.import_module(ALIASES[name])
@@ -122,5 +125,6 @@ def uninstall() -> None:
     with _install_lock:
         if _FINDER in sys.meta_path:
             sys.meta_path.remove(_FINDER)
+            naming.rename_modules(False)
         for name in [n for n in sys.modules if real_name(n)]:
             del sys.modules[name]

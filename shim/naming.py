@@ -3,6 +3,10 @@
 A function of `cupy.linalg` says that it is `cupy.linalg`'s, whichever file it is written in: programs ask `type(x).__module__`, and
 pickles name what they refer to by it. `dir` lists CuPy's public names, also those without support (using one says why).
 
+Note [Names of modules]. While `import cupy` is the shim (`finder.install`), `cupy.linalg.__name__` and its repr are CuPy's too. Without
+that they stay what they are: the import system completes `from .random import x` by the package's name, and "cupy.random" would then be
+another CuPy's, or nobody's.
+
 Boundary: a module's own text does not mention any of this; it is done when a public module has been loaded.
 """
 
@@ -41,6 +45,10 @@ def adopt(value: Any, public: str) -> None:
     """Let a function or class be a public module's, unless it is another one's already."""
     if isinstance(value, (FunctionType, type)) and str(value.__module__).startswith(_SHIM):
         value.__module__ = public
+        # CuPy's signatures, which `help` shows, have no annotations. Type checkers read the text.
+        while isinstance(value, FunctionType):
+            value.__annotations__ = {}
+            value = getattr(value, "__wrapped__", None)
 
 
 def _refused(public: str, name: str) -> Any:
@@ -58,6 +66,51 @@ def _directory(public: str, namespace: dict[str, Any]) -> list[str]:
     # A module that CuPy does not have, or has and documents nothing of.
     listed = names.split() if names is not None else [name for name in namespace if name[0] != "_"]
     return sorted({*hidden, *listed})
+
+
+class PublicSpec(ModuleSpec):
+    """The spec of a module under CuPy's name. Relative imports go by `parent`, which stays the real one."""
+
+    def __init__(self, name: str, real: ModuleSpec) -> None:
+        super().__init__(name, real.loader, origin=real.origin, is_package=real.submodule_search_locations is not None)
+        self.submodule_search_locations = real.submodule_search_locations
+        self.cached = real.cached
+        self.has_location = real.has_location
+        self.real = real
+
+    @property
+    def parent(self) -> str | None:
+        return self.real.parent
+
+
+_is_renaming = False
+
+
+def rename_modules(is_public: bool) -> None:
+    """Give the public modules, those loaded and those to come, CuPy's names, or take them away. Idempotent; Note [Names of modules]."""
+    global _is_renaming
+    _is_renaming = is_public
+    for name in [name for name in sys.modules if public_name(name)]:
+        module = sys.modules[name]
+        spec = module.__spec__
+        if is_public:
+            _rename(module)
+        elif isinstance(spec, PublicSpec):
+            module.__spec__ = spec.real
+            if spec.name not in _ALWAYS:
+                module.__name__ = spec.real.name
+
+
+#: Modules that have CuPy's name in any case: programs tell CuPy from NumPy by it. They find what is below them themselves.
+_ALWAYS = ("cupy", "cupyx.scipy")
+
+
+def _rename(module: ModuleType) -> None:
+    spec = module.__spec__
+    if spec is not None and not isinstance(spec, PublicSpec):
+        public = public_name(spec.name)
+        module.__name__ = public
+        module.__spec__ = PublicSpec(public, spec)
 
 
 class _Loader:
@@ -79,6 +132,8 @@ class _Loader:
         module.__loader__ = spec.loader = self._inner  # what others see is an ordinary module
         self._inner.exec_module(module)
         present(vars(module))
+        if _is_renaming:
+            _rename(module)
 
 
 class _Finder:

@@ -90,7 +90,7 @@ def errstate(
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__package__}.{name}")
     from ..cupy._missing import refuse_attribute
 
     return refuse_attribute("cupyx", name)

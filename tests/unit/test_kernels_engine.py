@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.devices.cpu.kernels import eviction
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler, translate_options
 from cupool.apiserver.devices.cpu.kernels.engine import KernelEngine
 from cupool.apiserver.devices.cpu.kernels.source import RefusedSource
@@ -453,6 +454,28 @@ def test_cache_is_used_and_private(engine: KernelEngine, tmp_path: Path, monkeyp
     x = np.zeros(1, np.int32)
     run(KernelEngine(second), source, (1,), (1,), [x], name="cached_kernel")
     assert x[0] == 5
+
+
+def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:
+    now = 1_000_000_000.0
+    for i in range(10):
+        path = tmp_path / f"{i}.so"
+        path.write_bytes(bytes(1000))
+        os.utime(path, (now - 1000 * (10 - i),) * 2)
+    left_behind, in_use = tmp_path / "build-x", tmp_path / "header-17-now"
+    for folder, age in ((left_behind, 8 * 86_400), (in_use, 60)):
+        folder.mkdir()
+        (folder / "kernel.cc").write_text("int x;")
+        os.utime(folder, (now - age,) * 2)
+    assert eviction.evict(tmp_path, 20_000, now) == 1 and not left_behind.exists() and in_use.exists()
+    assert eviction.evict(tmp_path, 8000, now) == 4
+    assert sorted(p.name for p in tmp_path.glob("*.so")) == [f"{i}.so" for i in range(4, 10)]
+    eviction.touch(tmp_path / "4.so")
+    for path in tmp_path.glob("[5-9].so"):
+        os.utime(path, (now, now))
+    assert eviction.evict(tmp_path, 100, now) == 0, "all are in use"
+    Compiler(tmp_path / "new").compile("int x;", (), {}, source="", name="x")
+    assert len(list((tmp_path / "new").glob("*.so"))) == 1
 
 
 def test_no_compiler_names_the_package(tmp_path: Path) -> None:

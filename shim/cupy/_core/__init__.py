@@ -46,7 +46,7 @@ def _full_mask() -> int:
 
 def __getattr__(name: str) -> Any:
     if name in _KERNELS:
-        return getattr(importlib.import_module(_KERNELS[name], __name__), name)
+        return getattr(importlib.import_module(_KERNELS[name], __package__), name)
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__package__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -98,9 +98,9 @@ def profile() -> Iterator[None]:
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         with contextlib.suppress(ModuleNotFoundError):
-            return importlib.import_module(f"{__name__}.{name}")
+            return importlib.import_module(f"{__package__}.{name}")
     if name in _LAZY:
-        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+        return getattr(importlib.import_module(f"{__package__}.{_LAZY[name]}"), name)
     from .._missing import refuse_attribute
 
     return refuse_attribute("cuda", name)

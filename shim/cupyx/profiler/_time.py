@@ -21,6 +21,8 @@ class _PerfCaseResult:
         devices: numbers of the devices.
     """
 
+    __module__ = "cupyx.profiler._time"
+
     def __init__(self, name: str, ts: Any, devices: tuple[int, ...]) -> None:
         assert ts.ndim == 2
         assert ts.shape[0] == len(devices) + 1

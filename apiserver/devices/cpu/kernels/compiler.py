@@ -4,7 +4,7 @@ What a source may read is decided by what the compiler says that it opened (see 
 refused, and the compiler's text with it.
 
 The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename,
-so several servers may share it. It holds native code that this user runs: the directory is this user's alone (0700).
+so several servers may share it; `eviction.py` says what goes when it grows. It holds native code that this user runs: the directory is this user's alone (0700).
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from pathlib import Path
 
 from cupool.contract.errors import CompileException, OpMissing
 
-from . import messages
+from . import eviction, messages
 from .source import RefusedSource
 
 INCLUDE = Path(__file__).parent / "include"
 HEADER = "cupool_cuda.h"
+#: The cache's size is looked at once in so many compilations of a server: the first one and from there on.
+EVICT_EVERY = 64
 #: Seconds that one compilation may take.
 TIMEOUT_S = 300.0
 #: Address space that one compilation may take: templates can ask for any amount.
@@ -115,6 +117,7 @@ class Compiler:
         self._cache = cache or default_cache()
         self._command = command
         self._header_ready: dict[str, Path] = {}
+        self._made = 0
 
     @cached_property
     def path(self) -> str | None:
@@ -166,6 +169,7 @@ class Compiler:
             h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
         target = self._cache / f"{h.hexdigest()[:40]}.so"
         if target.exists() and target.stat().st_uid == os.geteuid():
+            eviction.touch(target)
             return target
         if not self.version:
             raise OpMissing(MISSING, CURE)
@@ -186,6 +190,9 @@ class Compiler:
                 message = messages.for_user(report, text, headers, self._own_folders(build))
                 raise CompileException(message, source, name, tuple(options), backend)
             os.replace(build / "kernel.so", target)
+        if self._made % EVICT_EVERY == 0:
+            eviction.evict(self._cache)
+        self._made += 1
         return target
 
     def warnings(self, text: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
@@ -248,6 +255,7 @@ class Compiler:
             return known
         folder = self._cache / f"header-{standard}-{self._header_hash.hex()[:32]}"
         header = folder / HEADER
+        eviction.touch(folder)
         if not header.exists():
             _private(self._cache)
             with tempfile.TemporaryDirectory(dir=self._cache, prefix="header-build-") as temporary:

@@ -28,10 +28,10 @@ _WARNINGS = frozenset(("SparseEfficiencyWarning", "SparseWarning"))
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__package__}.{name}")
     where = _LAZY.get(name)
     if where is not None:
-        value = globals()[name] = getattr(importlib.import_module(where, __name__), name)
+        value = globals()[name] = getattr(importlib.import_module(where, __package__), name)
         _naming.adopt(value, "cupyx.scipy.sparse")
         return value
     if name in _WARNINGS:

@@ -22,7 +22,7 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     where = _LAZY.get(name)
     if where is not None:
-        value = globals()[name] = getattr(importlib.import_module(where, __name__), name)
+        value = globals()[name] = getattr(importlib.import_module(where, __package__), name)
         _naming.adopt(value, "cupyx.scipy.sparse.linalg")
         return value
     from .....cupy._missing import refuse_attribute
