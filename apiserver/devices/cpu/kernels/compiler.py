@@ -4,7 +4,8 @@ What a source may read is decided by what the compiler says that it opened (see 
 refused, and the compiler's text with it.
 
 The cache is keyed by everything that decides the outcome: source, options, header, compiler version. Entries appear by an atomic rename,
-so several servers may share it; `eviction.py` says what goes when it grows. It holds native code that this user runs: the directory is this user's alone (0700).
+so several servers may share it; `eviction.py` says what goes when it grows. It holds native code that this user runs: the directory is
+this user's alone (0700).
 """
 
 from __future__ import annotations
