@@ -150,7 +150,8 @@ op(
     samples=lambda: [call(arr(2, 3), "i4")],
 )
 op("ndarray.byteswap", "(self, inplace=False)", rules.byteswap, writes=("self",), repeat="exact",
-   samples=lambda: [call(arr(3, dtype="i4")), call(arr(3, dtype="D")), call(arr(2, 2, dtype="u1"))])  # fmt: skip
+   samples=lambda: [call(arr(3, dtype="i4")), call(arr(3, dtype="D")), call(arr(2, 2, dtype="u1")),
+                    call(arr(3, dtype="i4"), True)])  # fmt: skip
 for _name, _sig in (
     ("array", "(obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False)"),
     ("asarray", "(a, dtype=None, order=None, *, copy=None, blocking=False)"),
@@ -179,7 +180,7 @@ op("angle", "(z, deg=False)", rules.angle, arrays=("z",),
 op("nan_to_num", "(x, copy=True, nan=0.0, posinf=None, neginf=None)", rules.nan_to_num, writes=("x",),
    varying=("nan", "posinf", "neginf"),
    samples=lambda: [call(np.array([1, np.nan, np.inf, -np.inf], d)) for d in "efdFD"]
-   + [call(arr(3, dtype="i4")), call(arr(2, 3).T, nan=1.0)])  # fmt: skip
+   + [call(arr(3, dtype="i4")), call(arr(2, 3).T, nan=1.0), call(np.array([1, np.nan]), False)])  # fmt: skip
 op("unwrap", "(p, discont=None, axis=-1, *, period=6.283185307179586)", rules.unwrap,
    samples=lambda: [call(arr(6) * 2), call(arr(2, 6, dtype="f4"), axis=0), call(arr(6, dtype="i4") * 3, period=4)],
    errors=lambda: [fails(AxisError, arr(3), axis=1)])  # fmt: skip
