@@ -181,7 +181,8 @@ _SPLINE = "output=None, order=3, mode='constant', cval=0.0, prefilter=True"
 _row(
     "spline_filter1d", "(input, order=3, axis=-1, output=float64, mode='mirror')", more.spline_filter1d, arrays=("input", "output"),
     samples=lambda: [
-        call(_image()), call(_image("f4"), 2, 0, output=np.float32), call(_image(), 3, -1, np.zeros((6, 8))), call(_image("i4"), 1), call(_image("c8"), output=np.complex64),
+        call(_image()), call(_image("f4"), 2, 0, output=np.float32), call(_image(), 3, -1, np.zeros((6, 8))),
+        call(_image("i4"), 1), call(_image("c8"), output=np.complex64),
     ],
     errors=lambda: [fails(RuntimeError, _image(), 6), fails(AxisError, _image(), axis=2)],
 )  # fmt: skip
