@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cupool.contract.errors import CUDARuntimeError, ProtocolError
@@ -156,9 +156,10 @@ class Recorder:
 class Captures:
     """The captures and graphs of one session."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, beside: Captures | None = None) -> None:
+        """`beside`: others over the same handles."""
         self._executor = executor
-        self._numbers = itertools.count(OWN_HANDLES)
+        self._numbers: Iterator[int] = itertools.count(OWN_HANDLES) if beside is None else beside._numbers
         self._recorders: dict[int, Recorder] = {}
         #: stream number -> the capture that it is part of; empty while there is none
         self.by_stream: dict[int, Recorder] = {}

@@ -27,7 +27,7 @@ class Assignment:
     request_id: str = ""
     kernel_quota_s: float = 0.0  #: seconds of execution after which the session ends; 0: no limit
     lifetime_s: float = 0.0  #: seconds after Assign when it ends; 0: no limit
-    allow_offload: bool = False
+    allow_offload: bool = False  #: functions sent with cloudpickle may run in this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,9 @@ def parse(argv: list[str] | None = None) -> Config:
     parser.add_argument("--arena-base", type=lambda text: int(text, 0), default=0, help="address of the arena")
     parser.add_argument("--assign", default="", metavar="SESSION:TOKEN", help="the session, for use without an agent")
     parser.add_argument("--epoch", type=int, default=1, help="the assigned session's epoch")
+    parser.add_argument(
+        "--allow-offload", action="store_true", help="the assigned session may send functions (cloudpickle)"
+    )
     parser.add_argument("--park-grace", type=float, default=30.0, help="seconds to keep a session without a client")
     parser.add_argument(
         "--tls-cert", type=Path, help="the data listener's certificate, PEM; read again when it changes"
@@ -144,4 +147,7 @@ def _assignment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> As
     if not (session and separator and token):
         parser.error("--assign takes SESSION:TOKEN")
     digest = hashlib.sha256(token.encode()).digest()
-    return Assignment(session, digest, args.epoch, args.memory_limit, args.park_grace, args.kernel_limit)
+    return Assignment(
+        session, digest, args.epoch, args.memory_limit, args.park_grace, args.kernel_limit,
+        allow_offload=args.allow_offload,
+    )

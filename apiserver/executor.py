@@ -9,6 +9,7 @@ Boundary: knows forms, handles and the device; sequence numbers, frames and conn
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Set
 from threading import get_ident
@@ -80,6 +81,12 @@ class Executor:
         self.limits = limits
         self.status = status or StatusWriter()
         self.allow_faults = allow_faults
+        #: whether functions of the client's may run in this process, see offload.py
+        self.allow_offload = False
+        #: such functions, once there is one
+        self.offload: Any = None
+        #: an executor of what such a function does, see `inner`
+        self.is_inner = False
         self.accounting = Accounting(limit_bytes)
         self.handles = Handles(self.accounting, device.array_type, limits.handles)
         self.raw_memory = RawMemory(device, self.accounting, self.handles)
@@ -109,6 +116,19 @@ class Executor:
         self.stepper = Stepper(self)
         self.batch_forms: Set[int] = _NO_FORMS
         self._thread = 0
+
+    def inner(self) -> Executor:
+        """An executor of other forms and other sequence numbers over the same handles, account and device: for the commands of a function
+        that runs inside a command of this one."""
+        made = copy.copy(self)
+        made.is_inner, made.allow_offload = True, False
+        made.executed_seq = made.executed_commands = made.failed_commands = 0
+        made._fast, made._careful, made._forms, made._resetters = {}, {}, {}, set()
+        made._results, made._failures, made._told_bytes = [], [], 0
+        made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
+        made.captures = captures.Captures(made, self.captures)
+        made.stepper = Stepper(made)
+        return made
 
     # -- what steps read ------------------------------------------------------------------------------------------------
 
@@ -242,7 +262,8 @@ class Executor:
         self.reals = data.cast("d")
         seq = batch.seq
         started = time.monotonic()
-        self.status.batch_begins(seq, started)
+        if not self.is_inner:
+            self.status.batch_begins(seq, started)
         done = 0
         try:
             done = self._walk(words, batch.position)
@@ -252,17 +273,18 @@ class Executor:
             raise BrokenOff(str(error)) from None
         finally:
             account, now = self.accounting, time.monotonic()
-            account.kernel_s += now - started
             self.executed_commands += done
-            self.status.batch_ended(
-                now,
-                account.kernel_s,
-                account.used + account.raw,
-                account.peak,
-                len(self.handles.table),
-                self.executed_commands,
-                self.failed_commands,
-            )
+            if not self.is_inner:
+                account.kernel_s += now - started
+                self.status.batch_ended(
+                    now,
+                    account.kernel_s,
+                    account.used + account.raw,
+                    account.peak,
+                    len(self.handles.table),
+                    self.executed_commands,
+                    self.failed_commands,
+                )
             self.values, self.reals = (), None
         self.executed_seq = seq
         return Outcome(self._results, self._failures)
@@ -413,7 +435,7 @@ class Executor:
         error = self._cause(form, words, i, error)
         propagated = isinstance(error, Propagated)
         stored = error.stored if isinstance(error, Propagated) else StoredError(_as_user_error(error, self.accounting))
-        touched = self._poison_written(form, words, i, stored)
+        touched = [] if form.settled else self._poison_written(form, words, i, stored)
         answered = self._store_error(form, words, i, stored, touched)
         if not propagated:
             self.failed_commands += 1

@@ -12,19 +12,32 @@ from typing import Any
 from cupool.contract.errors import CupoolError, error_to_wire
 
 
+class Raised(Exception):
+    """What a program's own function raised, with the traceback as its author should see it."""
+
+    def __init__(self, error: BaseException, traceback_text: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.traceback_text = traceback_text
+
+
 class StoredError:
     """The error that a command left under the handles it promised."""
 
-    __slots__ = ("_wire", "error")
+    __slots__ = ("_detail", "_wire", "error")
 
     def __init__(self, error: BaseException) -> None:
+        self._detail: str | None = None
+        if isinstance(error, Raised):
+            self._detail = error.traceback_text
+            error = error.error
         self.error = error
         self._wire: Any = None
 
     def wire(self) -> Any:
         """As a `cupool.v1.Error`; encoded once."""
         if self._wire is None:
-            self._wire = error_to_wire(self.error, detail_of(self.error))
+            self._wire = error_to_wire(self.error, detail_of(self.error) if self._detail is None else self._detail)
         return self._wire
 
 

@@ -88,6 +88,8 @@ class Form:
     fresh: bool = False
     #: operands are handed over even when poisoned: the op only looks at where they lie
     raw: bool = False
+    #: when it fails, what it has written until then is what a program may go on with: nothing is poisoned
+    settled: bool = False
 
     @property
     def shape_key(self) -> tuple[int, ...]:

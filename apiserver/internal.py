@@ -16,6 +16,7 @@ from cupool.contract.errors import ContractViolation, OutOfMemoryError, Protocol
 from cupool.contract.spec import Spec, spec_like
 from cupool.v1 import session_pb2
 
+from . import offload
 from .accounting import rounded
 from .forms import ARRAY, OBJECT, REPLY, SLOT_HANDLE, SLOT_INTEGER, Constant, Form, reader
 
@@ -313,4 +314,5 @@ INTERNAL: dict[str, Callable[[Executor, Form], Step]] = {
     "@spec": _spec,
     "@upload": _upload,
     "@view": _view,
+    **offload.OPS,
 }

@@ -141,6 +141,7 @@ class ApiServer:
         limit = min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
         limits = self._assigned_limits
         executor = Executor(self.device, limit, limits, self.status, self.config.allow_faults, self._impls)
+        executor.allow_offload = assignment.allow_offload
         session = Session(
             assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed
         )

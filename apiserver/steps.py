@@ -279,7 +279,7 @@ class Stepper:
             return
         if form.row.view_of is None and self._lives_elsewhere(array, form, words, i):
             array = self._device.copy(array, None)
-        self._put_or_share(handle, array)
+        self.put_or_share(handle, array)
         self._executor.reply(session_pb2.Result(id=handle, spec=spec_to_wire(array)).SerializeToString())
 
     def _store_known(self, form: Form, spec: Spec, handle: int, array: Any, words: list[int], i: int) -> None:
@@ -289,9 +289,9 @@ class Stepper:
             array = self._device.conform(array, spec)
         if form.row.view_of is None and self._lives_elsewhere(array, form, words, i):
             array = self._device.copy(array, spec)
-        self._put_or_share(handle, array)
+        self.put_or_share(handle, array)
 
-    def _put_or_share(self, handle: int, array: Any) -> None:
+    def put_or_share(self, handle: int, array: Any) -> None:
         """Store an array that may lie in an operand's buffer. Charged when it does not."""
         handles = self._handles
         root = array if array.base is None else handles.root_of(array)
@@ -328,6 +328,8 @@ class Stepper:
         watch = getattr(getattr(impl, "__self__", None), "watch", None)
         if watch is not None:
             watch(status)  # compiling is not running: the engine stops the clock for it
+        if self._executor.is_inner:
+            return impl  # watched is the function that calls it
 
         def watched(kernel: Any, *args: Any, **kwargs: Any) -> Any:
             status.running(str(getattr(kernel, "name", name)))

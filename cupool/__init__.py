@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         VersionMismatch,
     )
     from cupool.shim import cupy, cupyx
+    from cupool.shim.offload import offload
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ __all__ = [
     "cupy",
     "cupyx",
     "install",
+    "offload",
     "statistics",
 ]
 
@@ -88,6 +90,8 @@ def statistics() -> Any:
 def __getattr__(name: str) -> Any:
     if name in _ERRORS:
         return getattr(importlib.import_module("cupool.contract.errors"), name)
+    if name == "offload":
+        return importlib.import_module("cupool.shim.offload").offload
     if name in ("cupy", "cupyx"):
         return importlib.import_module(f"cupool.shim.{name}")
     raise AttributeError(f"module 'cupool' has no attribute {name!r}")

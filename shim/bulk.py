@@ -146,6 +146,10 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
         OutOfMemoryError: at once when this call waits for the server, else with the array's next use.
         SessionLost: the session is gone.
     """
+    direct = session.current().direct
+    if direct is not None:
+        handle: int = direct.upload(np.asarray(array), spec)
+        return handle
     tune_allocator()
     array = np.asarray(array)
     total = array.nbytes
@@ -366,6 +370,10 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
     Raises:
         the array's own deferred error, with the user's line; SessionLost.
     """
+    near = session.current().direct
+    if near is not None:
+        found: np.ndarray[Any, Any] = near.download(handle, spec, out)
+        return found
     tune_allocator()
     direct = out is not None and out.flags.c_contiguous and out.flags.writeable
     try:

@@ -74,6 +74,9 @@ class LinkTarget:
 class Session:
     """One session from lease to release. `current()` gives the process's."""
 
+    #: What brings arrays' bytes up and down where the server is this very process; None: bulk transfers do.
+    direct: Any = None
+
     def __init__(self, settings: Config, transport: Transport | None = None, pool: Any = None) -> None:
         """Acquires and attaches. Raises PoolUnreachable, LeaseRefused, VersionMismatch, SessionLost."""
         self.settings = settings
@@ -351,9 +354,11 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
         return session
 
 
-def open_at(pool: Any, settings: Config, transport: Transport | None = None) -> Session:
-    """Open the process's session at a pool of the caller's making: anything with acquire, release, fate and close."""
-    return _open(lambda: Session(settings, transport, pool))
+def open_at(
+    pool: Any, settings: Config, transport: Transport | None = None, kind: type[Session] | None = None
+) -> Session:
+    """Open the process's session, of class `kind`, at a pool of the caller's making: anything with acquire, release, fate and close."""
+    return _open(lambda: (kind or Session)(settings, transport, pool))
 
 
 def next_handle() -> int:

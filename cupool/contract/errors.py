@@ -229,6 +229,12 @@ _PLAIN: dict[str, type[BaseException]] = {
     "MemoryError": MemoryError,
     "AssertionError": AssertionError,
     "LookupError": LookupError,
+    "ImportError": ImportError,
+    "ModuleNotFoundError": ModuleNotFoundError,
+    "TimeoutError": TimeoutError,
+    "StopIteration": StopIteration,
+    "FileNotFoundError": FileNotFoundError,
+    "PermissionError": PermissionError,
     "OSError": OSError,
     "UnicodeError": UnicodeError,
     "Exception": Exception,
@@ -317,10 +323,13 @@ def error_to_wire(error: BaseException, detail: str = "") -> Any:
 
 def error_from_wire(message: Any) -> BaseException:
     """The exception that a `cupool.v1.Error` describes. An unknown name gives a RuntimeError that says it."""
+    from cupool.contract.offload import TRACEBACK_HEAD, with_source
     from cupool.contract.values import from_named
 
     entry = WIRE.get(message.type)
     if entry is None:
         return RuntimeError(f"{message.type}: {message.message}")
     error = entry[1](message.message, from_named(message.fields))
+    if message.detail.startswith(TRACEBACK_HEAD):
+        error.add_note(with_source(message.detail))
     return error

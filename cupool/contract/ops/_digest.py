@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("576d4850ad2dab4102dddc49ccee6b60417053b46b429af8b61533afa72a780f")
+DIGEST = bytes.fromhex("fe44d111355bcb9ca7bcd67a9d796c7f42a69109ac6cc9708cb6335fc9d49727")

@@ -159,3 +159,11 @@ op("@kernel_reduction", "(in_params, out_params, map_expr, reduce_expr, post_map
 op("@call_reduction", "(kernel, args, types, axis, keepdims, shape, outs, out=None)", kernel_reduced, writes=("out",),
    arrays=("args", "out"), varying=("args",), uses=("stream",),
    note="axis: the reduced axes of the broadcast inputs, ascending; shape: of the result; the rest as @call_elementwise")  # fmt: skip
+# -- functions of the program's that run on the server (see apiserver/offload.py) -------------------------------------------
+op("@offload_function", "(code, name, file, python)", object="function", uses=("event", "pool", "rng", "stream"), repeat="none",
+   note="a function from a pickle; refused unless the session's tenant may. Its globals are state of the server's process")  # fmt: skip
+op("@offload", "(function, arrays, arguments)", writes=("arrays",), arrays=("arrays",), uses=("event", "pool", "rng", "stream"),
+   repeat="none", note="run a function; arguments: a pickle in which arrays go by number. Results: an object with the arrays "
+   "that it returned and a reply with their structure, or so many arrays. It may write what it has seen")  # fmt: skip
+op("@offload_result", "(results, index)", view_of="results", repeat="exact", note="an array that a function returned")
+op("@offload_output", "()", host=True, repeat="recorded", note="reply what functions have printed since the last time")
