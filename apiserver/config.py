@@ -148,6 +148,11 @@ def _assignment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> As
         parser.error("--assign takes SESSION:TOKEN")
     digest = hashlib.sha256(token.encode()).digest()
     return Assignment(
-        session, digest, args.epoch, args.memory_limit, args.park_grace, args.kernel_limit,
+        session,
+        digest,
+        args.epoch,
+        args.memory_limit,
+        args.park_grace,
+        args.kernel_limit,
         allow_offload=args.allow_offload,
     )

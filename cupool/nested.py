@@ -134,7 +134,13 @@ class LocalTransport:
         self._server = server
         self._turn = turn
 
-    def attach(self, endpoint: str, metadata: tuple[tuple[str, str], ...], on_frame: Callable[[bytes], None]) -> Any:
+    def attach(
+        self,
+        endpoint: str,
+        metadata: tuple[tuple[str, str], ...],
+        on_frame: Callable[[bytes], None],
+        tls_name: str = "",
+    ) -> Any:
         return LocalStream(self._server, self._turn, on_frame)
 
 
