@@ -87,6 +87,8 @@ KEYS: dict[str, Key] = {
         Key("security.tls_key", kinds.path(), "", "PEM file of its key.", "--tls-key"),
         Key("security.tls_ca", kinds.path(), "", "PEM file of the pool's own authority.", "--tls-ca"),
         Key("security.tls_client_auth", kinds.switch(), False, "Clients show a certificate of that authority.", "--tls-client-auth"),
+        Key("security.node_cert", kinds.path(), "", "PEM file of this host's certificate, an authority for its servers (`cupool certs issue node`); empty: issued where the pool's authority is in the folder.", "--node-cert"),
+        Key("security.node_key", kinds.path(), "", "PEM file of its key.", "--node-key"),
         Key("security.anonymous", kinds.switch(), False, "Whoever reaches the pool is the tenant `default`, without a credential.", "--anonymous"),
         Key("security.insecure", kinds.switch(), False, "Listen where others can reach the pool, without TLS or without credentials.", "--insecure"),
         Key("security.launch_wrapper", kinds.words(), (), "Words before a server's command line: a sandbox such as runsc."),
@@ -239,12 +241,14 @@ def _read(key: Key, value: Any, origin: str) -> Any:
 
 
 def _check_together(settings: Settings) -> None:
-    if bool(settings["security.tls_cert"]) != bool(settings["security.tls_key"]):
-        given, other = ("cert", "key") if settings["security.tls_cert"] else ("key", "cert")
-        raise BadSetting(
-            f"{settings.origins[f'security.tls_{given}']}: security.tls_{given} is set without security.tls_{other}.",
-            "Set both, or neither. `cupool certs init` makes them.",
-        )
+    for pair in ("tls", "node"):
+        cert, key = f"security.{pair}_cert", f"security.{pair}_key"
+        if bool(settings[cert]) != bool(settings[key]):
+            given, other = (cert, key) if settings[cert] else (key, cert)
+            raise BadSetting(
+                f"{settings.origins[given]}: {given} is set without {other}.",
+                "Set both, or neither. `cupool certs issue` makes them.",
+            )
 
 
 def _no_key(name: str, place: str) -> BadSetting:

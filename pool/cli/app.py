@@ -20,6 +20,8 @@ from .exits import CliError, Exit
 
 #: Command -> (module of this package, name in it, one line of help).
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "up": ("up", "up", "start a pool on this host"),
+    "down": ("down", "down", "end it"),
     "status": ("status", "status", "the pool at a glance"),
     "top": ("top", "top", "sessions, devices and the queue, live"),
     "ps": ("sessions", "ps", "list sessions"),
@@ -34,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "token": ("tokens", "token", "credentials: create, list, revoke"),
     "logs": ("logs", "logs", "log lines and events"),
     "config": ("config", "config", "settings: show, check, reference"),
+    "join": ("join", "join", "make this host one of a pool's"),
     "completion": ("completion", "completion", "shell completion for bash, zsh, fish"),
 }
 

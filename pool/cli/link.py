@@ -69,7 +69,7 @@ def find(admin: str = "", token_file: str = "", ca: str = "", folder: str = "") 
         CliError: there is none, or its credential cannot be read.
     """
     running = None
-    token = _secret(token_file) if token_file else os.environ.get("CUPOOL_ADMIN_TOKEN", "")
+    token = read_secret(token_file) if token_file else os.environ.get("CUPOOL_ADMIN_TOKEN", "")
     addr = admin or ("" if folder else os.environ.get("CUPOOL_ADMIN_ADDR", ""))
     ca = ca or os.environ.get("CUPOOL_CA", "")
     if not addr:
@@ -82,11 +82,12 @@ def find(admin: str = "", token_file: str = "", ca: str = "", folder: str = "") 
                 "`cupool up` starts a pool here; for another one set CUPOOL_ADMIN_ADDR and CUPOOL_ADMIN_TOKEN.",
             )
         addr, ca = running.admin_addr, ca or running.ca_file
-        token = token or (_secret(running.admin_token_file) if running.admin_token_file else "")
+        token = token or (read_secret(running.admin_token_file) if running.admin_token_file else "")
     return Target(addr, token, ca, running)
 
 
-def _secret(file: str) -> str:
+def read_secret(file: str) -> str:
+    """The credential in a file. Raises CliError."""
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

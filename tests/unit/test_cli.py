@@ -313,7 +313,7 @@ _WORDS = sorted(
     {*app.COMMANDS, "--json", "--watch", "--help", "-h", "--reason", "--yes", "--admin", "--timeout", "--deadline", "--token-file", "list", "show", "set",
      "create", "revoke", "check", "reference", "bash", "zsh", "--once", "--tenant", "-n", "--lines", "--role", "--valid", "--config", "-", "--", "0", "-1",
      "3f01", "gpu-a", "cuda:0", "1e999", "\x00", "é", "{}", "%s", "[bold]", "a" * 3000}
-    - {"up", "join", "bench", "down"}
+    - {"up", "join", "bench", "down", "certs", "doctor"}
 )  # fmt: skip
 
 

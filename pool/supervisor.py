@@ -1,0 +1,563 @@
+"""Keeps a pool's processes running on this host: starts them, starts again what ended without being told to, ends them, and cleans up.
+
+    python -m cupool.pool.supervisor --folder DIR      what `cupool up` leaves behind; with --foreground it runs in `up` itself
+
+A process of the pool is started as `python -m cupool.pool NAME --record FILE` in a session of its own, with FILE by
+`settings.write_record`. When it is ready it prints one JSON line; {"error", "cure"} says why it cannot be. SIGTERM ends it in order.
+A status of 0 says that it was told to end; after any other it is started again. The supervisor's own death ends nothing: the processes
+go on, and `cupool down` finds them.
+
+Boundary: processes and files. It speaks no gRPC and imports nothing that is slow; what the pool does it does not know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from . import settings
+from .cli import place
+from .cli.place import Running
+from .config import PoolConfig
+
+#: In the environment of every process of a pool, so that none is forgotten.
+MARK = "CUPOOL_POOL_MARK"
+#: Between the end of a process and its next start, doubled each time.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+#: A process that ran so long has a fresh start.
+STEADY_S = 30.0
+#: How long processes may take to end when told to.
+END_S = 10.0
+_LOCK = "up.lock"
+#: Files of the folder that are there while the pool runs, and hold its credentials.
+TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent"}
+_RECORDS = ("controller.record", "agent.record")
+
+
+class CannotStart(Exception):
+    """A process said that it cannot start, or ended before it was ready."""
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(what)
+        self.what, self.cure = what, cure
+
+
+# ---- the folder
+
+
+def lock(folder: Path) -> int:
+    """The folder is this process's while the descriptor is open. Raises BlockingIOError: another supervisor has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def run_folder(folder: Path) -> Path:
+    """Where the pool of this folder has its sockets: the same at every start, so that its addresses stay. Short: a socket's path has
+    107 bytes.
+
+    Raises:
+        OSError: something of another user is there.
+    """
+    import hashlib
+
+    from .rundir import base
+
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:10]
+    path = base() / f"cupool.{os.getuid()}.{name}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if found.st_uid != os.getuid() or path.is_symlink() or found.st_mode & 0o077:
+        raise PermissionError(13, "it is not a folder that only this user can enter", str(path))
+    return path
+
+
+def fresh_credentials(folder: Path) -> dict[str, str]:
+    """A credential for programs, operators and agents of this host, each in a file; by the file's name."""
+    made = {}
+    for name, role in TOKENS.items():
+        made[name] = f"cupool_{role}_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
+        place.write_secret(folder / name, made[name])
+    return made
+
+
+def marked(mark: str) -> list[int]:
+    """Living processes that have this mark in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                is_ours = wanted in file.read().split(b"\0")
+            with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
+                is_dead = file.read().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            continue  # it ended meanwhile, or is another user's
+        if is_ours and not is_dead:
+            found.append(int(entry))
+    return found
+
+
+def is_of(pid: int, mark: str) -> bool:
+    """Whether the process `pid` lives and is of the pool with this mark: numbers of processes are used again."""
+    return pid > 0 and pid in marked(mark)
+
+
+def end_all(running: Running, grace_s: float) -> list[int]:
+    """End every process of a pool: asked first, then made to. Returns those that had to be made to."""
+    ends = time.monotonic() + grace_s
+    for pid in marked(running.mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    while (left := marked(running.mark)) and time.monotonic() < ends:
+        _wait_end_of(left[0], ends - time.monotonic())
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    ends = time.monotonic() + END_S
+    while (late := marked(running.mark)) and time.monotonic() < ends:
+        _wait_end_of(late[0], 1.0)
+    return left
+
+
+def _wait_end_of(pid: int, timeout_s: float) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([fd], [], [], max(0.0, timeout_s))
+    finally:
+        os.close(fd)
+
+
+def clean(folder: Path, running: Running | None) -> None:
+    """Remove what is there only while the pool runs. What it keeps stays: directory, audit log, certificates, logs."""
+    for name in (*TOKENS, *_RECORDS, place.NAME):
+        (folder / name).unlink(missing_ok=True)
+    if running is not None and running.run_folder:
+        shutil.rmtree(running.run_folder, ignore_errors=True)
+
+
+# ---- one process
+
+
+@dataclasses.dataclass
+class Child:
+    """A process that is kept running."""
+
+    name: str
+    command: list[str]
+    log: Path | None  #: None: our own standard error
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    pidfd: int = -1
+    began: float = 0.0
+    pause_s: float = FIRST_PAUSE_S
+    starts_at: float = 0.0  #: when it is started again; 0: it runs, or is not wanted
+    said: dict[str, Any] = dataclasses.field(default_factory=dict)  #: its line, when it is ready
+    _output: bytes = b""
+
+    def start(self) -> None:
+        self.starts_at, self.said, self._output, self.began = 0.0, {}, b"", time.monotonic()
+        with contextlib.ExitStack() as stack:
+            errors: Any = None
+            if self.log is not None:
+                self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                errors = stack.enter_context(
+                    open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+                )
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self.environment,
+                start_new_session=True,
+            )
+        self.pidfd = os.pidfd_open(self.process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process is not None else 0
+
+    @property
+    def output(self) -> int:
+        """Descriptor of its standard output until that ends; -1 then."""
+        stdout = self.process.stdout if self.process is not None else None
+        return stdout.fileno() if stdout is not None and not stdout.closed else -1
+
+    def read(self) -> None:
+        """Take what it wrote; its first JSON line is `said`."""
+        assert self.process is not None and self.process.stdout is not None
+        data = os.read(self.output, 65536)
+        if not data:
+            self.process.stdout.close()
+            return
+        self._output = (self._output + data)[-65536:]
+        for line in self._output.split(b"\n")[:-1]:
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if isinstance(record, dict) and not self.said:
+                    self.said = record
+
+    def reap(self) -> int:
+        """After its end: its exit status; negative: the signal."""
+        assert self.process is not None
+        status = self.process.wait()
+        while self.output >= 0 and select.select([self.output], [], [], 0)[0]:
+            self.read()  # its last words
+        if self.output >= 0 and self.process.stdout is not None:
+            self.process.stdout.close()
+        os.close(self.pidfd)
+        self.process, self.pidfd = None, -1
+        return status
+
+    def signal(self, number: int) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def again(self) -> None:
+        """It ended without being told to: start it after a pause."""
+        if time.monotonic() - self.began > STEADY_S:
+            self.pause_s = FIRST_PAUSE_S
+        self.starts_at = time.monotonic() + self.pause_s
+        self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
+
+
+# ---- all of them
+
+
+class Supervisor:
+    """The processes of one pool on this host.
+
+    Args:
+        folder: the pool's.
+        controller: what the controller is told; None: this host joins a pool whose controller is elsewhere.
+        agent: what the agent is told; its `controller` is filled in where the controller runs here.
+        logs: whether processes write into the folder's `logs`; else to our standard error.
+        commands: the command lines of both, for tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        controller: PoolConfig | None,
+        agent: PoolConfig,
+        logs: bool = True,
+        commands: dict[str, list[str]] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._controller_config, self._agent_config = controller, agent
+        self.running = Running(
+            addr="",
+            admin_addr="",
+            mark=secrets.token_hex(16),
+            supervisor_pid=os.getpid(),
+            run_folder=str(run_folder(folder)),
+        )
+        environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"} | {MARK: self.running.mark}
+
+        def child(name: str) -> Child:
+            command = (commands or {}).get(name) or [sys.executable, "-P", "-m", "cupool.pool", name]
+            log = folder / "logs" / f"{name}.log" if logs else None
+            return Child(name, [*command, "--record", str(folder / f"{name}.record")], log, environment)
+
+        self._controller = child("controller") if controller is not None else None
+        self._agent = child("agent")
+        self._is_ending = False
+        self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def _children(self) -> Iterator[Child]:
+        return (c for c in (self._controller, self._agent) if c is not None)
+
+    def run(self, on_ready: Callable[[Running], None]) -> None:
+        """Start all, call `on_ready` when they are, and keep them running until they are told to end. Cleans up.
+
+        Raises:
+            CannotStart: one of them could not be made ready at the first start.
+        """
+        before = {n: signal.signal(n, self._told) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        try:
+            self._start(on_ready)
+            while not self._is_ending:
+                self._wait()
+                self._look_after()
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._read_end)
+            os.close(self._write_end)
+
+    def end(self) -> None:
+        """From a signal or another thread: end all."""
+        self._is_ending = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write_end, b"x")
+
+    def _told(self, *_: object) -> None:
+        self.end()
+
+    # ---- starting
+
+    def _start(self, on_ready: Callable[[Running], None]) -> None:
+        if self._controller is not None:
+            self._write_record("controller", self._controller_config)
+            self._controller.start()
+            self._wait_ready(self._controller)
+            self._controller_is_ready(self._controller)
+        if not self._is_ending:
+            self._write_record("agent", self._agent_config)
+            self._agent.start()
+            self._wait_ready(self._agent)
+        if not self._is_ending:
+            self._tell()
+            on_ready(self.running)
+
+    def _write_record(self, name: str, config: PoolConfig | None) -> None:
+        assert config is not None
+        settings.write_record(config, self._folder / f"{name}.record")
+
+    def _wait_ready(self, child: Child) -> None:
+        while not child.said and not self._is_ending:
+            if child.process is None:
+                raise CannotStart(f"The {child.name} could not be started.")
+            self._wait()
+            if child.process is not None and _has_ended(child) and not child.said:
+                status = child.reap()
+                if "error" not in child.said and not (status == 0 and self._is_ending):
+                    raise CannotStart(
+                        f"The {child.name} ended with {_status_text(status)} before it was ready{_last_words(child.log)}.",
+                        f"Look into {child.log}." if child.log else "",
+                    )
+        if "error" in child.said:
+            raise CannotStart(str(child.said["error"]), str(child.said.get("cure", "")))
+
+    def _controller_is_ready(self, controller: Child) -> None:
+        """Its addresses are those of the next start too: agents and programs know them."""
+        said = controller.said
+        assert self._controller_config is not None
+        addresses = {
+            "listen": said.get("addr", self._controller_config.listen),
+            "admin_listen": said.get("admin", self._controller_config.admin_listen),
+            "agent_listen": said.get("agent", self._controller_config.agent_listen),
+            "metrics_listen": said.get("metrics", self._controller_config.metrics_listen),
+        }
+        self._controller_config = dataclasses.replace(self._controller_config, **addresses)
+        self._write_record("controller", self._controller_config)
+        self._agent_config = dataclasses.replace(self._agent_config, controller=reachable(addresses["agent_listen"]))
+        self.running = dataclasses.replace(
+            self.running,
+            addr=reachable(addresses["listen"]),
+            admin_addr=reachable(addresses["admin_listen"]),
+            agent_addr=addresses["agent_listen"],
+            metrics_addr=addresses["metrics_listen"],
+            token_file=str(self._folder / "token"),
+            admin_token_file=str(self._folder / "admin-token"),
+            ca_file=self._controller_config.tls_ca if self._controller_config.tls_cert else "",
+        )
+
+    def _tell(self) -> None:
+        """Write `pool.json`."""
+        self.running = dataclasses.replace(
+            self.running,
+            controller_pid=self._controller.pid if self._controller else 0,
+            agent_pid=self._agent.pid,
+            started=self.running.started or time.time(),
+        )
+        place.write(self._folder, self.running)
+
+    # ---- keeping
+
+    def _wait(self) -> None:
+        """Until something happens, or something is to be started."""
+        poll = select.poll()
+        poll.register(self._read_end, select.POLLIN)
+        by_output = {}
+        for child in self._children():
+            if child.process is not None:
+                poll.register(child.pidfd, select.POLLIN)
+                if child.output >= 0:
+                    poll.register(child.output, select.POLLIN)
+                    by_output[child.output] = child
+        due = [c.starts_at for c in self._children() if c.starts_at]
+        timeout_ms = max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
+        for fd, _ in poll.poll(timeout_ms):
+            if fd in by_output:
+                by_output[fd].read()
+            elif fd == self._read_end:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._read_end, 4096)
+
+    def _look_after(self) -> None:
+        for child in self._children():
+            if child.process is not None and _has_ended(child):
+                status = child.reap()
+                if status == 0 and (child is self._controller or self._controller is None):
+                    self._is_ending = True  # it was told to end
+                    return
+                words = f": {child.said['error']}" if "error" in child.said else ""
+                _log(
+                    f"the {child.name} ended with {_status_text(status)}{words}; it starts again in {child.pause_s:g} s"
+                )
+                child.again()
+            elif child.process is None and child.starts_at and time.monotonic() >= child.starts_at:
+                try:
+                    child.start()
+                except OSError as error:
+                    _log(f"the {child.name} could not be started: {error}")
+                    child.again()
+                    continue
+                self._tell()
+
+    # ---- ending
+
+    def _end(self) -> None:
+        """The agent first, so that the controller hears of the ends of its sessions."""
+        children = [c for c in (self._agent, self._controller) if c is not None]
+        for child in children:
+            if child.process is None:
+                continue
+            child.signal(signal.SIGTERM)
+            ends = time.monotonic() + END_S
+            while not _has_ended(child):
+                left_s = ends - time.monotonic()
+                if left_s <= 0:
+                    _log(f"the {child.name} did not end within {END_S:g} s of being told to; it is killed")
+                    child.signal(signal.SIGKILL)
+                _drain_output(child, max(left_s, 1.0))
+            child.reap()
+        end_all(self.running, 2.0)
+        clean(self._folder, self.running)
+
+
+def _has_ended(child: Child) -> bool:
+    return bool(select.select([child.pidfd], [], [], 0)[0])
+
+
+def _drain_output(child: Child, timeout_s: float) -> None:
+    """Wait for its end, or for what it says: a full pipe would keep it from ending."""
+    fds = [child.pidfd, *([child.output] if child.output >= 0 else [])]
+    if child.output in select.select(fds, [], [], timeout_s)[0]:
+        child.read()
+
+
+def _status_text(status: int) -> str:
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _last_words(log: Path | None) -> str:
+    """The last line of a log, for an error; empty: there is none."""
+    if log is None:
+        return ""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {last[:300].rstrip('.')}" if last else ""
+
+
+def _log(text: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} source=supervisor {text}", file=sys.stderr, flush=True)
+
+
+def reachable(address: str) -> str:
+    """An address to connect to from one to listen at: 0.0.0.0 is this host."""
+    host, _, port = address.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") and port.isdigit() else address
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it asks to be told (Type=notify)."""
+    where = os.environ.get("NOTIFY_SOCKET", "")
+    if not where:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.connect("\0" + where[1:] if where.startswith("@") else where)
+        channel.sendall(state.encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The process that `cupool up` leaves behind. Tells on its standard output, in JSON lines, when all is ready or why it cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m cupool.pool.supervisor")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--join", action="store_true", help="no controller: an agent alone")
+    options = parser.parse_args(arguments)
+    try:
+        held = lock(options.folder)
+    except OSError as error:
+        print(
+            json.dumps(
+                {
+                    "error": f"Another supervisor has {options.folder}: {error.strerror}.",
+                    "cure": "`cupool down` ends it.",
+                }
+            ),
+            flush=True,
+        )
+        return 1
+    try:
+        controller = None if options.join else settings.read_record(options.folder / "controller.record")
+        supervisor = Supervisor(options.folder, controller, settings.read_record(options.folder / "agent.record"))
+
+        def ready(running: Running) -> None:
+            print(json.dumps({"ready": True}), flush=True)
+            # Nobody reads any more: what is written goes nowhere, and no pipe breaks.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
+
+        supervisor.run(ready)
+        return 0
+    except CannotStart as error:
+        print(json.dumps({"error": error.what, "cure": error.cure}), flush=True)
+        return 1
+    except Exception as error:
+        print(
+            json.dumps(
+                {
+                    "error": f"{type(error).__name__}: {error}",
+                    "cure": f"Look into {options.folder}/logs/supervisor.log.",
+                }
+            ),
+            flush=True,
+        )
+        raise
+    finally:
+        os.close(held)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
