@@ -24,6 +24,7 @@ from .config import Config, parse
 from .control import Orders, serve_control
 from .devices import make_device
 from .log import configure
+from .rehearsal import rehearse
 from .service import ApiServer
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ def run(config: Config, server: ApiServer) -> int:
     except RuntimeError as error:
         print(f"cupool.apiserver: cannot listen: {error}", file=sys.stderr)
         return 1
+    if config.tls is None:
+        rehearse(server.device, endpoint)
     if orders is not None:
         orders.start(endpoint)
     else:

@@ -29,7 +29,7 @@ def pool(devices: str, listen: str = "", *options: str) -> Iterator[tuple[str, s
         file.write_text("benchmark")
         file.chmod(0o600)
         words = [sys.executable, "-m", "cupool.pool", "--embedded", "--token-file", str(file), "--devices", devices]
-        words += ["--admin-token-file", str(file), *options]
+        words += options
         process = subprocess.Popen(
             [*words, *(["--listen", listen] if listen else [])],
             cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -37,7 +37,7 @@ def pool(devices: str, listen: str = "", *options: str) -> Iterator[tuple[str, s
         assert process.stdin is not None and process.stdout is not None
         try:
             said = json.loads(process.stdout.readline())
-            os.environ["CUPOOL_BENCH_ADMIN"] = said["admin"]
+            os.environ.update(CUPOOL_BENCH_ADMIN=said["admin"], CUPOOL_BENCH_ADMIN_TOKEN=said["admin_token"])
             yield said["addr"], "benchmark"
         finally:
             process.stdin.close()
@@ -75,13 +75,13 @@ def close() -> None:
 
 
 @contextmanager
-def admin(token: str) -> Iterator[Any]:
+def admin() -> Iterator[Any]:
     """AdminService of the pool that `pool` opened last: a function (method, request) -> reply."""
     import grpc
 
     from cupool.v1 import admin_pb2_grpc
 
-    metadata = (("authorization", f"Bearer {token}"),)
+    metadata = (("authorization", f"Bearer {os.environ['CUPOOL_BENCH_ADMIN_TOKEN']}"),)
     with grpc.insecure_channel(os.environ["CUPOOL_BENCH_ADMIN"]) as channel:
         stub: Any = admin_pb2_grpc.AdminServiceStub(channel)
         yield lambda method, request: getattr(stub, method)(request, timeout=30, metadata=metadata)

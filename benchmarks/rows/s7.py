@@ -76,7 +76,7 @@ def run(quick: bool) -> list[Ratio | Value]:
             peer("grpc-echo") as echo,
             bare_call(echo.port) as bare,
             pool("cpu:1:1GiB", listen, "--sessions-per-device", "8", "--spare", str(WARM)) as (address, token),
-            admin(token) as stub,
+            admin() as stub,
         ):
             os.environ["CUPOOL_ADDR"], os.environ["CUPOOL_TOKEN"] = address, token
             from cupool.shim import config
