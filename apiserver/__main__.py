@@ -120,9 +120,13 @@ def _watch_stdin(server: ApiServer) -> None:
     server.stop("the agent is gone")
 
 
-if __name__ == "__main__":
-    code = main()
+def finish() -> None:
+    """Write out what is to be written. Threads may be inside of a kernel or a call that never returns: nothing of theirs is waited for."""
     logging.shutdown()
     sys.stdout.flush()
-    # Threads may be inside of a kernel or a call that never returns: nothing of theirs is worth waiting for.
+
+
+if __name__ == "__main__":
+    code = main()
+    finish()
     os._exit(code)

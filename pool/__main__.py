@@ -127,6 +127,10 @@ def say(**record: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the pool until it is told to end. Returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["agent"]:
+        from .node.main import main as agent
+
+        return agent(arguments[1:])
     if missing := missing_modules():
         say(
             error=f"A pool needs the extra `server`, which is not installed here (no module {', '.join(missing)}).",

@@ -66,7 +66,7 @@ class Piped:
         change = self.change(Change.ENDED)
         with pytest.raises(EOFError):
             self.report()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(60) == 0
         return change
 
 
@@ -185,7 +185,7 @@ def test_a_batch_that_runs_longer_than_the_kernel_quota_is_not_waited_for() -> N
             server.change(Change.ATTACHED)
             end = server.change(Change.ENDED)
             assert "quota of kernel seconds" in end.reason and end.usage.kernel_s >= 0.3
-            assert server.process.wait(20) == 0
+            assert server.process.wait(60) == 0
 
 
 def test_the_limit_holds_to_the_byte() -> None:

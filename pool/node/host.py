@@ -1,0 +1,488 @@
+"""The servers of this host: orders in, news out. All of it in the loop's thread.
+
+Cases of a server's end: it was told to; its session ended by itself (the client said goodbye, a clock, a quota); it crashed; it never became
+warm. Each is told as `SessionEnd`, where there was a session, and then as `ServerNews` of a dead server.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from cupool.contract.errors import ProtocolError
+from cupool.v1 import admin_pb2, agent_pb2, server_pb2
+
+from .. import reasons, states
+from ..config import DeviceConfig, PoolConfig, host_id
+from .backoff import STEADY_S, Backoff
+from .loop import Loop
+from .measure import Measures
+from .server import NotFollowing, Server
+
+_log = logging.getLogger(__name__)
+
+#: How long a server that was told to end may take before it is killed.
+END_GRACE_S = 2.0
+#: The same, where its client is dead: nobody waits for it, somebody may wait for the memory.
+CLIENT_GONE_GRACE_S = 0.5
+#: How often numbers are told.
+TICK_S = 0.25
+#: Logs of this many servers that failed are kept, for people.
+KEPT_LOGS = 20
+#: How often children that nobody waits for are looked for.
+ORPHANS_S = 5.0
+
+Change = server_pb2.SessionChange
+#: Starts a server's process given its ends of the pipes; returns its pid, or None: start it cold.
+Forker = Callable[[list[str], tuple[int, int, int]], int | None]
+
+
+class Sink(Protocol):
+    """Who is told what happens; called from the loop."""
+
+    def server_news(self, news: agent_pb2.ServerNews) -> None: ...
+
+    def session_ended(self, end: agent_pb2.SessionEnd) -> None: ...
+
+    def server_use(self, use: list[agent_pb2.ServerUse]) -> None: ...
+
+    def device_news(self, devices: list[admin_pb2.DeviceStatus], host: agent_pb2.HostUse) -> None: ...
+
+
+class Host:
+    """The devices and servers of this host.
+
+    Attributes:
+        sink: who is told; must be set before the loop runs.
+        fork: a zygote's; None: every server is started cold.
+        extra_arguments: more words of a server's command line, by its id: certificates.
+    """
+
+    def __init__(self, config: PoolConfig, folder: Path, loop: Loop, measures: Measures | None = None) -> None:
+        """
+        Args:
+            folder: for the folders of servers; this object makes and removes what is in it.
+            measures: None: nothing is measured (an embedded pool).
+        """
+        self.loop = loop
+        self.sink: Sink | None = None
+        self.fork: Forker | None = None
+        #: this process adopts orphans: they must be reaped
+        self.adopts = False
+        #: pids of children that others in this process wait for
+        self.own_children: set[int] = set()
+        self.extra_arguments: Callable[[str], list[str]] = lambda server: []
+        self._config = config
+        self._folder = folder
+        self._logs = folder / "logs"
+        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._measures = measures
+        self._boot_id = host_id()
+        self._devices: dict[str, DeviceConfig] = {d.id: d for d in config.devices}
+        self._backoff = {device: Backoff() for device in self._devices}
+        self._servers: dict[str, Server] = {}
+        self._settings = agent_pb2.PoolSettings(
+            kernel_limit_ms=config.kernel_limit_ms,
+            start_limit_ms=int(config.start_limit_s * 1000),
+            log_level=config.log_level,
+            allow_faults=config.allow_faults,
+        )
+        self._is_closing = False
+        if measures is not None:
+            loop.later(TICK_S, self._tick)
+            loop.later(ORPHANS_S, self._reap_orphans_often)
+
+    # ---- what there is
+
+    def servers(self) -> Iterator[Server]:
+        """Those that have a process."""
+        return iter(self._servers.values())
+
+    @property
+    def devices(self) -> dict[str, DeviceConfig]:
+        return self._devices
+
+    def hello(self) -> agent_pb2.AgentHello:
+        """All that lives here; who speaks adds node and version."""
+        hello = agent_pb2.AgentHello(boot_id=self._boot_id)
+        for device in self._devices.values():
+            found = hello.devices.add(device=device.id, kind=device.kind, memory_bytes=device.memory_bytes)
+            if self._measures is not None:
+                found.name, found.uuid = self._measures.identity(device)
+        hello.servers.extend(self._news(server) for server in self._servers.values())
+        return hello
+
+    # ---- orders
+
+    def settings(self, settings: agent_pb2.PoolSettings) -> None:
+        """For servers that start from now on."""
+        self._settings = settings
+
+    def start(self, order: agent_pb2.StartServer) -> None:
+        """Start a server; what becomes of it is told. A device on which starts fail is tried less and less often."""
+        device = self._devices.get(order.device)
+        if device is None:
+            self._tell_failed(order, f"This host has no device {order.device!r}, only {', '.join(self._devices)}.")
+            return
+        if order.server in self._servers or self._is_closing:
+            return  # told before
+        now, backoff = time.monotonic(), self._backoff[device.id]
+        wait_s = backoff.wait_s(now)
+        if wait_s and backoff.is_stopped:
+            self._tell_failed(order, backoff.sentence(device.id, now))
+            return
+        server = Server(order.server, device, self._folder / order.server, self._logs / f"{order.server}.log")
+        self._servers[server.id] = server
+        if wait_s:
+            _log.info("event=start-delayed server=%s device=%s wait_s=%.2f", server.id, device.id, wait_s)
+            server.timers.append(self.loop.later(wait_s, lambda: self._start_now(server)))
+        else:
+            self._start_now(server)
+
+    def order(self, order: agent_pb2.ServerOrder) -> None:
+        """Pass an order on to a server."""
+        server, kind = self._servers.get(order.server), order.command.WhichOneof("kind")
+        if server is None or server.is_ending:
+            if kind == "assign":
+                self._tell_lost(order.command.assign, order.server, "The server ended before it had the session.")
+            return
+        if kind == "end":
+            self.end(server, order.command.end.reason)
+            return
+        try:
+            if kind == "assign":
+                self._assign(server, order)
+            elif kind == "unassign":
+                server.order(unassign=order.command.unassign)
+        except NotFollowing as error:
+            self._kill(server, f"The server did not follow orders any more ({error}).")
+
+    def end(self, server: Server, reason: str, grace_s: float = END_GRACE_S) -> None:
+        """End the server and its session; killed if it has not ended within the grace time."""
+        if server.is_ending:
+            return
+        server.is_ending, server.wish = True, reason or "The pool ended it."
+        if server.state == states.STARTING:
+            # It listens to nothing yet, and holds nothing that is worth a goodbye.
+            self._kill(server, server.wish)
+            return
+        server.state = states.ENDING
+        try:
+            server.order(end=server_pb2.EndRequest(reason=server.wish))
+        except NotFollowing:
+            server.kill()
+        server.timers.append(self.loop.later(grace_s, server.kill))
+
+    def end_sessions_on(self, device: str, reason: str) -> None:
+        """End what runs on a device, and the servers that wait there."""
+        for server in list(self._servers.values()):
+            if server.device.id == device:
+                self.end(server, reason)
+
+    def close(self, grace_s: float) -> None:
+        """End every server, killing those that are not gone within `grace_s`, and give back all that this side holds."""
+        self._is_closing = True
+        deadline = time.monotonic() + grace_s
+        for server in list(self._servers.values()):
+            if not server.pid:
+                self._forget(server)
+            elif grace_s > 0:
+                self.end(server, "The agent ends.")
+        while self._servers and (left := deadline - time.monotonic()) > 0:
+            self.loop.turn(left)
+        for server in list(self._servers.values()):
+            server.kill()
+        for server in list(self._servers.values()):
+            self._dead(server)
+        if self.adopts:
+            self._reap_orphans()
+        shutil.rmtree(self._logs, ignore_errors=True)
+        if self._measures is not None:
+            self._measures.close()
+
+    # ---- starting
+
+    def _start_now(self, server: Server) -> None:
+        """Cases: forked by the zygote, a cold process, neither can be had."""
+        try:
+            ends = server.prepare()
+        except OSError as error:
+            self._not_started(server, error)
+            return
+        try:
+            arguments = self._arguments(server)
+            pid = self.fork(arguments, ends) if self.fork is not None and not self._config.launch_wrapper else None
+            if pid is None:
+                server.start_cold(self._config.launch_wrapper, arguments, ends)
+            else:
+                server.started(pid)
+        except OSError as error:
+            self._not_started(server, error)
+            return
+        finally:
+            for descriptor in ends:
+                os.close(descriptor)
+        self.loop.watch(server.pidfd, lambda: self._dead(server))
+        self.loop.watch(server.reports, lambda: self._read(server))
+        limit_s = self._settings.start_limit_ms / 1000 or self._config.start_limit_s
+        server.timers.append(self.loop.later(limit_s, lambda: self._too_slow(server, limit_s)))
+        _log.info("event=server-started server=%s device=%s pid=%d cold=%s", server.id, server.device.id, server.pid, pid is None)
+
+    def _arguments(self, server: Server) -> list[str]:
+        """Words of the server's command line."""
+        listen, settings = self._config.listen, self._settings
+        if listen.startswith("unix:") or not listen:
+            listen = f"unix:{server.folder / 'session.sock'}"
+        else:
+            listen = f"{listen.rpartition(':')[0]}:0"
+        words = ["--orders", "--server-id", server.id, "--device", server.device.id, "--listen", listen]
+        words += ["--status-file", str(server.status_path), "--log-level", settings.log_level or self._config.log_level]
+        if server.device.memory_bytes:
+            words += ["--memory-limit", str(server.device.memory_bytes)]
+        if settings.kernel_limit_ms:
+            words += ["--kernel-limit", str(settings.kernel_limit_ms / 1000)]
+        if settings.allow_faults and self._config.allow_faults:
+            words += ["--allow-faults"]
+        return words + self.extra_arguments(server.id)
+
+    def _not_started(self, server: Server, error: OSError) -> None:
+        server.wish = f"Its process could not be made: {error}."
+        self._forget(server)
+        self._failed(server, server.wish)
+        self._tell(self._news(server, states.DEAD, reason=server.wish, start_failed=True))
+
+    def _too_slow(self, server: Server, limit_s: float) -> None:
+        if server.state == states.STARTING:
+            self._kill(server, f"It was not ready within {limit_s:g} s.")
+
+    def _kill(self, server: Server, why: str) -> None:
+        server.is_ending, server.wish = True, server.wish or why
+        if server.pid:
+            server.kill()
+        else:  # its start was delayed
+            self._forget(server)
+            self._tell(self._news(server, states.DEAD, reason=why))
+
+    # ---- what servers report
+
+    def _read(self, server: Server) -> None:
+        try:
+            reports = server.read_reports()
+        except (ProtocolError, DecodeError) as error:
+            self.loop.unwatch(server.reports)
+            self._kill(server, f"What the server reports cannot be read: {error}")
+            return
+        if reports is None:
+            self.loop.unwatch(server.reports)
+            return
+        for report in reports:
+            kind = report.WhichOneof("kind")
+            if kind == "ready":
+                self._ready(server, report.ready)
+            elif kind == "session":
+                self._session_changed(server, report.session)
+            elif kind == "unassign_refused":
+                # Its lease is over, and a client has come meanwhile: the session can only end.
+                self.end(server, "Its lease was given back.")
+
+    def _ready(self, server: Server, ready: Any) -> None:
+        server.endpoint, server.fingerprint = ready.endpoint, ready.fingerprint
+        if server.state == states.STARTING:
+            server.state = states.LEASED if server.assignment is not None else states.WARM
+            server.timers.append(self.loop.later(STEADY_S, self._backoff[server.device.id].succeeded))
+            self._tell(self._news(server))
+
+    def _session_changed(self, server: Server, change: Any) -> None:
+        kind, is_its = change.kind, change.session == server.session
+        if kind == Change.ENDED:
+            if is_its or not server.session:
+                server.said = change.reason
+                if not server.is_ending:
+                    server.is_ending, server.state = True, states.ENDING
+                    server.timers.append(self.loop.later(END_GRACE_S, server.kill))
+                    self._tell(self._news(server))
+            else:  # an assignment that the server refused
+                self._tell_lost(server_pb2.AssignRequest(session=change.session), server.id, change.reason)
+            return
+        if not is_its or server.is_ending:
+            return
+        if kind == Change.UNASSIGNED:
+            self._forget_client(server)
+            server.assignment, server.state = None, states.WARM
+            self._tell(self._news(server))
+        elif kind in (Change.ATTACHED, Change.PARKED):
+            server.attached_before = True
+            server.state = states.LEASED if kind == Change.ATTACHED else states.PARKED
+            self._backoff[server.device.id].succeeded()
+            self._tell(self._news(server))
+
+    # ---- sessions
+
+    def _assign(self, server: Server, order: agent_pb2.ServerOrder) -> None:
+        request = order.command.assign
+        server.order(assign=request)
+        if server.assignment is not None:
+            return  # the server refuses it, and says so
+        server.assignment, server.assigned_at, server.told = request, time.monotonic(), None
+        if server.state == states.WARM:
+            server.state = states.LEASED
+        if order.client_pid > 0 and order.client_host and order.client_host == self._boot_id:
+            self._watch_client(server, order.client_pid)
+
+    def _watch_client(self, server: Server, pid: int) -> None:
+        """End the session when its client's process ends; at once if it is gone already."""
+        try:
+            server.client_pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._client_gone(server)
+            return
+        server.client_pid = pid
+        self.loop.watch(server.client_pidfd, lambda: self._client_gone(server))
+
+    def _client_gone(self, server: Server) -> None:
+        self._forget_client(server)
+        if not server.is_ending:
+            server.is_client_gone = True
+            self.end(server, "Its client's process ended.", CLIENT_GONE_GRACE_S)
+
+    def _forget_client(self, server: Server) -> None:
+        if server.client_pidfd >= 0:
+            self.loop.unwatch(server.client_pidfd)
+            os.close(server.client_pidfd)
+        server.client_pidfd, server.client_pid = -1, 0
+
+    # ---- the end of a server
+
+    def _dead(self, server: Server) -> None:
+        returncode = server.reap()
+        server.kill()  # compilers that it started
+        was, status, usage = server.state, server.status(), server.usage()
+        usage.attached = False
+        if was == states.STARTING and not server.endpoint:
+            why = f"{reasons.start_sentence(returncode, status, server.log_tail())} {server.wish}".strip()
+        else:
+            why = server.wish or (f"The server ended: {server.said.rstrip('.')}." if server.said else "")
+            why = why or reasons.death_sentence(returncode, status)
+        is_lost = not server.wish and not (server.said and returncode == 0)
+        start_failed = was == states.STARTING and not self._is_closing and (is_lost or not server.endpoint)
+        if (start_failed or (was == states.WARM and is_lost)) and not self._is_closing:
+            self._failed(server, why)
+        else:
+            server.log_path.unlink(missing_ok=True)
+        self._forget(server)
+        _log.info("event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why)
+        if self._measures is not None:
+            self._measures.server_ended(server)
+        if server.assignment is not None:
+            end = agent_pb2.SessionEnd(
+                session=server.session, tenant=server.assignment.tenant, reason=why, lost=is_lost, usage=usage,
+                server=server.id, device=server.device.id, client_gone=server.is_client_gone,
+            )  # fmt: skip
+            if self.sink is not None:
+                self.sink.session_ended(end)
+        self._tell(self._news(server, states.DEAD, why, returncode, start_failed, usage))
+
+    def _forget(self, server: Server) -> None:
+        for descriptor in (server.pidfd, server.reports):
+            self.loop.unwatch(descriptor)
+        self._forget_client(server)
+        self._servers.pop(server.id, None)
+        server.close()
+
+    def _failed(self, server: Server, why: str) -> None:
+        """A server ended that nobody had used. Its log stays for a while."""
+        backoff = self._backoff[server.device.id]
+        backoff.failed(time.monotonic(), why)
+        _log.warning("event=server-failed server=%s device=%s in_a_row=%d reason=%r", server.id, server.device.id, backoff.failures, why)
+        for old in sorted(self._logs.glob("*.log"), key=lambda p: p.stat().st_mtime)[:-KEPT_LOGS]:
+            if old.stem not in self._servers:
+                old.unlink(missing_ok=True)
+
+    # ---- telling
+
+    def _news(
+        self, server: Server, state: int = 0, reason: str = "", returncode: int = 0, start_failed: bool = False, usage: Any = None
+    ) -> agent_pb2.ServerNews:
+        news = agent_pb2.ServerNews(
+            server=server.id,
+            device=server.device.id,
+            state=state or server.state,  # type: ignore[arg-type]
+            endpoint=server.endpoint,
+            assignment=server.assignment,
+            attached_before=server.attached_before,
+            reason=reason,
+            exit_status=returncode,
+            fingerprint=server.fingerprint,
+            start_failed=start_failed,
+            client_pid=server.client_pid,
+        )
+        if server.assignment is not None:
+            news.usage.CopyFrom(usage if usage is not None else server.usage())
+            news.session_age_s = time.monotonic() - server.assigned_at
+        return news
+
+    def _tell(self, news: agent_pb2.ServerNews) -> None:
+        if self.sink is not None:
+            self.sink.server_news(news)
+
+    def _tell_failed(self, order: agent_pb2.StartServer, why: str) -> None:
+        self._tell(agent_pb2.ServerNews(
+            server=order.server, device=order.device, state=states.DEAD, reason=why, exit_status=1, start_failed=True,  # type: ignore[arg-type]
+        ))  # fmt: skip
+
+    def _tell_lost(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
+        if self.sink is not None:
+            self.sink.session_ended(
+                agent_pb2.SessionEnd(session=request.session, tenant=request.tenant, reason=why, lost=True, server=server)
+            )
+
+    def _tick(self) -> None:
+        """Numbers of sessions that changed, devices, the host."""
+        assert self._measures is not None
+        if self._is_closing:
+            return
+        self.loop.later(TICK_S, self._tick)
+        if self.sink is None:
+            return
+        use = list(self._changed_use())
+        if use:
+            self.sink.server_use(use)
+        for device, why in self._measures.take(list(self._servers.values())):
+            self.end_sessions_on(device, why)
+        self.sink.device_news(self._measures.devices(), self._measures.host())
+
+    def _changed_use(self) -> Iterable[agent_pb2.ServerUse]:
+        for server in self._servers.values():
+            if server.assignment is None or not server.attached_before:
+                continue
+            usage = server.usage()
+            # Idle seconds change always, and alone are no news: whoever knows the last ones can count.
+            key = (usage.used_bytes, usage.kernel_s, usage.executed_commands, usage.attached, usage.running_op)
+            if key != server.told:
+                server.told = key
+                yield agent_pb2.ServerUse(server=server.id, usage=usage)
+
+    def _reap_orphans_often(self) -> None:
+        if self.adopts:
+            self._reap_orphans()
+        if not self._is_closing:
+            self.loop.later(ORPHANS_S, self._reap_orphans_often)
+
+    def _reap_orphans(self) -> None:
+        """Servers' own children come to us when their parent ends, and must be waited for. Those that others wait for are left alone."""
+        known = {server.pid for server in self._servers.values()} | self.own_children
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None or found.si_pid in known:
+                return
+            os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
