@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -64,6 +64,23 @@ def server_options(limits: Limits) -> list[tuple[str, Any]]:
     ]
 
 
+@functools.cache
+def contract_digests() -> tuple[bytes, dict[str, bytes]]:
+    """The op table's digest, and the hash of each row."""
+    return table_digest(), row_hashes()
+
+
+def prepare(kinds: Iterable[str]) -> None:
+    """Do once what every server's start would do: for a process that forks servers. Touches no device."""
+    contract_digests()
+    if "cpu" in kinds:
+        from .devices.cpu.device import CpuDevice
+
+        device = CpuDevice()
+        resolve_table(device)
+        device.close()
+
+
 class ApiServer:
     """One device, one session, in this process. `done` is set when the process should end; `reason` says why.
 
@@ -86,7 +103,7 @@ class ApiServer:
         self.report: Callable[[Any], None] = lambda change: None
         self._lane: LaneServer | None = None
         self._impls = resolve_table(device)
-        self._digests = (table_digest(), row_hashes())
+        self._digests = contract_digests()
         #: guards `assignment`, `session` and what follows, up to their being opened
         self._changed = threading.Condition()
         self._assigned_limits = self.limits

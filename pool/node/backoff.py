@@ -1,7 +1,7 @@
 """When a device is tried again on which servers do not start, or end before anybody used them. Pure; times are the caller's.
 
-Cases: fewer than `PATIENCE` failures in a row: wait, twice as long each time; more: no server is started for `PAUSE_S`, then one is tried. A
-server that serves a session, or is warm for `STEADY_S`, ends the row.
+Cases: fewer than `PATIENCE` failures in a row: wait, twice as long each time; more: no server is started for `PAUSE_S`, then one is tried.
+A server that serves a session, or is warm for `STEADY_S`, ends the row.
 """
 
 from __future__ import annotations

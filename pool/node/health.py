@@ -1,8 +1,8 @@
 """What a device's errors mean, and when a device that was taken out of service comes back. Pure; times are the caller's.
 
-NVIDIA calls the errors XIDs. Those of `APPLICATION_XIDS` are the fault of a program: its session ends, the device is well. All others may be
-broken hardware: the device is cordoned, tested, and comes back by itself when the test passes, `RETURNS_A_DAY` times a day. Beyond that a person
-looks at it. Every step leaves a sentence in the trail.
+NVIDIA calls the errors XIDs. Those of `APPLICATION_XIDS` are the fault of a program: its session ends, the device is well. All others may
+be broken hardware: the device is cordoned, tested, and comes back by itself when the test passes, `RETURNS_A_DAY` times a day. Beyond that
+a person looks at it. Every step leaves a sentence in the trail.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class Health:
             self._failures = 0
             self._plan(now)
         else:
-            self.trail.append((now, f"XID {xid}: {meaning(xid)}. A program's fault: its session ends, the device goes on."))
+            self.trail.append(
+                (now, f"XID {xid}: {meaning(xid)}. A program's fault: its session ends, the device goes on.")
+            )
         return is_hardware
 
     def tested(self, why: str, now: float) -> None:
@@ -112,8 +114,8 @@ class Health:
         if len(self._returns) >= RETURNS_A_DAY:
             self.test_at = float("inf")
             self.reason += (
-                f" It came back {RETURNS_A_DAY} times within a day and failed again: it stays out of service until a person has looked at it and "
-                "its agent is started again."
+                f" It came back {RETURNS_A_DAY} times within a day and failed again: it stays out of service until "
+                "a person has looked at it and its agent is started again."
             )
             self.trail.append((now, self.reason))
         else:

@@ -1,7 +1,7 @@
 """The servers of this host: orders in, news out. All of it in the loop's thread.
 
-Cases of a server's end: it was told to; its session ended by itself (the client said goodbye, a clock, a quota); it crashed; it never became
-warm. Each is told as `SessionEnd`, where there was a session, and then as `ServerNews` of a dead server.
+Cases of a server's end: it was told to; its session ended by itself (the client said goodbye, a clock, a quota); it crashed; it never
+became warm. Each is told as `SessionEnd`, where there was a session, and then as `ServerNews` of a dead server.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ KEPT_LOGS = 20
 ORPHANS_S = 5.0
 
 Change = server_pb2.SessionChange
+PARKED = server_pb2.SERVER_STATE_PARKED
 #: Starts a server's process given its ends of the pipes; returns its pid, or None: start it cold.
 Forker = Callable[[list[str], tuple[int, int, int]], int | None]
 
@@ -233,15 +234,19 @@ class Host:
         self.loop.watch(server.reports, lambda: self._read(server))
         limit_s = self._settings.start_limit_ms / 1000 or self._config.start_limit_s
         server.timers.append(self.loop.later(limit_s, lambda: self._too_slow(server, limit_s)))
-        _log.info("event=server-started server=%s device=%s pid=%d cold=%s", server.id, server.device.id, server.pid, pid is None)
+        _log.info(
+            "event=server-started server=%s device=%s pid=%d cold=%s",
+            server.id,
+            server.device.id,
+            server.pid,
+            pid is None,
+        )
 
     def _arguments(self, server: Server) -> list[str]:
         """Words of the server's command line."""
         listen, settings = self._config.listen, self._settings
-        if listen.startswith("unix:") or not listen:
-            listen = f"unix:{server.folder / 'session.sock'}"
-        else:
-            listen = f"{listen.rpartition(':')[0]}:0"
+        is_unix = listen.startswith("unix:") or not listen
+        listen = f"unix:{server.folder / 'session.sock'}" if is_unix else f"{listen.rpartition(':')[0]}:0"
         words = ["--orders", "--server-id", server.id, "--device", server.device.id, "--listen", listen]
         words += ["--status-file", str(server.status_path), "--log-level", settings.log_level or self._config.log_level]
         if server.device.memory_bytes:
@@ -302,14 +307,18 @@ class Host:
     def _session_changed(self, server: Server, change: Any) -> None:
         kind, is_its = change.kind, change.session == server.session
         if kind == Change.ENDED:
-            if is_its or not server.session:
+            if change.session not in server.pending:
                 server.said = change.reason
                 if not server.is_ending:
                     server.is_ending, server.state = True, states.ENDING
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
                     self._tell(self._news(server))
             else:  # an assignment that the server refused
-                self._tell_lost(server_pb2.AssignRequest(session=change.session), server.id, change.reason)
+                refused = server.pending.pop(change.session).command.assign
+                self._tell_lost(refused, server.id, change.reason)
+            return
+        if kind == Change.ASSIGNED and (order := server.pending.pop(change.session, None)) is not None:
+            self._has(server, order)
             return
         if not is_its or server.is_ending:
             return
@@ -319,17 +328,22 @@ class Host:
             self._tell(self._news(server))
         elif kind in (Change.ATTACHED, Change.PARKED):
             server.attached_before = True
-            server.state = states.LEASED if kind == Change.ATTACHED else states.PARKED
+            server.state = states.LEASED if kind == Change.ATTACHED else PARKED
             self._backoff[server.device.id].succeeded()
             self._tell(self._news(server))
 
     # ---- sessions
 
     def _assign(self, server: Server, order: agent_pb2.ServerOrder) -> None:
-        request = order.command.assign
-        server.order(assign=request)
+        server.order(assign=order.command.assign)
         if server.assignment is not None:
-            return  # the server refuses it, and says so
+            server.pending[order.command.assign.session] = order  # the server takes it, or refuses it, and says so
+        else:
+            self._has(server, order)
+
+    def _has(self, server: Server, order: agent_pb2.ServerOrder) -> None:
+        """The session is the server's."""
+        request = order.command.assign
         server.assignment, server.assigned_at, server.told = request, time.monotonic(), None
         if server.state == states.WARM:
             server.state = states.LEASED
@@ -377,7 +391,9 @@ class Host:
         else:
             server.log_path.unlink(missing_ok=True)
         self._forget(server)
-        _log.info("event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why)
+        _log.info(
+            "event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why
+        )
         if self._measures is not None:
             self._measures.server_ended(server)
         if server.assignment is not None:
@@ -387,6 +403,8 @@ class Host:
             )  # fmt: skip
             if self.sink is not None:
                 self.sink.session_ended(end)
+        for order in server.pending.values():
+            self._tell_lost(order.command.assign, server.id, why)
         self._tell(self._news(server, states.DEAD, why, returncode, start_failed, usage))
 
     def _forget(self, server: Server) -> None:
@@ -400,7 +418,13 @@ class Host:
         """A server ended that nobody had used. Its log stays for a while."""
         backoff = self._backoff[server.device.id]
         backoff.failed(time.monotonic(), why)
-        _log.warning("event=server-failed server=%s device=%s in_a_row=%d reason=%r", server.id, server.device.id, backoff.failures, why)
+        _log.warning(
+            "event=server-failed server=%s device=%s in_a_row=%d reason=%r",
+            server.id,
+            server.device.id,
+            backoff.failures,
+            why,
+        )
         for old in sorted(self._logs.glob("*.log"), key=lambda p: p.stat().st_mtime)[:-KEPT_LOGS]:
             if old.stem not in self._servers:
                 old.unlink(missing_ok=True)
@@ -408,7 +432,13 @@ class Host:
     # ---- telling
 
     def _news(
-        self, server: Server, state: int = 0, reason: str = "", returncode: int = 0, start_failed: bool = False, usage: Any = None
+        self,
+        server: Server,
+        state: int = 0,
+        reason: str = "",
+        returncode: int = 0,
+        start_failed: bool = False,
+        usage: Any = None,
     ) -> agent_pb2.ServerNews:
         news = agent_pb2.ServerNews(
             server=server.id,
@@ -434,13 +464,15 @@ class Host:
 
     def _tell_failed(self, order: agent_pb2.StartServer, why: str) -> None:
         self._tell(agent_pb2.ServerNews(
-            server=order.server, device=order.device, state=states.DEAD, reason=why, exit_status=1, start_failed=True,  # type: ignore[arg-type]
+            server=order.server, device=order.device, state=states.DEAD, reason=why, exit_status=1, start_failed=True,
         ))  # fmt: skip
 
     def _tell_lost(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
         if self.sink is not None:
             self.sink.session_ended(
-                agent_pb2.SessionEnd(session=request.session, tenant=request.tenant, reason=why, lost=True, server=server)
+                agent_pb2.SessionEnd(
+                    session=request.session, tenant=request.tenant, reason=why, lost=True, server=server
+                )
             )
 
     def _tick(self) -> None:

@@ -1,7 +1,8 @@
-"""The stream to the controller: says all that is here when it opens, tells what changes while it is open, follows orders. It is opened again
-and again, for ever; servers and sessions never notice.
+"""The stream to the controller: says all that is here when it opens, tells what changes while it is open, follows orders. It is opened
+again and again, for ever; servers and sessions never notice.
 
-Threads: the loop's makes frames and follows orders; one of our own opens the stream and reads; gRPC's takes what is to be sent from a queue.
+Threads: the loop's makes frames and follows orders; one of our own opens the stream and reads; gRPC's takes what is to be sent from a
+queue.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Link:
     # ---- the stream
 
     def _run(self) -> None:
-        stub = agent_pb2_grpc.AgentServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        stub = agent_pb2_grpc.AgentServiceStub(self._channel)
         wait_s, last = FIRST_WAIT_S, ""
         while not self._stopping.is_set():
             outgoing: queue.SimpleQueue[agent_pb2.AgentFrame | None] = queue.SimpleQueue()
@@ -113,7 +114,7 @@ class Link:
                 for frame in self._call:
                     if not heard:
                         heard, wait_s, last, self._is_connected = True, FIRST_WAIT_S, "", True
-                        _log.warning("event=connected controller=%s node=%s", self._config.controller, self._node)
+                        _log.info("event=connected controller=%s node=%s", self._config.controller, self._node)
                     self._host.loop.post(lambda f=frame: self._obey(f))  # type: ignore[misc]
             except grpc.RpcError as error:
                 why = f"{error.code().name}: {error.details()}"
@@ -124,7 +125,9 @@ class Link:
             if self._stopping.is_set():
                 return
             if why != last:  # said once, however often it is tried
-                _log.warning("event=not-connected controller=%s node=%s reason=%r", self._config.controller, self._node, why)
+                _log.warning(
+                    "event=not-connected controller=%s node=%s reason=%r", self._config.controller, self._node, why
+                )
                 last = why
             self._stopping.wait(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)

@@ -1,8 +1,8 @@
 """`python -m cupool.pool agent`: the agent of this host, for a controller here or elsewhere.
 
 Prints one JSON line on its standard output when it is ready to start servers: {"node": ID, "pid": PID}, or {"error", "cure"} and ends.
-It lives until it is told to end (SIGTERM, SIGINT), with or without its controller. `--record FILE` reads what `cupool up` wrote; other options
-go before it.
+It lives until it is told to end (SIGTERM, SIGINT), with or without its controller. `--record FILE` reads what `cupool up` wrote; other
+options go before it.
 """
 
 from __future__ import annotations
@@ -49,17 +49,25 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m cupool.pool agent", description="The agent of this host.")
     result.add_argument("--record", type=Path, help="file with the whole configuration, as `cupool up` writes it")
     result.add_argument("--controller", help="address of the controller's AgentService: host:port or unix:/path")
-    result.add_argument("--devices", help="kind[:count[:memory]],...: cpu:2:1GiB, cuda:1, cuda@3; default: what there is")
+    result.add_argument(
+        "--devices", help="kind[:count[:memory]],...: cpu:2:1GiB, cuda:1, cuda@3; default: what there is"
+    )
     result.add_argument("--listen", help="where servers listen: host:0, or empty for unix sockets")
     result.add_argument("--folder", help="the agent's folder: its node id, and ends of sessions on their way")
     result.add_argument("--node", help="the node's id; default: chosen once, kept in the folder")
     result.add_argument("--token-file", type=Path, help="file with a token of the role agent")
     result.add_argument("--tls-ca", help="the pool's authority: the controller must show a certificate of it")
-    result.add_argument("--tls-cert", help="this node's certificate, an authority for its servers (`cupool certs issue`)")
+    result.add_argument(
+        "--tls-cert", help="this node's certificate, an authority for its servers (`cupool certs issue`)"
+    )
     result.add_argument("--tls-key", help="its private key")
-    result.add_argument("--allow-faults", action="store_true", default=None, help="let clients ask a server to fail; for tests")
+    result.add_argument(
+        "--allow-faults", action="store_true", default=None, help="let clients ask a server to fail; for tests"
+    )
     result.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    result.add_argument("--cold", action="store_true", help="start every server as a process of its own, without a zygote")
+    result.add_argument(
+        "--cold", action="store_true", help="start every server as a process of its own, without a zygote"
+    )
     return result
 
 
@@ -71,7 +79,17 @@ def configure(arguments: list[str]) -> tuple[PoolConfig, bool]:
     config = read_record(options.record) if options.record else PoolConfig()
     given = {
         name: value
-        for name in ("controller", "listen", "folder", "node", "tls_ca", "tls_cert", "tls_key", "allow_faults", "log_level")
+        for name in (
+            "controller",
+            "listen",
+            "folder",
+            "node",
+            "tls_ca",
+            "tls_cert",
+            "tls_key",
+            "allow_faults",
+            "log_level",
+        )
         if (value := getattr(options, name)) is not None
     }
     if options.token_file:
@@ -80,7 +98,10 @@ def configure(arguments: list[str]) -> tuple[PoolConfig, bool]:
     if options.devices or not config.devices:
         config = dataclasses.replace(config, devices=tuple(host_devices(options.devices or "")))
     if not config.controller:
-        raise Bad("An agent needs the address of its controller.", "Give --controller host:port, or unix:/path on the controller's host.")
+        raise Bad(
+            "An agent needs the address of its controller.",
+            "Give --controller host:port, or unix:/path on the controller's host.",
+        )
     if bool(config.tls_cert) != bool(config.tls_key):
         raise Bad("--tls-cert and --tls-key go together.", "Give both, or neither.")
     return config, options.cold
@@ -108,7 +129,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         say(error=str(error), cure="")
         return 2
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s source=agent %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s source=agent %(levelname)s %(message)s", stream=sys.stderr
+    )
     run_dir = RunDir()
     try:
         return _serve(config, node, folder, run_dir.path, cold)
@@ -191,7 +214,9 @@ def _tester(loop: Loop, own_children: set[int]) -> Callable[[DeviceConfig, Calla
 
     def test(device: DeviceConfig, done: Callable[[str], None]) -> None:
         words = [sys.executable, "-P", "-m", "cupool.apiserver.selftest", "--device", device.id]
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0
+        )
         own_children.add(process.pid)
         pidfd = os.pidfd_open(process.pid)
         timer = loop.later(TEST_LIMIT_S, process.kill)
@@ -236,7 +261,9 @@ def _lock(folder: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise Bad(f"Another agent has the folder {folder}.", "End it first, or give this one another --folder.") from None
+        raise Bad(
+            f"Another agent has the folder {folder}.", "End it first, or give this one another --folder."
+        ) from None
     return fd
 
 

@@ -50,7 +50,9 @@ class _Device:
 class Measures:
     """Of all devices of this host. Called from the loop."""
 
-    def __init__(self, devices: Iterable[DeviceConfig], sampler: Sampler | None = None, test: Tester | None = None) -> None:
+    def __init__(
+        self, devices: Iterable[DeviceConfig], sampler: Sampler | None = None, test: Tester | None = None
+    ) -> None:
         """
         Args:
             sampler: of the GPUs among the devices; this object's from now on.
@@ -145,11 +147,16 @@ class Measures:
             if device is None:
                 continue
             is_hardware = device.health.error(xid, now)
-            _log.warning("event=xid device=%s xid=%d hardware=%s meaning=%r", device.config.id, xid, is_hardware, meaning(xid))
+            _log.warning(
+                "event=xid device=%s xid=%d hardware=%s meaning=%r", device.config.id, xid, is_hardware, meaning(xid)
+            )
             # The driver does not say whose fault it was. Where only one session is there it was that one's; else the one whose fault it was
             # finds its context broken, and ends by itself.
             if not is_hardware and device.sessions == 1:
-                yield device.config.id, f"The GPU reported XID {xid}: {meaning(xid)}. The session's program is at fault."
+                yield (
+                    device.config.id,
+                    f"The GPU reported XID {xid}: {meaning(xid)}. The session's program is at fault.",
+                )
 
     def _test_if_due(self, device: _Device, now: float) -> None:
         if self._test is None or device.is_testing or now < device.health.test_at:
@@ -189,7 +196,11 @@ class Measures:
             reason=device.health.reason,
         )
         if gpu is not None:
-            status.power_w, status.power_limit_w, status.temperature_c = gpu.power_w, gpu.power_limit_w, gpu.temperature_c
+            status.power_w, status.power_limit_w, status.temperature_c = (
+                gpu.power_w,
+                gpu.power_limit_w,
+                gpu.temperature_c,
+            )
             status.throttle, status.ecc_uncorrected = gpu.throttle, gpu.ecc_uncorrected
         for error in device.health.errors:
             status.errors.add(

@@ -64,9 +64,10 @@ class Sampler:
         """
         if nvml is None:
             try:
-                import pynvml as nvml
+                import pynvml
             except ModuleNotFoundError as error:
                 raise OSError(f"GPUs are not measured: {error}. Install the extra `server`.") from error
+            nvml = pynvml
         self._nvml = nvml
         try:
             nvml.nvmlInit()

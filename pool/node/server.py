@@ -47,6 +47,7 @@ class Server:
         pid, pidfd: of its process; 0 and -1 before it has one.
         endpoint: where clients attach; "" until it is warm.
         assignment: its session; None where it has none.
+        pending: sessions that were assigned while another one was here that may still be taken back, in order.
         attached_before: a client has been attached.
         wish: why the pool ended it; "" when it did not.
         said: why it ends, by its own report.
@@ -64,6 +65,7 @@ class Server:
     endpoint: str = ""
     fingerprint: str = ""
     assignment: server_pb2.AssignRequest | None = None
+    pending: dict[str, Any] = field(default_factory=dict)
     attached_before: bool = False
     assigned_at: float = 0.0
     client_pid: int = 0
@@ -124,7 +126,12 @@ class Server:
         commands, reports, log = ends
         module = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), "cupool.apiserver"]
         self._popen = subprocess.Popen(
-            [*wrapper, *module, *arguments], stdin=commands, stdout=reports, stderr=log, env=environment(), process_group=0
+            [*wrapper, *module, *arguments],
+            stdin=commands,
+            stdout=reports,
+            stderr=log,
+            env=environment(),
+            process_group=0,
         )
         self.started(self._popen.pid)
 
