@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import uuid
 from dataclasses import dataclass
@@ -85,8 +86,9 @@ def _argument(parse: object) -> object:
     return checked
 
 
-def parse(argv: list[str] | None = None) -> Config:
-    """The configuration of a command line. Exits with a message when it cannot be."""
+@functools.cache
+def _parser() -> argparse.ArgumentParser:
+    """Made once in a process, and in those that it forks: making it takes longer than reading a command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cupool.apiserver",
         description="One API server: one device, one session. Started by an agent or by hand.",
@@ -114,6 +116,12 @@ def parse(argv: list[str] | None = None) -> Config:
     )
     parser.add_argument("--tls-key", type=Path, help="its private key")
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
+    return parser
+
+
+def parse(argv: list[str] | None = None) -> Config:
+    """The configuration of a command line. Exits with a message when it cannot be."""
+    parser = _parser()
     args = parser.parse_args(argv)
     return Config(
         kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,

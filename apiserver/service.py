@@ -77,7 +77,9 @@ def prepare(kinds: Iterable[str]) -> None:
         from .devices.cpu.device import CpuDevice
 
         device = CpuDevice()
+        device.warm()
         resolve_table(device)
+        device.describe()
         device.close()
 
 

@@ -48,7 +48,7 @@ def main() -> int:
 
 def load(kinds: list[str]) -> None:
     """Import what servers of these kinds need. A kind that cannot be had is left out: its servers say why when they start."""
-    from . import __main__, service
+    from . import __main__, config, service
 
     for kind in kinds:
         try:
@@ -56,6 +56,7 @@ def load(kinds: list[str]) -> None:
                 importlib.import_module(module)
         except ImportError as error:
             print(f"cupool.apiserver.zygote: {kind}: {error}", file=sys.stderr)
+    config.parse([])
     service.prepare(kinds)
     assert __main__.main is not None
 

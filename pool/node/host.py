@@ -253,6 +253,8 @@ class Host:
             words += ["--memory-limit", str(server.device.memory_bytes)]
         if settings.kernel_limit_ms:
             words += ["--kernel-limit", str(settings.kernel_limit_ms / 1000)]
+        if self._config.insecure:
+            words += ["--insecure"]
         if settings.allow_faults and self._config.allow_faults:
             words += ["--allow-faults"]
         return words + self.extra_arguments(server.id)

@@ -5,6 +5,7 @@ Limits of threads and blocks are CUDA's usual ones, so that a program's launch c
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import uuid
@@ -91,6 +92,7 @@ def fingerprint() -> str:
     return f"cpu numpy-{np.__version__} {platform.machine()} {'+'.join(_features())} threads-{threads}"
 
 
+@functools.cache
 def _features() -> list[str]:
     wanted = ("avx512f", "avx2", "asimd")
     try:

@@ -6,6 +6,7 @@ floating-point warnings.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,7 @@ def _load() -> tuple[dict[str, Callable[..., Any]], dict[str, str]]:
 OPS, MISSING = _load()
 
 
+@functools.cache
 def resolve(impl: str) -> Callable[..., Any]:
     """The implementation of `row.impl`. Raises KeyError."""
     known = OPS.get(impl) or scipy.resolve(impl)

@@ -10,6 +10,7 @@ this user's alone (0700).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -111,6 +112,15 @@ def translate_options(options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return standard, tuple(result)
 
 
+@functools.cache
+def _version_of(path: str) -> str:
+    """What the compiler says of itself. Asked once in a process, and in those that it forks."""
+    done = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, timeout=30, check=False, env=_environment()
+    )
+    return done.stdout.partition("\n")[0]
+
+
 class Compiler:
     """Compiles sources to shared objects in a cache directory."""
 
@@ -128,12 +138,7 @@ class Compiler:
     @cached_property
     def version(self) -> str:
         """The compiler's first line of --version, "" without a compiler."""
-        if self.path is None:
-            return ""
-        done = subprocess.run(
-            [self.path, "--version"], capture_output=True, text=True, timeout=30, check=False, env=_environment()
-        )
-        return done.stdout.partition("\n")[0]
+        return "" if self.path is None else _version_of(self.path)
 
     def probe(self) -> str:
         """Empty when kernels can be compiled; else why not and what to install."""
