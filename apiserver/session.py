@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from cupool.contract.codec import _varint, server_frame
-from cupool.contract.errors import ProtocolError
+from cupool.contract.errors import STALE_NONCE, ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
 from cupool.v1 import session_pb2
@@ -125,8 +125,7 @@ class Session:
             if self.over:
                 raise Refused("NOT_FOUND", f"The session is over: {self.over}")
             if self._nonce not in (hello.nonce_previous, hello.nonce_next):
-                raise Refused("FAILED_PRECONDITION", "The nonce is stale: another process, a clone of this one, attached to the session. "
-                              "Acquire a session of its own.")  # fmt: skip
+                raise Refused("FAILED_PRECONDITION", STALE_NONCE)  # fmt: skip
             if hello.received > self._ordinal:
                 raise Refused(
                     "INVALID_ARGUMENT",

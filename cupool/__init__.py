@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         OpMissing,
         PoolUnreachable,
         ProtocolError,
+        SessionCloned,
         SessionLost,
         Unsupported,
         VersionMismatch,
     )
     from cupool.shim import cupy, cupyx
     from cupool.shim.offload import offload
+    from cupool.shim.scopes import session
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ __all__ = [
     "OpMissing",
     "PoolUnreachable",
     "ProtocolError",
+    "SessionCloned",
     "SessionLost",
     "Unsupported",
     "VersionMismatch",
@@ -50,9 +53,12 @@ __all__ = [
     "cupyx",
     "install",
     "offload",
+    "session",
     "statistics",
 ]
 
+#: Public functions that are written in the shim, loaded when they are used.
+_FUNCTIONS = {"offload": "cupool.shim.offload", "session": "cupool.shim.scopes"}
 _ERRORS = frozenset(n for n in __all__ if n[0].isupper())
 
 
@@ -90,8 +96,8 @@ def statistics() -> Any:
 def __getattr__(name: str) -> Any:
     if name in _ERRORS:
         return getattr(importlib.import_module("cupool.contract.errors"), name)
-    if name == "offload":
-        return importlib.import_module("cupool.shim.offload").offload
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     if name in ("cupy", "cupyx"):
         return importlib.import_module(f"cupool.shim.{name}")
     raise AttributeError(f"module 'cupool' has no attribute {name!r}")

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .config import DeviceConfig, PoolConfig, is_local, parse_devices
+from .config import DeviceConfig, PoolConfig, Quota, is_local, parse_devices
 from .rundir import RunDir
 
 #: What the extra `server` brings and a pool or its servers import.
@@ -89,6 +89,8 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
         tells_token=options.token_file is None,
         tells_admin_token=options.admin_token_file is None,
         embedded=options.embedded,
+        # Its one user is who started it.
+        quota=Quota(allow_offload=options.embedded),
         max_sessions=options.sessions_per_device or (8 if options.embedded else 1),
         overcommit=True,
         warm=options.spare,

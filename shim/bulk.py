@@ -20,6 +20,7 @@ from __future__ import annotations
 import atexit
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -457,6 +458,11 @@ def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
 # -- both -------------------------------------------------------------------------------------------------------------
 def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
     """Run `attempt` until it succeeds; the session finds the way to the server again, or raises SessionLost."""
+    with session.current().transferring():
+        _attempts(attempt, headway)
+
+
+def _attempts(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
     grpc = import_grpc()
     pause_s = 0.0
     had = headway()
@@ -469,7 +475,8 @@ def _retry(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
             _raise_final(error)
             last: BaseException = error
         except ValueError as error:  # the channel was closed under us by a reconnect
-            if "closed channel" not in str(error):
+            # "Cannot invoke RPC on closed channel!", "Cannot invoke RPC: Channel closed!"
+            if not {"channel", "closed"} <= set(re.findall(r"\w+", str(error).lower())):
                 raise
             last = error
         _patience()

@@ -20,10 +20,12 @@ class Config:
         cert, key: CUPOOL_CERT and CUPOOL_KEY, PEM files of a client certificate, where the pool asks for one.
         sync: CUPOOL_SYNC=1, every call waits for its result, so that errors surface at the call.
         reconnect_s: CUPOOL_RECONNECT_S, how long a lost connection is retried before the session is given up.
-        deadline_s: CUPOOL_DEADLINE_S, how long Acquire may queue.
+        deadline_s: CUPOOL_DEADLINE_S, how long getting a session may take: waiting for a server to become free, or for a pool that is
+            away for a moment.
         function: CUPOOL_FUNCTION, who asks, for people and for warm kernels.
         memory_bytes: CUPOOL_MEMORY, device memory wanted; 0: the pool's default.
         device_kind: CUPOOL_DEVICE, "", "cuda" or "cpu".
+        lifetime_s: the pool ends the session so long after it gave it, at the latest; 0: as the tenant may.
         start_s: how long an embedded pool may take to start.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
     """
@@ -39,6 +41,7 @@ class Config:
     function: str = ""
     memory_bytes: int = 0
     device_kind: str = ""
+    lifetime_s: int = 0
     start_s: float = 60.0
     transport: str = "core"
 

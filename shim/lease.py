@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
+import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,11 +116,37 @@ def host_id() -> str:
         return ""
 
 
+#: How long to wait for a pool that does not answer, before the first and before the later attempts.
+AWAY_S = 0.05
+MAX_AWAY_S = 1.0
+#: What no waiting mends, in grpc's words: names that are none, certificates that do not fit.
+_HOPELESS = (
+    "DNS resolution failed",
+    "errors resolving",
+    "lookup failed",
+    "CERTIFICATE_VERIFY_FAILED",
+    "Peer name",
+    "Ssl handshake failed",
+    "SSL_ERROR",
+)
+
+
+class _Again(Exception):
+    """A refusal that another attempt may turn: `after_s` is when, by the pool's word; 0: the pool did not answer."""
+
+    def __init__(self, error: CupoolError, after_s: float) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after_s = after_s
+
+
 class PoolClient:
     """PoolService at one address."""
 
-    def __init__(self, addr: str, token: str = "", trust: Trust = NO_TLS) -> None:
+    def __init__(self, addr: str, token: str = "", trust: Trust = NO_TLS, is_patient: bool = True) -> None:
+        """`is_patient`: a pool that does not answer may come back; not one that is this program's own."""
         self.addr = addr
+        self._is_patient = is_patient
         self._trust = trust
         self._channel = open_channel(addr, trust)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
@@ -127,22 +155,46 @@ class PoolClient:
         self._stub: Any = pool_pb2_grpc.PoolServiceStub(self._channel)
 
     def acquire(self, config: Config) -> Lease:
-        """A session. Raises PoolUnreachable or LeaseRefused."""
-        request = pool_pb2.AcquireRequest(
-            function=config.function,
-            memory_bytes=config.memory_bytes,
-            deadline_ms=int(config.deadline_s * 1000),
-            device_kind=config.device_kind,
-            client_pid=os.getpid() if platform.system() == "Linux" else 0,
-            host_id=host_id(),
-        )
-        reply = self._call(self._stub.Acquire, request, config.deadline_s + 10)
+        """A session. Within `config.deadline_s` it asks again when the pool says when to, and waits for a pool that is away for a moment.
+
+        Raises:
+            PoolUnreachable: no pool answered in time.
+            LeaseRefused: the pool gave none in time, or never will.
+        """
+        give_up_s = time.monotonic() + config.deadline_s
+        attempt = 0
+        while True:
+            left_s = max(give_up_s - time.monotonic(), 0.0)
+            try:
+                reply = self._acquire_once(config, left_s)
+                break
+            except _Again as again:
+                pause_s = again.after_s or min(AWAY_S * 2**attempt, MAX_AWAY_S)
+                left_s = give_up_s - time.monotonic()
+                if not self._is_patient or pause_s > left_s:
+                    raise again.error from None
+                attempt += 1
+                # Apart from each other: many functions may have been refused at the same moment.
+                time.sleep(min(pause_s * random.uniform(1.0, 1.3), left_s))
         lease = Lease(
             reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
             _tls_name(reply.server, reply.node) if reply.tls else "",
         )  # fmt: skip
         self._check_tls(lease)
         return lease
+
+    def _acquire_once(self, config: Config, left_s: float) -> Any:
+        """One Acquire, which may queue for `left_s`. Raises _Again where another one may do better."""
+        request = pool_pb2.AcquireRequest(
+            function=config.function,
+            memory_bytes=config.memory_bytes,
+            deadline_ms=int(left_s * 1000),
+            device_kind=config.device_kind,
+            client_pid=os.getpid() if platform.system() == "Linux" else 0,
+            host_id=host_id(),
+            lifetime_s=config.lifetime_s,
+        )
+        return self._call(self._stub.Acquire, request, left_s + 10, _Again)
 
     def _check_tls(self, lease: Lease) -> None:
         """Nobody on the way may take TLS away: with an authority configured, a server that others can reach must speak it."""
@@ -184,7 +236,7 @@ class PoolClient:
             call.cancel()
         return None
 
-    def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+    def _call(self, method: Any, request: Any, timeout_s: float, again: type[_Again] | None = None) -> Any:
         import grpc
 
         try:
@@ -193,7 +245,12 @@ class PoolClient:
             end = disconnected(error)
         hint = end.metadata.get("cupool-retry-after-ms")
         details = end.details + (f" (try again in {int(hint) / 1000:g} s)" if hint and hint.isdigit() else "")
-        raise status_error(end.code, details, f"the pool at {self.addr}", is_pool=True)
+        refusal = status_error(end.code, details, f"the pool at {self.addr}", is_pool=True)
+        if again is not None and end.code == "RESOURCE_EXHAUSTED" and hint and hint.isdigit():
+            raise again(refusal, max(int(hint) / 1000, 0.001))
+        if again is not None and end.code == "UNAVAILABLE" and not any(text in details for text in _HOPELESS):
+            raise again(refusal, 0.0)
+        raise refusal
 
     def close(self) -> None:
         self._channel.close()

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, VersionMismatch
+from cupool.contract.errors import STALE_NONCE, CupoolError, ProtocolError, SessionCloned, SessionLost, VersionMismatch
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 from cupool.v1 import session_pb2
@@ -96,6 +96,10 @@ class Link:
         self._resumed = threading.Event()
         self._resumed.set()
         self._paused = threading.Event()
+        #: Bulk transfers under way: a reason to look whether the server is there.
+        self.transfers = 0
+        #: Called when a connection is given up, before the next one is made.
+        self.on_broken: Callable[[], None] = lambda: None
         self._probe_s: float | None = None
         self._patience = 1.0
         self._damaged = 0
@@ -135,6 +139,7 @@ class Link:
                 self.lose(error)
                 return
             self.reconnects += self.server_hello is not None and self._resumed.is_set()
+            self.on_broken()
             self._closing.wait(min(0.01 * 2**attempt, 1.0) if attempt else 0.0)
             attempt += 1
 
@@ -197,6 +202,8 @@ class Link:
     def _judge(self, end: Disconnected, broken_for_s: float, attempt: int) -> None:
         """Return when another connection should be tried; raise what the session is lost of otherwise."""
         at = f"the server at {self.lease.endpoint}"
+        if end.code == "FAILED_PRECONDITION" and STALE_NONCE in end.details:
+            raise SessionCloned(f"The session is another process's ({at}): {end.details}", "Make the arrays again.")
         if end.code not in RETRIED:
             raise self._with_fate(status_error(end.code, end.details, at))
         self._damaged = self._damaged + 1 if end.code in DAMAGED else self._damaged
@@ -289,7 +296,7 @@ class Link:
                 self._patience = min(self._patience * 2, MAX_PATIENCE)
                 stream.cancel()
             return
-        if not (self.inbox.is_awaited or self._outbox.window):
+        if not (self.inbox.is_awaited or self._outbox.window or self.transfers):
             return
         if self._probe_s is None:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:

@@ -173,6 +173,13 @@ class Outbox:
             tail.end - acked.end < limits.inflight_commands and tail.end_bytes - acked.end_bytes < limits.inflight_bytes
         )
 
+    def has_only_frees(self) -> bool:
+        """Whether nothing but frees, (0, handle) each, is pending or unacknowledged."""
+        from cupool.v1 import session_pb2
+
+        batches = [session_pb2.ClientFrame.FromString(batch.frame).batch for batch in list(self.window)]
+        return not any(COMMANDS[::2]) and not any(any(memoryview(b.commands).cast("q")[::2]) for b in batches)
+
     # -- sending --------------------------------------------------------------------------------------------------
     def flush(self) -> None:
         """Make batches of everything pending and send them. Blocks while too much is in flight."""

@@ -6,25 +6,26 @@ Boundary: callers append commands to `pending.COMMANDS` and come here to flush, 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
 from cupool.contract import ids
-from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionLost, VersionMismatch
+from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionCloned, SessionLost, VersionMismatch
 from cupool.contract.limits import Limits
 from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
-from . import embedded, forms, sites, syncdetect
+from . import embedded, forms, scopes, sites, syncdetect
 from .config import Config, config
 from .core_stream import CoreTransport
 from .lease import Lease, PoolClient
@@ -105,6 +106,8 @@ class Session:
                 f"cupool-python {_version()}",
             )
             self.inbox = self.link.inbox
+            # What broke the command stream breaks transfers too, which would notice after 13 s.
+            self.link.on_broken = self._drop_bulk
             self.link.start(settings.reconnect_s)
         except BaseException:
             self.link.close("", 0.2)
@@ -197,12 +200,27 @@ class Session:
                 self._bulk = (key, open_channel(key[0], trust_of(self.settings), self.link.lease.tls_name))
             return self._bulk[1]
 
-    def pause(self, timeout_s: float) -> None:
-        """Drop every connection, for a fork. Calls of bulk transfers that are under way break, and are taken up again."""
+    def _drop_bulk(self) -> None:
         with self._bulk_lock:
             if self._bulk is not None:
                 self._bulk[1].close()
                 self._bulk = None
+
+    @contextlib.contextmanager
+    def transferring(self) -> Iterator[None]:
+        """Around a bulk transfer: the link looks after the connection meanwhile."""
+        link = self.link
+        with self._bulk_lock:
+            link.transfers += 1
+        try:
+            yield
+        finally:
+            with self._bulk_lock:
+                link.transfers -= 1
+
+    def pause(self, timeout_s: float) -> None:
+        """Drop every connection, for a fork. Calls of bulk transfers that are under way break, and are taken up again."""
+        self._drop_bulk()
         self.link.pause(timeout_s)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -257,6 +275,9 @@ class _Process:
         self.has_atexit = False
         self.is_fork = False
         self.is_ending = False
+        #: `cupool.session()` blocks that are open, and whether the session is theirs and ends with the last of them
+        self.scopes = 0
+        self.is_scoped = False
 
 
 _process = _Process()
@@ -309,7 +330,7 @@ def _pool_client(settings: Config) -> PoolClient:
     address = _process.inherited
     if address is None:
         address = embedded.start().address(settings.start_s)
-    return PoolClient(address.addr, address.token)
+    return PoolClient(address.addr, address.token, is_patient=False)
 
 
 def current() -> Session:
@@ -333,22 +354,27 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
         if old is not None:
             if old.outbox.lost is None:
                 return old
+            was_idle = not old.inbox.is_awaited and old.outbox.has_only_frees()
             _bury(old)
-            raise old.outbox.lost.with_traceback(None)
+            # A clone that was idle when it was copied has lost nothing but its arrays, which say so themselves.
+            if not (isinstance(old.outbox.lost, SessionCloned) and was_idle):
+                raise old.outbox.lost.with_traceback(None)
         if process.opener:
             raise RuntimeError("A session is being opened; a signal handler cannot use arrays meanwhile.")
         process.opener = get_ident()
         try:
-            session = make() if make is not None else Session(process.override or config())
+            session = make() if make is not None else Session(scopes.settings(process.override or config()))
         finally:
             process.opener = 0
         forms.refuse(session.refused)
         process.session = session
+        process.is_scoped = scopes.is_inside()
         if not process.switch_s:
             process.switch_s = sys.getswitchinterval()
             sys.setswitchinterval(min(SWITCH_S, process.switch_s))
         _register_exit()
         _register_pause()
+        _register_snapshot()
         for prepare in on_open:
             prepare()
         return session
@@ -570,6 +596,21 @@ def _sum(before: Statistics, session: Session) -> Statistics:
     )
 
 
+def enter_scope() -> None:
+    """A block begins that wants a session of its own."""
+    with _process.lock:
+        _process.scopes += 1
+
+
+def leave_scope(drain_s: float) -> None:
+    """It ends; with the last one the session that was opened in them. `drain_s`: how long what is in flight may take."""
+    with _process.lock:
+        _process.scopes -= 1
+        if not _process.scopes and _process.is_scoped:
+            _process.is_scoped = False
+            _close("the request is over", drain_s)
+
+
 def close() -> None:
     """Flush, wait for what is in flight, end the session, release the lease. Arrays of it become foreign."""
     _close("the program closed the session", EXIT_DRAIN_S)
@@ -646,6 +687,24 @@ def _register_pause() -> None:
 
 
 _has_pause = False
+
+
+def _register_snapshot() -> None:
+    """A process that is about to be copied (AWS Lambda's SnapStart says so) gives its session up first: each copy opens its own."""
+    global _has_snapshot
+    if not _has_snapshot and os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        _has_snapshot = True
+        import snapshot_restore_py  # the platform's, which is there where the variable is
+
+        snapshot_restore_py.register_before_snapshot(_before_snapshot)
+
+
+def _before_snapshot() -> None:
+    _close("the process becomes a snapshot", EXIT_DRAIN_S)
+    embedded.stop()
+
+
+_has_snapshot = False
 
 
 def _after_fork_in_child() -> None:

@@ -53,6 +53,16 @@ class SessionLost(CupoolError):
     """The session is gone and cannot be brought back."""
 
 
+class SessionCloned(SessionLost):
+    """The session belongs to another process, a clone of this one: both came from one snapshot. This one gets another session."""
+
+
+#: What a server says to a clone that comes second.
+STALE_NONCE = (
+    "The nonce is stale: another process, a clone of this one, attached to the session. Acquire a session of its own."
+)
+
+
 class ForeignArray(CupoolError, ValueError):
     """An array of another session: of the parent process before a fork, or of a session that was closed."""
 
@@ -211,7 +221,7 @@ def _ours(cls: type[CupoolError]) -> Callable[[str, dict[str, Any]], BaseExcepti
 
 
 _OURS = (
-    PoolUnreachable, LeaseRefused, VersionMismatch, OpMissing, Unsupported, ProtocolError, ContractViolation, SessionLost,
+    PoolUnreachable, LeaseRefused, VersionMismatch, OpMissing, Unsupported, ProtocolError, ContractViolation, SessionCloned, SessionLost,
     ForeignArray,
 )  # fmt: skip
 _PLAIN: dict[str, type[BaseException]] = {

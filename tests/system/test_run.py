@@ -104,7 +104,7 @@ def test_connect_says_where(tmp_path):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env=ENVIRONMENT | {"CUPOOL_RECONNECT_S": "1"},
+        env=ENVIRONMENT | {"CUPOOL_RECONNECT_S": "1", "CUPOOL_DEADLINE_S": "0.5"},
         timeout=60,
     )
     assert "unreachable:" in done.stdout and "/nowhere/pool.sock" in done.stdout and "CUPOOL_ADDR" in done.stdout, (

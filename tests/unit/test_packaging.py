@@ -62,8 +62,8 @@ def test_public_names():
     import cupool
 
     # What users may rely on. A name is added here when it is documented, and removed only with a deprecation before.
-    expected = """ContractViolation CupoolError ForeignArray LeaseRefused OpMissing PoolUnreachable ProtocolError SessionLost
-    Unsupported VersionMismatch __version__ connect cupy cupyx install offload statistics"""
+    expected = """ContractViolation CupoolError ForeignArray LeaseRefused OpMissing PoolUnreachable ProtocolError SessionCloned SessionLost
+    Unsupported VersionMismatch __version__ connect cupy cupyx install offload session statistics"""
     assert sorted(cupool.__all__) == sorted(expected.split())
     errors = importlib.import_module("cupool.contract.errors")
     assert cupool.SessionLost is errors.SessionLost
