@@ -16,7 +16,7 @@ import numpy as np
 
 from . import dispatch, operators
 from ._generated import functions
-from .ufunc import SCALAR_TYPES, ufunc
+from .ufunc import is_scalar, ufunc
 
 _ABSENT = object()
 
@@ -30,7 +30,7 @@ def defers_to(x: Any, y: Any) -> bool:
 
 
 def _is_operand(value: Any) -> bool:
-    return isinstance(value, dispatch.ndarray) or type(value) in SCALAR_TYPES
+    return isinstance(value, dispatch.ndarray) or is_scalar(value)
 
 
 def _binary(name: str, function: ufunc) -> Callable[[Any, Any], Any]:

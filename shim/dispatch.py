@@ -32,7 +32,7 @@ from cupool.contract.values import (
 )
 from cupool.v1 import session_pb2
 
-from . import births, captures, coerce, forms, notices, operators, session, sites, streams
+from . import births, captures, coerce, forms, notices, operators, session, sites, streams, syncdetect
 from .config import config
 from .objects import RemoteObject
 from .operators import double_bits
@@ -531,6 +531,7 @@ def ask(name: str, args: tuple[Any, ...], slots: tuple[Any, ...]) -> Any:
 
 def fetch(handle: int, spec: Spec) -> Any:
     """The value of a small array of known spec: `ask("@fetch", …)` without what that looks up each time. The caller is `convert.fetch`."""
+    syncdetect.declare()
     current = session.current()
     head = _heads.get(_FETCH)
     if head is None:

@@ -15,7 +15,7 @@ import numpy as np
 from cupool.contract.spec import spec_of
 
 from . import dispatch
-from .ufunc import SCALAR_TYPES
+from .ufunc import is_scalar
 
 #: The legacy default stream, by the number that CUDA gives it.
 _DEFAULT_STREAM = 1
@@ -48,7 +48,7 @@ def array_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
         return NotImplemented
     for x in involved:
         # Host arrays pass here and are refused by our ufunc, which says why.
-        known = type(x) in SCALAR_TYPES or isinstance(x, (dispatch.ndarray, np.ndarray))
+        known = is_scalar(x) or isinstance(x, (dispatch.ndarray, np.ndarray))
         if not (known or hasattr(x, "__cuda_array_interface__") or hasattr(x, "__cupy_get_ndarray__")):
             return NotImplemented
     if name in _COMPARISONS:

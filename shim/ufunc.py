@@ -17,6 +17,12 @@ from .pending import COMMANDS, GATE, extend
 #: Types that an operand may have, besides arrays.
 SCALAR_TYPES = frozenset({bool, int, float, complex, *(np.dtype(c).type for c in "?bBhHiIlLqQefdFD")})
 
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is a number that an operand may be: Python's, NumPy's, or a bfloat16 of ml_dtypes."""
+    return type(value) in SCALAR_TYPES or (isinstance(value, np.generic) and value.dtype.name == "bfloat16")
+
+
 _SCATTER = {
     "add": "add", "subtract": "sub", "maximum": "max", "minimum": "min", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor",
 }  # fmt: skip
@@ -315,7 +321,7 @@ def _by_name(name: str) -> Any:
 
 def _operand(value: Any) -> Any:
     """An input as the row takes it. Host arrays and sequences are refused: nothing is copied to the device unasked."""
-    if isinstance(value, dispatch.ndarray) or type(value) in SCALAR_TYPES:
+    if isinstance(value, dispatch.ndarray) or is_scalar(value):
         return value
     convert = getattr(value, "__cupy_get_ndarray__", None)
     if convert is not None:

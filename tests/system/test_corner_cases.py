@@ -164,6 +164,9 @@ def test_matmul_along_other_axes() -> None:
 def test_bfloat16_products_stay_bfloat16() -> None:
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     x = cp.ones((2, 3), bfloat16)
+    for made in (x + bfloat16(2), bfloat16(2) + x, cp.add(x, bfloat16(2))):
+        assert made.dtype == bfloat16 and made.astype("f4").tolist() == [[3, 3, 3]] * 2
+    assert (x == bfloat16(1)).all() and not (bfloat16(2) <= x).any()
     assert (x @ x.T).dtype == bfloat16 and (x @ x.T).astype("f4").tolist() == [[3, 3], [3, 3]]
 
 

@@ -234,3 +234,30 @@ def test_triangulations_stay_on_the_device() -> None:
     assert made.vertex_neighbor_vertices()[0].shape == (5,)
     with pytest.raises(ValueError, match="2D"):
         cupyx.scipy.spatial.Delaunay(cp.zeros((4, 3)))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda a: a.get(),
+        lambda a: float(a.sum()),
+        lambda a: bool(a.any()),
+        lambda a: a[a > 1].shape,
+        lambda a: cp.zeros(1 << 20).get(),
+        lambda a: cp.asnumpy(a[:3]),
+        lambda a: a.tolist(),
+        lambda a: repr(a),
+        lambda a: cp.cuda.Device().synchronize(),
+        lambda a: cp.cuda.Stream.null.synchronize(),
+    ],
+)
+def test_waits_raise_where_none_is_allowed(look: Any) -> None:
+    a = cp.arange(4.0)
+    look(a)  # forms and tables are there
+    with cupyx.allow_synchronize(False):
+        b = (a + 1).sum()
+        with pytest.raises(cupyx.DeviceSynchronized):
+            look(a)
+        with cupyx.allow_synchronize(True):
+            look(a)
+    assert b == 10

@@ -9,6 +9,6 @@ import numpy as np
 from ...kernels import cpp
 
 
-def get_typename(dtype: Any) -> str:
-    """The C++ type of a dtype. Raises ValueError where kernels have none."""
+def get_typename(dtype: Any, type_headers: Any = None) -> str:
+    """The C++ type of a dtype; it needs no headers. Raises ValueError where kernels have none."""
     return cpp.c_type(np.dtype(dtype))
