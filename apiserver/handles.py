@@ -276,9 +276,13 @@ class Handles:
 
     def _owner_of(self, root: Any) -> int | None:
         for handle in self.named:
-            if self.table.get(handle) is root:
+            if self._is_over(self.table.get(handle), root):
                 return handle
         for handle, value in self.table.items():
-            if value is root:
+            if self._is_over(value, root):
                 return handle
         return None
+
+    def _is_over(self, value: Any, root: Any) -> bool:
+        """Whether a value is the root, or an array over it: one whose strides are not those that its memory was made with."""
+        return value is root or (isinstance(value, self.array_type) and self.root_of(value) is root)

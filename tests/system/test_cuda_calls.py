@@ -576,3 +576,13 @@ def test_a_stream_dropped_while_it_captured_leaves_nothing_behind() -> None:
 def test_an_array_is_not_made_over_host_memory() -> None:
     with pytest.raises(TypeError, match="memptr"):
         cp.ndarray((3,), "u1", cp.cuda.alloc_pinned_memory(3))
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 1, 3), (3, 1, 1)])
+def test_arrays_with_strides_of_their_own_have_memory_of_their_own(shape: tuple[int, ...]) -> None:
+    host = np.arange(3.0).reshape(shape)
+    a, b = cp.asarray(host, order="F"), cp.asarray(host + 10, order="F")
+    assert a.data.ptr != b.data.ptr
+    fill = cp.RawKernel('extern "C" __global__ void fill(double *x) { x[threadIdx.x] = -1; }', "fill")
+    fill((1,), (2,), (b,))
+    assert a.ravel().tolist() == [0, 1, 2] and b.ravel().tolist() == [-1, -1, 12]

@@ -15,43 +15,13 @@ ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__o
     "cuda": """\
 Device.cutensor_handle
 """,
-    "cuda.cub": """\
-cub_histogram cub_reduction cub_scan cupy_cub_op device_histogram device_reduce device_scan device_segmented_reduce
-""",
-    "cuda.cublas": """\
-cgetrfBatched cgetriBatched cgetrsBatched dgetrfBatched dgetriBatched dgetrsBatched sgetrfBatched sgetriBatched
-sgetrsBatched zgetrfBatched zgetriBatched zgetrsBatched
-""",
     "cuda.cufft": """\
 create multi_gpu_execC2C multi_gpu_execZ2Z setAutoAllocation setCallback setJITCallback
 """,
     "cuda.cusolver": """\
-ccgels ccgels_bufferSize ccgesv ccgesv_bufferSize ccsreigvsi ccsrlsvchol ccsrlsvqr cgebrd cgebrd_bufferSize cgeqrf
-cgeqrf_bufferSize cgesvd cgesvd_bufferSize cgesvdaStridedBatched cgesvdaStridedBatched_bufferSize cgesvdj cgesvdjBatched
-cgesvdjBatched_bufferSize cgesvdj_bufferSize cgetrf cgetrf_bufferSize cgetrs cheevd cheevd_bufferSize cheevj cheevjBatched
-cheevjBatched_bufferSize cheevj_bufferSize ckgels ckgels_bufferSize ckgesv ckgesv_bufferSize cormqr cpotrf cpotrfBatched
-cpotrf_bufferSize cpotrs cpotrsBatched createGesvdjInfo createParams createSyevjInfo csytrf csytrf_bufferSize cungqr
-cungqr_bufferSize cunmqr cunmqr_bufferSize cygels cygels_bufferSize cygesv cygesv_bufferSize dcsreigvsi dcsrlsvchol
-dcsrlsvqr ddgels ddgels_bufferSize ddgesv ddgesv_bufferSize destroyGesvdjInfo destroyParams destroySyevjInfo dgebrd
-dgebrd_bufferSize dgeqrf dgeqrf_bufferSize dgesvd dgesvd_bufferSize dgesvdaStridedBatched dgesvdaStridedBatched_bufferSize
-dgesvdj dgesvdjBatched dgesvdjBatched_bufferSize dgesvdj_bufferSize dgetrf dgetrf_bufferSize dgetrs dhgels dhgels_bufferSize
-dhgesv dhgesv_bufferSize dorgqr dorgqr_bufferSize dormqr dormqr_bufferSize dpotrf dpotrfBatched dpotrf_bufferSize dpotrs
-dpotrsBatched dsgels dsgels_bufferSize dsgesv dsgesv_bufferSize dsyevd dsyevd_bufferSize dsyevj dsyevjBatched
-dsyevjBatched_bufferSize dsyevj_bufferSize dsytrf dsytrf_bufferSize dxgels dxgels_bufferSize dxgesv dxgesv_bufferSize
-scsreigvsi scsrlsvchol scsrlsvqr sgebrd sgebrd_bufferSize sgeqrf sgeqrf_bufferSize sgesvd sgesvd_bufferSize
-sgesvdaStridedBatched sgesvdaStridedBatched_bufferSize sgesvdj sgesvdjBatched sgesvdjBatched_bufferSize sgesvdj_bufferSize
-sgetrf sgetrf_bufferSize sgetrs shgels shgels_bufferSize shgesv shgesv_bufferSize sorgqr sorgqr_bufferSize sormqr
-sormqr_bufferSize spotrf spotrfBatched spotrf_bufferSize spotrs spotrsBatched ssgels ssgels_bufferSize ssgesv
-ssgesv_bufferSize ssyevd ssyevd_bufferSize ssyevj ssyevjBatched ssyevjBatched_bufferSize ssyevj_bufferSize ssytrf
-ssytrf_bufferSize sxgels sxgels_bufferSize sxgesv sxgesv_bufferSize xgeev xgeev_bufferSize xgesvdjGetResidual
-xgesvdjGetSweeps xgesvdjSetMaxSweeps xgesvdjSetSortEig xgesvdjSetTolerance xsyevd xsyevd_bufferSize xsyevjGetResidual
-xsyevjGetSweeps xsyevjSetMaxSweeps xsyevjSetSortEig xsyevjSetTolerance zcgels zcgels_bufferSize zcgesv zcgesv_bufferSize
-zcsreigvsi zcsrlsvchol zcsrlsvqr zgebrd zgebrd_bufferSize zgeqrf zgeqrf_bufferSize zgesvd zgesvd_bufferSize
-zgesvdaStridedBatched zgesvdaStridedBatched_bufferSize zgesvdj zgesvdjBatched zgesvdjBatched_bufferSize zgesvdj_bufferSize
-zgetrf zgetrf_bufferSize zgetrs zheevd zheevd_bufferSize zheevj zheevjBatched zheevjBatched_bufferSize zheevj_bufferSize
-zkgels zkgels_bufferSize zkgesv zkgesv_bufferSize zormqr zpotrf zpotrfBatched zpotrf_bufferSize zpotrs zpotrsBatched zsytrf
-zsytrf_bufferSize zungqr zungqr_bufferSize zunmqr zunmqr_bufferSize zygels zygels_bufferSize zygesv zygesv_bufferSize zzgels
-zzgels_bufferSize zzgesv zzgesv_bufferSize
+ccsreigvsi ccsrlsvchol ccsrlsvqr cgebrd cgebrd_bufferSize csytrf csytrf_bufferSize dcsreigvsi dcsrlsvchol dcsrlsvqr dgebrd
+dgebrd_bufferSize dsytrf dsytrf_bufferSize scsreigvsi scsrlsvchol scsrlsvqr sgebrd sgebrd_bufferSize ssytrf
+ssytrf_bufferSize xgeev xgeev_bufferSize zcsreigvsi zcsrlsvchol zcsrlsvqr zgebrd zgebrd_bufferSize zsytrf zsytrf_bufferSize
 """,
     "cuda.cusparse": """\
 CooAoSAttributes CooAttributes CsrAttributes DnMatAttributes DnMatBatchAttributes DnVecAttributes SpVecAttributes cbsric02

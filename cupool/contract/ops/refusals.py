@@ -15,11 +15,14 @@ _LIBRARY = (
     "a thin wrapper of a CUDA library: it takes library handles and device pointers of the calling process, "
     "which has no CUDA context"
 )
-_SOLVER = (
-    "works on raw device pointers, workspaces and descriptors of the calling process; cupy.linalg, cupyx.lapack and cupyx.cusolver offer "
-    "it on arrays"
+_SPARSE_SOLVER = (
+    "works on sparse matrices behind cuSPARSE's descriptors; cupyx.scipy.sparse.linalg and cupyx.cusolver take matrices"
 )
-_SPARSE_LIBRARY = "works on raw device pointers and descriptors of the calling process; cupyx.scipy.sparse and cupyx.cusparse take arrays"
+_STORAGE = "LAPACK's storage of this factorisation is that of no function on arrays in CuPy, of which it could be made"
+_SPARSE_LIBRARY = (
+    "works by descriptors, workspaces and bare addresses in cuSPARSE's own layouts; cupyx.scipy.sparse and cupyx.cusparse do the same on "
+    "arrays"
+)
 _CONTEXT = "a session has one CUDA context, the server's, which a client can neither make, leave nor destroy"
 _LINK = "device code is linked by the server's compiler; compile one source with NVRTC"
 _LAUNCH = "its arguments lie behind host pointers whose sizes only the compiled kernel knows; Function and RawKernel launch with values"
@@ -33,12 +36,13 @@ _TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, sh
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
     "": "not carried yet",
-    "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is not carried yet",
+    "ndarray": "CuPy's ndarray has the slot from its base type and refuses it too, or it is a slot of Python 2",
     "cuda.Device": "cuTENSOR is not available here",
-    "cuda.cub": "a routine inside of CuPy, on device pointers of its own process; cupy.sum, cupy.cumsum and their kin use it on the server",
-    "cuda.cublas": "a batched LU factorisation through arrays of pointers; cupy.linalg.solve and cupy.linalg.inv take stacks of matrices",
     "cuda.cufft": "several GPUs, or callbacks compiled into cuFFT: a session has one device, and plans run cupy.fft's transforms",
-    "cuda.cusolver": _SOLVER,
+    "cuda.cusolver": _STORAGE,
+    **dict.fromkeys(
+        (f"cuda.cusolver.{t}csr{n}" for t in "sdcz" for n in ("eigvsi", "lsvchol", "lsvqr")), _SPARSE_SOLVER
+    ),
     "cuda.cusparse": _SPARSE_LIBRARY,
     "cuda.device": "cuTENSOR is not available here",
     "cuda.driver": _CONTEXT,

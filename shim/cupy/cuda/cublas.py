@@ -1,7 +1,7 @@
 """`cupy.cuda.cublas`: BLAS by device addresses. Each call is composed of array operations on the memory that its pointers name.
 
 Matrices are in column order, as BLAS has them. Scalars are behind addresses of this process, or of the device in
-CUBLAS_POINTER_MODE_DEVICE; results likewise: a result to the host waits. Batched LU factorisations are on arrays: `cupy.linalg.solve`.
+CUBLAS_POINTER_MODE_DEVICE; results likewise: a result to the host waits.
 
 Boundary: nothing here knows a device; what the operations compute is what `cupy`'s functions compute.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from cupool.contract.spec import spec_of
 
 from ... import streams
-from . import _libraries
+from . import _batched_lu, _libraries
 from ._libraries import drop_handle, new_handle, settings
 from ._memories import array_at
 from ._streams import stream_at
@@ -507,6 +507,8 @@ _ROUTINES: dict[str, tuple[Callable[..., Any], str]] = {
     "?geru": (_rank_one(False), "cz"), "?gerc": (_rank_one(True), "cz"), "?sbmv": (_sbmv, "sd"), "?gemm": (_gemm, "sdcz"),
     "?gemmBatched": (_gemm_batched, "sdcz"), "?gemmStridedBatched": (_gemm_strided, "sdcz"), "?trsm": (_trsm, "sdcz"),
     "?trsmBatched": (_trsm_batched, "sdcz"), "?syrk": (_syrk, "sdcz"), "?geam": (_geam, "sdcz"), "?dgmm": (_dgmm, "sdcz"),
+    "?getrfBatched": (_batched_lu.getrf, "sdcz"), "?getriBatched": (_batched_lu.getri, "sdcz"),
+    "?getrsBatched": (_batched_lu.getrs, "sdcz"),
     "?tpttr": (_tpttr, "sd"), "?trttp": (_trttp, "sd"), "?asum": (_asum, "sd"), "?nrm2": (_nrm2, "sd"),
 }  # fmt: skip
 for _pattern, (_routine, _letters) in _ROUTINES.items():

@@ -1,12 +1,14 @@
-"""`cupy.cuda.cusolver`: constants and the error. Its routines work on raw device pointers; `cupy.linalg`, `cupyx.lapack` and
-`cupyx.cusolver` offer them on arrays.
+"""`cupy.cuda.cusolver`: LAPACK by device addresses, the dense routines but `gebrd`, `sytrf` and `geev`. What the routines are made of is in
+`_dense_solver.py`; on arrays `cupy.linalg`, `cupyx.lapack` and `cupyx.cusolver` offer the same without addresses.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from . import _libraries
+import numpy as np
+
+from . import _dense_solver, _libraries
 from ._libraries import drop_handle, new_handle, settings
 
 globals().update(
@@ -70,6 +72,102 @@ def setStream(handle: int, stream: int) -> None:
 def getStream(handle: int) -> int:
     """A handle's stream."""
     return settings(handle, CUSOLVERError).stream
+
+
+class _Settings:
+    """What a program has set of an iterative routine: noted. The device's routine is not iterative, or not by these numbers."""
+
+    def __init__(self) -> None:
+        self.tolerance = 0.0
+        self.max_sweeps = 100
+        self.sort = 1
+
+
+_infos: dict[int, _Settings] = {}
+
+
+def _create_info() -> int:
+    """Settings of an iterative routine."""
+    number = new_handle()
+    _infos[number] = _Settings()
+    return number
+
+
+def _destroy_info(info: int) -> None:
+    """Drop settings."""
+    _infos.pop(info, None)
+    drop_handle(info)
+
+
+def _info(number: int) -> _Settings:
+    if number not in _infos:
+        raise CUSOLVERError(3)
+    return _infos[number]
+
+
+def _set_tolerance(info: int, tolerance: float) -> None:
+    """Noted."""
+    _info(info).tolerance = float(tolerance)
+
+
+def _set_max_sweeps(info: int, max_sweeps: int) -> None:
+    """Noted."""
+    _info(info).max_sweeps = int(max_sweeps)
+
+
+def _set_sort(info: int, sort: int) -> None:
+    """Noted: values are always in order."""
+    _info(info).sort = int(sort)
+
+
+def _residual(handle: int, info: int) -> float:
+    """0.0: what has been computed is as good as the dtype lets it be."""
+    _info(info)
+    return 0.0
+
+
+def _sweeps(handle: int, info: int) -> int:
+    """0."""
+    _info(info)
+    return 0
+
+
+createGesvdjInfo = createSyevjInfo = createParams = _create_info
+destroyGesvdjInfo = destroySyevjInfo = destroyParams = _destroy_info
+xgesvdjSetTolerance = xsyevjSetTolerance = _set_tolerance
+xgesvdjSetMaxSweeps = xsyevjSetMaxSweeps = _set_max_sweeps
+xgesvdjSetSortEig = xsyevjSetSortEig = _set_sort
+xgesvdjGetResidual = xsyevjGetResidual = _residual
+xgesvdjGetSweeps = xsyevjGetSweeps = _sweeps
+
+_dense_solver.error = CUSOLVERError
+globals().update(_dense_solver.routines())
+cormqr, zormqr = globals()["cunmqr"], globals()["zunmqr"]
+
+#: cudaDataType -> letter.
+_LETTERS = {0: "s", 1: "d", 4: "c", 5: "z"}
+
+
+def xsyevd_bufferSize(
+    handle: int, params: int, jobz: int, uplo: int, n: int, dataTypeA: int, A: int, lda: int, dataTypeW: int, W: int, computeType: int
+) -> tuple[int, int]:  # fmt: skip
+    """Bytes of workspace on the device and on the host: 1 and 0, it is not used."""
+    return 1, 0
+
+
+def xsyevd(
+    handle: int, params: int, jobz: int, uplo: int, n: int, dataTypeA: int, A: int, lda: int, dataTypeW: int, W: int, computeType: int,
+    bufferOnDevice: int, workspaceInBytesOnDevice: int, bufferOnHost: int, workspaceInBytesOnHost: int, info: int,
+) -> None:  # fmt: skip
+    """Eigenvalues (and, with jobz, vectors in the place of A) of a Hermitian matrix of a named type."""
+    letter = _LETTERS.get(dataTypeA)
+    if letter is None or np.dtype(_dense_solver.DTYPES[letter].char.lower()) != _dense_solver.DTYPES.get(
+        _LETTERS.get(dataTypeW, "")
+    ):
+        raise CUSOLVERError(9)
+    globals()["dsyevd" if letter == "d" else letter + ("syevd" if letter == "s" else "heevd")](
+        handle, jobz, uplo, n, A, lda, W, bufferOnDevice, 0, info
+    )
 
 
 spCreate, spDestroy, spSetStream, spGetStream = create, destroy, setStream, getStream
