@@ -20,6 +20,7 @@ from cupool.contract.limits import GIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
 
+from . import confine
 from .config import Config, parse
 from .control import Orders, serve_control
 from .devices import make_device
@@ -35,7 +36,14 @@ SWITCH_S = 0.001
 
 def main(argv: list[str] | None = None) -> int:
     config = parse(argv)
+    if config.sandbox != "off" and not confine.is_confined():
+        try:
+            confine.confine(config)
+        except OSError as error:
+            print(f"cupool.apiserver: cannot start: {error}", file=sys.stderr)
+            return 1
     configure(config.server, config.log_level)
+    confine.report()
     for warning in config.warnings:
         log.warning("event=listener text=%r", warning)
     # Bulk transfers have threads of their own, beside one that executes Python without a pause.

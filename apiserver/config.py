@@ -47,6 +47,7 @@ class Config:
         assignment: the session given at start, for standalone use; else the agent assigns it.
         tls: the data listener's certificate; None: no TLS.
         warnings: what is to be said about the listener.
+        sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Config:
     assignment: Assignment | None
     tls: Tls | None = None
     warnings: tuple[str, ...] = ()
+    sandbox: str = "off"
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -116,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tls-key", type=Path, help="its private key")
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
+    parser.add_argument(
+        "--sandbox",
+        default="off",
+        choices=["off", "auto", "required"],
+        help="confine this process; needs cupool.apiserver.sandboxed",
+    )
     return parser
 
 
@@ -128,7 +136,7 @@ def parse(argv: list[str] | None = None) -> Config:
         server=args.server_id or f"server-{uuid.uuid4().hex[:8]}", status_file=args.status_file, log_level=args.log_level,
         kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
         allow_faults=args.allow_faults, arena_base=args.arena_base,
-        assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args),
+        assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
 
-from . import bulk
+from . import bulk, confine
 from .config import Assignment, Config
 from .devices.base import Device
 from .doors import server_credentials
@@ -170,6 +170,7 @@ class ApiServer:
         self.limits = limits
         if assignment.kernel_limit_s > 0:
             Watchdog(self.status, assignment.kernel_limit_s).start()
+        confine.seal()  # the process is the session's now; all that it listens at is there
         self.session = session
         return session
 

@@ -17,7 +17,7 @@ HIDDEN = "[redacted]"
 #: Every token begins so: cupool_<role>_<id>_<secret>; a session's is cupool_session_<secret>.
 PREFIX = "cupool_"
 #: Environment variables whose values are secret.
-SECRET_VARIABLES = frozenset({"CUPOOL_TOKEN", "CUPOOL_ADMIN_TOKEN", "CUPOOL_AGENT_TOKEN"})
+SECRET_VARIABLES = frozenset({"CUPOOL_TOKEN", "CUPOOL_ADMIN_TOKEN", "CUPOOL_AGENT_TOKEN", "CUPOOL_KEY"})
 #: Shorter texts are no secrets: hiding "a" would hide everything.
 _SHORTEST = 8
 

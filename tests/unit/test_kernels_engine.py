@@ -353,13 +353,52 @@ def test_messages_show_lines_of_the_source_alone(engine: KernelEngine, line: str
 
 
 def test_assembler_messages_are_not_passed_on(engine: KernelEngine) -> None:
-    for text in (
+    text = '__device__ int lane() { int r; asm("mov.u32 %0, %%laneid;" : "=r"(r)); return r; }'
+    with pytest.raises(CompileException, match="no PTX instructions") as caught:
+        engine.module(text + '\nextern "C" __global__ void k(int *x) { x[0] = 1; }')
+    assert "laneid" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         'asm(".include \\"/etc/passwd\\"");',
-        '__device__ int lane() { int r; asm("mov.u32 %0, %%laneid;" : "=r"(r)); return r; }',
-    ):
-        with pytest.raises(CompileException, match="no PTX instructions") as caught:
-            engine.module(text + '\nextern "C" __global__ void k(int *x) { x[0] = 1; }')
-        assert "root:" not in str(caught.value) and "laneid" not in str(caught.value)
+        'asm(".inc" "bin \\"/etc/passwd\\"");',
+        'asm(".INCBIN \\"/etc/passwd\\"");',
+        'asm("\\056incbin \\"/etc/passwd\\"");',
+        '__asm__(R"(.incbin "/etc/passwd")");',
+        '#define C(a, b) a##b\nC(as, m)("." "in" "cbin \\"/etc/passwd\\"");',
+        'asm(".macro m a b\\n.\\\\a\\\\b \\"/etc/passwd\\"\\n.endm\\nm inc bin");',
+        'asm(".irp x, incbin\\n.\\\\x \\"/etc/passwd\\"\\n.endr");',
+        'asm(".rept 1\\n.incbin \\"/etc/passwd\\"\\n.endr");',
+        '__device__ int y __attribute__((section(".data\\n.incbin \\"/etc/passwd\\"\\n#"))) = 1;',
+        'extern "C" int renamed __asm__("a\\n.incbin \\"/etc/passwd\\"\\n");\n__device__ int z() { return renamed; }',
+    ],
+)
+def test_the_assembler_reads_no_file(engine: KernelEngine, text: str) -> None:
+    source = text + '\nextern "C" __global__ void k(int *x) { x[0] = 1; }'
+    with pytest.raises(CompileException, match="not available") as caught:
+        engine.module(source)
+    assert "root:" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "has",
+    ["C(__has_, include)", "C2(X, include)", "C(C(__h, as_inc), lude)", "C(__has_inc, lude_next)", "__has\\\n_include"],
+)
+def test_whether_a_file_exists_is_not_told(engine: KernelEngine, has: str) -> None:
+    """The same refusal for a file that is there and one that is not, however the question is spelled."""
+
+    def answer(name: str) -> str:
+        source = (
+            f'#define C(a, b) a##b\n#define C2(a, b) C(a, b)\n#define X __has_\n%:define H {has}\n#if H("{name}")\n'
+            'extern "C" __global__ void k() {}\n#else\nextern "C" __global__ void missing() {}\n#endif'
+        )
+        with pytest.raises(CompileException) as caught:
+            engine.module(source)
+        return str(caught.value)
+
+    assert answer("/etc/passwd") == answer("/etc/PASSWD").replace("PASSWD", "passwd")
 
 
 def test_a_compilation_has_limits(engine: KernelEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from cupool.contract.errors import CompileException, OpMissing
 
 from . import eviction, messages
-from .source import RefusedSource
+from .source import POISON, RefusedSource, check_assembly
 
 INCLUDE = Path(__file__).parent / "include"
 HEADER = "cupool_cuda.h"
@@ -170,6 +170,7 @@ class Compiler:
             standard, arguments = translate_options(options)
         except RefusedSource as error:
             raise CompileException(f"{name}: error: {error}", source, name, tuple(options), backend) from None
+        text = POISON + text
         h = hashlib.sha256(self._header_hash)
         for part in (text, standard, *arguments, *(part for item in sorted(headers.items()) for part in item)):
             h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
@@ -185,11 +186,29 @@ class Compiler:
             for header, contents in headers.items():
                 _write_header(build / "include", header, contents)
             (build / "kernel.cc").write_text(text, encoding="utf-8", errors="surrogateescape")
-            command = [*self._base(standard), *arguments, "-I", "include", "-I", str(INCLUDE), "-shared", "-Wl,-z,now",
-                       "-Wl,-Bsymbolic", "-o", "kernel.so", "kernel.cc"]  # fmt: skip
+            command = [
+                *self._base(standard),
+                *arguments,
+                "-I",
+                "include",
+                "-I",
+                str(INCLUDE),
+                "-S",
+                "-o",
+                "kernel.s",
+                "kernel.cc",
+            ]
             done = self._run(command, build)
             try:
                 report = messages.read(done.stderr, (*self._own_folders(build), *self._system_folders))
+                if not done.returncode:
+                    # What the assembler is given is looked at before it is: it reads files too, however a source came to say so.
+                    check_assembly((build / "kernel.s").read_bytes())
+                    done = self._run(
+                        [str(self.path), "-shared", "-Wl,-z,now", "-Wl,-Bsymbolic", "-o", "kernel.so", "kernel.s"],
+                        build,
+                    )
+                    report += messages.read(done.stderr, (*self._own_folders(build), *self._system_folders))
             except RefusedSource as error:
                 raise CompileException(f"{name}: error: {error}", source, name, tuple(options), backend) from None
             if done.returncode:
@@ -204,6 +223,7 @@ class Compiler:
     def warnings(self, text: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
         """What the compiler has to say about a text that it compiles."""
         standard, arguments = translate_options(options)
+        text = POISON + text
         _private(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as folder:
             build = Path(folder)
@@ -246,7 +266,7 @@ class Compiler:
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="scan-") as folder:
             command = [self.path, *_FLAGS, "-E", "-P", *arguments, "-D__global__=cupool_global", "-D__CUDACC__", "-D__CUDACC_RTC__",
                        "-D__CUDA_ARCH__=900", "-DCUPOOL_CPU", "-"]  # fmt: skip
-            bare = re.sub(r"^[ \t]*#[ \t]*include.*$", "", text, flags=re.MULTILINE)
+            bare = POISON + re.sub(r"^[ \t]*#[ \t]*include.*$", "", text, flags=re.MULTILINE)
             done = self._run(command, Path(folder), bare)
         return done.stdout if done.returncode == 0 else None
 

@@ -17,6 +17,7 @@ from typing import Any
 from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError
 
 from .compiler import Compiler
+from .compiling import default_compiler
 from .source import RefusedSource, check_includes, has_barriers, renamed, rewritten, scan_kernels, strip_comments
 
 MAX_THREADS = 1024
@@ -232,7 +233,7 @@ class KernelEngine:
     """Compiles and keeps the modules of one process."""
 
     def __init__(self, compiler: Compiler | None = None) -> None:
-        self.compiler = compiler or Compiler()
+        self.compiler = compiler or default_compiler()
         self._stacks: mmap.mmap | None = None
         self._stacks_at = 0
         self._print_buffer: Any = None

@@ -19,6 +19,10 @@ _EXTERN_SHARED = re.compile(
 _TRAILING_COMMA = re.compile(r"(?<=\w),(\s*)>(?![>=])")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(.*)$", re.MULTILINE)
 _HAS_INCLUDE = re.compile(r"__has_(?:include|embed)\w*|\.incbin")
+#: First line of what is compiled: these names are errors from here on, also where macros put them together.
+POISON = "#pragma GCC poison __has_include __has_include_next __has_embed\n"
+#: Directives by which the assembler reads files, and those that could spell them.
+_READING = re.compile(rb"\.(?:incbin|include|macro|irpc?|altmacro|rept)\b", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef)\b", re.MULTILINE)
 _DEFINED_KERNEL = re.compile(r"^[ \t]*#[ \t]*define\b.*(?:__global__|extern)", re.MULTILINE)
 _TOKEN = re.compile(r'extern\s*"C"|[A-Za-z_]\w*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|::|[{}()<>;,=*&]')
@@ -119,6 +123,16 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
                 f"line {line}: #include {target} is not available: a kernel sees the CUDA built-ins, "
                 "the C++ headers that need no library, cupy/*.cuh and the headers found along -I on the client."
             )
+
+
+def check_assembly(text: bytes) -> None:
+    """Raise RefusedSource for assembly that could read a file, wherever in it the words stand: g++ itself never writes them."""
+    found = _READING.search(text)
+    if found:
+        raise RefusedSource(
+            f"{found.group(0).decode().lower()} is not available to kernels: inline assembly, names of sections and texts may not have "
+            "directives of the assembler that read files, or macros that could spell them."
+        )
 
 
 def _is_called(header: str, name: str) -> bool:
