@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 
@@ -26,12 +25,12 @@ def main() -> int:
             return 1
     from . import __main__ as server
 
-    return server.main()
+    result = server.main()
+    server.finish()
+    return result
 
 
 if __name__ == "__main__":
     code = main()
-    logging.shutdown()
-    sys.stdout.flush()
     # As `__main__` ends: nothing of its threads is worth waiting for.
     os._exit(code)
