@@ -1,0 +1,383 @@
+"""The directory on disk: SQLite in WAL mode, one writer thread, one process.
+
+What is to be written is queued by whoever calls and written in batches; a lease that ended before its batch is never written at all. When writing
+fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why, and the
+controller gives no leases. What was committed survives a kill of the process and of the machine.
+
+A file of a newer version is refused and left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .config import Quota
+from .directory import Cordon, Directory, DirectoryError, EndRecord, LeaseRecord, TenantRecord
+from .security.tokens import TokenRecord
+
+_log = logging.getLogger(__name__)
+
+#: Of the tables. A file that says more is of a newer cupool.
+SCHEMA = 1
+#: How many ended sessions are remembered one by one; what they used stays counted for ever.
+KEPT_ENDS = 100_000
+_PRUNE_EACH = 1000
+_AGAIN_S = 1.0
+
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE tenants (name TEXT PRIMARY KEY, quota TEXT, kernel_s REAL NOT NULL DEFAULT 0, leases_given INTEGER NOT NULL DEFAULT 0,
+    leases_refused INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE tokens (id TEXT PRIMARY KEY, role TEXT NOT NULL, tenant TEXT NOT NULL, sha256 BLOB NOT NULL, created REAL NOT NULL,
+    expires REAL NOT NULL, revoked REAL NOT NULL, note TEXT NOT NULL, last_used REAL NOT NULL, revoked_reason TEXT NOT NULL);
+CREATE TABLE cordons (device TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL, is_draining INTEGER NOT NULL, deadline REAL NOT NULL);
+CREATE TABLE leases (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, server TEXT NOT NULL, device TEXT NOT NULL,
+    token_sha256 BLOB NOT NULL, function TEXT NOT NULL, memory_bytes INTEGER NOT NULL, priority INTEGER NOT NULL, given REAL NOT NULL,
+    request_id TEXT NOT NULL, client_pid INTEGER NOT NULL, lifetime_s INTEGER NOT NULL);
+CREATE TABLE ends (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, device TEXT NOT NULL, function TEXT NOT NULL,
+    token_sha256 BLOB NOT NULL, reason TEXT NOT NULL, lost INTEGER NOT NULL, kernel_s REAL NOT NULL, peak_bytes INTEGER NOT NULL,
+    ended REAL NOT NULL);
+PRAGMA user_version = {SCHEMA};
+"""
+
+Params = Sequence[Any]
+
+
+def _insert(table: str, record: Any, verb: str = "INSERT OR REPLACE") -> tuple[str, Params]:
+    """A dataclass as a row of its table."""
+    names = [f.name for f in dataclasses.fields(record)]
+    marks = ",".join("?" * len(names))
+    return f"{verb} INTO {table} ({','.join(names)}) VALUES ({marks})", [getattr(record, n) for n in names]
+
+
+class SqliteDirectory(Directory):
+    """The directory in a file. Its folder belongs to one controller at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            DirectoryError: another controller has it, it is of a newer version, or it is not ours.
+        """
+        super().__init__()
+        self._path = path
+        self._failure = ""
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._closing = False
+        #: Statements, each with what to call when it is committed.
+        self._queue: deque[tuple[str, Params, Callable[[], None] | None]] = deque()
+        #: Leases to write, or (None) to remove, by session.
+        self._lease_queue: dict[str, LeaseRecord | None] = {}
+        self._written: set[str] = set()
+        self._ends_pending: dict[str, EndRecord] = {}
+        self._ends_written = 0
+        self._guard = _lock_folder(path)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._guard) if self._guard >= 0 else None
+            raise
+        self._reader: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._write_all, name="cupool-directory", daemon=True)
+        self._thread.start()
+
+    # ---- opening
+
+    def _open(self) -> None:
+        try:
+            db = _connect(self._path)
+            try:
+                _prepare(db, self.pool)
+                self._load(db)
+            finally:
+                db.close()
+            return
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and self._path.exists():
+                self._failure = self._sentence(error)
+            else:
+                raise DirectoryError(
+                    f"{self._path} is no directory of a pool, or is damaged: {error}. Put a copy in its place, or move it away for a new one."
+                    if self._path.exists()
+                    else f"The directory cannot be made at {self._path}: {error}."
+                ) from error
+        _log.error("event=directory-not-writable reason=%r", self._failure)
+        try:
+            # What can be read is used: the sessions that run count, whether or not this can be written.
+            db = sqlite3.connect(f"file:{self._path}?mode=ro&immutable=1", uri=True)
+            with contextlib.closing(db):
+                self._load(db)
+        except sqlite3.DatabaseError as error:
+            raise DirectoryError(f"The directory at {self._path} can be neither written nor read: {error}.") from error
+
+    def _load(self, db: sqlite3.Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA:
+            raise DirectoryError(
+                f"{self._path} is of a newer cupool (form {version}; this one knows {SCHEMA}). It was left as it is. "
+                "Use that cupool, or another folder."
+            )
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        self.pool, self.restarts = meta.get("pool", self.pool), max(0, int(meta.get("starts", "1")) - 1)
+        for row in db.execute("SELECT name, quota, kernel_s, leases_given, leases_refused FROM tenants"):
+            quota = Quota(**json.loads(row[1])) if row[1] else None
+            super().set_tenant(TenantRecord(row[0], quota, *row[2:]))
+        for record in _records(db, "tokens", TokenRecord):
+            super().set_token(record)
+        for record in _records(db, "cordons", Cordon):
+            super().set_cordon(dataclasses.replace(record, is_draining=bool(record.is_draining)))
+        for record in _records(db, "leases", LeaseRecord):
+            super().add_lease(record)
+            self._written.add(record.session)
+
+    # ---- Directory
+
+    @property
+    def failure(self) -> str:
+        return self._failure
+
+    def set_tenant(self, record: TenantRecord) -> None:
+        super().set_tenant(record)
+        quota = json.dumps(dataclasses.asdict(record.quota)) if record.quota is not None else None
+        # What it used is counted by the ends of its sessions, and only there: each of them counts once.
+        self._put(
+            "INSERT INTO tenants (name, quota, leases_given, leases_refused) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
+            "quota = excluded.quota, leases_given = excluded.leases_given, leases_refused = excluded.leases_refused",
+            (record.name, quota, record.leases_given, record.leases_refused),
+        )
+
+    def set_token(self, record: TokenRecord) -> None:
+        super().set_token(record)
+        self._put(*_insert("tokens", record))
+
+    def set_cordon(self, cordon: Cordon) -> None:
+        super().set_cordon(cordon)
+        self._put(*_insert("cordons", cordon))
+
+    def remove_cordon(self, device: str) -> None:
+        super().remove_cordon(device)
+        self._put("DELETE FROM cordons WHERE device = ?", (device,))
+
+    def add_lease(self, record: LeaseRecord) -> None:
+        super().add_lease(record)
+        with self._lock:
+            self._lease_queue[record.session] = record
+        self._work.set()
+
+    def remove_lease(self, session: str) -> None:
+        super().remove_lease(session)
+        self._forget_lease(session)
+
+    def _forget_lease(self, session: str) -> None:
+        with self._lock:
+            if session in self._written:
+                self._lease_queue[session] = None
+            else:
+                self._lease_queue.pop(session, None)
+
+    def add_end(self, record: EndRecord, kept: Callable[[], None] | None = None) -> None:
+        super().remove_lease(record.session)
+        self._forget_lease(record.session)
+        statement, params = _insert("ends", record, "INSERT OR IGNORE")
+        with self._lock:
+            self._ends_pending[record.session] = record
+            self._queue.append((statement, params, None))
+            # changes() is 0 where this end had been told before: then nothing is counted.
+            self._queue.append(
+                (
+                    "INSERT INTO tenants (name, kernel_s) SELECT ?, ? WHERE changes() > 0 "
+                    "ON CONFLICT (name) DO UPDATE SET kernel_s = kernel_s + excluded.kernel_s",
+                    (record.tenant, record.kernel_s),
+                    lambda: self._end_written(record.session, kept),
+                )
+            )
+        self._work.set()
+
+    def _end_written(self, session: str, kept: Callable[[], None] | None) -> None:
+        with self._lock:
+            self._ends_pending.pop(session, None)
+        self._ends_written += 1
+        if kept is not None:
+            kept()
+
+    def end(self, session: str) -> EndRecord | None:
+        with self._lock:
+            pending = self._ends_pending.get(session)
+            if pending is not None:
+                return pending
+            if self._reader is None:
+                try:
+                    self._reader = sqlite3.connect(self._path, check_same_thread=False, timeout=1.0)
+                except sqlite3.Error as error:
+                    _log.warning("event=directory-not-readable reason=%r", str(error))
+                    return None
+            try:
+                found = next(iter(_records(self._reader, "ends", EndRecord, "WHERE session = ?", (session,))), None)
+            except sqlite3.Error as error:
+                _log.warning("event=directory-not-readable reason=%r", str(error))
+                return None
+        return dataclasses.replace(found, lost=bool(found.lost)) if found is not None else None
+
+    def flush(self, limit_s: float = 5.0) -> bool:
+        """Wait until all that was queued is written; False: it is not, within the time."""
+        done = threading.Event()
+        self._put("SELECT 1", (), done.set)
+        return done.wait(limit_s)
+
+    def close(self) -> None:
+        """Write what is left, where that can be done, and let go."""
+        with self._lock:
+            self._closing = True
+        self._work.set()
+        self._thread.join()
+        if self._reader is not None:
+            self._reader.close()
+        if self._guard >= 0:
+            os.close(self._guard)
+
+    # ---- the writer
+
+    def _put(self, statement: str, params: Params, done: Callable[[], None] | None = None) -> None:
+        with self._lock:
+            self._queue.append((statement, params, done))
+        self._work.set()
+
+    def _take(self) -> list[tuple[str, Params, Callable[[], None] | None]]:
+        """What is to be written now. Leases first: an end that follows removes its own."""
+        with self._lock:
+            leases, self._lease_queue = self._lease_queue, {}
+            rows = list(self._queue)
+            self._queue.clear()
+            batch: list[tuple[str, Params, Callable[[], None] | None]] = []
+            for session, lease in leases.items():
+                if lease is None:
+                    self._written.discard(session)
+                    batch.append(("DELETE FROM leases WHERE session = ?", (session,), None))
+                else:
+                    self._written.add(session)
+                    batch.append((*_insert("leases", lease), None))
+        return batch + rows
+
+    def _write_all(self) -> None:
+        db: sqlite3.Connection | None = None
+        batch: list[tuple[str, Params, Callable[[], None] | None]] = []
+        try:
+            while True:
+                self._work.wait()
+                self._work.clear()
+                closing = self._closing
+                batch += self._take()
+                if not batch and closing:
+                    return
+                try:
+                    if db is None:
+                        db = _connect(self._path)
+                    _write(db, batch)
+                    self._prune(db)
+                except sqlite3.Error as error:
+                    db = self._failed(db, error)
+                    if closing:
+                        _log.error("event=directory-lost rows=%d reason=%r", len(batch), self._failure)
+                        return
+                    self._again.wait(_AGAIN_S)
+                    self._work.set()
+                    continue
+                if self._failure:
+                    _log.warning("event=directory-written-again")
+                    self._failure = ""
+                done, batch = batch, []
+                for _, _, call in done:
+                    if call is not None:
+                        call()
+                if closing:
+                    self._work.set()  # once more: what was queued meanwhile
+        finally:
+            if db is not None:
+                db.close()
+
+    #: Never set: a wait that nobody ends.
+    _again = threading.Event()
+
+    def _failed(self, db: sqlite3.Connection | None, error: sqlite3.Error) -> None:
+        if not self._failure:
+            _log.error("event=directory-not-written reason=%r", str(error))
+        self._failure = self._sentence(error)
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                db.rollback()
+            db.close()
+
+    def _prune(self, db: sqlite3.Connection) -> None:
+        if self._ends_written >= _PRUNE_EACH:
+            self._ends_written = 0
+            db.execute("DELETE FROM ends WHERE rowid <= (SELECT max(rowid) FROM ends) - ?", (KEPT_ENDS,))
+
+    def _sentence(self, error: sqlite3.Error) -> str:
+        return f"its directory {self._path} cannot be written ({error}). Free space there, or make it writable."
+
+
+def _lock_folder(path: Path) -> int:
+    """A lock that goes with this process; -1 in a folder where none can be made."""
+    try:
+        fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.ENOSPC) and path.exists():
+            return -1
+        raise DirectoryError(f"The directory cannot be made at {path}: {error.strerror}.") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise DirectoryError(f"Another controller uses {path}. End it first, or use another folder.") from None
+    return fd
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    os.chmod(path, 0o600)  # hashes of tokens are in it
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _prepare(db: sqlite3.Connection, pool: str) -> None:
+    """Make the tables in a new file; count a start. A newer file is left alone."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA:
+        return
+    if version == 0:
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("it holds something else")
+        db.executescript(f"BEGIN; {_TABLES} COMMIT;")
+        db.execute("INSERT INTO meta VALUES ('pool', ?), ('starts', '0')", (pool,))
+    db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'starts'")
+
+
+def _write(db: sqlite3.Connection, batch: Sequence[tuple[str, Params, Callable[[], None] | None]]) -> None:
+    """All of it or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement, params, _ in batch:
+            db.execute(statement, params)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _records(db: sqlite3.Connection, table: str, cls: type[Any], where: str = "", params: Params = ()) -> list[Any]:
+    names = [f.name for f in dataclasses.fields(cls)]
+    rows = db.execute(f"SELECT {','.join(names)} FROM {table} {where}", params)
+    return [cls(**dict(zip(names, row, strict=True))) for row in rows]

@@ -1,0 +1,223 @@
+"""The engine of a pool: reaches agents over the streams that they open (agent.proto).
+
+Everything runs in the event loop of `services.Serving`, but for orders and acknowledgements, which any thread may give. What is told to an agent while
+a frame of it is on its way goes into the next one: many leases at once are one message. Orders that were under way when a
+stream broke are not kept: the agent's next hello says what it has, and the controller tells it what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from cupool.v1 import agent_pb2, agent_pb2_grpc, server_pb2
+
+from ..access import Access, refusals
+from ..engine import Listener
+from ..refusals import Code, Refused
+from ..security.tokens import AGENT
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_NODE = 64
+
+
+class RemoteEngine:
+    """The nodes whose agents are connected. `servicer` is given to a gRPC server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: dict[str, _Stream] = {}
+        self._settings = agent_pb2.PoolSettings()
+        self.listener: Listener | None = None
+
+    def open(self, listener: Listener) -> None:
+        self.listener = listener
+
+    def close(self) -> None:
+        self.listener = None
+        with self._lock:
+            streams = list(self._streams.values())
+        for stream in streams:
+            stream.end("The controller ends.")
+
+    def nodes(self) -> list[str]:
+        with self._lock:
+            return list(self._streams)
+
+    def start(self, node: str, server: str, device: str) -> None:
+        self._stream(node).start(agent_pb2.StartServer(server=server, device=device))
+
+    def order(
+        self, node: str, server: str, command: server_pb2.ServerCommand, client_pid: int = 0, client_host: str = ""
+    ) -> None:
+        order = agent_pb2.ServerOrder(server=server, command=command, client_pid=client_pid, client_host=client_host)
+        self._stream(node).order(order)
+
+    def settings(self, settings: agent_pb2.PoolSettings) -> None:
+        with self._lock:
+            self._settings = settings
+            streams = list(self._streams.values())
+        for stream in streams:
+            stream.settings(settings)
+
+    def _stream(self, node: str) -> _Stream:
+        with self._lock:
+            stream = self._streams.get(node)
+        if stream is None:
+            raise LookupError(f"The node {node} is not connected.")
+        return stream
+
+    # ---- for AgentServicer, in the loop
+
+    def joined(self, node: str, stream: _Stream) -> None:
+        """A stream has said its hello. A second one of the same node ends the first."""
+        with self._lock:
+            old = self._streams.get(node)
+            self._streams[node] = stream
+            stream.settings(self._settings)
+        if old is not None:
+            old.end("The node has opened another stream.")
+
+    def left(self, node: str, stream: _Stream) -> None:
+        with self._lock:
+            if self._streams.get(node) is not stream:
+                return  # there is a newer one
+            del self._streams[node]
+        if self.listener is not None:
+            self.listener.node_gone(node, stream.over or "its stream broke")
+
+
+class _Stream:
+    """What is to be sent to one agent."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._frame = agent_pb2.ControllerFrame()
+        self._seq = 0
+        self._is_woken = False
+        self._ready = asyncio.Event()
+        self.over = ""  #: why it ends
+
+    def start(self, start: agent_pb2.StartServer) -> None:
+        with self._lock:
+            self._frame.start.append(start)
+            self._wake()
+
+    def order(self, order: agent_pb2.ServerOrder) -> None:
+        with self._lock:
+            self._frame.orders.append(order)
+            self._wake()
+
+    def settings(self, settings: agent_pb2.PoolSettings) -> None:
+        with self._lock:
+            self._frame.settings.CopyFrom(settings)
+            self._wake()
+
+    def received(self, ordinal: int) -> None:
+        """All up to `ordinal` is in the directory."""
+        with self._lock:
+            self._frame.received = max(self._frame.received, ordinal)
+            self._wake()
+
+    def end(self, reason: str) -> None:
+        with self._lock:
+            self.over = self.over or reason
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._is_woken:
+            return
+        self._is_woken = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads
+            self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def frames(self) -> AsyncIterator[agent_pb2.ControllerFrame]:
+        """What there is to send, each time there is something, until the end."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            with self._lock:
+                self._is_woken = False
+                frame, self._frame = self._frame, agent_pb2.ControllerFrame()
+                if frame.start or frame.orders:
+                    self._seq += 1
+                    frame.seq = self._seq
+            if self.over:
+                return
+            yield frame
+
+
+class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
+    """AgentService. Boundary: streams and credentials; what is told goes to the engine's listener."""
+
+    def __init__(self, engine: RemoteEngine, access: Access) -> None:
+        self._engine = engine
+        self._access = access
+
+    async def Connect(
+        self, requests: AsyncIterator[agent_pb2.AgentFrame], context: Any
+    ) -> AsyncIterator[agent_pb2.ControllerFrame]:
+        async with refusals(context):
+            self._access.check(context, AGENT)
+            first = await anext(aiter(requests), None)
+            if first is None:
+                return
+            node = first.hello.node
+            if not node or len(node) > _LONGEST_NODE or not node.isprintable() or "/" in node:
+                raise Refused(
+                    Code.INVALID_ARGUMENT, "The first frame of an agent's stream is a hello that names its node.", ""
+                )
+            listener = self._engine.listener
+            if listener is None:
+                raise Refused(Code.UNAVAILABLE, "The controller is ending.")
+            stream = _Stream(asyncio.get_running_loop())
+            self._engine.joined(node, stream)
+            reader = asyncio.create_task(self._read(requests, node, stream, listener))
+            try:
+                listener.node_here(first.hello)
+                async for frame in stream.frames():
+                    yield frame
+            finally:
+                reader.cancel()
+                self._engine.left(node, stream)
+
+    async def _read(
+        self, requests: AsyncIterator[agent_pb2.AgentFrame], node: str, stream: _Stream, listener: Listener
+    ) -> None:
+        reason = "The agent has ended."
+        try:
+            async for frame in requests:
+                if stream.over:
+                    return
+                self._tell(frame, node, stream, listener)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # whatever breaks one stream must not leave it open without a reader
+            _log.exception("event=agent-stream-failed node=%s", node)
+            reason = f"The controller could not follow the agent's stream ({type(error).__name__}); its log says more."
+        stream.end(reason)
+
+    def _tell(self, frame: agent_pb2.AgentFrame, node: str, stream: _Stream, listener: Listener) -> None:
+        for news in frame.servers:
+            listener.server_news(node, news)
+        if frame.ended:
+            left = len(frame.ended)
+
+            def kept() -> None:
+                nonlocal left
+                left -= 1
+                if left == 0 and frame.ordinal:
+                    stream.received(frame.ordinal)
+
+            for end in frame.ended:
+                listener.session_ended(node, end, kept)
+        if frame.use:
+            listener.server_use(node, frame.use)
+        if frame.devices or frame.HasField("host"):
+            listener.device_news(node, frame.devices, frame.host if frame.HasField("host") else None)
