@@ -133,6 +133,10 @@ def main(arguments: list[str] | None = None) -> int:
         from .node.main import main as agent
 
         return agent(arguments[1:])
+    if arguments[:1] == ["controller"]:
+        from . import controller_main
+
+        return controller_main.main(arguments[1:])
     if missing := missing_modules():
         say(
             error=f"A pool needs the extra `server`, which is not installed here (no module {', '.join(missing)}).",

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from .auditing import Auditor
 from .config import PoolConfig
 from .directory import Directory
 from .refusals import Code, Refused
@@ -16,30 +17,41 @@ from .security import tokens
 class Access:
     """Checks credentials against the directory and the configuration."""
 
-    def __init__(self, config: PoolConfig, directory: Directory) -> None:
+    def __init__(self, config: PoolConfig, directory: Directory, auditor: Auditor) -> None:
         self._directory = directory
+        self._auditor = auditor
         given = ((config.token, tokens.CLIENT), (config.admin_token, tokens.ADMIN), (config.agent_token, tokens.AGENT))
-        self._credentials = tokens.Credentials(
-            directory.token, [tokens.fixed(text, role) for text, role in given if text], is_open=config.anonymous
-        )
+        fixed = [tokens.fixed(text, role) for text, role in given if text]
+        self._credentials = tokens.Credentials(directory.token, fixed)
+        #: Where the pool is open, it is so for clients alone.
+        self._clients = tokens.Credentials(directory.token, fixed, is_open=config.anonymous)
 
     def client(self, context: Any) -> str:
         """The tenant that calls. Raises Refused."""
-        record = self.check(context, tokens.CLIENT)
-        return record.tenant or tokens.DEFAULT_TENANT
+        return self.check(context, tokens.CLIENT).tenant or tokens.DEFAULT_TENANT
 
     def check(self, context: Any, role: str) -> tokens.TokenRecord:
         """The credential of a call that needs `role`. Raises Refused."""
+        credentials = self._clients if role == tokens.CLIENT else self._credentials
         try:
-            record = self._credentials.check(tokens.bearer(context.invocation_metadata() or ()), role)
+            record = credentials.check(tokens.bearer(context.invocation_metadata() or ()), role)
             names = (context.auth_context() or {}).get("x509_common_name", ())
             if names:
                 tokens.check_certificate(record, [n.decode() if isinstance(n, bytes) else str(n) for n in names])
         except tokens.TokenRefused as refused:
+            self._auditor.refused_credential(refused.token_id, refused.why, context.peer())
             code = Code.PERMISSION_DENIED if refused.is_known else Code.UNAUTHENTICATED
             raise Refused(code, str(refused), word="credential") from None
         self._directory.used_token(record.id, time.time())
         return record
+
+    def is_viewer(self, token: str) -> bool:
+        """Whether a credential may see what viewers may."""
+        try:
+            self._credentials.check(token, tokens.VIEWER)
+        except tokens.TokenRefused:
+            return False
+        return True
 
 
 @contextlib.asynccontextmanager

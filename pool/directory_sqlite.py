@@ -1,8 +1,8 @@
 """The directory on disk: SQLite in WAL mode, one writer thread, one process.
 
-What is to be written is queued by whoever calls and written in batches; a lease that ended before its batch is never written at all. When writing
-fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why, and the
-controller gives no leases. What was committed survives a kill of the process and of the machine.
+What is to be written is queued by whoever calls and written in batches; a lease that ended before its batch is never written at all. When
+writing fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why,
+and the controller gives no leases. What was committed survives a kill of the process and of the machine.
 
 A file of a newer version is refused and left as it is.
 """
@@ -38,11 +38,14 @@ _AGAIN_S = 1.0
 
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE tenants (name TEXT PRIMARY KEY, quota TEXT, kernel_s REAL NOT NULL DEFAULT 0, leases_given INTEGER NOT NULL DEFAULT 0,
+CREATE TABLE tenants (name TEXT PRIMARY KEY, quota TEXT, kernel_s REAL NOT NULL DEFAULT 0,
+    leases_given INTEGER NOT NULL DEFAULT 0,
     leases_refused INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE tokens (id TEXT PRIMARY KEY, role TEXT NOT NULL, tenant TEXT NOT NULL, sha256 BLOB NOT NULL, created REAL NOT NULL,
-    expires REAL NOT NULL, revoked REAL NOT NULL, note TEXT NOT NULL, last_used REAL NOT NULL, revoked_reason TEXT NOT NULL);
-CREATE TABLE cordons (device TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL, is_draining INTEGER NOT NULL, deadline REAL NOT NULL);
+CREATE TABLE tokens (id TEXT PRIMARY KEY, role TEXT NOT NULL, tenant TEXT NOT NULL, sha256 BLOB NOT NULL,
+    created REAL NOT NULL, expires REAL NOT NULL, revoked REAL NOT NULL, note TEXT NOT NULL,
+    last_used REAL NOT NULL, revoked_reason TEXT NOT NULL);
+CREATE TABLE cordons (device TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL, is_draining INTEGER NOT NULL,
+    deadline REAL NOT NULL);
 CREATE TABLE leases (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, server TEXT NOT NULL, device TEXT NOT NULL,
     token_sha256 BLOB NOT NULL, function TEXT NOT NULL, memory_bytes INTEGER NOT NULL, priority INTEGER NOT NULL, given REAL NOT NULL,
     request_id TEXT NOT NULL, client_pid INTEGER NOT NULL, lifetime_s INTEGER NOT NULL);
@@ -87,7 +90,8 @@ class SqliteDirectory(Directory):
         try:
             self._open()
         except BaseException:
-            os.close(self._guard) if self._guard >= 0 else None
+            if self._guard >= 0:
+                os.close(self._guard)
             raise
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._write_all, name="cupool-directory", daemon=True)
@@ -108,11 +112,12 @@ class SqliteDirectory(Directory):
             if isinstance(error, sqlite3.OperationalError) and self._path.exists():
                 self._failure = self._sentence(error)
             else:
-                raise DirectoryError(
-                    f"{self._path} is no directory of a pool, or is damaged: {error}. Put a copy in its place, or move it away for a new one."
-                    if self._path.exists()
-                    else f"The directory cannot be made at {self._path}: {error}."
-                ) from error
+                text = f"The directory cannot be made at {self._path}: {error}."
+                if self._path.exists():
+                    text = (
+                        f"{self._path} is no directory of a pool, or is damaged: {error}. Move it away for a new one."
+                    )
+                raise DirectoryError(text) from error
         _log.error("event=directory-not-writable reason=%r", self._failure)
         try:
             # What can be read is used: the sessions that run count, whether or not this can be written.
@@ -287,7 +292,8 @@ class SqliteDirectory(Directory):
                     _write(db, batch)
                     self._prune(db)
                 except sqlite3.Error as error:
-                    db = self._failed(db, error)
+                    self._failed(db, error)
+                    db = None
                     if closing:
                         _log.error("event=directory-lost rows=%d reason=%r", len(batch), self._failure)
                         return
@@ -346,9 +352,16 @@ def _lock_folder(path: Path) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
-    os.chmod(path, 0o600)  # hashes of tokens are in it
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    try:
+        os.chmod(path, 0o600)  # hashes of tokens are in it
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except OSError as error:
+        db.close()
+        raise sqlite3.OperationalError(str(error)) from error
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -75,7 +75,7 @@ class Device:
             self.max_sessions,
             len(self.warm),
             self.measured.utilization,
-            self.node.is_connected and self.cordoned is None,
+            self.node.is_connected and self.cordoned is None and not self.measured.cordoned,
         )
 
     def supply(self, settled_at: float) -> Supply:

@@ -69,7 +69,7 @@ class Operations:
                 uptime_s=now - c.started_at,
                 nodes=len(books.nodes),
                 devices=len(books.devices),
-                cordoned=sum(d.cordoned is not None for d in books.devices.values()),
+                cordoned=sum(d.cordoned is not None or d.measured.cordoned for d in books.devices.values()),
                 servers=len(books.servers),
                 warm=sum(len(d.warm) for d in books.devices.values()),
                 sessions=len(books.sessions),
@@ -127,8 +127,9 @@ class Operations:
         status.leased_bytes = sum(s.memory_bytes for s in sessions)
         status.used_bytes = sum(s.usage.used_bytes for s in sessions)
         status.sessions, status.warm = len(sessions), len(device.warm)
-        status.cordoned, status.draining = device.cordoned is not None, device.is_draining
-        status.reason = device.cordoned or ""
+        # Cordoned by an operator, or by its node, which found it broken.
+        status.cordoned, status.draining = device.cordoned is not None or device.measured.cordoned, device.is_draining
+        status.reason = device.cordoned or device.measured.reason
         return status
 
     def servers(self) -> list[server_pb2.ServerStatus]:
@@ -199,13 +200,16 @@ class Operations:
 
     def _find_device(self, prefix: str) -> Device:
         books = self._controller.books
-        named = {self._controller.device_name(d): d for d in books.devices.values()} | dict(books.devices)
-        if prefix in named:
-            return named[prefix]
-        keys = [
-            d.key for d in books.devices.values() if prefix and (d.key.startswith(prefix) or d.name.startswith(prefix))
+        exact = [d for d in books.devices.values() if prefix in (d.key, d.name)]
+        found = exact or [
+            d for d in books.devices.values() if prefix and prefix in (d.key[: len(prefix)], d.name[: len(prefix)])
         ]
-        return books.devices[by_prefix(keys[0] if len(keys) == 1 else prefix, books.devices, "device")]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            some = ", ".join(sorted(d.key for d in found)[:4])
+            raise Refused(Code.INVALID_ARGUMENT, f"{prefix!r} may be several devices: {some}.", "Write more of the id.")
+        return books.devices[by_prefix(prefix, books.devices, "device")]
 
     def cordon(self, who: str, prefix: str, reason: str) -> str:
         with self._controller.lock:

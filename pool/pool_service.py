@@ -9,6 +9,7 @@ from typing import Any
 from cupool.v1 import pool_pb2, pool_pb2_grpc
 
 from .access import Access, refusals
+from .auditing import Auditor
 from .controller import Controller, Waiting
 from .refusals import Code, Refused
 from .states import FINAL
@@ -20,9 +21,10 @@ _BEHIND = 64
 class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
     """Runs in the event loop of `services.Serving`; the controller's calls do not wait."""
 
-    def __init__(self, controller: Controller, access: Access) -> None:
+    def __init__(self, controller: Controller, access: Access, auditor: Auditor) -> None:
         self._controller = controller
         self._access = access
+        self._auditor = auditor
 
     async def Acquire(self, request: pool_pb2.AcquireRequest, context: Any) -> pool_pb2.Lease:
         async with refusals(context):
@@ -35,6 +37,11 @@ class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
                 )
             answer = self._controller.acquire(request, tenant)
             lease = await self._waited(answer) if isinstance(answer, Waiting) else answer
+            try:
+                self._auditor.lease(lease, request.function)
+            except Refused:
+                self._controller.unwanted(lease)
+                raise
         context.add_done_callback(lambda _: self._controller.unwanted(lease) if context.cancelled() else None)
         return lease
 

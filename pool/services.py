@@ -15,18 +15,21 @@ from typing import Any
 
 from grpc import aio
 
-from cupool.v1 import admin_pb2_grpc, pool_pb2, pool_pb2_grpc
+from cupool.contract import logs as lines
+from cupool.contract.listening import Door, Tls
+from cupool.v1 import admin_pb2_grpc, agent_pb2_grpc, pool_pb2, pool_pb2_grpc
 
 from .access import Access
 from .admin_service import AdminServicer
+from .auditing import Auditor
 from .config import PoolConfig
 from .controller import Controller
+from .engines.remote import AgentServicer, RemoteEngine
 from .logs import LogRing
-from .operations import Audit, Operations
+from .operations import Operations
 from .pool_service import PoolServicer
+from .security import listen
 
-#: How lines of the log look to operators.
-LOG_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 _log = logging.getLogger(__name__)
 
 _OPTIONS = [
@@ -38,26 +41,34 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
+#: A hello names every server of a host.
+_AGENT_OPTIONS = [*_OPTIONS, ("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
 #: How often the controller looks at what time has brought.
 _TICK_S = 0.25
 
 
-def _audit(who: str, what: str, subject: str, why: str) -> None:
-    """Where there is no audit log: the log."""
-    _log.info("event=%s who=%r subject=%s why=%r", what, who, subject, why)
-
-
-def _bind(server: aio.Server, address: str) -> str:
-    """Listen; returns the address with the port that was given for port 0."""
-    try:
-        port = server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"The pool cannot listen at {address}: {error}. Is something else there?") from error
-    return f"{address.rpartition(':')[0]}:{port}" if address.endswith(":0") else address
+def doors(config: PoolConfig) -> list[Door]:
+    """The listeners of a controller, for `listen.check`; the last is for agents, where there is one."""
+    tls = None
+    if config.tls_cert:
+        client_ca = Path(config.tls_ca) if config.tls_client_auth else None
+        tls = Tls(Path(config.tls_cert), Path(config.tls_key), client_ca)
+    found = [
+        Door("clients", config.listen, tls, has_credentials=not config.anonymous),
+        Door("operators", config.admin_listen, tls),
+    ]
+    if config.agent_listen:
+        found.append(Door("agents", config.agent_listen, tls))
+    return found
 
 
 class Serving:
-    """The services, listening."""
+    """The services, listening.
+
+    Attributes:
+        operations: what operators see and do, for others in this process.
+        address, admin_address, agent_address: where, with the ports that were given for port 0; "" where there is none.
+    """
 
     def __init__(
         self,
@@ -65,53 +76,67 @@ class Serving:
         config: PoolConfig,
         stop: Callable[[], None] = lambda: None,
         folders: Sequence[Path] = (),
-        audit: Audit = _audit,
+        auditor: Auditor | None = None,
+        agents: RemoteEngine | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         """
         Args:
             stop: ends this process, when an operator says so; any thread.
             folders: where logs of agents and servers may lie.
-            audit: told of all that operators do.
+            auditor: writes the audit log; None: what operators do is in the log only.
+            agents: the engine that agents connect to; None: there is no door for them.
+            warnings: what operators should know of this pool.
 
         Raises:
             OSError: it cannot listen there.
         """
         self._controller = controller
-        self._folders = list(folders)
-        self._ring = LogRing()
-        self._operations = Operations(controller, audit)
-        self._stop_process = stop
         self._config = config
+        self._agents = agents
+        self._ring = LogRing()
+        self._ring.setFormatter(lines.Lines("controller", config.log_format))
+        self._auditor = auditor or Auditor(None)
+        self.operations = Operations(controller, self._auditor.operator, warnings)
+        self._access = Access(config, controller.directory, self._auditor)
+        self._admin = AdminServicer(controller, self._access, self.operations, self._ring, list(folders), stop)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
         self._thread.start()
         self._servers: list[aio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
+        self.address = self.admin_address = self.agent_address = ""
         try:
-            self.address, self.admin_address = self._do(self._listen())
+            self._do(self._listen())
         except OSError:
             self.stop(0)
             raise
 
+    def allows(self, token: str) -> bool:
+        """Whether a token may read what viewers may."""
+        return self._access.is_viewer(token)
+
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _listen(self) -> tuple[str, str]:
-        access = Access(self._config, self._controller.directory)
+    async def _listen(self) -> None:
+        clients, operators, *agents = doors(self._config)
         pool, admin = aio.server(options=_OPTIONS), aio.server(options=_OPTIONS)
         self._servers = [pool, admin]
-        pool_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(self._controller, access), pool)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin_servicer(access), admin)
+        pool_pb2_grpc.add_PoolServiceServicer_to_server(
+            PoolServicer(self._controller, self._access, self._auditor), pool
+        )
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, admin)
         await _add_health_and_reflection(pool)
-        addresses = _bind(pool, self._config.listen), _bind(admin, self._config.admin_listen)
-        return addresses
-
-    def _admin_servicer(self, access: Access) -> AdminServicer:
-        return AdminServicer(self._controller, access, self._operations, self._ring, self._folders, self._stop_process)
+        self.address, self.admin_address = listen.bind(pool, clients), listen.bind(admin, operators)
+        if self._agents is not None and agents:
+            server = aio.server(options=_AGENT_OPTIONS)
+            self._servers.append(server)
+            agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentServicer(self._agents, self._access), server)
+            self.agent_address = listen.bind(server, agents[0])
 
     def start(self) -> None:
         """Begin to answer. This process's log is kept for operators from now on."""
-        self._ring.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(self._ring)
         self._do(self._start())
 

@@ -1,7 +1,7 @@
 """The engine of a pool: reaches agents over the streams that they open (agent.proto).
 
-Everything runs in the event loop of `services.Serving`, but for orders and acknowledgements, which any thread may give. What is told to an agent while
-a frame of it is on its way goes into the next one: many leases at once are one message. Orders that were under way when a
+Everything runs in the event loop of `services.Serving`, but for orders and acknowledgements, which any thread may give. What is told to an
+agent while a frame of it is on its way goes into the next one: many leases at once are one message. Orders that were under way when a
 stream broke are not kept: the agent's next hello says what it has, and the controller tells it what it missed.
 """
 

@@ -1,0 +1,175 @@
+"""The directory on disk: what a controller that starts again finds, and what it does when it cannot write."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sqlite3
+import threading
+
+import pytest
+from cupool.pool.config import Quota
+from cupool.pool.directory import Cordon, DirectoryError, EndRecord, LeaseRecord, TenantRecord
+from cupool.pool.directory_sqlite import SCHEMA, SqliteDirectory
+from cupool.pool.security import tokens
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "directory.sqlite"
+
+
+def lease(session="session-1", **fields):
+    return LeaseRecord(session, "acme", "node-1", "server-1", "cpu:0", b"x" * 32, "thumbs", 1 << 20, 3, 1.5, **fields)
+
+
+def end(session="session-1", kernel_s=2.0, tenant="acme"):
+    return EndRecord(session, tenant, "node-1", "cpu:0", "thumbs", b"x" * 32, "Released.", False, kernel_s, 5, 2.5)
+
+
+def reopened(directory, path):
+    assert directory.flush()
+    directory.close()
+    return SqliteDirectory(path)
+
+
+def test_everything_is_there_after_a_restart(path):
+    directory = SqliteDirectory(path)
+    pool, restarts = directory.pool, directory.restarts
+    _, record = tokens.create("client", "acme", 60, "for tests")
+    quota = Quota(sessions=3, memory_bytes=1 << 40, kernel_s=1.5, weight=2.0, allow_offload=True)
+    directory.set_tenant(TenantRecord("acme", quota, leases_given=7, leases_refused=2))
+    directory.set_token(record)
+    directory.set_cordon(Cordon("node-1/cpu:0", "new fan", 4.0, True, 9.0))
+    directory.add_lease(lease(request_id="r", client_pid=4, lifetime_s=60))
+    directory = reopened(directory, path)
+    try:
+        assert (directory.pool, directory.restarts) == (pool, restarts + 1)
+        assert directory.tenants() == [TenantRecord("acme", quota, 0.0, 7, 2)]
+        assert directory.tokens() == [record]
+        assert directory.cordons() == [Cordon("node-1/cpu:0", "new fan", 4.0, True, 9.0)]
+        assert list(directory.leases()) == [lease(request_id="r", client_pid=4, lifetime_s=60)]
+        assert os.stat(path).st_mode & 0o077 == 0
+    finally:
+        directory.close()
+
+
+def test_an_end_that_is_told_twice_counts_once(path):
+    directory = SqliteDirectory(path)
+    directory.add_lease(lease())
+    kept = threading.Semaphore(0)
+    directory.add_end(end(), kept.release)
+    assert kept.acquire(timeout=10)
+    directory = reopened(directory, path)
+    directory.add_end(end(), kept.release)
+    directory.add_end(end("session-2", 0.5), kept.release)
+    assert kept.acquire(timeout=10) and kept.acquire(timeout=10)
+    assert directory.end("session-1") == end() and directory.end("session-3") is None
+    directory = reopened(directory, path)
+    try:
+        assert [t.kernel_s for t in directory.tenants()] == [2.5]
+        assert not list(directory.leases())
+    finally:
+        directory.close()
+
+
+def test_a_lease_that_ends_at_once_is_never_written(path):
+    directory = SqliteDirectory(path)
+    for i in range(500):
+        directory.add_lease(lease(f"session-{i}"))
+        directory.remove_lease(f"session-{i}")
+    directory = reopened(directory, path)
+    try:
+        assert not list(directory.leases())
+    finally:
+        directory.close()
+
+
+def test_a_newer_directory_is_refused_and_left_alone(path):
+    SqliteDirectory(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(DirectoryError, match="newer cupool"):
+        SqliteDirectory(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, None])
+def test_another_file_is_refused(path, content):
+    if content is None:
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE other (x)")
+        db.close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DirectoryError, match="no directory of a pool"):
+        SqliteDirectory(path)
+
+
+def test_one_controller_at_a_time(path):
+    directory = SqliteDirectory(path)
+    try:
+        with pytest.raises(DirectoryError, match="Another controller"):
+            SqliteDirectory(path)
+    finally:
+        directory.close()
+    SqliteDirectory(path).close()
+
+
+def test_nowhere_to_be(tmp_path):
+    with pytest.raises(DirectoryError, match="cannot be made"):
+        SqliteDirectory(tmp_path / "missing" / "directory.sqlite")
+
+
+def test_what_cannot_be_written_is_kept_and_written_later(path, monkeypatch):
+    """As a full disk or a folder that became read-only shows itself: every statement of the writer fails."""
+    from cupool.pool import directory_sqlite
+
+    directory = SqliteDirectory(path)
+    real, failing = directory_sqlite._write, threading.Event()
+    tried = threading.Semaphore(0)
+
+    def write(db, batch):
+        if failing.is_set():
+            tried.release()
+            raise sqlite3.OperationalError("database or disk is full")
+        real(db, batch)
+
+    monkeypatch.setattr(directory_sqlite, "_write", write)
+    monkeypatch.setattr(directory_sqlite, "_AGAIN_S", 0.05)
+    try:
+        failing.set()
+        kept = threading.Semaphore(0)
+        directory.add_lease(lease())
+        directory.add_end(end(), kept.release)
+        assert tried.acquire(timeout=10) and tried.acquire(timeout=10)  # the second try begins after the first was told
+        assert "disk is full" in directory.failure and "Free space" in directory.failure
+        assert not kept.acquire(blocking=False), "an end is kept when it is written, not before"
+        failing.clear()
+        assert kept.acquire(timeout=10)
+        assert directory.failure == "" and directory.end("session-1") == end()
+    finally:
+        directory.close()
+
+
+def test_a_read_only_directory_is_read(path, monkeypatch):
+    from cupool.pool import directory_sqlite
+
+    directory = SqliteDirectory(path)
+    directory.set_tenant(TenantRecord("acme", Quota(sessions=1)))
+    directory.add_end(end())
+    assert directory.flush()
+    directory.close()
+
+    def read_only(_):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(directory_sqlite, "_connect", read_only)
+    directory = SqliteDirectory(path)
+    try:
+        assert "readonly" in directory.failure
+        assert directory.tenants() == [dataclasses.replace(TenantRecord("acme", Quota(sessions=1)), kernel_s=2.0)]
+    finally:
+        directory.close()
