@@ -1,6 +1,6 @@
 """`python -m cupool.pool controller`: the controller of a pool whose agents are processes of their own, here or on other hosts.
 
-Prints one JSON line on its standard output when it answers: {"addr", "admin", "agents", "metrics", "pool", "pid"}, or {"error", "cure"}
+Prints one JSON line on its standard output when it answers: {"addr", "admin", "agent", "metrics", "pool", "pid"}, or {"error", "cure"}
 and ends. When it is told to end (SIGTERM, SIGINT) sessions go on: the next controller takes them over. It ends with status 0 when it was
 told to, also by an operator's Shutdown. `--record FILE` reads what `cupool up` wrote; other options go before it.
 """
@@ -159,7 +159,7 @@ def serve(config: PoolConfig) -> int:
         if metrics is not None:
             stack.callback(metrics.close)
         say(
-            addr=serving.address, admin=serving.admin_address, agents=serving.agent_address,
+            addr=serving.address, admin=serving.admin_address, agent=serving.agent_address,
             metrics=metrics.address if metrics is not None else "", pool=directory.pool, pid=str(os.getpid()),
         )  # fmt: skip
         stopping.wait()
