@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 
@@ -13,6 +14,7 @@ usage: cupool <command> [arguments]
   run            run a script, module or code with `import cupy` being the shim; --stats tells what it cost
   version        versions of cupool, its protocol and its Python
   dropin-path    the folder that makes `import cupy` the shim when it is on PYTHONPATH
+  doctor         find what is wrong, with evidence and cure
 
 Commands of the `server` extra; each has --help:
   up, down       start a pool on this host, and end it
@@ -54,6 +56,13 @@ def run(arguments: list[str]) -> int:
     return program.main(arguments)
 
 
+def doctor(arguments: list[str]) -> int:
+    """With click among the other commands; without it by itself."""
+    if importlib.util.find_spec("click") is not None:
+        return extra("doctor", arguments)
+    return int(importlib.import_module("cupool.pool.doctor.command").main(arguments))
+
+
 def usage(arguments: list[str]) -> int:
     print(USAGE, end="")
     return 0
@@ -64,6 +73,7 @@ BASE = {
     "run": run,
     "version": version,
     "dropin-path": dropin_path,
+    "doctor": doctor,
     "help": usage,
     "-h": usage,
     "--help": usage,

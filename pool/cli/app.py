@@ -34,8 +34,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "kill": ("sessions", "kill", "end sessions now"),
     "quota": ("quota", "quota", "what tenants may have, and have"),
     "token": ("tokens", "token", "credentials: create, list, revoke"),
+    "certs": ("certs", "certs", "the pool's own authority and certificates"),
+    "doctor": ("doctor", "doctor", "find what is wrong, with evidence and cure"),
     "logs": ("logs", "logs", "log lines and events"),
     "config": ("config", "config", "settings: show, check, reference"),
+    "bench": ("bench", "bench", "how fast the pool gives leases"),
     "join": ("join", "join", "make this host one of a pool's"),
     "completion": ("completion", "completion", "shell completion for bash, zsh, fish"),
 }

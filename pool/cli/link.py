@@ -113,24 +113,30 @@ def import_grpc() -> Any:
 
 
 def open_channel(addr: str, ca: str = "") -> Any:
-    """A channel to an address. `ca`: PEM file of the authority; empty: no TLS. Raises CliError: the file cannot be read."""
+    """A channel to an address.
+
+    Args:
+        ca: PEM file of the pool's authority; empty: no TLS. A unix socket is this machine's own and needs none. CUPOOL_CERT and
+            CUPOOL_KEY are our own certificate, where the pool asks for one.
+
+    Raises:
+        CliError: a file cannot be read.
+    """
     grpc = import_grpc()
     options = (
         ("grpc.enable_retries", 0),
         ("grpc.max_receive_message_length", 64 << 20),
         ("grpc.use_local_subchannel_pool", 1),
     )
-    if not ca:
+    if not ca or addr.startswith("unix"):
         return grpc.insecure_channel(addr, options=options)
+    files = (ca, os.environ.get("CUPOOL_KEY", ""), os.environ.get("CUPOOL_CERT", ""))
     try:
-        pem = Path(ca).expanduser().read_bytes()
+        pems = [Path(file).expanduser().read_bytes() if file else None for file in files]
     except OSError as error:
-        raise CliError(
-            Exit.USAGE,
-            f"The CA file {ca} cannot be read: {error.strerror}.",
-            "Set CUPOOL_CA or --ca to the pool's ca.pem.",
-        ) from None
-    return grpc.secure_channel(addr, grpc.ssl_channel_credentials(pem), options=options)
+        cure = "Set CUPOOL_CA or --ca to the pool's trust.pem; CUPOOL_CERT and CUPOOL_KEY to your own."
+        raise CliError(Exit.USAGE, f"The file {error.filename} cannot be read: {error.strerror}.", cure) from None
+    return grpc.secure_channel(addr, grpc.ssl_channel_credentials(*pems), options=options)
 
 
 class Admin:

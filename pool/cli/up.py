@@ -170,7 +170,8 @@ def agent_config(whole: PoolConfig, folder: Path, listen: str, token: str, found
         whole,
         folder=str(folder / "agent"),
         node=node_id(folder / "agent"),
-        listen="" if is_local(listen) else f"{listen.rpartition(':')[0]}:0",
+        # Sockets in a folder of ours are for this user's programs; an address is for others' too.
+        listen="" if listen.startswith("unix") else f"{listen.rpartition(':')[0]}:0",
         admin_listen="",
         agent_listen="",
         metrics_listen="",

@@ -234,7 +234,7 @@ CODES = {
     "role": (["kill", "3f01", "--yes"], {"CUPOOL_ADMIN_TOKEN": fake_admin.TOKENS["viewer"]}, 4),
     "role of tokens": (["token", "list"], {"CUPOOL_ADMIN_TOKEN": fake_admin.TOKENS["operator"]}, 4),
     "token file": (["ps", "--token-file", "/nonexistent"], {}, 4),
-    "ca file": (["ps", "--ca", "/nonexistent"], {}, 2),
+    "ca file": (["ps", "--ca", "/nonexistent", "--admin", "127.0.0.1:1"], {}, 2),
     "config": (["config", "show"], {"CUPOOL_POOL_WARM": "many"}, 2),
     "no config": (["config", "check"], {}, 6),
     "nothing to set": (["quota", "set", "images"], {}, 2),
