@@ -69,8 +69,8 @@ class FakeController(agent_pb2_grpc.AgentServiceServicer):
         if self.token and shown != f"Bearer {self.token}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token")
         out: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._hear, args=(frames, out), daemon=True).start()
         self._out, self._seq = out, 0
+        threading.Thread(target=self._hear, args=(frames, out), daemon=True).start()
         yield agent_pb2.ControllerFrame(settings=agent_pb2.PoolSettings(
             pool="p", kernel_limit_ms=60_000, start_limit_ms=60_000, log_level="info", allow_faults=True,
         ))  # fmt: skip
