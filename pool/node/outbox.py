@@ -3,6 +3,7 @@ is lost when either of the two dies."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -36,13 +37,16 @@ class Outbox:
     def _read(self) -> None:
         with open(os.dup(self._fd), "rb") as file:
             data = file.read()
-        try:
-            # The last message may be cut off: its writer died.
+        with contextlib.suppress(
+            ProtocolError, DecodeError
+        ):  # of another version, or damaged: what cannot be read cannot be told
             for message in Unpacker().feed(data):
                 frame = agent_pb2.AgentFrame.FromString(message)
                 self._frames[frame.ordinal] = frame
-        except (ProtocolError, DecodeError):
-            os.ftruncate(self._fd, 0)  # of another version, or damaged: nothing in it can be told
+        # The last message may be cut off, because its writer died.
+        os.ftruncate(self._fd, 0)
+        for frame in self._frames.values():
+            os.write(self._fd, delimited(frame.SerializeToString()))
 
     def add(self, end: agent_pb2.SessionEnd) -> agent_pb2.AgentFrame:
         """Keep an end; returns the frame that tells it."""

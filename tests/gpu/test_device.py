@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -162,3 +164,32 @@ def test_samples_agree_with_numpy(device: Any, row: Any, reference: Any, args: A
             continue
         assert ours.shape == np.shape(theirs)
         np.testing.assert_allclose(ours.get(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sessions_memory_is_zeros_after_its_end() -> None:
+    """A canary in live, freed and unmapped memory of one device object; what its arena holds after `close` is read by address."""
+    code = """
+import cupy, numpy as np
+from cupool.apiserver.accounting import Accounting
+from cupool.apiserver.devices.cuda.device import CudaDevice
+from cupool.apiserver.handles import Handles
+from cupool.contract.spec import spec_of
+device = CudaDevice(0, 2 << 30)
+account = Accounting(2 << 30)
+device.open(account, Handles(account, device.array_type, 1000))
+live = device.empty(spec_of((1 << 24,), np.dtype("u8"))); live[...] = 0xDEADBEEFCAFEF00D
+gone = device.empty(spec_of((1 << 20,), np.dtype("u8"))); gone[...] = 0xDEADBEEFCAFEF00D
+del gone
+device.close()
+left = int((live == 0xDEADBEEFCAFEF00D).sum()) + int(live.any())
+free, total = cupy.cuda.runtime.memGetInfo()
+# All that is free now, a gigabyte at a time at most: nobody finds the canary there.
+held, found = [], 0
+for _ in range(4):
+    p = cupy.cuda.runtime.malloc(1 << 30); held.append(p)
+    memory = cupy.ndarray((1 << 27,), "u8", cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(p, 1 << 30, None), 0))
+    found += int((memory == 0xDEADBEEFCAFEF00D).sum())
+print(left, found)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert run.stdout.split() == ["0", "0"], run.stderr[-2000:]

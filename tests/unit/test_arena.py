@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import mmap
 import random
@@ -142,3 +143,16 @@ def test_arrays_by_address(arena: Arena) -> None:
     del a, again
     with pytest.raises(CUDARuntimeError):
         arena.array_at(at, spec_of((1,), np.int32))
+
+
+def test_nothing_of_a_session_is_left_in_memory_at_its_end() -> None:
+    arena = Arena()
+    kept, freed = arena.block(5 << 20), arena.block(1 << 20)
+    kept[:], freed[:] = 7, 7
+    address = address_of(freed)
+    del freed
+    arena.close()
+    assert not kept.any()
+    assert not np.ctypeslib.as_array((ctypes.c_uint8 * (1 << 20)).from_address(address)).any()
+    del kept
+    arena.close()

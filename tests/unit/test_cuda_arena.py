@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from cupool.apiserver.devices.cuda.arena import BLOCK_BYTES, Arena, Space
+from cupool.apiserver.devices.cuda.arena import BLOCK_BYTES, Arena, ClearedMemory, Space
 
 GRANULE = 1 << 21
 
@@ -18,6 +18,7 @@ class Memory:
     def __init__(self, total: int) -> None:
         self.total = total
         self.mapped: dict[int, int] = {}
+        self.cleared: set[int] = set()
         self.reserved: tuple[int, int] | None = None
 
     def reserve(self, size: int, hint: int) -> int:
@@ -31,8 +32,14 @@ class Memory:
             raise MemoryError("full")
         self.mapped[address] = size
 
+    def clear(self, runs: list[tuple[int, int]]) -> None:
+        assert all(self.mapped[address] == size for address, size in runs)
+        self.cleared.update(address for address, _ in runs)
+
     def unmap(self, address: int, size: int) -> None:
         assert self.mapped.pop(address) == size
+        assert address in self.cleared, "memory was given back as its session left it"
+        self.cleared.discard(address)
 
     def release(self, base: int, size: int) -> None:
         assert self.reserved == (base, size)
@@ -108,3 +115,44 @@ def test_covers_knows_live_blocks() -> None:
     assert not arena.covers(a, 1)
     with pytest.raises(KeyError):
         arena.free(a)
+
+
+def test_all_memory_is_cleared_at_the_end_live_blocks_included() -> None:
+    memory = Memory(1 << 30)
+    arena = Arena(memory, 1 << 30)
+    kept, freed = arena.malloc(3 * GRANULE), arena.malloc(GRANULE)
+    arena.free(freed)
+    arena.clear()
+    assert memory.cleared == set(memory.mapped) and memory.mapped
+    memory.cleared.clear()
+    arena.trim()
+    assert arena.covers(kept, 3 * GRANULE)
+    arena.close()
+    assert not memory.mapped
+
+
+def test_memory_without_an_arena_is_cleared_before_it_is_given_back() -> None:
+    class Runtime:
+        def __init__(self) -> None:
+            self.calls: list[tuple[str, int]] = []
+
+        def malloc(self, size: int) -> int:
+            return 1000 * len(self.calls) + 1000
+
+        def memset(self, address: int, value: int, size: int) -> None:
+            assert value == 0 and size == 512
+            self.calls.append(("memset", address))
+
+        def free(self, address: int) -> None:
+            self.calls.append(("free", address))
+
+        def deviceSynchronize(self) -> None:
+            self.calls.append(("synchronize", 0))
+
+    runtime = Runtime()
+    cleared = ClearedMemory(runtime)
+    a = cleared.malloc(512)
+    cleared.free(a)
+    b = cleared.malloc(512)
+    cleared.clear()
+    assert runtime.calls == [("memset", a), ("free", a), ("memset", b), ("synchronize", 0)]

@@ -260,8 +260,15 @@ class Arena:
 
         return moved, rebuild
 
+    def clear(self) -> None:
+        """All memory of the arena becomes zeros, live blocks included: the session is over."""
+        if self._open_end > self.base:
+            _libc.madvise(self.base, self._open_end - self.base, _MADV_DONTNEED)
+
     def close(self) -> None:
-        """Give the range back. With arrays still over it, it stays mapped until the process ends."""
+        """Clear it and give the range back. With arrays still over it, it stays mapped until the process ends."""
+        if self.nbytes:
+            self.clear()
         if self._used:
             return
         if self.nbytes:

@@ -78,6 +78,9 @@ class Mapper(Protocol):
     def map(self, address: int, size: int) -> None:
         """Put memory behind whole granules. Raises MemoryError when the device has none left."""
 
+    def clear(self, runs: list[tuple[int, int]]) -> None:
+        """Write zeros to these (address, size), and wait until they are there."""
+
     def unmap(self, address: int, size: int) -> None:
         """Take away what one `map` put there."""
 
@@ -138,19 +141,27 @@ class Arena:
                 start = None
 
     def trim(self) -> int:
-        """Unmap every run that no live block touches; returns the bytes given back to the device."""
-        freed = 0
+        """Clear and unmap every run that no live block touches; returns the bytes given back to the device."""
         with self._lock:
-            gaps = self._space.gaps()
-            for at, nbytes in list(self._runs.items()):
+            gaps, idle = self._space.gaps(), []
+            for at, nbytes in self._runs.items():
                 i = bisect.bisect(gaps, (at, self.nbytes + 1)) - 1
                 if i >= 0 and gaps[i][0] <= at and at + nbytes <= sum(gaps[i]):
-                    self._mapper.unmap(at, nbytes)
-                    del self._runs[at]
-                    first = (at - self.base) // self._granule
-                    self._mapped.difference_update(range(first, first + nbytes // self._granule))
-                    freed += nbytes
-        return freed
+                    idle.append((at, nbytes))
+            if idle:
+                self._mapper.clear(idle)
+            for at, nbytes in idle:
+                self._mapper.unmap(at, nbytes)
+                del self._runs[at]
+                first = (at - self.base) // self._granule
+                self._mapped.difference_update(range(first, first + nbytes // self._granule))
+        return sum(nbytes for _, nbytes in idle)
+
+    def clear(self) -> None:
+        """Write zeros to all memory of the arena, live blocks included: the session is over, and the next one may get this memory."""
+        with self._lock:
+            if self._runs:
+                self._mapper.clear(list(self._runs.items()))
 
     def covers(self, address: int, nbytes: int) -> bool:
         """Whether these bytes lie inside one live block."""
@@ -163,8 +174,9 @@ class Arena:
             return len(self._mapped) * self._granule
 
     def close(self) -> None:
-        """Unmap everything and give the range back. Nothing may use it any more."""
+        """Clear and unmap everything and give the range back. Nothing may use it any more."""
         with self._lock:
+            self.clear()
             for at, nbytes in self._runs.items():
                 self._mapper.unmap(at, nbytes)
             self._runs.clear()
@@ -221,8 +233,45 @@ class DriverMapper:
             # The mapping keeps the memory; it goes with the last unmap.
             self._call(self._driver.cuMemRelease, handle)
 
+    def clear(self, runs: list[tuple[int, int]]) -> None:
+        for address, size in runs:
+            self._call(self._driver.cuMemsetD8, address, 0, size)
+        self._call(self._driver.cuCtxSynchronize)
+
     def unmap(self, address: int, size: int) -> None:
         self._call(self._driver.cuMemUnmap, address, size)
 
     def release(self, base: int, size: int) -> None:
         self._call(self._driver.cuMemAddressFree, base, size)
+
+
+class ClearedMemory:
+    """Device memory without an arena, for `cupy.cuda.PythonFunctionAllocator`: cleared before it is given back."""
+
+    def __init__(self, runtime: Any) -> None:
+        """
+        Args:
+            runtime: `cupy.cuda.runtime`.
+        """
+        self._runtime = runtime
+        self._live: dict[int, int] = {}
+        self._lock = threading.RLock()
+
+    def malloc(self, size: int, device_id: int = 0) -> int:
+        address = int(self._runtime.malloc(size))
+        with self._lock:
+            self._live[address] = size
+        return address
+
+    def free(self, address: int, device_id: int = 0) -> None:
+        with self._lock:
+            size = self._live.pop(address)
+        self._runtime.memset(address, 0, size)
+        self._runtime.free(address)  # waits for the device
+
+    def clear(self) -> None:
+        """Write zeros to what is live: the session is over."""
+        with self._lock:
+            for address, size in self._live.items():
+                self._runtime.memset(address, 0, size)
+        self._runtime.deviceSynchronize()

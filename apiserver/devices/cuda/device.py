@@ -26,7 +26,7 @@ except ImportError as error:
     ) from error
 
 from . import facts, kernels, memory, names
-from .arena import Arena, DriverMapper
+from .arena import Arena, ClearedMemory, DriverMapper
 from .streams import Streams
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,9 @@ class CudaDevice:
             if self._arena is None
             else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
         )
-        self._pool = cupy.cuda.MemoryPool(self._arena_allocator)
+        self._cleared = ClearedMemory(cupy.cuda.runtime)
+        plain = cupy.cuda.PythonFunctionAllocator(self._cleared.malloc, self._cleared.free).malloc
+        self._pool = cupy.cuda.MemoryPool(self._arena_allocator or plain)
         cupy.cuda.set_allocator(self._pool.malloc)
         if limit_bytes:
             self._pool.set_limit(size=limit_bytes)
@@ -161,6 +163,10 @@ class CudaDevice:
         cupy.fft.config.get_plan_cache().clear()
         # The arena itself goes with the process: arrays that somebody still holds would free into it.
         self.free_blocks()
+        # The next session on this device may get the memory, whoever's it is.
+        if self._arena is not None:
+            self._arena.clear()
+        self._cleared.clear()
 
     # -- arrays -----------------------------------------------------------------------------------------------------------
 
