@@ -1,4 +1,4 @@
-"""`cupy.cuda.cub`: reductions, scans and histograms on arrays, against NumPy."""
+"""`cupy.cuda.cub`, on arrays, and `cupy.cuda.thrust`, by addresses, against NumPy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cupool.shim import cupy as cp
 from cupool.shim import session
-from cupool.shim.cupy.cuda import cub
+from cupool.shim.cupy.cuda import cub, cufft, thrust
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,3 +76,27 @@ def test_refusals() -> None:
         cub.device_histogram(a, cp.zeros(2), 3)
     with pytest.raises(TypeError, match=r"expected cupy.ndarray, got ndarray"):
         cub.device_scan(np.ones(3), cub.CUPY_CUB_CUMSUM)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "f8", "c8", "?"])
+def test_thrust_sorts_in_place(dtype: str) -> None:
+    host = np.array([[3, 1, 2, 0], [0, 5, -1, 7]]).astype(dtype)
+    a, b, places = cp.asarray(host), cp.asarray(host), cp.zeros((2, 4), "u8")
+    thrust.sort(np.dtype(dtype), a.data.ptr, 0, a.shape)
+    assert a.tolist() == np.sort(host).tolist()
+    thrust.argsort(np.dtype(dtype), places.data.ptr, b.data.ptr, 0, b.shape)
+    assert b.tolist() == a.tolist() == np.take_along_axis(host, places.get().astype(int), 1).tolist()
+    keys, order = cp.asarray(host), cp.zeros(4, "u8")
+    thrust.lexsort(np.dtype(dtype), order.data.ptr, keys.data.ptr, 2, 4)
+    assert order.tolist() == np.lexsort(host).tolist()
+    with pytest.raises(NotImplementedError, match="not supported"):
+        thrust.sort(np.dtype("V3"), a.data.ptr, 0, a.shape)
+
+
+def test_an_empty_plan_runs_nothing() -> None:
+    plan, a = cufft.create(), cp.zeros(4, "c8")
+    assert cufft.setAutoAllocation(plan, 0) == 0
+    with pytest.raises(cufft.CuFFTError, match="INVALID_PLAN"):
+        cufft.execC2C(plan, a.data.ptr, a.data.ptr, cufft.CUFFT_FORWARD)
+    with pytest.raises(cufft.CuFFTError, match="INVALID_PLAN"):
+        cufft.setAutoAllocation(-1, 0)

@@ -16,7 +16,7 @@ ndarray.__delitem__ ndarray.__div__ ndarray.__hex__ ndarray.__idiv__ ndarray.__o
 Device.cutensor_handle
 """,
     "cuda.cufft": """\
-create multi_gpu_execC2C multi_gpu_execZ2Z setAutoAllocation setCallback setJITCallback
+multi_gpu_execC2C multi_gpu_execZ2Z setCallback setJITCallback
 """,
     "cuda.cusolver": """\
 ccsreigvsi ccsrlsvchol ccsrlsvqr cgebrd cgebrd_bufferSize csytrf csytrf_bufferSize dcsreigvsi dcsrlsvchol dcsrlsvqr dgebrd
@@ -80,9 +80,6 @@ memcpy2DFromArrayAsync memcpy2DToArray memcpy2DToArrayAsync memcpy3D memcpy3DAsy
 """,
     "cuda.texture": """\
 CUDARuntimeError CUDAarray ChannelFormatDescriptor ResourceDescriptor SurfaceObject TextureDescriptor TextureObject
-""",
-    "cuda.thrust": """\
-argsort lexsort sort
 """,
     "cupyx.cusparse": """\
 BaseDescriptor DnMatDescriptor DnVecDescriptor SpMatDescriptor SpVecDescriptor

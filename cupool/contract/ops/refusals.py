@@ -63,7 +63,6 @@ GROUPS: dict[str, str] = {
         _IPC,
     ),
     "cuda.texture": _TEXTURE,
-    "cuda.thrust": "sorts in place behind device pointers; cupy.sort, cupy.argsort and cupy.lexsort take arrays",
     "fft.config": _CALLBACKS,
     "random": "the state of a bit generator is a pointer of the server's process",
     "cupyx": "not carried yet",

@@ -384,6 +384,24 @@ def execC2R(plan: int, idata: int, odata: int) -> None:
 execZ2D = execC2R
 
 
+def create() -> int:
+    """A handle without a plan: until one is made for it, nothing can be run with it."""
+    number = next(_numbers)
+    _empty.add(number)
+    return number
+
+
+#: Handles of `create`.
+_empty: set[int] = set()
+
+
+def setAutoAllocation(plan: int, autoAllocate: int) -> int:
+    """Noted for a plan's handle: workspaces are the device's own in any case. Returns 0."""
+    if plan not in _plans and plan not in _empty:
+        raise CuFFTError(_INVALID_PLAN)
+    return 0
+
+
 def __getattr__(name: str) -> Any:
     from .._missing import refuse_attribute
 
