@@ -107,6 +107,8 @@ class Controller:
         self.sessions_lost = 0
         self.reclaimed_bytes = 0
         self.cordons = {c.device: c for c in self.directory.cordons()}
+        #: Leases of the directory that their node came without, by session: when it did. Their end may be told yet.
+        self._unclaimed: dict[str, float] = {}
         self._freed = FreeRate()
         for record in self.directory.tenants():
             self.books.tenants[record.name] = _tenant_of(record, config)
@@ -251,6 +253,9 @@ class Controller:
                 self._server_missing(server, now)
             for news in hello.servers:
                 self._news(node, news, now, is_hello=True)
+            for lease in self.directory.leases():
+                if lease.node == node.id and lease.session not in self.books.sessions:
+                    self._unclaimed.setdefault(lease.session, now)
             self.events.emit(
                 "node-here", node.id, f"The host {node.host} is connected, with {len(hello.devices)} devices."
             )
@@ -336,6 +341,9 @@ class Controller:
             for server in [s for s in self.books.servers.values() if s.returns_since > float("-inf")]:
                 if now - server.returns_since > RETURN_S:
                     self._order_end(server, "It did not give its session back in time.")
+            for lost in [s for s, since in self._unclaimed.items() if now - since > MISSING_S]:
+                del self._unclaimed[lost]
+                self._unclaimed_end(lost)
             for cordon in [c for c in self.cordons.values() if c.is_draining]:
                 self._drain(cordon)
             self._serve(now)
@@ -601,6 +609,28 @@ class Controller:
             self.directory.set_cordon(done)
             self.events.emit("device-drained", device.key, "No session is left on it.")
 
+    def _unclaimed_end(self, session_id: str) -> None:
+        """A lease of a controller before this one, of which no server knows and whose end nobody told."""
+        lease = self.directory.lease(session_id)
+        if lease is None or session_id in self.books.sessions:
+            return
+        self.sessions_lost += 1
+        self.directory.add_end(
+            EndRecord(
+                session=session_id,
+                tenant=lease.tenant,
+                node=lease.node,
+                device=lease.device,
+                function=lease.function,
+                token_sha256=lease.token_sha256,
+                reason="The pool was started again before its server had the session. Acquire a new one.",
+                lost=True,
+                kernel_s=0.0,
+                peak_bytes=0,
+                ended=time.time(),
+            )  # fmt: skip
+        )
+
     def _check_kernel(self, mine: Tenant) -> None:
         if mine.quota.kernel_s and mine.kernel_s >= mine.quota.kernel_s:
             for session in [s for s in self.books.sessions.values() if s.tenant is mine]:
@@ -767,7 +797,7 @@ class Controller:
         if session is not None and not session.is_over:
             ending = session.state == states.SESSION_ENDING or not news.exit_status
             self._over(session, states.SESSION_ENDED if ending else states.SESSION_LOST, news.reason, now)
-        elif was == states.STARTING or (is_young and session is None):
+        elif (was == states.STARTING or (is_young and session is None)) and (news.start_failed or news.exit_status):
             device.failures += 1
             device.failure, device.failed_at = news.reason or "A server could not start.", now
             _log.warning(

@@ -1,0 +1,557 @@
+"""The controller over a host in memory: leases and their ends, and its books after anything that may happen, in any order."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from cupool.pool import states
+from cupool.pool.config import PoolConfig, Quota
+from cupool.pool.controller import NODE_LOST_S, RETURN_S, Controller, Waiting
+from cupool.pool.directory import Directory
+from cupool.pool.operations import Operations
+from cupool.pool.refusals import Code, Refused
+from fakehost import FakeHost
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cupool.v1 import admin_pb2, pool_pb2
+
+CONFIG = PoolConfig(max_sessions=4, warm=2, lease_s=60, park_grace_ms=10_000, quota=Quota())
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Pool:
+    """A controller, its host, and what operators do."""
+
+    def __init__(self, config: PoolConfig = CONFIG, **host: object) -> None:
+        self.clock, self.host, self.directory = Clock(), FakeHost(**host), Directory()
+        self.begin(config)
+        self.host.connect()
+        self.host.deliver()
+
+    def begin(self, config: PoolConfig) -> None:
+        self.controller = Controller(config, self.host, self.directory, self.clock)
+        self.operations = Operations(self.controller, lambda *_: None)
+        self.controller.open()
+
+    def acquire(self, tenant: str = "default", deadline_ms: int = 0, **fields: object) -> pool_pb2.Lease | Waiting:
+        return self.controller.acquire(pool_pb2.AcquireRequest(deadline_ms=deadline_ms, **fields), tenant)
+
+    def refused(self, *arguments: object, **fields: object) -> Refused:
+        with pytest.raises(Refused) as info:
+            self.acquire(*arguments, **fields)
+        return info.value
+
+    def release(self, lease: pool_pb2.Lease) -> None:
+        self.controller.release(lease.session, lease.session_token, "", lease.tenant)
+
+    def state(self, lease: pool_pb2.Lease) -> int:
+        return self.controller.books.find(lease.session).state
+
+    def quota(self, tenant: str = "default", **fields: object) -> None:
+        request = admin_pb2.SetQuotaRequest(tenant=tenant, fields=list(fields), **fields)
+        self.operations.set_quota("test", request)
+
+    def later(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.controller.tick()
+        self.host.deliver()
+        check(self)
+
+
+def check(pool: Pool) -> None:
+    """The books count to what is in them, and to no more than there is."""
+    books = pool.controller.books
+    for device in books.devices.values():
+        servers = [s for by in device.servers.values() for s in by.values()]
+        assert all(s.state == state for state, by in device.servers.items() for s in by.values())
+        holding = [s.session for s in servers if s.session is not None]
+        assert device.holding == len(holding) <= device.max_sessions
+        assert device.promised_bytes == sum(s.memory_bytes for s in holding) <= device.total_bytes
+    assert sum(len(by) for d in books.devices.values() for by in d.servers.values()) == len(books.servers)
+    for tenant in books.tenants.values():
+        mine = [s for s in books.sessions.values() if s.tenant is tenant]
+        assert tenant.sessions == len(mine)
+        assert tenant.leased_bytes == sum(s.memory_bytes for s in mine)
+        assert tenant.used_bytes == sum(s.usage.used_bytes for s in mine)
+        assert tenant.live_kernel_s == pytest.approx(sum(s.usage.kernel_s for s in mine))
+    assert all(not s.is_over and s.server.session is s for s in books.sessions.values())
+    assert all(s.is_over and not s.watchers for s in books.ended.values())
+    assert set(books.unattached) == {s.id for s in books.sessions.values() if s.state == states.SESSION_LEASED}
+    assert {lease.session for lease in pool.directory.leases()} >= set(books.sessions)
+
+
+# ---- leases
+
+
+def test_a_lease_that_is_given_back_leaves_its_server_warm():
+    pool = Pool()
+    lease = pool.acquire(memory_bytes=30, function="thumbs")
+    assert lease.device.startswith("cpu:") and lease.tenant == "default" and lease.node == "node-1"
+    pool.release(lease)
+    assert pool.state(lease) == states.SESSION_ENDING, "its memory is the server's to free"
+    pool.host.deliver()
+    assert pool.state(lease) == states.SESSION_ENDED
+    assert pool.host.servers[lease.server].state == states.WARM
+    check(pool)
+
+
+def test_a_lease_whose_client_came_first_ends_with_its_server():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.release(lease)  # the order is on its way, and meets a client that has attached
+    pool.host.attach(lease.server)
+    assert pool.controller.books.servers[lease.server].state == states.ENDING
+    pool.host.deliver()
+    assert pool.state(lease) == states.SESSION_ENDED and lease.server not in pool.host.servers
+    check(pool)
+
+
+def test_a_server_that_does_not_give_back_is_ended():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.release(lease)
+    pool.host.orders.clear()
+    pool.later(RETURN_S + 0.1)
+    assert lease.server not in pool.host.servers and pool.state(lease) == states.SESSION_ENDED
+
+
+def test_a_lease_that_nobody_uses_expires_and_a_renewed_one_does_not():
+    pool = Pool()
+    lost, kept = pool.acquire(), pool.acquire()
+    pool.host.deliver()
+    pool.later(50)
+    pool.controller.renew(kept.session, kept.session_token)
+    pool.later(20)
+    assert pool.state(lost) == states.SESSION_ENDED and pool.state(kept) == states.SESSION_LEASED
+    assert "60 s" in pool.controller.books.find(lost.session).reason
+
+
+def test_a_session_follows_its_client():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    seen = []
+    status, stop = pool.controller.watch(lease.session, lease.session_token, lambda s: seen.append(s.state))
+    assert status.state == states.SESSION_LEASED
+    pool.host.attach(lease.server)
+    pool.host.park(lease.server)
+    pool.host.attach(lease.server)
+    pool.host.die(lease.server, "It crashed.", -11)
+    assert seen == [states.SESSION_ATTACHED, states.SESSION_PARKED, states.SESSION_ATTACHED, states.SESSION_LOST]
+    stop()
+    late, _ = pool.controller.watch(lease.session, lease.session_token, seen.append)
+    assert late.reason == "It crashed."
+    pool.later(1000)
+    assert pool.state(lease) == states.SESSION_LOST
+
+
+def test_best_fit_leaves_room_for_large_wishes():
+    pool = Pool()
+    first, second = pool.acquire(memory_bytes=60), pool.acquire(memory_bytes=30)
+    assert first.device == second.device
+    assert pool.acquire(memory_bytes=100).device != first.device
+
+
+def test_a_large_wish_is_not_overtaken_for_ever():
+    pool = Pool(devices={"cpu:0": 100})
+    small = [pool.acquire(memory_bytes=40) for _ in range(2)]
+    pool.host.deliver()
+    large = pool.acquire(memory_bytes=100, deadline_ms=60_000)
+    assert isinstance(large, Waiting)
+    pool.release(small[0])
+    pool.host.deliver()
+    assert isinstance(pool.acquire(memory_bytes=40), pool_pb2.Lease), "at first, what fits goes on"
+    pool.later(3)
+    pool.release(small[1])
+    pool.later(0.1)
+    assert pool.refused(memory_bytes=10).word == "capacity", "then the device is kept for who waits"
+
+
+@pytest.mark.parametrize(
+    ("quota", "wish", "word", "code"),
+    [
+        ({"sessions": 1}, {}, "quota-sessions", Code.RESOURCE_EXHAUSTED),
+        ({"memory_bytes": 40}, {"memory_bytes": 30}, "quota-memory", Code.RESOURCE_EXHAUSTED),
+        ({"memory_bytes": 40}, {"memory_bytes": 41}, "quota-memory", Code.FAILED_PRECONDITION),
+        ({"opens_per_s": 1.0}, {}, "quota-opens", Code.RESOURCE_EXHAUSTED),
+    ],
+)
+def test_a_quota_is_told_by_its_name(quota, wish, word, code):
+    pool = Pool()
+    pool.quota(**quota)
+    pool.acquire(memory_bytes=25)
+    refused = pool.refused(**wish)
+    assert (refused.word, refused.code) == (word, code)
+    assert (refused.retry_ms > 0) == (code is Code.RESOURCE_EXHAUSTED)
+    check(pool)
+
+
+def test_kernel_seconds_end_sessions_and_stay_counted_after_a_restart():
+    pool = Pool()
+    pool.quota(kernel_s=2.0)
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.work(lease.server, 1.5, 10)
+    assert pool.state(lease) == states.SESSION_ATTACHED
+    pool.host.work(lease.server, 1.0, 10)
+    pool.host.deliver()
+    assert (
+        pool.state(lease) == states.SESSION_ENDED and "kernel time" in pool.controller.books.find(lease.session).reason
+    )
+    assert pool.refused().word == "quota-kernel"
+    assert pool.controller.books.tenants["default"].kernel_s == pytest.approx(2.5)
+
+
+def test_who_waits_is_served_when_something_is_free_and_refused_at_the_deadline():
+    pool = Pool(dataclasses.replace(CONFIG, max_sessions=1), devices={"cpu:0": 100})
+    lease = pool.acquire()
+    first, second = pool.acquire(deadline_ms=1000), pool.acquire(deadline_ms=1000)
+    pool.release(lease)
+    pool.host.deliver()
+    assert first.future.result(0).session and not second.future.done()
+    pool.later(2)
+    assert second.future.exception(0).code is Code.DEADLINE_EXCEEDED
+    pool.controller.expire(second)  # the timer that comes late
+    assert not len(pool.controller.queue)
+
+
+def test_a_client_that_went_away_keeps_neither_place_nor_lease():
+    pool = Pool(dataclasses.replace(CONFIG, max_sessions=1), devices={"cpu:0": 100})
+    lease = pool.acquire()
+    gone, served = pool.acquire(deadline_ms=9000), pool.acquire(deadline_ms=9000)
+    pool.controller.cancel(gone)
+    pool.release(lease)
+    pool.host.deliver()
+    pool.controller.cancel(served)  # it had been answered when its client went
+    pool.host.deliver()
+    assert not pool.controller.books.sessions and not len(pool.controller.queue)
+    check(pool)
+
+
+def test_a_place_that_cannot_be_reached_in_time_is_refused_at_once():
+    pool = Pool(dataclasses.replace(CONFIG, max_sessions=1), devices={"cpu:0": 100})
+    for _ in range(10):  # one session ends each second
+        lease = pool.acquire()
+        pool.later(1)
+        pool.release(lease)
+        pool.host.deliver()
+    pool.acquire()
+    waiting = [pool.acquire(deadline_ms=30_000) for _ in range(5)]
+    assert all(isinstance(w, Waiting) for w in waiting)
+    refused = pool.refused(deadline_ms=1000)
+    assert refused.word == "queue" and refused.retry_ms >= 1000
+
+
+def test_a_device_whose_servers_cannot_start_is_told_and_left_alone_for_longer_each_time():
+    pool = Pool(dataclasses.replace(CONFIG, embedded=True, warm=1), fails_to_start=True, devices={"cpu:0": 100})
+    waiting = pool.acquire(deadline_ms=9000)  # one failure: tried again as soon as somebody asks
+    pool.host.deliver()
+    assert str(waiting.future.exception(0)) == "It could not start."
+    assert pool.refused(deadline_ms=9000).code is Code.UNAVAILABLE, "two: not again at once"
+    pool.clock.now += 1.5
+    waiting = pool.acquire(deadline_ms=9000)
+    pool.host.deliver()
+    assert waiting.future.exception(0).code is Code.UNAVAILABLE
+    pool.clock.now += 1.5
+    pool.refused(deadline_ms=9000)
+    pool.host.fails_to_start = False
+    pool.clock.now += 1.5
+    waiting = pool.acquire(deadline_ms=9000)
+    pool.host.deliver()
+    assert waiting.future.result(0).session
+
+
+def test_the_pool_gives_no_leases_while_it_cannot_write_them_down():
+    class Full(Directory):
+        failure = "its directory cannot be written (disk full)."
+
+    pool = Pool()
+    lease = pool.acquire()
+    pool.controller.directory = Full()
+    refused = pool.refused()
+    assert refused.word == "unavailable" and "disk full" in str(refused)
+    assert pool.state(lease) == states.SESSION_LEASED
+
+
+# ---- operators
+
+
+def test_a_drain_waits_and_then_ends_what_is_left():
+    pool = Pool()
+    first, second = pool.acquire(memory_bytes=60), pool.acquire(memory_bytes=60)
+    pool.host.deliver()
+    for lease in (first, second):
+        pool.host.attach(lease.server)
+    key = pool.operations.drain("test", first.device, "new fan", 0)
+    assert pool.operations.drained(key) == admin_pb2.DrainProgress(remaining_sessions=1, done=False)
+    assert pool.acquire(memory_bytes=30).device == second.device
+    pool.later(1000)
+    assert pool.state(first) == states.SESSION_ATTACHED, "without a deadline nothing is ended"
+    pool.host.die(first.server)
+    pool.later(1)
+    assert pool.operations.drained(key).done
+    (status,) = [d for d in pool.operations.devices() if d.device == first.device]
+    assert status.cordoned and not status.draining and "new fan (test)" in status.reason
+    pool.operations.uncordon("test", first.device)
+    assert pool.acquire(memory_bytes=100).device == first.device
+
+
+def test_ids_by_prefix():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    assert pool.operations.kill("test", lease.session[:16], "why not") == lease.session
+    for prefix, code in (("session-nothing", Code.NOT_FOUND), ("", Code.INVALID_ARGUMENT)):
+        with pytest.raises(Refused) as info:
+            pool.operations.kill("test", prefix, "")
+        assert info.value.code is code
+    with pytest.raises(Refused) as info:
+        pool.operations.cordon("test", "cpu", "")
+    assert info.value.code is Code.INVALID_ARGUMENT
+    assert pool.operations.cordon("test", "node-1/cpu:1", "") == "cpu:1"
+
+
+# ---- a controller that starts again, a node that comes and goes
+
+
+def restart(pool: Pool) -> None:
+    """The controller is killed: its memory and orders on their way are gone; the directory is there, and the host lives."""
+    pool.host.orders.clear()
+    pool.host.is_here = False
+    pool.begin(pool.controller.config)
+    pool.host.connect()
+    pool.host.deliver()
+
+
+def test_a_restarted_controller_knows_every_session_and_count():
+    pool = Pool()
+    leases = [pool.acquire("acme", function="f", memory_bytes=20), pool.acquire("other")]
+    pool.host.deliver()
+    pool.host.attach(leases[0].server)
+    pool.host.work(leases[0].server, 3.0, 7)
+    before = pool.operations.tenants()
+    restart(pool)
+    after = {t.tenant: t for t in pool.operations.tenants()}
+    for tenant in before:
+        now = after[tenant.tenant]
+        assert (now.sessions, now.memory_bytes, now.kernel_s) == (tenant.sessions, tenant.memory_bytes, tenant.kernel_s)
+    (status,) = pool.controller.sessions("acme")
+    assert (status.state, status.function) == (states.SESSION_ATTACHED, "f")
+    pool.release(leases[0])
+    pool.host.deliver()
+    check(pool)
+
+
+def test_what_ended_while_no_controller_ran_is_counted_once():
+    pool = Pool()
+    pool.quota("acme", kernel_s=100)
+    lease = pool.acquire("acme")
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.is_here = False
+    pool.host.work(lease.server, 3.0, 7)
+    pool.host.die(lease.server, "goodbye")
+    restart(pool)
+    assert pool.controller.books.tenants["acme"].kernel_s == 3.0 and not pool.host.outbox
+    check(pool)
+
+
+def test_an_assignment_that_got_lost_is_sent_again():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.disconnect()  # the order was on its way
+    pool.host.connect()
+    pool.host.deliver()
+    assert pool.host.servers[lease.server].assignment.session == lease.session
+    check(pool)
+
+
+def test_a_release_that_got_lost_is_made_good():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.disconnect()
+    pool.release(lease)
+    pool.host.connect()
+    pool.host.deliver()
+    assert pool.state(lease) == states.SESSION_ENDED
+    check(pool)
+
+
+def test_sessions_of_a_host_that_came_back_without_them_are_lost():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.disconnect()
+    assert pool.state(lease) == states.SESSION_ATTACHED, "it may well go on"
+    pool.host.servers.clear()
+    pool.host.connect()
+    assert pool.state(lease) == states.SESSION_ATTACHED, "its end may be told yet"
+    pool.later(3)
+    assert pool.state(lease) == states.SESSION_LOST
+    check(pool)
+
+
+def test_sessions_of_a_host_that_never_comes_back_are_lost():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.disconnect()
+    refused = pool.refused()
+    assert refused.code is Code.UNAVAILABLE and "No host" in str(refused)
+    pool.later(NODE_LOST_S + 1)
+    assert pool.state(lease) == states.SESSION_LOST
+    check(pool)
+
+
+class Anything(RuleBasedStateMachine):
+    """Whatever happens, the books count, no quota is exceeded, and in the end host and books agree."""
+
+    @initialize(
+        most=st.integers(1, 4), warm=st.integers(0, 2), sessions=st.integers(0, 3), memory=st.sampled_from([0, 50, 120])
+    )
+    def begin(self, most, warm, sessions, memory):
+        self.pool = Pool(dataclasses.replace(CONFIG, max_sessions=most, warm=warm))
+        self.pool.quota("a", sessions=sessions, memory_bytes=memory)
+        self.quota = (sessions, memory)
+        self.leases: list[pool_pb2.Lease] = []
+        self.waiting: list[Waiting] = []
+        self.kernel_s = 0.0
+
+    def _collect(self):
+        for waiting in [w for w in self.waiting if w.future.done()]:
+            self.waiting.remove(waiting)
+            if waiting.future.exception() is None:
+                self.leases.append(waiting.future.result())
+
+    @rule(
+        tenant=st.sampled_from("ab"),
+        memory=st.sampled_from([0, 10, 60, 100]),
+        waits=st.booleans(),
+        priority=st.integers(-1, 1),
+    )
+    def acquire(self, tenant, memory, waits, priority):
+        try:
+            got = self.pool.acquire(tenant, 5000 if waits else 0, memory_bytes=memory, priority=priority)
+        except Refused:
+            return
+        (self.waiting if isinstance(got, Waiting) else self.leases).append(got)
+
+    @rule(count=st.integers(1, 3))
+    def deliver(self, count):
+        self.pool.host.deliver(count)
+
+    @rule(seconds=st.sampled_from([0.25, 3.0, 30.0]))
+    def time(self, seconds):
+        self.pool.clock.now += seconds
+        self.pool.controller.tick()
+
+    def _assigned(self, attached=None):
+        found = [s for s in self.pool.host.servers.values() if s.assignment is not None]
+        return [s.id for s in found if attached is None or s.attached is attached]
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def release(self, data):
+        lease = data.draw(st.sampled_from(self.leases))
+        self.pool.release(lease)
+
+    @precondition(lambda self: self.pool.host.is_here and self._assigned(False))
+    @rule(data=st.data())
+    def attach(self, data):
+        self.pool.host.attach(data.draw(st.sampled_from(self._assigned(False))))
+
+    @precondition(lambda self: self.pool.host.is_here and self._assigned(True))
+    @rule(data=st.data(), parks=st.booleans())
+    def use(self, data, parks):
+        server = data.draw(st.sampled_from(self._assigned(True)))
+        if parks:
+            self.pool.host.park(server)
+        else:
+            self.pool.host.work(server, 1.0, 5)
+            self.kernel_s += 1.0
+
+    @precondition(lambda self: self.pool.host.servers)
+    @rule(data=st.data(), status=st.sampled_from([0, -11]))
+    def die(self, data, status):
+        self.pool.host.die(data.draw(st.sampled_from(list(self.pool.host.servers))), "It died.", status)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def go_away(self, data):
+        waiting = data.draw(st.sampled_from(self.waiting))
+        self.waiting.remove(waiting)
+        self.pool.controller.cancel(waiting)
+
+    @rule()
+    def toggle_node(self):
+        if self.pool.host.is_here:
+            self.pool.host.disconnect()
+        else:
+            self.pool.host.connect()
+
+    @rule(device=st.sampled_from(["cpu:0", "cpu:1"]), closes=st.booleans())
+    def cordon(self, device, closes):
+        if closes:
+            self.pool.operations.cordon("test", device, "why not")
+        else:
+            self.pool.operations.uncordon("test", device)
+
+    @rule()
+    def kill_controller(self):
+        self.waiting.clear()
+        restart(self.pool)
+
+    @invariant()
+    def books_count(self):
+        if not hasattr(self, "pool"):
+            return
+        self._collect()
+        check(self.pool)
+        sessions, memory = self.quota
+        mine = self.pool.controller.books.tenants.get("a")
+        if mine is not None:
+            assert not sessions or mine.sessions <= sessions
+            assert not memory or mine.leased_bytes <= memory
+        total = sum(t.kernel_s for t in self.pool.controller.books.tenants.values())
+        assert total <= self.kernel_s + 1e-9, "nothing is counted twice"
+
+    def teardown(self):
+        if not hasattr(self, "pool"):
+            return
+        pool = self.pool
+        if not pool.host.is_here:
+            pool.host.connect()
+        for _ in range(3):
+            pool.host.deliver()
+            pool.later(3)
+        had = {s.assignment.session for s in pool.host.servers.values() if s.assignment is not None}
+        assert set(pool.controller.books.sessions) == had, "host and books agree"
+        assert {lease.session for lease in pool.directory.leases()} == had, "and the directory with them"
+        for session in list(pool.controller.books.sessions):
+            pool.operations.kill("test", session, "")
+        pool.later(1)
+        assert not pool.controller.books.sessions and not pool.host.outbox
+        assert all(d.promised_bytes == d.holding == 0 for d in pool.controller.books.devices.values())
+        total = sum(t.kernel_s for t in pool.controller.books.tenants.values())
+        assert total == pytest.approx(self.kernel_s), "nothing that was used is forgotten"
+
+
+Anything.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+)
+TestAnything = Anything.TestCase
