@@ -628,7 +628,7 @@ class Controller:
                 kernel_s=0.0,
                 peak_bytes=0,
                 ended=time.time(),
-            )  # fmt: skip
+            )
         )
 
     def _check_kernel(self, mine: Tenant) -> None:
