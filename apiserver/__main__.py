@@ -16,6 +16,7 @@ import sys
 import threading
 from typing import Any
 
+from cupool.contract import logs
 from cupool.contract.limits import GIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
@@ -24,7 +25,6 @@ from . import confine
 from .config import Config, parse
 from .control import Orders, serve_control
 from .devices import make_device
-from .log import configure
 from .rehearsal import rehearse
 from .service import ApiServer
 
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         except OSError as error:
             print(f"cupool.apiserver: cannot start: {error}", file=sys.stderr)
             return 1
-    configure(config.server, config.log_level)
+    logs.configure(config.server, config.log_level, config.log_format)
     confine.report()
     for warning in config.warnings:
         log.warning("event=listener text=%r", warning)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cupool.contract.limits import GIB
 from cupool.contract.listening import Door, ListenRefused, Tls, check, host_of
+from cupool.contract.logs import FORMATS
 from cupool.contract.sizes import parse_size
 
 
@@ -58,6 +59,7 @@ class Config:
     server: str
     status_file: str
     log_level: str
+    log_format: str
     kernel_limit_s: float
     stdin_watch: bool
     orders: bool
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server-id", default="", help="name of this server in the pool")
     parser.add_argument("--status-file", default="", help="made by the agent; says what this server does")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--log-format", default="text", choices=FORMATS, help="how lines are written")
     parser.add_argument("--kernel-limit", type=float, default=0.0, help="seconds a kernel may run; 0: for ever")
     parser.add_argument("--orders", action="store_true", help="orders on standard input, reports on standard output")
     parser.add_argument("--no-stdin", action="store_true", help="go on when standard input is closed")
@@ -134,6 +137,7 @@ def parse(argv: list[str] | None = None) -> Config:
     return Config(
         kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,
         server=args.server_id or f"server-{uuid.uuid4().hex[:8]}", status_file=args.status_file, log_level=args.log_level,
+        log_format=args.log_format,
         kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,

@@ -204,6 +204,11 @@ class ApiServer:
             self.status.attached(session.is_attached)
             if kind != self._told and self._told != CHANGE.ENDED:
                 self._told = kind
+                assigned = session.assignment
+                log.info(
+                    "event=session-%s session=%s tenant=%s request=%r",
+                    CHANGE.Kind.Name(kind).lower(), assigned.session, assigned.tenant, assigned.request_id,
+                )  # fmt: skip
                 self.report(CHANGE(session=session.assignment.session, kind=kind, usage=self.usage()))
 
     def usage(self) -> Any:

@@ -12,13 +12,14 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
-import logging
 import os
 import secrets
 import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+from cupool.contract import logs
 
 from .config import DeviceConfig, PoolConfig, Quota, is_local, parse_devices
 from .rundir import RunDir
@@ -157,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(config: PoolConfig, folder: Path) -> int:
     """Listen, start warm servers, and serve until told to end."""
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logs.configure("pool", config.log_level, config.log_format)
     from .agent import Agent
 
     agent = Agent(config, folder)

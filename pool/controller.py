@@ -495,7 +495,8 @@ class Controller:
         mine.leases_given += 1
         device.failures, device.failure = 0, ""
         self.meter.given(self.clock() - waiting.arrived_at)
-        self.events.emit("session-leased", session.id, f"On {server.id}, {device.key}.", mine.name)
+        where = f"On {server.id}, {device.key}."
+        self.events.emit("session-leased", session.id, where, mine.name, session.request_id)
         waiting.future.set_result(self._lease(session, token))
         return Outcome.SERVED
 

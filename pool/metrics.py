@@ -13,7 +13,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -26,6 +26,9 @@ from prometheus_client.core import (
 from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, server_pb2
 
 from .meters import REASONS
+
+if TYPE_CHECKING:
+    from .operations import Operations
 
 #: Tenants with metrics of their own: those with most sessions, then most leases. The rest are one, `OTHERS`.
 MAX_TENANTS = 200
@@ -63,6 +66,18 @@ def from_admin(channel: Any, token: str, timeout_s: float = 5.0) -> Source:
         tenants=ask("ListTenants", admin_pb2.ListTenantsRequest()).tenants,
         servers=ask("ListServers", admin_pb2.ListServersRequest()).servers,
         sessions=ask("ListAllSessions", admin_pb2.ListAllSessionsRequest()).sessions,
+    )
+
+
+def from_operations(operations: Operations) -> Source:
+    """Snapshots of the controller of this process."""
+    return lambda: Snapshot(
+        pool=operations.pool(),
+        nodes=operations.nodes(),
+        devices=operations.devices(),
+        tenants=operations.tenants(),
+        servers=operations.servers(),
+        sessions=operations.sessions(""),
     )
 
 

@@ -1,7 +1,7 @@
 """Serves `/metrics` for Prometheus and `/healthz` for probes, on a port or unix socket of its own.
 
-Off unless configured. Boundary: HTTP, addresses, who may read. What is shown is `metrics.py`'s. On this host (127.0.0.1, a unix socket)
-anybody who can connect may read; elsewhere it listens only with TLS and asks for a token.
+Off unless configured. Boundary: HTTP and who may read. What is shown is `metrics.py`'s, and whether the address is one to listen at is
+`listening.check`'s. On this host (127.0.0.1, a unix socket) anybody who can connect may read; others show a token of the role viewer.
 
 A scrape is a thread; there are at most `MAX_SCRAPES`, each for at most `LIMIT_S`, so that a client that says nothing holds nothing.
 """
@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import socketserver
 import ssl
-import stat
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from .config import is_local
+from cupool.contract.listening import Door, Tls, is_local
+
 from .metrics import PoolCollector, Source
+from .security.listen import bind_socket
 
 _log = logging.getLogger(__name__)
 
@@ -87,25 +88,23 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = MAX_SCRAPES
 
     def __init__(
         self,
-        address: Any,
-        family: socket.AddressFamily,
+        listening: socket.socket,
         registry: CollectorRegistry,
         allows: Callable[[str], bool] | None,
         is_serving: Callable[[], bool],
-        tls: ssl.SSLContext | None,
+        tls: Tls | None,
     ) -> None:
-        self.address_family = family
         self.registry = registry
         self.allows = allows
         self.is_serving = is_serving
         self._tls = tls
         self._places = threading.BoundedSemaphore(MAX_SCRAPES)
-        super().__init__(address, _Handler)
+        super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
@@ -121,7 +120,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             if self._tls is not None:
                 request.settimeout(LIMIT_S)
-                request = self._tls.wrap_socket(request, server_side=True)
+                request = _context(self._tls).wrap_socket(request, server_side=True)
             super().process_request_thread(request, client_address)
         except OSError as error:  # ssl.SSLError is one: the peer speaks no TLS, or is gone
             _log.debug("event=metrics-connection-failed reason=%r", str(error))
@@ -133,6 +132,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         _log.debug("event=metrics-connection-failed", exc_info=True)
 
 
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Read for each connection: a scrape is rare, and a certificate that was changed is taken."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key)
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 class MetricsServer:
     """Listens from construction on, until `close`.
 
@@ -142,51 +151,31 @@ class MetricsServer:
 
     def __init__(
         self,
-        address: str,
+        door: Door,
         source: Source,
         *,
         is_serving: Callable[[], bool] = lambda: True,
         allows: Callable[[str], bool] | None = None,
-        tls: ssl.SSLContext | None = None,
-        is_insecure: bool = False,
     ) -> None:
         """
         Args:
-            address: "host:port" or "unix:/path".
+            door: where; `listening.check` has found that it may be opened.
             source: gives what is shown, at each scrape.
             is_serving: what `/healthz` tells.
-            allows: whether a token may read; None: no token is asked for.
-            is_insecure: listen where others can reach it without TLS or token all the same.
+            allows: whether a token may read, asked where others than this host can come; None: nobody is asked for one.
 
         Raises:
-            ValueError: the address makes no sense, or others could read there without TLS and a token.
             OSError: it cannot listen there.
         """
-        if not is_local(address) and (tls is None or allows is None) and not is_insecure:
-            raise ValueError(
-                f"/metrics does not listen at {address} without TLS and tokens: other machines could read it. Listen at 127.0.0.1 or a "
-                "unix socket, or give the pool certificates and credentials."
-            )
         registry = CollectorRegistry(auto_describe=False)
         registry.register(PoolCollector(source))
-        self._path: Path | None = None
-        family: socket.AddressFamily
-        if address.startswith("unix:"):
-            self._path = Path(address.removeprefix("unix:"))
-            _remove_stale(self._path)
-            target: Any = str(self._path)
-            family = socket.AF_UNIX
-        else:
-            target, family = _host_and_port(address)
-        try:
-            self._server = _Server(target, family, registry, allows, is_serving, tls)
-        except OSError as error:
-            raise OSError(f"/metrics cannot listen at {address}: {error.strerror or error}.") from error
-        if self._path is not None:
-            self._path.chmod(0o660)  # the owner's and the group's
-        self.address = address
-        if self._path is None and address.endswith(":0"):
-            self.address = f"{address.rpartition(':')[0]}:{self._server.server_address[1]}"
+        listening = bind_socket(door)
+        self._path = door.address.removeprefix("unix:") if door.address.startswith("unix:") else ""
+        self.address = door.address
+        if not self._path and door.address.endswith(":0"):
+            self.address = f"{door.address.rpartition(':')[0]}:{listening.getsockname()[1]}"
+        asks = None if is_local(door.address) else allows
+        self._server = _Server(listening, registry, asks, is_serving, None if self._path else door.tls)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="metrics", daemon=True
         )
@@ -198,27 +187,6 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(1.0)
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
-
-def _host_and_port(address: str) -> tuple[tuple[str, int], socket.AddressFamily]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(
-            f"{address!r} is no address for /metrics. Write 127.0.0.1:9464 or unix:/run/cupool/metrics.sock."
-        )
-    host = host.strip("[]")
-    return (host, int(port)), socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _remove_stale(path: Path) -> None:
-    """Take away a socket that nobody listens at: of a controller that was killed."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ValueError(f"{path} is there and is no socket. Name another path for /metrics.")
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()
+        if self._path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)

@@ -92,6 +92,7 @@ class ServerProcess:
         words = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), "cupool.apiserver"]
         words += ["--server-id", self.id, "--device", self.device.id, "--listen", listen]
         words += ["--control", self.control, "--status-file", str(self.status_path), "--log-level", config.log_level]
+        words += ["--log-format", config.log_format]
         if self.device.memory_bytes:
             words += ["--memory-limit", str(self.device.memory_bytes)]
         if config.kernel_limit_ms:

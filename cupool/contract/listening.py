@@ -204,8 +204,11 @@ class TlsFiles:
             raise ListenRefused(
                 f"{error.filename} cannot be read: {error.strerror}. Make it with `cupool certs issue`."
             ) from None
-        mode = tls.key.stat().st_mode
-        if mode & 0o077:
+        found = tls.key.stat()
+        mode = found.st_mode
+        # A key that the system owns and shows to the service's group is how Kubernetes and distributions hand one over.
+        others = 0o037 if found.st_uid == 0 and os.geteuid() != 0 else 0o077
+        if mode & others:
             raise ListenRefused(
                 f"{tls.key} is a private key that others can read (mode {mode & 0o777:o}). Run: chmod 600 {tls.key}"
             )

@@ -249,6 +249,7 @@ class Host:
         listen = f"unix:{server.folder / 'session.sock'}" if is_unix else f"{listen.rpartition(':')[0]}:0"
         words = ["--orders", "--server-id", server.id, "--device", server.device.id, "--listen", listen]
         words += ["--status-file", str(server.status_path), "--log-level", settings.log_level or self._config.log_level]
+        words += ["--log-format", self._config.log_format]
         if server.device.memory_bytes:
             words += ["--memory-limit", str(server.device.memory_bytes)]
         if settings.kernel_limit_ms:
@@ -308,6 +309,10 @@ class Host:
 
     def _session_changed(self, server: Server, change: Any) -> None:
         kind, is_its = change.kind, change.session == server.session
+        _log.log(
+            logging.INFO if kind in (Change.ATTACHED, Change.PARKED, Change.ENDED) else logging.DEBUG,
+            "event=session-%s session=%s server=%s", Change.Kind.Name(kind).lower(), change.session, server.id,
+        )  # fmt: skip
         if kind == Change.ENDED:
             if change.session not in server.pending:
                 server.said = change.reason
@@ -337,6 +342,11 @@ class Host:
     # ---- sessions
 
     def _assign(self, server: Server, order: agent_pb2.ServerOrder) -> None:
+        given = order.command.assign
+        _log.info(
+            "event=session-ordered session=%s tenant=%s request=%r server=%s",
+            given.session, given.tenant, given.request_id, server.id,
+        )  # fmt: skip
         server.order(assign=order.command.assign)
         if server.assignment is not None:
             server.pending[order.command.assign.session] = order  # the server takes it, or refuses it, and says so

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cupool.contract import logs
 from cupool.contract.errors import CupoolError
 
 from ..config import DeviceConfig, PoolConfig
@@ -129,9 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         say(error=str(error), cure="")
         return 2
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s source=agent %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logs.configure("agent", config.log_level, config.log_format)
     run_dir = RunDir()
     try:
         return _serve(config, node, folder, run_dir.path, cold)

@@ -23,6 +23,8 @@ from cupool.pool import metrics
 from cupool.pool.metrics_http import MetricsServer
 from pool_snapshot import GIB, snapshot
 
+from cupool.contract.listening import Door
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "cupool-alerts.yml"
 DASHBOARD = DEPLOY / "grafana" / "cupool.json"
@@ -150,7 +152,7 @@ def known() -> dict[str, list[dict[str, str]]]:
     """What the text of a real /metrics has: sample name -> the labels of each sample."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    server = MetricsServer("127.0.0.1:0", snapshot)
+    server = MetricsServer(Door("metrics", "127.0.0.1:0"), snapshot)
     try:
         connection = http.client.HTTPConnection(server.address, timeout=10)
         connection.request("GET", "/metrics")
@@ -289,7 +291,7 @@ class _Growing:
 def prometheus(tmp_path: Path) -> Iterator[str]:
     """A Prometheus that scrapes a pool with our rules: its address."""
     binary = tool("prometheus")
-    pool = MetricsServer("127.0.0.1:0", _Growing())
+    pool = MetricsServer(Door("metrics", "127.0.0.1:0"), _Growing())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
