@@ -83,6 +83,10 @@ def prepare(kinds: Iterable[str]) -> None:
         device.close()
 
 
+#: How long an agent that does not read may hold up a server that ends.
+END_TOLD_S = 1.0
+
+
 class ApiServer:
     """One device, one session, in this process. `done` is set when the process should end; `reason` says why.
 
@@ -96,6 +100,7 @@ class ApiServer:
         self.status = status
         self.limits = DEFAULT_LIMITS
         self.done = threading.Event()
+        self._end_told = threading.Event()
         self.reason = ""
         #: the session that is assigned; None before, and after it was taken back
         self.assignment: Assignment | None = None
@@ -242,6 +247,7 @@ class ApiServer:
             self.done.set()
             self._changed.notify_all()
         self._tell(CHANGE.ENDED, reason)
+        self._end_told.set()
 
     def wait_done(self) -> str:
         """Wait until there is a reason to end, and give it; ends a session whose time is up."""
@@ -251,6 +257,7 @@ class ApiServer:
                     self._changed.wait()
             if not self.done.wait(TICK_S):
                 self._look_at_clocks()
+        self._end_told.wait(END_TOLD_S)  # whoever set `done` may not have come to it yet, and the process ends soon
         return self.reason
 
     def _look_at_clocks(self) -> None:

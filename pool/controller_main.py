@@ -124,10 +124,11 @@ def serve(config: PoolConfig) -> int:
     from .engines.remote import RemoteEngine
     from .security import listen
     from .security.audit import AuditLog, AuditUnavailable
-    from .services import Serving, doors
+    from .services import Serving, doors, metrics_door
 
     logs.configure("controller", config.log_level, config.log_format)
-    verdict = listen.check(doors(config), config.insecure)
+    metrics_doors = [metrics_door(config)] if config.metrics_listen else []
+    verdict = listen.check([*doors(config), *metrics_doors], config.insecure)
     config = dataclasses.replace(config, insecure=verdict.insecure)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -169,22 +170,15 @@ def serve(config: PoolConfig) -> int:
 def _metrics(config: PoolConfig, serving: Serving) -> MetricsServer | None:
     if not config.metrics_listen:
         return None
-    import ssl
-
-    from .metrics import Snapshot
+    from .metrics import from_operations
     from .metrics_http import MetricsServer
+    from .services import metrics_door
 
-    tls = None
-    if config.tls_cert:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(config.tls_cert, config.tls_key)
-    seen = serving.operations
     return MetricsServer(
-        config.metrics_listen,
-        lambda: Snapshot(seen.pool(), seen.nodes(), seen.devices(), seen.tenants(), seen.servers(), seen.sessions("")),
-        allows=serving.allows if tls is not None else None,
-        tls=tls,
-        is_insecure=config.insecure,
+        metrics_door(config),
+        from_operations(serving.operations),
+        is_serving=serving.is_serving,
+        allows=None if config.anonymous else serving.allows,
     )
 
 

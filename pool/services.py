@@ -17,7 +17,7 @@ from grpc import aio
 
 from cupool.contract import logs as lines
 from cupool.contract.listening import Door, Tls
-from cupool.v1 import admin_pb2_grpc, agent_pb2_grpc, pool_pb2, pool_pb2_grpc
+from cupool.v1 import admin_pb2, admin_pb2_grpc, agent_pb2_grpc, pool_pb2, pool_pb2_grpc
 
 from .access import Access
 from .admin_service import AdminServicer
@@ -25,6 +25,7 @@ from .auditing import Auditor
 from .config import PoolConfig
 from .controller import Controller
 from .engines.remote import AgentServicer, RemoteEngine
+from .health import Health
 from .logs import LogRing
 from .operations import Operations
 from .pool_service import PoolServicer
@@ -48,7 +49,7 @@ _TICK_S = 0.25
 
 
 def doors(config: PoolConfig) -> list[Door]:
-    """The listeners of a controller, for `listen.check`; the last is for agents, where there is one."""
+    """The listeners of gRPC that a controller has, for `listen.check`; the last is for agents, where there is one."""
     tls = None
     if config.tls_cert:
         client_ca = Path(config.tls_ca) if config.tls_client_auth else None
@@ -60,6 +61,12 @@ def doors(config: PoolConfig) -> list[Door]:
     if config.agent_listen:
         found.append(Door("agents", config.agent_listen, tls))
     return found
+
+
+def metrics_door(config: PoolConfig) -> Door:
+    """The listener of /metrics, where `config` has one. Prometheus shows a token and no certificate."""
+    tls = Tls(Path(config.tls_cert), Path(config.tls_key)) if config.tls_cert else None
+    return Door("metrics", config.metrics_listen, tls, has_credentials=not config.anonymous, reads_only=True)
 
 
 class Serving:
@@ -104,6 +111,7 @@ class Serving:
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
         self._thread.start()
         self._servers: list[aio.Server] = []
+        self._healths: list[Health] = []
         self._ticking: asyncio.Task[None] | None = None
         self.address = self.admin_address = self.agent_address = ""
         try:
@@ -127,7 +135,10 @@ class Serving:
             PoolServicer(self._controller, self._access, self._auditor), pool
         )
         admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, admin)
-        await _add_health_and_reflection(pool)
+        self._healths = [
+            Health(pool, _service(pool_pb2, "PoolService")),
+            Health(admin, _service(admin_pb2, "AdminService")),
+        ]
         self.address, self.admin_address = listen.bind(pool, clients), listen.bind(admin, operators)
         if self._agents is not None and agents:
             server = aio.server(options=_AGENT_OPTIONS)
@@ -140,7 +151,17 @@ class Serving:
         logging.getLogger().addHandler(self._ring)
         self._do(self._start())
 
+    def is_serving(self) -> bool:
+        """Whether the pool gives leases."""
+        return not self._controller.closing
+
+    async def _tell_health(self) -> None:
+        clients, operators = self._healths
+        await clients.tell(self.is_serving())
+        await operators.tell(True)
+
     async def _start(self) -> None:
+        await self._tell_health()
         for server in self._servers:
             await server.start()
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
@@ -150,6 +171,7 @@ class Serving:
             await asyncio.sleep(_TICK_S)
             try:
                 self._controller.tick()
+                await self._tell_health()
             except Exception:
                 # The next look may go well; a pool that stops looking never gives a warm server again.
                 _log.exception("event=tick-failed")
@@ -167,16 +189,11 @@ class Serving:
             self._ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
+        for health in self._healths:
+            await health.end()
         for server in self._servers:
             await server.stop(grace_s)
 
 
-async def _add_health_and_reflection(server: aio.Server) -> None:
-    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-    from grpc_reflection.v1alpha import reflection
-
-    name = pool_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name
-    servicer = health.aio.HealthServicer()
-    await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection((name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+def _service(module: Any, name: str) -> Any:
+    return module.DESCRIPTOR.services_by_name[name]
