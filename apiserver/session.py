@@ -188,6 +188,9 @@ class Session:
                 session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString()
             )
         elif kind == "goodbye":
+            with self._lock:
+                if self._stream is stream:
+                    self._stream = None  # its reader closes it, and well: the session's end is what it wished
             self.end(
                 f"the client said goodbye: {frame.goodbye.reason[:200]}"
                 if frame.goodbye.reason

@@ -319,7 +319,7 @@ class Host:
                 if not server.is_ending:
                     server.is_ending, server.state = True, states.ENDING
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
-                    self._tell(self._news(server))
+                    self._tell(self._news(server, reason=change.reason))
             else:  # an assignment that the server refused
                 refused = server.pending.pop(change.session).command.assign
                 self._tell_lost(refused, server.id, change.reason)
