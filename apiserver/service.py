@@ -51,7 +51,7 @@ def server_options(limits: Limits) -> list[tuple[str, Any]]:
     # A frame may be as large as the limit says, a chunk a little larger than its data.
     largest = max(limits.frame_bytes, limits.chunk_bytes * 4) + (1 << 16)
     return [
-        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_time_ms", 5_000),  # a client that hangs is noticed after this and the timeout
         ("grpc.keepalive_timeout_ms", 3_000),
         ("grpc.http2.ping_timeout_ms", 3_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -25,6 +25,7 @@ from fakecontroller import (
 from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
 
 from cupool.v1 import server_pb2
+from tools.prove import campaign
 
 FORMS = (form(1, "@array", [V], [spec((4,))]), form(3, "@fetch", [H], [REPLY]))
 
@@ -205,3 +206,9 @@ def test_a_device_on_which_no_server_starts_is_left_alone_after_some_tries(tmp_p
         controller.start_server("last", "cuda:0")
         assert "6 times in a row" in controller.state("last", DEAD).reason
         controller.warm("good", "cpu:0")
+
+
+def test_killed_clients_leave_nothing_in_the_books() -> None:
+    """The sample of `make prove PART=dead_clients`."""
+    result = campaign("dead_clients", full=False)
+    assert result["complete"] and not result["failed"]
