@@ -108,6 +108,7 @@ class PoolConfig:
     queue_places: int = 1024  #: Acquires that may wait at once, of all tenants together
     quota: Quota = Quota()  #: of tenants for whom nothing else was set
     allow_faults: bool = False  #: servers run `@fault` commands, for tests
+    sandbox: str = "auto"  #: servers are confined: "auto", as far as can be; "required", wholly; "off". Embedded: not
     launch_wrapper: tuple[str, ...] = ()  #: words before a server's command line: a sandbox such as runsc
     log_level: str = "warning"
     log_format: str = "text"  #: "text" or "json"

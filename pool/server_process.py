@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cupool.contract import statusfile
+from cupool.contract import redaction, statusfile
 from cupool.v1 import server_pb2
 
 from . import states
@@ -29,7 +29,9 @@ _CONTROL_LIMIT_S = 10.0
 def environment() -> dict[str, str]:
     """What a server inherits: no pool address, no credential, and no drop-in that would turn its own CuPy into the shim."""
     kept = {
-        k: v for k, v in os.environ.items() if k not in ("CUPOOL_ADDR", "CUPOOL_TOKEN", "CUPOOL_PREOPEN", "CUPOOL_SYNC")
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("CUPOOL_ADDR", "CUPOOL_PREOPEN", "CUPOOL_SYNC") and k not in redaction.SECRET_VARIABLES
     }
     dropin = Path(__file__).resolve().parent.parent / "cupool" / "dropin"
     paths = [p for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p and not _is_dropin(p, dropin)]

@@ -221,7 +221,7 @@ class Host:
             arguments = self._arguments(server)
             pid = self.fork(arguments, ends) if self.fork is not None and not self._config.launch_wrapper else None
             if pid is None:
-                server.start_cold(self._config.launch_wrapper, arguments, ends)
+                server.start_cold(self._config.launch_wrapper, arguments, ends, self._is_confined)
             else:
                 server.started(pid)
         except OSError as error:
@@ -242,6 +242,11 @@ class Host:
             pid is None,
         )
 
+    @property
+    def _is_confined(self) -> bool:
+        """An embedded pool's programs are its user's own: there is nobody to protect."""
+        return self._config.sandbox != "off" and not self._config.embedded
+
     def _arguments(self, server: Server) -> list[str]:
         """Words of the server's command line."""
         listen, settings = self._config.listen, self._settings
@@ -256,6 +261,8 @@ class Host:
             words += ["--kernel-limit", str(settings.kernel_limit_ms / 1000)]
         if self._config.insecure:
             words += ["--insecure"]
+        if self._is_confined:
+            words += ["--sandbox", self._config.sandbox]
         if settings.allow_faults and self._config.allow_faults:
             words += ["--allow-faults"]
         return words + self.extra_arguments(server.id)

@@ -117,14 +117,17 @@ class Server:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
 
-    def start_cold(self, wrapper: Sequence[str], arguments: Sequence[str], ends: tuple[int, int, int]) -> None:
+    def start_cold(
+        self, wrapper: Sequence[str], arguments: Sequence[str], ends: tuple[int, int, int], is_confined: bool
+    ) -> None:
         """Start a process of its own. Call from the thread that lives as long as the pool: the child dies with that thread.
 
         Raises:
             OSError: it cannot be made.
         """
         commands, reports, log = ends
-        module = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), "cupool.apiserver"]
+        program = "cupool.apiserver.sandboxed" if is_confined else "cupool.apiserver"
+        module = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), program]
         self._popen = subprocess.Popen(
             [*wrapper, *module, *arguments],
             stdin=commands,

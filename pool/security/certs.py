@@ -243,7 +243,7 @@ class NodeAuthority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)  # type: ignore[arg-type]
             .sign(self._key, hashes.SHA256())
         )
-        return _save(folder, "tls", key, cert, self._chain)
+        return _save(folder, "tls", key, cert, self._chain, durable=False)
 
 
 # ---- parts
@@ -368,14 +368,15 @@ def _save(
     key: ec.EllipticCurvePrivateKey,
     cert: x509.Certificate,
     chain: Iterable[x509.Certificate] = (),
+    durable: bool = True,
 ) -> Issued:
     """Key first: a listener that looks in between finds a pair that does not fit, and waits."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise CertsError(f"{name!r} is no name for a file. Use letters, digits, '.', '_' and '-'.")
     _folder(folder)
     issued = Issued(folder / f"{name}.pem", folder / f"{name}.key")
-    _write(issued.key, _pem_key(key), 0o600)
-    _write(issued.cert, b"".join(map(_pem, (cert, *chain))), 0o644)
+    _write(issued.key, _pem_key(key), 0o600, durable)
+    _write(issued.cert, b"".join(map(_pem, (cert, *chain))), 0o644, durable)
     return issued
 
 
@@ -386,8 +387,8 @@ def _folder(folder: Path) -> None:
         raise CertsError(f"{folder} cannot be made: {error.strerror}.") from None
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all, and never readable for others in between."""
+def _write(path: Path, data: bytes, mode: int, durable: bool = True) -> None:
+    """Whole or not at all, and never readable for others in between. `durable`: also when the host fails."""
     try:
         fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -395,7 +396,8 @@ def _write(path: Path, data: bytes, mode: int) -> None:
                 os.fchmod(fd, mode)
                 file.write(data)
                 file.flush()
-                os.fsync(fd)
+                if durable:
+                    os.fsync(fd)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
