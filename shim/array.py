@@ -18,7 +18,7 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.spec import Spec, forget_all, spec_of
 
-from . import births, captures, dispatch, operators, session, streams
+from . import births, captures, dispatch, keys, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
@@ -68,7 +68,7 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dispatch.register_array_class(cls)
+        keys.register_array_class(cls)
 
     def __array_finalize__(self, obj: Any) -> None:
         pass
@@ -588,9 +588,9 @@ def _limit_memory() -> None:
 session.on_open.append(_limit_memory)
 os.register_at_fork(after_in_child=_after_fork)
 session.on_change.append(_forget_session)
-dispatch.ndarray = ndarray
+dispatch.ndarray = keys.ndarray = ndarray
 dispatch.new_array = new_array
-dispatch.register_array_class(ndarray)
+keys.register_array_class(ndarray)
 _rebind()
 
 from . import convert, indexing, protocols, views  # noqa: E402 - they need the class

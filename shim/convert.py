@@ -14,7 +14,8 @@ from cupool.contract.spec import Spec, spec_of
 from cupool.contract.values import encode
 
 from . import births, captures, dispatch, session, streams
-from .dispatch import HANDLE, INLINE_BYTES, VALUE
+from .dispatch import HANDLE, VALUE
+from .keys import INLINE_BYTES
 
 Host = np.ndarray[Any, Any]
 

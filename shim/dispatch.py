@@ -23,7 +23,6 @@ from cupool.contract.values import (
     SLOT_INTEGER,
     SLOT_REAL,
     SLOT_VALUE,
-    HandleRef,
     SlotRef,
     decode,
     dtype_to_wire,
@@ -34,8 +33,8 @@ from cupool.v1 import session_pb2
 
 from . import births, captures, coerce, forms, notices, operators, session, sites, streams, syncdetect
 from .config import config
+from .keys import DEFAULT, LONG_SEQUENCE, NO_KEY, WALK, WALK_VARYING, walk_other
 from .objects import RemoteObject
-from .operators import double_bits
 from .pending import COMMANDS, GATE, extend
 from .probe import Probe, lengths_probe, probed
 from .rows import LazyRow
@@ -43,14 +42,8 @@ from .session import flush
 
 HANDLE, INTEGER, REAL, VALUE = (SlotRef(kind) for kind in (SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE))
 
-#: Longer sequences of arrays travel as one side-table value, so that each length does not need a form of many slots.
-LONG_SEQUENCE = 64
 #: Plans kept per row before they are dropped.
 MAX_PLANS = 8192
-#: Host arrays up to this size travel in the batch. Half the protocol's default, to leave room in a frame.
-INLINE_BYTES = 32 * 1024
-#: Host arrays up to this size are compared by content; plans of calls with larger ones are not kept.
-KEYED_BYTES = 512
 
 _new: Any = object.__new__
 
@@ -168,9 +161,9 @@ class Op:
         if row.family == "ufunc":
             varying.update(row.arrays)
         given = parameters(row.sig)
-        self.walkers = tuple(_WALK_VARYING if p.name in varying else _WALK for p in given)
+        self.walkers = tuple(WALK_VARYING if p.name in varying else WALK for p in given)
         #: per parameter: its numbers travel in slots
-        self.varying = tuple(w is _WALK_VARYING for w in self.walkers)
+        self.varying = tuple(w is WALK_VARYING for w in self.walkers)
         # Defaults of varying parameters: an argument equal to it is left out of the form, so it must not claim a slot.
         self.defaults = tuple(p.default if p.name in varying else REQUIRED for p in given)
         # Forms hold required parameters and *args first, whatever the signature's order.
@@ -198,178 +191,6 @@ def clear() -> None:
     """Forget every plan: forms were dropped, or a session ended."""
     for known in _OPS.values():
         known.plans.clear()
-
-
-# -- keys --------------------------------------------------------------------------------------------------------------
-# A walker takes (argument, slots), returns the key of the argument and appends the words of its slots.
-
-
-#: Key of an argument that is its parameter's default: it is left out of the form.
-_DEFAULT = ("default",)
-#: Part of the key of a call that is not worth keeping: its plan is made anew each time.
-_NO_KEY = object()
-
-
-def _walk_array(a: Any, slots: list[Any]) -> Any:
-    slots.append(a._handle)
-    spec = a._spec
-    return spec if spec is not None else a._probe or UNKNOWN
-
-
-def _walk_same(value: Any, slots: list[Any]) -> Any:
-    return value
-
-
-def _walk_typed(value: Any, slots: list[Any]) -> Any:
-    return type(value), value
-
-
-def _walk_float(value: float, slots: list[Any]) -> Any:
-    return float, value.hex()
-
-
-def _walk_complex(value: complex, slots: list[Any]) -> Any:
-    return complex, value.real.hex(), value.imag.hex()
-
-
-def _walk_sequence(items: Any, slots: list[Any]) -> Any:
-    if len(items) > LONG_SEQUENCE and all(isinstance(item, ndarray) for item in items):
-        slots.append(_long_sequence(items))
-        return (type(items), "long", *(a._spec if a._spec is not None else UNKNOWN for a in items))
-    return (type(items), *(_WALK.get(type(item), _walk_other)(item, slots) for item in items))
-
-
-def _long_sequence(items: Any) -> bytes:
-    refs = [HandleRef(a._handle) for a in items]
-    return bytes(encode(type(items)(refs)).SerializeToString())
-
-
-def _walk_varying_sequence(items: Any, slots: list[Any]) -> Any:
-    if len(items) > LONG_SEQUENCE and all(isinstance(item, ndarray) for item in items):
-        return _walk_sequence(items, slots)
-    return (type(items), *(_WALK_VARYING.get(type(item), _walk_other)(item, slots) for item in items))
-
-
-def _walk_dict(items: dict[str, Any], slots: list[Any]) -> Any:
-    return (dict, *((name, _WALK.get(type(item), _walk_other)(item, slots)) for name, item in items.items()))
-
-
-def _walk_slice(value: slice, slots: list[Any]) -> Any:
-    return (slice, *(_WALK.get(type(v), _walk_other)(v, slots) for v in (value.start, value.stop, value.step)))
-
-
-def _walk_host_array(value: Any, slots: list[Any]) -> Any:
-    if value.dtype.hasobject:
-        return _NO_KEY
-    slots.append(_host_word(value))
-    if value.nbytes > KEYED_BYTES:
-        return _NO_KEY
-    return np.ndarray, value.dtype, value.shape, value.tobytes()
-
-
-def _host_word(value: Any) -> bytes:
-    """The side-table value of a host array; one that is too large for a batch is uploaded first."""
-    if value.nbytes > INLINE_BYTES:
-        from . import convert
-
-        return bytes(encode(HandleRef(convert.upload(value)._handle)).SerializeToString())
-    return bytes(encode(value).SerializeToString())
-
-
-def _walk_host_scalar(value: Any, slots: list[Any]) -> Any:
-    return type(value), value.dtype, value.tobytes()
-
-
-def _walk_other(value: Any, slots: list[Any]) -> Any:
-    if isinstance(value, ndarray):
-        return _walk_array(value, slots)
-    if isinstance(value, RemoteObject):
-        session.check_handle(value.handle)
-        slots.append(value.handle)
-        return type(value)
-    if isinstance(value, np.ndarray):
-        return _walk_host_array(value, slots)
-    if isinstance(value, np.generic):
-        return _walk_host_scalar(value, slots)
-    if isinstance(value, (np.dtype, type)):
-        return value
-    walk: Any
-    for base, walk in (
-        (bool, _walk_typed),
-        (int, _walk_same),
-        (float, _walk_float),
-        (str, _walk_same),
-        (tuple, _walk_sequence),
-    ):
-        if isinstance(value, base):
-            return type(value), walk(value, slots)
-    return _NO_KEY
-
-
-_WALK: dict[type, Callable[[Any, list[Any]], Any]] = {
-    type(None): _walk_same,
-    bool: _walk_typed,
-    int: _walk_same,
-    str: _walk_same,
-    bytes: _walk_same,
-    float: _walk_float,
-    complex: _walk_complex,
-    tuple: _walk_sequence,
-    list: _walk_sequence,
-    dict: _walk_dict,
-    slice: _walk_slice,
-    type(Ellipsis): _walk_same,
-    type: _walk_same,
-    np.ndarray: _walk_host_array,
-}
-
-
-def _walk_varying_int(value: int, slots: list[Any]) -> Any:
-    # Rules look at a varying integer's sign and size at most (does it fit the loop?).
-    # -128 fits where 128 does not: a negative number is as long as its complement.
-    bits = (~value if value < 0 else value).bit_length()
-    if bits > 63:
-        slots.append(bytes(encode(value).SerializeToString()))
-        return int, value < 0, bits, value
-    slots.append(value)
-    return int, value < 0, (bits > 7) + (bits > 8) + (bits > 15) + (bits > 16) + (bits > 31) + (bits > 32)
-
-
-def _walk_varying_float(value: float, slots: list[Any]) -> Any:
-    slots.append(double_bits(value))
-    return float
-
-
-def _walk_varying_value(value: Any, slots: list[Any]) -> Any:
-    slots.append(bytes(encode(value).SerializeToString()))
-    return type(value)
-
-
-def _walk_varying_scalar(value: Any, slots: list[Any]) -> Any:
-    slots.append(bytes(encode(value).SerializeToString()))
-    # Small ints of NumPy types are strong, so their value does not matter to a rule.
-    return type(value), value.dtype
-
-
-_WALK_VARYING: dict[type, Callable[[Any, list[Any]], Any]] = {
-    **_WALK,
-    int: _walk_varying_int,
-    float: _walk_varying_float,
-    complex: _walk_varying_value,
-    bool: _walk_varying_value,
-    list: _walk_varying_sequence,
-    tuple: _walk_varying_sequence,
-}
-
-
-def register_array_class(cls: type) -> None:
-    """The array class, plain or a subclass, gets walkers of its own. NumPy's scalar types too, once."""
-    _WALK[cls] = _WALK_VARYING[cls] = _walk_array
-
-
-for _scalar in {np.void, *(np.dtype(c).type for c in "?bBhHiIlLqQefdFD")}:
-    _WALK[_scalar] = _walk_host_scalar
-    _WALK_VARYING[_scalar] = _walk_varying_scalar
 
 
 # -- the call ----------------------------------------------------------------------------------------------------------
@@ -633,9 +454,9 @@ def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
             # Claims no slot, as a default or not.
             append(None)
         elif arg is default or (default is not REQUIRED and is_default(arg, default)):
-            append(_DEFAULT)
+            append(DEFAULT)
         else:
-            append(walk.get(kind, _walk_other)(arg, slots))
+            append(walk.get(kind, walk_other)(arg, slots))
     key = tuple(parts)
     plan = op.plans.get(key)
     if plan is None:
@@ -648,7 +469,7 @@ def prepare(op: Op, args: tuple[Any, ...]) -> tuple[Plan, list[Any]]:
 
 
 def _has_no_key(key: Any) -> bool:
-    return any(part is _NO_KEY or (type(part) is tuple and _has_no_key(part)) for part in key)
+    return any(part is NO_KEY or (type(part) is tuple and _has_no_key(part)) for part in key)
 
 
 # -- a miss ------------------------------------------------------------------------------------------------------------
@@ -697,7 +518,7 @@ def _varying_slot(value: Any) -> Any:
         return INTEGER if -(1 << 63) <= value < 1 << 63 else VALUE
     if kind is float:
         return REAL
-    if kind is bool or kind is complex or (isinstance(value, np.generic) and kind in _WALK_VARYING):
+    if kind is bool or kind is complex or (isinstance(value, np.generic) and kind in WALK_VARYING):
         return VALUE
     return value
 
@@ -711,7 +532,7 @@ def _plan(op: Op, args: tuple[Any, ...]) -> tuple[Plan, bool]:
     pairs: dict[int, tuple[Any, Any]] = {}
     for i in indices:
         skip = op.defaults[i] is not REQUIRED and is_default(args[i], op.defaults[i])
-        pairs[i] = (args[i], args[i]) if skip else tree.split(args[i], op.walkers[i] is _WALK_VARYING)
+        pairs[i] = (args[i], args[i]) if skip else tree.split(args[i], op.walkers[i] is WALK_VARYING)
     for i in range(len(args)):
         for_rule.append(pairs[i][0])
         for_form.append(pairs[i][1])
