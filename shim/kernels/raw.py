@@ -6,6 +6,7 @@ So a source that does not compile is a deferred error: it comes at the next wait
 
 from __future__ import annotations
 
+import operator
 import os
 import pickle
 from typing import Any
@@ -194,11 +195,13 @@ class RawKernel:
 
 
 def launch_sizes(grid: Any, block: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Three sizes each. Raises TypeError and CUDADriverError as CuPy's launch does."""
+    """Three sizes each. Raises TypeError, IndexError and CUDADriverError as CuPy's launch does, which takes 1 for less than 1."""
     _require(grid, tuple, "grid")
     _require(block, tuple, "block")
-    grid = tuple([max(1, int(n)) for n in (*grid, 1, 1)[:3]])
-    block = tuple([max(1, int(n)) for n in (*block, 1, 1)[:3]])
+    if not grid or not block:
+        raise IndexError(f"a launch needs the sizes of its grid and its blocks along x at least: grid {grid}, block {block}")
+    grid = tuple([max(1, operator.index(n)) for n in (*grid, 1, 1)[:3]])
+    block = tuple([max(1, operator.index(n)) for n in (*block, 1, 1)[:3]])
     too_large = any(n > most for n, most in zip((*grid, *block), (*_MAX_GRID, *_MAX_BLOCK), strict=True))
     if too_large or block[0] * block[1] * block[2] > _MAX_THREADS:
         raise CUDADriverError(1, "CUDA_ERROR_INVALID_VALUE: invalid argument")

@@ -176,7 +176,15 @@ def test_errors(tmp_path: Path) -> None:
     # Known without asking, so raised at the call.
     kernel = cp.RawKernel(source, "k")
     assert isinstance(error_of(lambda: kernel((1,), (2048,), ())), cp.cuda.driver.CUDADriverError)
-    assert isinstance(error_of(lambda: kernel([1], (1,), ())), TypeError)
+    for grid in ([1], (1.5,), ("1",), (None,)):
+        assert isinstance(error_of(lambda: kernel(grid, (1,), ())), TypeError)
+    assert isinstance(error_of(lambda: kernel((), (1,), ())), IndexError)
+    for grid in ((1 << 31,), (1 << 70,), (1, 1 << 16), (1, 1, 1 << 16)):
+        assert isinstance(error_of(lambda: kernel(grid, (1,), ())), cp.cuda.driver.CUDADriverError)
+    one = cp.zeros(2, np.int32)
+    for grid in ((0,), (-1, 0, 0), (1, 1, 1, 1)):  # as CuPy, which takes 1 for less
+        cp.RawKernel('extern "C" __global__ void k(int *x) { atomicAdd(x, 1); }', "k")(grid, (0,), (one,))
+    assert one.tolist() == [3, 0]
     assert "size one" in str(error_of(lambda: kernel((1,), (1,), (np.zeros(3), 1, 1))))
     assert isinstance(error_of(lambda: kernel((1,), (1,), ("text",))), TypeError)
     assert isinstance(error_of(lambda: cp.RawModule()), TypeError)
