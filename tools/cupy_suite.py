@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -346,6 +347,8 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
+    # `timeout` ends a run with this signal: its shards are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = _options()
     upstream = checkout(options.cupy)
     prepare(upstream)
