@@ -199,7 +199,9 @@ def launch_sizes(grid: Any, block: Any) -> tuple[tuple[int, ...], tuple[int, ...
     _require(grid, tuple, "grid")
     _require(block, tuple, "block")
     if not grid or not block:
-        raise IndexError(f"a launch needs the sizes of its grid and its blocks along x at least: grid {grid}, block {block}")
+        raise IndexError(
+            f"a launch needs the sizes of its grid and its blocks along x at least: grid {grid}, block {block}"
+        )
     grid = tuple([max(1, operator.index(n)) for n in (*grid, 1, 1)[:3]])
     block = tuple([max(1, operator.index(n)) for n in (*block, 1, 1)[:3]])
     too_large = any(n > most for n, most in zip((*grid, *block), (*_MAX_GRID, *_MAX_BLOCK), strict=True))
