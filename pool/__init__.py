@@ -1,9 +1,14 @@
 """The pool: leases sessions on warm API servers.
 
-    controller   leases, sessions, the directory; decides
-    agent        starts, watches and ends the server processes of this host; acts
-    services     gRPC: PoolService for clients, AdminService for operators
+    controller    leases, sessions, tenants, the queue; decides over its books (`leases`, `queue`, `placement`, `tenants`, `plan`)
+    directory     what the pool remembers; `directory_sqlite` on disk
+    engine        how the controller reaches hosts: `engines/local` in this process, `engines/remote` over agents' streams
+    services      gRPC: PoolService for clients, AdminService for operators, AgentService for agents
+    node/         the agent: starts, watches and ends the server processes of its host; acts
+    supervisor    keeps the processes of `cupool up` running
+    security/     listeners, certificates, tokens, the audit log
+    cli/          the operator's command line
 
-`python -m cupool.pool` runs controller and agent in one process. Boundary: an API server is a program that the agent starts, and
-a gRPC service that it talks to; nothing of `cupool.apiserver` is imported here.
+`python -m cupool.pool --embedded` runs controller and host in one process, `python -m cupool.pool controller` and `... agent` each alone.
+Boundary: an API server is a program that the agent starts; nothing of `cupool.apiserver` is imported here.
 """

@@ -17,12 +17,15 @@ import secrets
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cupool.contract import logs
 
 from .config import DeviceConfig, PoolConfig, Quota, is_local, parse_devices
 from .rundir import RunDir
+
+if TYPE_CHECKING:
+    from .node.loop import Loop
 
 #: What the extra `server` brings and a pool or its servers import.
 _NEEDED = ("grpc_health", "grpc_reflection", "scipy", "ml_dtypes", "psutil")
@@ -159,28 +162,33 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(config: PoolConfig, folder: Path) -> int:
     """Listen, start warm servers, and serve until told to end."""
     logs.configure("pool", config.log_level, config.log_format)
-    from .agent import Agent
+    from cupool.v1 import agent_pb2
 
-    agent = Agent(config, folder)
-    first = [agent.new_server(device) for device in config.devices for _ in range(config.warm)]
-    for server in first:
-        agent.start(server)
+    from .node.host import Host
+    from .node.loop import Loop
+
+    loop = Loop()
+    host = Host(config, folder, loop)
+    for device in config.devices:
+        for _ in range(config.warm):
+            host.start(agent_pb2.StartServer(server=f"server-{secrets.token_hex(4)}", device=device.id))
     # Only now what takes longest to load: the servers load at the same time.
     from .controller import Controller
     from .engines.local import LocalEngine
     from .services import Serving
 
-    controller = Controller(config, LocalEngine(config, agent, first))
+    controller = Controller(config, LocalEngine(host))
     controller.open()
     if config.embedded:
-        _live_with_parent(agent)
+        _live_with_parent(loop)
     else:
-        signal.signal(signal.SIGINT, lambda *_: agent.stop())
-    signal.signal(signal.SIGTERM, lambda *_: agent.stop())
+        signal.signal(signal.SIGINT, lambda *_: loop.stop())
+    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
     try:
-        serving = Serving(controller, config, agent.stop, [folder])
+        serving = Serving(controller, config, loop.stop, [folder, folder / "logs"])
     except OSError as error:
-        agent.close(0)
+        host.close(0)
+        loop.close()
         say(error=str(error), cure="")
         return 2
     serving.start()
@@ -188,23 +196,30 @@ def serve(config: PoolConfig, folder: Path) -> int:
     fresh = {"token": config.token} if config.tells_token else {}
     fresh |= {"admin_token": config.admin_token} if config.tells_admin_token else {}
     say(addr=serving.address, admin=serving.admin_address, **fresh)
-    agent.run()
+    loop.run()
     controller.close()
-    agent.close(0 if config.embedded else _END_GRACE_S)
+    host.close(0 if config.embedded else _END_GRACE_S)
     serving.stop(0)
+    loop.close()
     return 0
 
 
-def _live_with_parent(agent: Any) -> None:
+def _live_with_parent(loop: Loop) -> None:
     """End when our input ends or the program that started us does. A key pressed at its terminal is that program's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def said() -> None:
+        if not os.read(0, 4096):  # nothing is expected here, and nothing is understood
+            loop.unwatch(0)
+            loop.stop()
+
     with contextlib.suppress(PermissionError):  # a file: it never says that the program ended
-        agent.watch_end_of(0)
+        loop.watch(0, said)
     parent = os.getppid()
     if parent > 1:
         with contextlib.suppress(ProcessLookupError):  # gone already: our input has ended too
-            agent.watch_end_of(os.pidfd_open(parent))
+            loop.watch(os.pidfd_open(parent), loop.stop)
 
 
 if __name__ == "__main__":

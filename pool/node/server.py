@@ -23,7 +23,7 @@ from cupool.v1 import server_pb2
 
 from .. import states
 from ..config import DeviceConfig
-from ..server_process import environment
+from .environment import environment
 
 #: How much of a server's log is read for the sentence about its death.
 _LOG_TAIL_BYTES = 4096

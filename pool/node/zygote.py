@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ..server_process import environment
+from .environment import environment
 from .loop import Loop
 
 _log = logging.getLogger(__name__)

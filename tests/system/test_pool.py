@@ -128,8 +128,9 @@ def test_lease_and_release(pool):
     pool.release(lease)
     pool.release(lease)  # twice is safe
     assert [s.state for s in states][-1] == ENDED
-    wait_until(lambda: not is_alive(first[0]), "the server ends with its session: it is never given to another")
-    assert pool.acquire().server != lease.server
+    again = pool.acquire()
+    assert again.server == lease.server and again.session != lease.session, "nobody attached: its server is warm again"
+    assert pool.server_pids() == first
 
 
 def test_nobody_without_the_token(pool):
