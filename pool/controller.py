@@ -798,7 +798,11 @@ class Controller:
         if session is not None and not session.is_over:
             ending = session.state == states.SESSION_ENDING or not news.exit_status
             self._over(session, states.SESSION_ENDED if ending else states.SESSION_LOST, news.reason, now)
-        elif (was == states.STARTING or (is_young and session is None)) and (news.start_failed or news.exit_status):
+        elif (
+            not self.closing
+            and (was == states.STARTING or (is_young and session is None))
+            and (news.start_failed or news.exit_status)
+        ):
             device.failures += 1
             device.failure, device.failed_at = news.reason or "A server could not start.", now
             _log.warning(
