@@ -701,6 +701,7 @@ class Controller:
             server = Server(news.server, device)
             self.books.add_server(server)
         server.endpoint = news.endpoint or server.endpoint
+        server.speaks_tls = news.tls or server.speaks_tls
         server.fingerprint = news.fingerprint or server.fingerprint
         server.client_pid = news.client_pid
         if news.state == states.WARM:
@@ -902,7 +903,7 @@ class Controller:
             server=server.id,
             device=self.device_name(server.device),
             tenant=session.tenant.name,
-            tls=bool(self.config.tls_cert) and not server.endpoint.startswith("unix:"),
+            tls=server.speaks_tls,
             node=server.device.node.id,
         )
 

@@ -99,6 +99,7 @@ class Server:
     device: Device
     state: int = states.STARTING
     endpoint: str = ""
+    speaks_tls: bool = False
     fingerprint: str = ""
     session: Session | None = None  #: whose memory it holds, or may still hold
     returns_since: float = float("-inf")  #: when it was told to give its session back

@@ -265,7 +265,9 @@ class Host:
             words += ["--sandbox", self._config.sandbox]
         if settings.allow_faults and self._config.allow_faults:
             words += ["--allow-faults"]
-        return words + self.extra_arguments(server.id)
+        more = self.extra_arguments(server.id)
+        server.speaks_tls = "--tls-cert" in more and not is_unix
+        return words + more
 
     def _not_started(self, server: Server, error: OSError) -> None:
         server.wish = f"Its process could not be made: {error}."
@@ -471,6 +473,7 @@ class Host:
             fingerprint=server.fingerprint,
             start_failed=start_failed,
             client_pid=server.client_pid,
+            tls=server.speaks_tls,
         )
         if server.assignment is not None:
             news.usage.CopyFrom(usage if usage is not None else server.usage())

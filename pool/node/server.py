@@ -46,6 +46,7 @@ class Server:
         state: of `states.SERVER_STATES`, as the agent knows it.
         pid, pidfd: of its process; 0 and -1 before it has one.
         endpoint: where clients attach; "" until it is warm.
+        speaks_tls: whether that endpoint speaks TLS.
         assignment: its session; None where it has none.
         pending: sessions that were assigned while another one was here that may still be taken back, in order.
         attached_before: a client has been attached.
@@ -63,6 +64,7 @@ class Server:
     pid: int = 0
     pidfd: int = -1
     endpoint: str = ""
+    speaks_tls: bool = False
     fingerprint: str = ""
     assignment: server_pb2.AssignRequest | None = None
     pending: dict[str, Any] = field(default_factory=dict)
