@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ from .rundir import RunDir
 if TYPE_CHECKING:
     from .metrics_http import MetricsServer
     from .services import Serving
+
+_log = logging.getLogger(__name__)
 
 DIRECTORY, AUDIT = "directory.sqlite", "audit.log"
 
@@ -130,6 +133,8 @@ def serve(config: PoolConfig) -> int:
     metrics_doors = [metrics_door(config)] if config.metrics_listen else []
     verdict = listen.check([*doors(config), *metrics_doors], config.insecure)
     config = dataclasses.replace(config, insecure=verdict.insecure)
+    for warning in verdict.warnings:
+        _log.warning("event=listener text=%r", warning)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
