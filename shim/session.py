@@ -82,7 +82,8 @@ class Session:
         """Acquires and attaches. Raises PoolUnreachable, LeaseRefused, VersionMismatch, SessionLost."""
         self.settings = settings
         self._bulk: tuple[Any, Any] | None = None
-        self._bulk_lock = threading.Lock()
+        self._bulk_lock = threading.RLock()
+        self._closers: list[threading.Thread] = []
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="cupool-ticker", daemon=True)
         self.waits = 0
@@ -195,16 +196,23 @@ class Session:
         key = (self.link.lease.endpoint, self.link.reconnects)
         with self._bulk_lock:
             if self._bulk is None or self._bulk[0] != key:
-                if self._bulk is not None:
-                    self._bulk[1].close()
+                self._drop_bulk()
                 self._bulk = (key, open_channel(key[0], trust_of(self.settings), self.link.lease.tls_name))
             return self._bulk[1]
 
     def _drop_bulk(self) -> None:
+        """Break the transfers under way. Closing a channel waits for its calls to end, seconds at times: not in the link's thread."""
         with self._bulk_lock:
-            if self._bulk is not None:
-                self._bulk[1].close()
-                self._bulk = None
+            dropped, self._bulk = self._bulk, None
+            if dropped is not None:
+                self._closers = [thread for thread in self._closers if thread.is_alive()]
+                closer = threading.Thread(target=dropped[1].close, name="cupool-close", daemon=True)
+                closer.start()
+                self._closers.append(closer)
+
+    def _join_closers(self, timeout_s: float) -> None:
+        for closer in self._closers:
+            closer.join(timeout_s)
 
     @contextlib.contextmanager
     def transferring(self) -> Iterator[None]:
@@ -221,6 +229,7 @@ class Session:
     def pause(self, timeout_s: float) -> None:
         """Drop every connection, for a fork. Calls of bulk transfers that are under way break, and are taken up again."""
         self._drop_bulk()
+        self._join_closers(timeout_s)
         self.link.pause(timeout_s)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -234,7 +243,8 @@ class Session:
             self._ticker.join(1.0)
         self.link.close(reason, EXIT_GOODBYE_S)
         if self._bulk is not None:
-            self._bulk[1].close()
+            self._bulk[1].close()  # at once: no thread can be started while the interpreter ends
+        self._join_closers(EXIT_GOODBYE_S)
         self._pool.release(self.link.lease, reason)
         self._pool.close()
         if not _process.is_ending and self.outbox.lost is None:

@@ -454,7 +454,7 @@ def test_without_cloudpickle_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     monkeypatch.delitem(sys.modules, "cupool.shim.pickling", raising=False)
     monkeypatch.delattr(sys.modules["cupool.shim"], "pickling", raising=False)
-    with pytest.raises(ModuleNotFoundError, match="pip install cloudpickle"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .cupool\[offload\]"):
         cupool.offload(lambda: 1)()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import netns
 from tools.prove import campaign
 
 from .faultproxy import FaultProxy
@@ -172,3 +173,13 @@ except Exception as error:
     assert run.stdout.split("\n")[:-1] == [
         "6.0", "SessionLost True", "6.0 6.0", "SessionLost True", "6.0 6.0", "ForeignArray True",
     ]  # fmt: skip
+
+
+def test_a_frozen_program_whose_flow_is_forgotten_sees_no_error() -> None:
+    """The router between two hosts forgets; a sample of the campaign, small calls and bulk transfers."""
+    why = netns.missing()
+    if why:
+        pytest.skip(why)
+    result = campaign("thaws", full=False)
+    assert result["complete"] and not result["failed"], result["failed"]
+    assert result["summary"]["freezes"] == 3
