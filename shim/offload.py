@@ -98,7 +98,7 @@ def _pickled(value: Any, arrays: list[Any] | None) -> bytes:
         if error.name != "cloudpickle":
             raise
         raise ModuleNotFoundError(
-            "cupool.offload needs cloudpickle on this side too, which is not installed here. Install it: pip install 'cupool[offload]' (or cloudpickle)",
+            "cupool.offload needs cloudpickle, which is not installed on this side. Install it: pip install 'cupool[offload]'",
             name="cloudpickle",
         ) from None
     return pickling.dump_function(value) if arrays is None else pickling.dump(value, arrays)
