@@ -34,11 +34,11 @@ def main() -> int:
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if role == "agent":
-        print(json.dumps({"node": record["node"]}), flush=True)
         child = os.fork()  # a server, in the agent's environment
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pause()
+        print(json.dumps({"node": record["node"]}), flush=True)
         while not told.wait(60):
             pass
         os.kill(child, signal.SIGTERM)
