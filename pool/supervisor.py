@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -30,7 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import settings
+from . import rundir, settings
 from .cli import place
 from .cli.place import Running
 from .config import PoolConfig
@@ -79,12 +80,8 @@ def run_folder(folder: Path) -> Path:
     Raises:
         OSError: something of another user is there.
     """
-    import hashlib
-
-    from .rundir import base
-
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:10]
-    path = base() / f"cupool.{os.getuid()}.{name}"
+    path = rundir.base() / f"cupool.{os.getuid()}.{name}"
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if found.st_uid != os.getuid() or path.is_symlink() or found.st_mode & 0o077:
@@ -159,6 +156,8 @@ def clean(folder: Path, running: Running | None) -> None:
         (folder / name).unlink(missing_ok=True)
     if running is not None and running.run_folder:
         shutil.rmtree(running.run_folder, ignore_errors=True)
+        # Processes that were killed left folders of their own beside it.
+        rundir.sweep(Path(running.run_folder).parent)
 
 
 # ---- one process
@@ -283,7 +282,8 @@ class Supervisor:
 
         def child(name: str) -> Child:
             command = (commands or {}).get(name) or [sys.executable, "-P", "-m", "cupool.pool", name]
-            log = folder / "logs" / f"{name}.log" if logs else None
+            # Where the controller finds them for `cupool logs`: a node's by its id.
+            log = folder / "logs" / f"{(name == 'agent' and agent.node) or name}.log" if logs else None
             return Child(name, [*command, "--record", str(folder / f"{name}.record")], log, environment)
 
         self._controller = child("controller") if controller is not None else None

@@ -89,7 +89,7 @@ def up(file: str, foreground: bool, wait_s: float, as_json: bool, **flags: Any) 
     started = time.monotonic()
     detached(folder, [], wait_s)
     try:
-        wait_warm(folder, found["pool.warm"] * len(controller.devices), started, wait_s)
+        wait_warm(folder, found["pool.warm"] * len(agent.devices), started, wait_s)
     except KeyboardInterrupt:
         show.note("Interrupted. The pool goes on starting: `cupool status` shows it, `cupool down` ends it.")
         return Exit.INTERRUPTED
