@@ -34,18 +34,28 @@ _PROGRAM = "import cupy as cp; assert float(cp.arange(8).sum()) == 28.0"
 @click.command()
 @click.option("--cycles", type=click.IntRange(1, 1_000_000), default=200, help="leases taken and given back; 200")
 @click.option("--programs", type=click.IntRange(0, 1000), default=3, help="whole programs run; 3")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 3600),
+    default=20.0,
+    metavar="SECONDS",
+    help="how long a lease may queue; 20",
+)
 @click.option("--addr", default="", help="the pool: host:port or unix:/path  [CUPOOL_ADDR, else the pool of this host]")
 @click.option("--token-file", metavar="FILE", default="", help="file with a client's token  [CUPOOL_TOKEN holds one]")
 @click.option("--ca", metavar="FILE", default="", help="PEM file of the pool's authority, for TLS  [CUPOOL_CA]")
 @click.option("--folder", metavar="DIR", default="", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, with the version of its schema in it")
-def bench(cycles: int, programs: int, addr: str, token_file: str, ca: str, folder: str, as_json: bool) -> int:
+def bench(
+    cycles: int, programs: int, wait_s: float, addr: str, token_file: str, ca: str, folder: str, as_json: bool
+) -> int:
     """Measure leases: a bare call, Acquire, Release, and programs from start to end.
 
     It takes leases like any program, one at a time; a pool in use is slowed a little.
     """
     addr, token, ca = _target(addr, token_file, ca, folder)
-    rows = _leases(addr, token, ca, cycles)
+    rows = _leases(addr, token, ca, cycles, wait_s)
     if programs:
         rows.append(_programs(addr, token, ca, programs))
     document: Document = {"schema": SCHEMA, "addr": addr, "rows": rows}
@@ -73,7 +83,7 @@ def _target(addr: str, token_file: str, ca: str, folder: str) -> tuple[str, str,
     return running.addr, token or (read_secret(running.token_file) if running.token_file else ""), ca or running.ca_file
 
 
-def _leases(addr: str, token: str, ca: str, cycles: int) -> list[Document]:
+def _leases(addr: str, token: str, ca: str, cycles: int, wait_s: float) -> list[Document]:
     from cupool.v1 import pool_pb2, pool_pb2_grpc
 
     grpc = import_grpc()
@@ -82,7 +92,7 @@ def _leases(addr: str, token: str, ca: str, cycles: int) -> list[Document]:
 
     def timed(name: str, method: Callable[..., Any], request: Any) -> Any:
         began = time.perf_counter()
-        reply = method(request, timeout=30, metadata=metadata)
+        reply = method(request, timeout=wait_s + 10, metadata=metadata)
         taken[name].append(time.perf_counter() - began)
         return reply
 
@@ -95,7 +105,9 @@ def _leases(addr: str, token: str, ca: str, cycles: int) -> list[Document]:
                 timed("a bare call", stub.ListSessions, pool_pb2.ListSessionsRequest())
                 has_answered = True
                 lease = timed(
-                    "acquire", stub.Acquire, pool_pb2.AcquireRequest(function="cupool bench", deadline_ms=20_000)
+                    "acquire",
+                    stub.Acquire,
+                    pool_pb2.AcquireRequest(function="cupool bench", deadline_ms=round(wait_s * 1000)),
                 )
                 timed(
                     "release",

@@ -161,10 +161,8 @@ def prepare(found: settings.Settings, folder: Path) -> tuple[PoolConfig, PoolCon
 
 def agent_config(whole: PoolConfig, folder: Path, listen: str, token: str, found: settings.Settings) -> PoolConfig:
     """What this host's agent is told. Its servers listen where programs can reach the pool."""
-    from cupool.contract.listening import is_local
-
     cert, key = found["security.node_cert"], found["security.node_key"]
-    if whole.tls_cert and not cert and not is_local(listen):
+    if whole.tls_cert and not cert and not listen.startswith("unix"):
         cert, key = node_certificate(folder)
     return dataclasses.replace(
         whole,

@@ -202,7 +202,7 @@ def test_roles_and_quotas(at, monkeypatch):
         at.acquire(token.strip())
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     monkeypatch.setenv("CUPOOL_TOKEN", token.strip())
-    code, _, err = at.run("bench", "--cycles", "1", "--programs", "0", "--folder", str(at.folder))
+    code, _, err = at.run("bench", "--cycles", "1", "--programs", "0", "--wait", "0", "--folder", str(at.folder))
     assert code == 8, err
     # Revoked: nobody gets in with it any more.
     id_of = token.split("_")[2]
@@ -253,13 +253,15 @@ def test_foreground_tells_systemd_and_ends_by_sigterm(at, monkeypatch):
             text=True,
             env=os.environ | {"NOTIFY_SOCKET": where},
         ) as pool:
-            assert b"READY=1" in systemd.recv(4096)
-            assert pool.stdout.readline() == f"export CUPOOL_ADDR={place.read(at.folder).addr}\n"
-            mark = place.read(at.folder).mark
-            at.program().communicate(timeout=60)
-            assert at.run("doctor", "--only", "pool")[0] == 0
-            pool.terminate()
-            pool.communicate(timeout=60)
+            try:
+                assert b"READY=1" in systemd.recv(4096)
+                assert pool.stdout.readline() == f"export CUPOOL_ADDR={place.read(at.folder).addr}\n"
+                mark = place.read(at.folder).mark
+                at.program().communicate(timeout=60)
+                assert at.run("doctor", "--only", "pool")[0] == 0
+            finally:
+                pool.terminate()
+                pool.communicate(timeout=60)
             assert systemd.recv(4096) == b"STOPPING=1"
     assert pool.returncode == 0
     assert supervisor.marked(mark) == []
