@@ -46,7 +46,12 @@ def show_duration(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+    return f"{_digits(seconds)}s" if seconds >= 1 or not seconds else f"{_digits(seconds * 1000)}ms"
+
+
+def _digits(value: float) -> str:
+    """Without an exponent, to a millionth."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def show_size(size_bytes: int) -> str:
@@ -109,7 +114,7 @@ def number(low: float, high: float) -> Kind:
             raise ValueError("it is out of range")
         return float(value)
 
-    return Kind(read, f"a number from {low:g} to {high:g}", lambda v: f"{v:g}")
+    return Kind(read, f"a number from {low:g} to {high:g}", lambda v: repr(v).removesuffix(".0"))
 
 
 def switch() -> Kind:
@@ -143,7 +148,7 @@ def duration(low_s: float, high_s: float) -> Kind:
             value = parse_duration(value)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError("it is no duration")
-        if not low_s <= value <= high_s:
+        if not low_s <= value <= high_s or 0 < value < 0.001:
             raise ValueError("it is out of range")
         return float(value)
 

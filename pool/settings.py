@@ -78,6 +78,7 @@ KEYS: dict[str, Key] = {
         Key("pool.admin_listen", kinds.address(), "", "Where operators come; empty: a unix socket.", "--admin-listen"),
         Key("pool.agent_listen", kinds.address(), "", "Where agents of other hosts come; empty: a unix socket, for this host's alone.", "--agent-listen"),
         Key("pool.metrics_listen", kinds.address(), "", "Where /metrics is; empty: nowhere.", "--metrics-listen"),
+        Key("pool.node", kinds.text('letters, digits, ".", "_" and "-"; "": chosen once'), "", "This host's name in the pool.", "--node"),
         Key("limits.kernel", kinds.duration(0, _DAY), 120.0, "A server whose kernel runs longer is ended; 0: never."),
         Key("limits.park_grace", kinds.duration(0, 30 * _DAY), 60.0, "How long a session without a client is kept."),
         Key("limits.lease", kinds.duration(1, _DAY), 60.0, "A lease that nobody attaches to or renews ends after this."),
@@ -242,6 +243,12 @@ def _read(key: Key, value: Any, origin: str) -> Any:
 
 
 def _check_together(settings: Settings) -> None:
+    node = settings["pool.node"]
+    if node and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", node, re.ASCII):
+        raise BadSetting(
+            f"{settings.origins['pool.node']}: pool.node = {_short(node)} is no name.",
+            f"Allowed: {KEYS['pool.node'].kind.allowed}; up to 63 of them.",
+        )
     for pair in ("tls", "node"):
         cert, key = f"security.{pair}_cert", f"security.{pair}_key"
         if bool(settings[cert]) != bool(settings[key]):
@@ -312,6 +319,7 @@ def pool_config(settings: Settings, folder: Path, devices: Iterable[DeviceConfig
         admin_listen=value["pool.admin_listen"],
         agent_listen=value["pool.agent_listen"],
         metrics_listen=value["pool.metrics_listen"],
+        node=value["pool.node"],
         anonymous=value["security.anonymous"],
         insecure=value["security.insecure"],
         tls_cert=_whole_path(value["security.tls_cert"]),

@@ -42,7 +42,6 @@ _CONTROLLERS = (
     default="",
     help="where this host's servers listen: a name or address that programs can reach",
 )
-@click.option("--node", default="", help="this host's name in the pool; else chosen once")
 @setting_options(*_CONTROLLERS)
 @click.option("--foreground", is_flag=True, help="stay, until told to end; for systemd (Type=notify) and containers")
 @click.option(
@@ -59,7 +58,6 @@ def join(
     file: str,
     folder: str,
     listen: str,
-    node: str,
     foreground: bool,
     wait_s: float,
     **flags: Any,
@@ -93,7 +91,7 @@ def join(
     try:
         whole = settings.pool_config(found, where)
         agent = agent_config(whole, where, f"{listen}:0" if listen else "unix:", token, found)
-        agent = dataclasses.replace(agent, controller=controller, node=node or agent.node)
+        agent = dataclasses.replace(agent, controller=controller)
         if foreground:
             return _foreground(where, agent, controller)
         settings.write_record(agent, where / "agent.record")

@@ -163,11 +163,11 @@ def agent_config(whole: PoolConfig, folder: Path, listen: str, token: str, found
     """What this host's agent is told. Its servers listen where programs can reach the pool."""
     cert, key = found["security.node_cert"], found["security.node_key"]
     if whole.tls_cert and not cert and not listen.startswith("unix"):
-        cert, key = node_certificate(folder)
+        cert, key = node_certificate(folder, whole.node or node_id(folder / "agent"))
     return dataclasses.replace(
         whole,
         folder=str(folder / "agent"),
-        node=node_id(folder / "agent"),
+        node=whole.node or node_id(folder / "agent"),
         # Sockets in a folder of ours are for this user's programs; an address is for others' too.
         listen="" if listen.startswith("unix") else f"{listen.rpartition(':')[0]}:0",
         admin_listen="",
@@ -192,7 +192,7 @@ def node_id(folder: Path) -> str:
     return node
 
 
-def node_certificate(folder: Path) -> tuple[str, str]:
+def node_certificate(folder: Path, node: str) -> tuple[str, str]:
     """An authority for this host's servers, by the pool's own authority in the folder. Raises CliError: there is none."""
     from ..security import certs
 
@@ -204,7 +204,7 @@ def node_certificate(folder: Path) -> tuple[str, str]:
             f"Make one with `cupool certs issue node`, or keep the pool's authority in {place_of} (`cupool certs init`).",
         )
     try:
-        made = certs.issue_node(place_of, node_id(folder / "agent"), name="this-node")
+        made = certs.issue_node(place_of, node, name="this-node")
     except certs.CertsError as error:
         raise CliError(Exit.FAILURE, str(error)) from None
     return str(made.cert), str(made.key)
