@@ -28,6 +28,8 @@ class Config:
         lifetime_s: the pool ends the session so long after it gave it, at the latest; 0: as the tenant may.
         start_s: how long an embedded pool may take to start.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
+        log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
+        log_format: CUPOOL_LOG_FORMAT, "text" or "json".
     """
 
     addr: str = ""
@@ -44,6 +46,8 @@ class Config:
     lifetime_s: int = 0
     start_s: float = 60.0
     transport: str = "core"
+    log: str = ""
+    log_format: str = "text"
 
 
 def _read() -> Config:
@@ -73,6 +77,15 @@ def _read() -> Config:
         raise ValueError(
             f"CUPOOL_TRANSPORT={transport!r} is neither 'core' nor 'grpc'. Set it to one of them, or unset it."
         )
+    log, log_format = env("CUPOOL_LOG", "").lower(), env("CUPOOL_LOG_FORMAT", "") or "text"
+    for name, value, allowed in (
+        ("CUPOOL_LOG", log, ("", "debug", "info", "warning", "error")),
+        ("CUPOOL_LOG_FORMAT", log_format, ("text", "json")),
+    ):
+        if value not in allowed:
+            raise ValueError(
+                f"{name}={value!r} is none of {', '.join(filter(None, allowed))}. Set it to one, or unset it."
+            )
     cert, key = env("CUPOOL_CERT", ""), env("CUPOOL_KEY", "")
     if bool(cert) != bool(key):
         raise ValueError(
@@ -92,6 +105,8 @@ def _read() -> Config:
         device_kind=env("CUPOOL_DEVICE", ""),
         start_s=number("CUPOOL_START_S", 60.0),
         transport=transport,
+        log=log,
+        log_format=log_format,
     )
 
 

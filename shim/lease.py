@@ -22,6 +22,7 @@ from cupool.contract.errors import (
 )
 from cupool.v1 import pool_pb2
 
+from . import trace
 from .config import Config
 from .transport import NO_TLS, Trust, disconnected, open_channel
 
@@ -163,10 +164,12 @@ class PoolClient:
         """
         give_up_s = time.monotonic() + config.deadline_s
         attempt = 0
+        request = trace.new_request()
+        trace.say("session-asked", request=request, pool=self.addr, function=config.function)
         while True:
             left_s = max(give_up_s - time.monotonic(), 0.0)
             try:
-                reply = self._acquire_once(config, left_s)
+                reply = self._acquire_once(config, left_s, request)
                 break
             except _Again as again:
                 pause_s = again.after_s or min(AWAY_S * 2**attempt, MAX_AWAY_S)
@@ -180,10 +183,11 @@ class PoolClient:
             reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
             _tls_name(reply.server, reply.node) if reply.tls else "",
         )  # fmt: skip
+        trace.say("session-leased", session=lease.session, request=request, server=lease.server, device=lease.device)
         self._check_tls(lease)
         return lease
 
-    def _acquire_once(self, config: Config, left_s: float) -> Any:
+    def _acquire_once(self, config: Config, left_s: float, request_id: str) -> Any:
         """One Acquire, which may queue for `left_s`. Raises _Again where another one may do better."""
         request = pool_pb2.AcquireRequest(
             function=config.function,
@@ -193,6 +197,7 @@ class PoolClient:
             client_pid=os.getpid() if platform.system() == "Linux" else 0,
             host_id=host_id(),
             lifetime_s=config.lifetime_s,
+            request_id=request_id,
         )
         return self._call(self._stub.Acquire, request, left_s + 10, _Again)
 

@@ -25,6 +25,7 @@ from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 from cupool.v1 import session_pb2
 
+from . import trace
 from .inbox import Inbox
 from .lease import Lease, status_error
 from .outbox import Outbox
@@ -226,6 +227,7 @@ class Link:
 
     def lose(self, error: BaseException) -> None:
         """The session is over for this process: refuse and wake everybody."""
+        trace.say("session-lost", session=self.lease.session, reason=error)
         self._outbox.fail(error)
         self.inbox.fail(error)
         self._on_lost(error)
@@ -275,6 +277,7 @@ class Link:
             self._on_hello(hello)
         self.server_hello = hello
         self._is_attached = True
+        trace.say("session-attached", session=self.lease.session, server=hello.server, reconnects=self.reconnects)
         self._outbox.attach(stream.put, stream.push)
         self._attached.set()
 

@@ -25,7 +25,7 @@ from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
-from . import embedded, forms, scopes, sites, syncdetect
+from . import embedded, forms, scopes, sites, syncdetect, trace
 from .config import Config, config
 from .core_stream import CoreTransport
 from .lease import Lease, PoolClient
@@ -81,6 +81,7 @@ class Session:
     def __init__(self, settings: Config, transport: Transport | None = None, pool: Any = None) -> None:
         """Acquires and attaches. Raises PoolUnreachable, LeaseRefused, VersionMismatch, SessionLost."""
         self.settings = settings
+        trace.start(settings.log, settings.log_format)
         self._bulk: tuple[Any, Any] | None = None
         self._bulk_lock = threading.RLock()
         self._closers: list[threading.Thread] = []
@@ -242,6 +243,7 @@ class Session:
         if self._ticker.ident is not None and threading.current_thread() is not self._ticker:
             self._ticker.join(1.0)
         self.link.close(reason, EXIT_GOODBYE_S)
+        trace.say("session-closed", session=self.link.lease.session, reason=reason)
         if self._bulk is not None:
             self._bulk[1].close()  # at once: no thread can be started while the interpreter ends
         self._join_closers(EXIT_GOODBYE_S)
