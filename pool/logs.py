@@ -102,7 +102,13 @@ def find_file(folders: list[Path], source: str) -> Path | None:
     if "/" in source or source.startswith("."):
         return None
     for folder in folders:
-        for name in (f"{source}.log", f"logs/{source}.log", f"{source}/log", f"servers/{source}/log"):
+        for name in (
+            f"{source}.log",
+            f"logs/{source}.log",
+            f"agent/logs/{source}.log",
+            f"{source}/log",
+            f"servers/{source}/log",
+        ):
             if (folder / name).is_file():
                 return folder / name
     return None

@@ -6,6 +6,7 @@ became warm. Each is told as `SessionEnd`, where there was a session, and then a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -34,8 +35,8 @@ END_GRACE_S = 2.0
 CLIENT_GONE_GRACE_S = 0.5
 #: How often numbers are told.
 TICK_S = 0.25
-#: Logs of this many servers that failed are kept, for people.
-KEPT_LOGS = 20
+#: Logs of so many servers that have ended are kept, for people.
+KEPT_LOGS = 50
 #: How often children that nobody waits for are looked for.
 ORPHANS_S = 5.0
 
@@ -66,11 +67,19 @@ class Host:
         extra_arguments: more words of a server's command line, by its id: certificates.
     """
 
-    def __init__(self, config: PoolConfig, folder: Path, loop: Loop, measures: Measures | None = None) -> None:
+    def __init__(
+        self,
+        config: PoolConfig,
+        folder: Path,
+        loop: Loop,
+        measures: Measures | None = None,
+        logs: Path | None = None,
+    ) -> None:
         """
         Args:
             folder: for the folders of servers; this object makes and removes what is in it.
             measures: None: nothing is measured (an embedded pool).
+            logs: where logs of servers stay when they and this process are gone, the latest `KEPT_LOGS`; None: they go with `folder`.
         """
         self.loop = loop
         self.sink: Sink | None = None
@@ -82,8 +91,9 @@ class Host:
         self.extra_arguments: Callable[[str], list[str]] = lambda server: []
         self._config = config
         self._folder = folder
-        self._logs = folder / "logs"
-        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._keeps_logs = logs is not None
+        self._logs = logs or folder / "logs"
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._measures = measures
         self._boot_id = host_id()
         self._devices: dict[str, DeviceConfig] = {d.id: d for d in config.devices}
@@ -204,7 +214,8 @@ class Host:
             self._dead(server)
         if self.adopts:
             self._reap_orphans()
-        shutil.rmtree(self._logs, ignore_errors=True)
+        if not self._keeps_logs:
+            shutil.rmtree(self._logs, ignore_errors=True)
         if self._measures is not None:
             self._measures.close()
 
@@ -409,8 +420,7 @@ class Host:
         start_failed = was == states.STARTING and not self._is_closing and (is_lost or not server.endpoint)
         if (start_failed or (was == states.WARM and is_lost)) and not self._is_closing:
             self._failed(server, why)
-        else:
-            server.log_path.unlink(missing_ok=True)
+        self._keep_log(server)
         self._forget(server)
         _log.info(
             "event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why
@@ -436,7 +446,7 @@ class Host:
         server.close()
 
     def _failed(self, server: Server, why: str) -> None:
-        """A server ended that nobody had used. Its log stays for a while."""
+        """A server ended that nobody had used."""
         backoff = self._backoff[server.device.id]
         backoff.failed(time.monotonic(), why)
         _log.warning(
@@ -446,6 +456,12 @@ class Host:
             backoff.failures,
             why,
         )
+
+    def _keep_log(self, server: Server) -> None:
+        """A log in which something stands stays until `KEPT_LOGS` newer ones do: of those who failed, and of whoever's session it was."""
+        with contextlib.suppress(FileNotFoundError):
+            if not server.log_path.stat().st_size:
+                server.log_path.unlink()
         for old in sorted(self._logs.glob("*.log"), key=lambda p: p.stat().st_mtime)[:-KEPT_LOGS]:
             if old.stem not in self._servers:
                 old.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def test_one_id_follows_a_session_through_all_four(pool: dict[str, Any]) -> None
         pool, CUPOOL_LOG="info", CUPOOL_LOG_FORMAT="json", CUPOOL_FUNCTION="a 'name' with session=forged"
     ) as process:
         logs = pool["folder"] / "logs"
-        in_server = until(lambda: _of(pool, "session-attached", agents=True))
+        in_server = until(lambda: _of(pool, "session-attached"))
         _, shim_text = process.communicate("\n", timeout=60)
     shim = [json.loads(line) for line in shim_text.splitlines()]
     assert [line["event"] for line in shim] == ["session-asked", "session-leased", "session-attached", "session-closed"]
@@ -111,7 +111,7 @@ def test_one_id_follows_a_session_through_all_four(pool: dict[str, Any]) -> None
             assert token.rpartition("_")[2] not in file.read_text(), file
 
 
-def _of(pool: dict[str, Any], event: str, agents: bool) -> list[dict[str, Any]]:
+def _of(pool: dict[str, Any], event: str) -> list[dict[str, Any]]:
     """Lines of servers' logs with this event."""
     found = []
     for file in (pool["folder"] / "agent").rglob("server*.log"):
