@@ -7,7 +7,7 @@
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
 #   make clients   the CuPy-facing tests of opt_einsum, einops and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
-#   make sizes     lines per component                     make clean
+#   make sizes     lines per component; a function's package    make clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -103,8 +103,9 @@ generate: .venv/.complete
 proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py
 
-sizes:
+sizes: .venv/.complete
 	@$(PYTHON) tools/sizes.py
+	@$(RUN) tools/layer.py
 
 clean:
 	rm -rf build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,8 @@
 
     python local_runtime.py app.handler event.json [event.json ...]
 
-starts `awslambdaric` with the handler, gives it the events one after the other, and prints the answers. As a module: `LocalRuntime`.
+starts `awslambdaric` with the handler, gives it the events one after the other, and prints how long
+each took and its answer. As a module: `LocalRuntime`.
 """
 
 import json
@@ -26,6 +27,7 @@ class Invocation:
         self.event = event
         self.timeout_s = timeout_s
         self.given = None  # when the function took it: its time runs from there
+        self.took_s = None  # from then to the answer
         self.answer = None
         self.error = None
         self.done = threading.Event()
@@ -74,6 +76,7 @@ class LocalRuntime:
                         invocation.answer = said
                     else:
                         invocation.error = said
+                    invocation.took_s = time.monotonic() - invocation.given
                     invocation.done.set()
                 self._say(202, b"{}")
 
@@ -147,8 +150,9 @@ def main(arguments):
     with LocalRuntime(handler, cwd=os.path.dirname(os.path.abspath(__file__))) as runtime:
         for path in events:
             with open(path) as file:
-                answer, error = runtime.invoke(json.load(file))
-            print(json.dumps(error or answer)[:2000])
+                invocation = runtime.start(json.load(file))
+            answer, error = runtime.result(invocation)
+            print(f"{invocation.took_s * 1000:.1f} ms {json.dumps(error or answer)[:2000]}", flush=True)
 
 
 if __name__ == "__main__":
