@@ -26,20 +26,33 @@ Commands of the `server` extra; each has --help:
   logs, config, bench                  what was written, settings, speed
   join           make this host one of a pool's
   completion     shell completion for bash, zsh, fish
-  pool           start a pool in one process
 """
 
 
 def version(arguments: list[str]) -> int:
+    import json
     import platform
     from importlib import metadata
 
     from cupool import __version__
     from cupool.contract.versions import SUPPORTED
 
+    if arguments not in ([], ["--json"]):
+        print("cupool: version takes --json and nothing else.\n  try: cupool version", file=sys.stderr)
+        return 2
+    libraries = {name: metadata.version(name) for name in ("grpcio", "protobuf", "numpy")}
+    found = {
+        "version": __version__,
+        "protocols": list(SUPPORTED),
+        "python": platform.python_version(),
+        "libraries": libraries,
+    }
+    if arguments:
+        print(json.dumps({"schema": "cupool.version/1", **found}, indent=1))
+        return 0
     print(f"cupool {__version__}, protocol {', '.join(map(str, SUPPORTED))}, Python {platform.python_version()}")
-    for name in ("grpcio", "protobuf", "numpy"):
-        print(f"  {name} {metadata.version(name)}")
+    for name, number in libraries.items():
+        print(f"  {name} {number}")
     return 0
 
 
@@ -109,10 +122,7 @@ OPERATOR = frozenset(
 
 def extra(name: str, arguments: list[str]) -> int:
     try:
-        if name == "pool":
-            module, rest = importlib.import_module("cupool.pool.cli.pool"), arguments
-        else:
-            module, rest = importlib.import_module("cupool.pool.cli.app"), [name, *arguments] if name else arguments
+        module = importlib.import_module("cupool.pool.cli.app")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("cupool"):
             raise
@@ -122,7 +132,7 @@ def extra(name: str, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    return int(module.main(rest) or 0)
+    return int(module.main([name, *arguments] if name else arguments) or 0)
 
 
 def main() -> int:
@@ -136,7 +146,7 @@ def main() -> int:
     first, rest = arguments[0], arguments[1:]
     if first in BASE:
         return BASE[first](rest)
-    if first in OPERATOR or first == "pool":
+    if first in OPERATOR:
         return extra(first, rest)
     if first.startswith("-") or first.endswith((".py", ".pyz", ".zip")) or os.path.exists(first):
         return run(arguments)

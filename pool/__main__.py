@@ -34,7 +34,7 @@ _END_GRACE_S = 2.0
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="cupool pool start", description="Start a pool on this machine.")
+    result = argparse.ArgumentParser(prog="python -m cupool.pool", description="Start a pool on this machine.")
     result.add_argument(
         "--embedded", action="store_true", help="a pool for the program that starts it, gone when that ends"
     )

@@ -318,3 +318,28 @@ def test_tls(at):
     at.program().communicate(timeout=60)
     assert [c["state"] for c in at.json("certs", "list")["certificates"]] == ["valid"] * len(list(certs.glob("*.pem")))
     assert at.run("down", "--now")[0] == 0
+
+
+def test_doctor(at, monkeypatch):
+    """On a pool's host, with a program's variables: nothing is broken. And each way in which it can be."""
+    at.up("--warm", "1")
+    env = at.environment()
+    for name in ("CUPOOL_ADDR", "CUPOOL_TOKEN"):
+        monkeypatch.setenv(name, env[name])
+    found = at.json("doctor")
+    seen = {c["check"]: c for c in found["checks"]}
+    assert found["worst"] in ("ok", "warning"), found
+    for check in ("address", "token", "session", "processes", "pool", "disk"):
+        assert seen[check]["verdict"] == "ok", seen[check]
+    assert "GiB/s up" in seen["session"]["evidence"]
+    monkeypatch.setenv("CUPOOL_TOKEN", "cupool_client_0123456789ab_" + "x" * 43)
+    code, out, _ = at.run("doctor", "--json", "--only", "token", "--only", "session")
+    assert code == 4 and [c["verdict"] for c in json.loads(out)["checks"]] == ["failed", "failed"]
+    assert "x" * 43 not in out
+    os.kill(place.read(at.folder).supervisor_pid, signal.SIGKILL)
+    assert at.run("doctor", "--only", "pool")[0] == 0  # a warning
+    assert at.run("doctor", "--only", "pool", "--strict")[0] == 1
+    assert at.run("down", "--now")[0] == 0
+    monkeypatch.setenv("CUPOOL_TOKEN", env["CUPOOL_TOKEN"])
+    code, out, _ = at.run("doctor", "--json", "--only", "address", "--only", "token")
+    assert code == 3 and "no such socket" in out

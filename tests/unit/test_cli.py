@@ -547,3 +547,12 @@ def test_times_and_sizes():
     assert [show.size(n) for n in (0, 5, 1536, 5 << 30, 3 << 40)] == ["", "5 B", "1.5 KiB", "5.0 GiB", "3.0 TiB"]
     assert [show.duration(s) for s in (0.25, 12, 300, 7200, 400000)] == ["0.2 s", "12 s", "5 min", "2 h", "5 d"]
     assert time.strptime(show.moment(1_700_000_000), "%Y-%m-%d %H:%M")
+
+
+def test_the_entry_point_knows_every_command():
+    from cupool import __main__ as entry
+
+    assert frozenset(app.COMMANDS) == entry.OPERATOR | {"doctor"}
+    assert set(app.BASE) | {"doctor"} == {n for n in entry.BASE if not n.startswith("-") and n != "help"}
+    for name in app.COMMANDS:
+        assert name in entry.USAGE

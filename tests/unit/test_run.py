@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -119,6 +120,12 @@ def test_children_of_the_program_get_the_shim(script):
 def test_version_and_dropin_path():
     version = run("version")
     assert version.returncode == 0 and version.stdout.startswith("cupool ") and "numpy" in version.stdout
+    record = json.loads(run("version", "--json").stdout)
+    assert (
+        set(record) == {"schema", "version", "protocols", "python", "libraries"}
+        and record["schema"] == "cupool.version/1"
+    )
+    assert run("version", "--frob").returncode == 2
     path = run("dropin-path").stdout.strip()
     assert (Path(path) / "cupy" / "__init__.py").is_file()
 
@@ -134,7 +141,7 @@ def test_without_the_extra_other_verbs_name_it(tmp_path):
         "sys.meta_path.insert(0, Absent())\n"
     )
     environment = dict(os.environ, PYTHONPATH=str(tmp_path))
-    done = run("pool", "servers", env=environment)
+    done = run("ps", env=environment)
     assert done.returncode == 2 and "cupool[server]" in done.stderr and "click" in done.stderr
     assert run("version", env=environment).returncode == 0
     assert run("run", "-c", "print(1)", env=environment).stdout == "1\n"
