@@ -20,6 +20,8 @@ from .security.tokens import ADMIN, OPERATOR, VIEWER
 _LOOK_S = 0.1
 #: Events that a slow watcher may be behind; then it misses some.
 _BEHIND = 1000
+#: How long writing down what an operator did may take.
+_KEEP_S = 5.0
 #: How long sessions that were told to end may take, at a shutdown.
 _END_S = 5.0
 _LINES = 100
@@ -54,6 +56,21 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         """The caller, for the audit log: "admin 0a1b2c". Raises Refused: its role does not allow the call."""
         record = self._access.check(context, role)
         return f"{record.role} {record.id}"
+
+    async def _kept(self) -> None:
+        """What was changed is in the directory. Raises Refused when it cannot be written: it is in effect, until the controller ends."""
+        loop = asyncio.get_running_loop()
+        kept = asyncio.Event()
+        directory = self._controller.directory
+        directory.when_kept(lambda: loop.call_soon_threadsafe(kept.set))
+        try:
+            await asyncio.wait_for(kept.wait(), _KEEP_S)
+        except TimeoutError:
+            raise Refused(
+                Code.UNAVAILABLE,
+                f"It is done, but will be forgotten when the controller ends: {directory.failure or 'the disk is slow.'}",
+                "Free space there, or make it writable, and do it again.",
+            ) from None
 
     # ---- seeing
 
@@ -146,17 +163,22 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def Cordon(self, request: admin_pb2.CordonRequest, context: Any) -> admin_pb2.CordonReply:
         async with refusals(context):
             who = self._who(context, OPERATOR)
-            return admin_pb2.CordonReply(device=self._operations.cordon(who, request.device, request.reason))
+            device = self._operations.cordon(who, request.device, request.reason)
+            await self._kept()
+            return admin_pb2.CordonReply(device=device)
 
     async def Uncordon(self, request: admin_pb2.UncordonRequest, context: Any) -> admin_pb2.UncordonReply:
         async with refusals(context):
             who = self._who(context, OPERATOR)
-            return admin_pb2.UncordonReply(device=self._operations.uncordon(who, request.device))
+            device = self._operations.uncordon(who, request.device)
+            await self._kept()
+            return admin_pb2.UncordonReply(device=device)
 
     async def Drain(self, request: admin_pb2.DrainRequest, context: Any) -> AsyncIterator[admin_pb2.DrainProgress]:
         async with refusals(context):
             who = self._who(context, OPERATOR)
             device = self._operations.drain(who, request.device, request.reason, request.deadline_ms)
+            await self._kept()
             last: admin_pb2.DrainProgress | None = None
             while last is None or not last.done:
                 progress = self._operations.drained(device)
@@ -179,7 +201,9 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def SetQuota(self, request: admin_pb2.SetQuotaRequest, context: Any) -> admin_pb2.SetQuotaReply:
         async with refusals(context):
             who = self._who(context, OPERATOR)
-            return admin_pb2.SetQuotaReply(tenant=self._operations.set_quota(who, request))
+            tenant = self._operations.set_quota(who, request)
+            await self._kept()
+            return admin_pb2.SetQuotaReply(tenant=tenant)
 
     # ---- tokens and the end
 
@@ -187,6 +211,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         async with refusals(context):
             who = self._who(context, ADMIN)
             token, status = self._operations.create_token(who, request)
+            await self._kept()
             return admin_pb2.CreateTokenReply(token=token, status=status)
 
     async def ListTokens(self, request: Any, context: Any) -> admin_pb2.ListTokensReply:
@@ -198,6 +223,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         async with refusals(context):
             who = self._who(context, ADMIN)
             self._operations.revoke_token(who, request.id, request.reason)
+            await self._kept()
             return admin_pb2.RevokeTokenReply()
 
     async def Shutdown(self, request: admin_pb2.ShutdownRequest, context: Any) -> admin_pb2.ShutdownReply:

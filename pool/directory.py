@@ -94,6 +94,10 @@ class Directory:
         """Why nothing can be written now, one sentence; "" while it can."""
         return ""
 
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Have `call` called, from any thread, when all that was written until now is kept."""
+        call()
+
     def close(self) -> None:
         """Write what is left, and let go."""
 

@@ -235,10 +235,13 @@ class SqliteDirectory(Directory):
                 return None
         return dataclasses.replace(found, lost=bool(found.lost)) if found is not None else None
 
+    def when_kept(self, call: Callable[[], None]) -> None:
+        self._put("SELECT 1", (), call)
+
     def flush(self, limit_s: float = 5.0) -> bool:
         """Wait until all that was queued is written; False: it is not, within the time."""
         done = threading.Event()
-        self._put("SELECT 1", (), done.set)
+        self.when_kept(done.set)
         return done.wait(limit_s)
 
     def close(self) -> None:
