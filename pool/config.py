@@ -109,18 +109,12 @@ class PoolConfig:
     quota: Quota = Quota()  #: of tenants for whom nothing else was set
     allow_faults: bool = False  #: servers run `@fault` commands, for tests
     sandbox: str = "auto"  #: servers are confined: "auto", as far as can be; "required", wholly; "off". Embedded: not
+    application_xids: tuple[
+        int, ...
+    ] = ()  #: GPU errors that are programs' fault; empty: `node.health.APPLICATION_XIDS`
     launch_wrapper: tuple[str, ...] = ()  #: words before a server's command line: a sandbox such as runsc
     log_level: str = "warning"
     log_format: str = "text"  #: "text" or "json"
-
-
-def host_id() -> str:
-    """This host's boot id: a client that knows it can name its process to us."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def is_local(address: str) -> bool:

@@ -197,6 +197,23 @@ def words() -> Kind:
     return Kind(read, 'a list of words, ["runsc", "--flag"]', lambda v: "[" + ", ".join(map(quoted, v)) + "]")
 
 
+def numbers(low: int, high: int) -> Kind:
+    """A list of whole numbers; in the environment and on the command line with commas between them."""
+
+    def read(value: Any) -> tuple[int, ...]:
+        if isinstance(value, str):
+            value = [int(part) for part in value.split(",") if part.strip()]
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(n, int) and not isinstance(n, bool) for n in value
+        ):
+            raise ValueError("it is no list of whole numbers")
+        if not all(low <= n <= high for n in value):
+            raise ValueError("one of them is out of range")
+        return tuple(value)
+
+    return Kind(read, f"a list of whole numbers from {low} to {high}", lambda v: "[" + ", ".join(map(str, v)) + "]")
+
+
 def devices() -> Kind:
     """Devices as `config.parse_devices` has them; empty: every GPU of this host, or the CPU device where there is none."""
     from .config import parse_devices

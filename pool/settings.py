@@ -84,6 +84,7 @@ KEYS: dict[str, Key] = {
         Key("limits.lease", kinds.duration(1, _DAY), 60.0, "A lease that nobody attaches to or renews ends after this."),
         Key("limits.start", kinds.duration(1, 3600), 60.0, "A server that is not warm by then counts as failed."),
         Key("limits.queue_places", kinds.whole(0, 1 << 20), 1024, "Requests that may wait, of all tenants together."),
+        Key("limits.application_xids", kinds.numbers(1, 100_000), (), "GPU errors (XIDs) that are programs' fault: a session ends, the device stays in service; empty: 13, 31, 43, 45, 68, 109."),
         Key("security.tls_cert", kinds.path(), "", "PEM file of the pool's certificate; empty: no TLS.", "--tls-cert"),
         Key("security.tls_key", kinds.path(), "", "PEM file of its key.", "--tls-key"),
         Key("security.tls_ca", kinds.path(), "", "PEM file of the pool's own authority.", "--tls-ca"),
@@ -345,6 +346,7 @@ def pool_config(settings: Settings, folder: Path, devices: Iterable[DeviceConfig
             allow_offload=value["tenants.allow_offload"],
         ),
         sandbox=value["security.sandbox"],
+        application_xids=value["limits.application_xids"],
         launch_wrapper=value["security.launch_wrapper"],
         log_level=value["log.level"],
         log_format=value["log.format"],
@@ -388,6 +390,7 @@ def read_record(file: Path) -> PoolConfig:
         fields = json.loads(file.read_text(encoding="utf-8"))
         fields["devices"] = tuple(DeviceConfig(**d) for d in fields["devices"])
         fields["quota"] = Quota(**fields["quota"])
+        fields["application_xids"] = tuple(fields["application_xids"])
         fields["launch_wrapper"] = tuple(fields["launch_wrapper"])
         return PoolConfig(**fields)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from cupool.contract import hosts
 from cupool.contract.errors import (
     CupoolError,
     LeaseRefused,
@@ -108,15 +109,6 @@ def _is_local(endpoint: str) -> bool:
     return is_local(endpoint)
 
 
-def host_id() -> str:
-    """The boot id of this host: proves to a pool on it that our process id means something there."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 #: How long to wait for a pool that does not answer, before the first and before the later attempts.
 AWAY_S = 0.05
 MAX_AWAY_S = 1.0
@@ -195,7 +187,7 @@ class PoolClient:
             deadline_ms=int(left_s * 1000),
             device_kind=config.device_kind,
             client_pid=os.getpid() if platform.system() == "Linux" else 0,
-            host_id=host_id(),
+            host_id=hosts.host_id(),
             lifetime_s=config.lifetime_s,
             request_id=request_id,
         )

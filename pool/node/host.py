@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
+from cupool.contract import hosts
 from cupool.contract.errors import ProtocolError
 from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 
 from .. import reasons, states
-from ..config import DeviceConfig, PoolConfig, host_id
+from ..config import DeviceConfig, PoolConfig
 from .backoff import STEADY_S, Backoff
 from .loop import Loop
 from .measure import Measures
@@ -95,7 +96,7 @@ class Host:
         self._logs = logs or folder / "logs"
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._measures = measures
-        self._boot_id = host_id()
+        self._host_id = hosts.host_id()
         self._devices: dict[str, DeviceConfig] = {d.id: d for d in config.devices}
         self._backoff = {device: Backoff() for device in self._devices}
         self._servers: dict[str, Server] = {}
@@ -122,7 +123,7 @@ class Host:
 
     def hello(self) -> agent_pb2.AgentHello:
         """All that lives here; who speaks adds node and version."""
-        hello = agent_pb2.AgentHello(boot_id=self._boot_id)
+        hello = agent_pb2.AgentHello(boot_id=self._host_id)
         for device in self._devices.values():
             found = hello.devices.add(device=device.id, kind=device.kind, memory_bytes=device.memory_bytes)
             if self._measures is not None:
@@ -368,7 +369,7 @@ class Host:
             given.session, given.tenant, given.request_id, server.id,
         )  # fmt: skip
         server.order(assign=order.command.assign)
-        if server.assignment is not None:
+        if server.assignment is not None or server.pending:
             server.pending[order.command.assign.session] = order  # the server takes it, or refuses it, and says so
         else:
             self._has(server, order)
@@ -379,7 +380,7 @@ class Host:
         server.assignment, server.assigned_at, server.told = request, time.monotonic(), None
         if server.state == states.WARM:
             server.state = states.LEASED
-        if order.client_pid > 0 and order.client_host and order.client_host == self._boot_id:
+        if order.client_pid > 0 and hosts.knows_pids_of(order.client_host, self._host_id):
             self._watch_client(server, order.client_pid)
 
     def _watch_client(self, server: Server, pid: int) -> None:

@@ -154,7 +154,7 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
         signal.signal(number, lambda *_: loop.stop())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     own_children: set[int] = set()
-    measures = Measures(config.devices, _sampler(config), _tester(loop, own_children))
+    measures = Measures(config.devices, _sampler(config), _tester(loop, own_children), config.application_xids)
     host = Host(config, run_folder, loop, measures, folder / "logs" if folder is not None else None)
     host.own_children, host.adopts = own_children, True
     if config.tls_cert:

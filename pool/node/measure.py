@@ -17,7 +17,7 @@ from cupool.v1 import admin_pb2, agent_pb2
 
 from .. import states
 from ..config import DeviceConfig
-from .health import Health, meaning
+from .health import APPLICATION_XIDS, Health, meaning
 from .nvml import Gpu, Sampler
 from .server import Server
 
@@ -51,13 +51,19 @@ class Measures:
     """Of all devices of this host. Called from the loop."""
 
     def __init__(
-        self, devices: Iterable[DeviceConfig], sampler: Sampler | None = None, test: Tester | None = None
+        self,
+        devices: Iterable[DeviceConfig],
+        sampler: Sampler | None = None,
+        test: Tester | None = None,
+        application_xids: Iterable[int] = (),
     ) -> None:
         """
         Args:
             sampler: of the GPUs among the devices; this object's from now on.
+            application_xids: errors that are programs' fault; none: the usual ones.
         """
-        self._devices = {d.id: _Device(d) for d in devices}
+        xids = frozenset(application_xids) or APPLICATION_XIDS
+        self._devices = {d.id: _Device(d, Health(xids)) for d in devices}
         self._sampler = sampler
         self._test = test
         self._last = time.monotonic()

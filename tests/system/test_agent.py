@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from cupool.pool.config import host_id
+from cupool.apiserver import selftest
 from fakecontroller import (
     DEAD,
     LEASED,
@@ -24,6 +27,7 @@ from fakecontroller import (
 )
 from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
 
+from cupool.contract.hosts import host_id
 from cupool.v1 import server_pb2
 from tools.prove import campaign
 
@@ -133,7 +137,11 @@ def test_a_killed_server_is_a_lost_session_and_a_dead_client_ends_its_own(tmp_pa
         assert controller.end_of("c").client_gone
         # One of another host says nothing about a process of ours.
         controller.warm("s4")
-        controller.assign("s4", "d", client_pid=client.pid, client_host="another")
+        # Nor does one in a container here, whose process ids are others.
+        for k, stranger in enumerate(("another", host_id().partition(":")[0] + ":1")):
+            controller.assign("s4", f"d{k}", client_pid=client.pid, client_host=stranger)
+            controller.order("s4", unassign=server_pb2.UnassignRequest(session=f"d{k}"))
+        controller.assign("s4", "d")
         controller.order("s4", unassign=server_pb2.UnassignRequest(session="d"))
         controller.state("s4", WARM)
 
@@ -164,6 +172,7 @@ def test_everything_goes_with_the_agent_however_it_ends(tmp_path: Path, how: sig
         (tmp_path / "token").write_text("secret\n")
         process = AgentProcess(controller.address, tmp_path / "agent", "--token-file", str(tmp_path / "token"))
         try:
+            controller.wait(lambda heard=controller.hellos: heard, "the agent's hello")  # type: ignore[misc]
             news = controller.warm("s1")
             nodes.add(controller.hellos[0].node)
             controller.assign("s1", "a")
@@ -212,3 +221,98 @@ def test_killed_clients_leave_nothing_in_the_books() -> None:
     """The sample of `make prove PART=dead_clients`."""
     result = campaign("dead_clients", full=False)
     assert result["complete"] and not result["failed"]
+
+
+def test_a_forked_server_is_as_a_cold_one(tmp_path: Path) -> None:
+    """What the kernel knows of both is the same, but for what a process is: ids, memory, times."""
+    seen = []
+    for options in ((), ("--cold",)):
+        folder = tmp_path / f"of{len(options)}"
+        folder.mkdir()
+        with agent(folder, *options) as (controller, process):
+            before = set(process.children())
+            if not options:
+                wait_until(lambda before=before: bool(before), "the zygote")  # type: ignore[misc]
+                controller.warm("first")  # cold perhaps: the zygote may not be ready
+                wait_until(lambda b=before: is_ready(b), "the zygote is ready")  # type: ignore[misc]
+                before = set(process.children())
+            news = controller.warm("s1")
+            (pid,) = set(process.children()) - before
+            proc = Path(f"/proc/{pid}")
+            status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+            seen.append(
+                {
+                    "fingerprint": news.fingerprint,
+                    "parent": int(status["PPid"]) == process.process.pid,
+                    "group": os.getpgid(pid) == pid,
+                    "signals": [status[k].strip() for k in ("SigBlk", "SigIgn", "SigCgt")],
+                    "rights": [status[k].strip() for k in ("NoNewPrivs", "Seccomp", "CapEff")],
+                    "streams": [
+                        os.readlink(proc / "fd" / str(n)).partition(":")[0].partition("/s1")[0] for n in (0, 1, 2)
+                    ],
+                    "sockets": sum("socket" in os.readlink(f) for f in (proc / "fd").iterdir()),
+                    "limits": [line for line in (proc / "limits").read_text().splitlines() if "data size" not in line],
+                    "niceness": os.getpriority(os.PRIO_PROCESS, pid),
+                }
+            )
+            is_forked = b"cupool.apiserver.zygote" in (proc / "cmdline").read_bytes()
+            assert is_forked == (not options)
+    forked, cold = seen
+    forked["streams"] = [s.replace(str(tmp_path / "of0"), "") for s in forked["streams"]]
+    assert forked["parent"] and forked["group"]
+    assert {k: v for k, v in forked.items() if k not in ("sockets", "streams")} == {
+        k: v for k, v in cold.items() if k not in ("sockets", "streams")
+    }
+    assert forked["sockets"] <= cold["sockets"] and forked["streams"][0] == cold["streams"][0] == "/dev/null"
+
+
+def is_ready(children: set[int]) -> bool:
+    """Whether a zygote among these has imported what it needs, and waits."""
+    for pid in children:
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"apiserver.zygote" in words:
+                return Path(f"/proc/{pid}/wchan").read_text() not in ("", "0") or _sleeps(pid)
+    return False
+
+
+def _sleeps(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def test_a_device_is_tested_in_a_process_of_its_own() -> None:
+    for device, status, words in (
+        ("cpu:0", 0, ""),
+        ("cuda:63", 1, "cuda:63 failed its test"),
+        ("x:0", 1, "no device kind"),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-P", "-m", "cupool.apiserver.selftest", "--device", device],
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == status and words in run.stdout and run.stdout.count("\n") <= 1
+
+
+def test_a_device_that_computes_wrongly_or_forgets_fails_its_test() -> None:
+    class Forgets:
+        """An array library whose memory loses a bit, or whose products are wrong."""
+
+        def __init__(self, **others: Any) -> None:
+            self.__dict__.update(others)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+    memory = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (1 << 20, 1 << 30)))
+
+    def full(*words: Any) -> Any:
+        made = np.full(*words)
+        made[7] ^= 1
+        return made
+
+    with pytest.raises(RuntimeError, match="1 of 65536 words of memory do not keep"):
+        selftest.check(Forgets(cuda=memory, full=full))
+    with pytest.raises(RuntimeError, match="wrong result"):
+        selftest.check(Forgets(cuda=memory, sqrt=np.cos))
+    selftest.check(Forgets(cuda=memory))

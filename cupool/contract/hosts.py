@@ -1,0 +1,24 @@
+"""Whether two processes are of one host and know each other's process ids: then one of them can be watched by the other.
+
+A host's id is its boot id and its pid namespace, "<boot id>:<inode>": a process in a container has the boot id of the host, and process ids
+that mean nothing there.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def host_id() -> str:
+    """This host's, as this process sees it; "" where that cannot be known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def knows_pids_of(shown: str, own: str) -> bool:
+    """Whether a process that showed `shown` has process ids of `own`, this host's. A boot id alone is taken at its word."""
+    return bool(shown) and shown in (own, own.partition(":")[0])
