@@ -293,6 +293,7 @@ class Controller:
                 if end.client_gone:
                     self.reclaimed_bytes += end.usage.used_bytes
                 is_lost = end.lost and session.state != states.SESSION_ENDING
+                session.own_fault = end.own_fault
                 self._over(session, states.SESSION_LOST if is_lost else states.SESSION_ENDED, end.reason, now, kept)
                 self._serve(now)
             elif session.is_counted:
@@ -886,6 +887,7 @@ class Controller:
             request_id=session.request_id,
             priority=session.priority,
             client_pid=session.client_pid,
+            own_fault=session.own_fault,
         )
 
     def device_name(self, device: Device) -> str:

@@ -6,6 +6,12 @@ import signal
 
 from cupool.contract.statusfile import Status
 
+#: Exit status of a server that a kernel ran out of time in.
+KERNEL_TIMEOUT_STATUS = 70
+
+#: Signals of a fault in what is executed. SIGKILL comes from elsewhere.
+_OWN = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
+
 #: What to do about a signal, where there is something to say.
 _CURES: dict[int, str] = {
     signal.SIGSEGV: "The kernel read or wrote outside its arrays: check its bounds.",
@@ -36,6 +42,14 @@ def death_sentence(returncode: int, status: Status | None) -> str:
     if returncode == 0:
         return f"The server ended by itself{doing}."
     return f"The server ended with exit status {returncode}{doing}. Its log says more: start the pool with --log-level debug."
+
+
+def is_own_fault(returncode: int, status: Status | None) -> bool:
+    """Whether the session's own code ended its server: a signal of a fault while a kernel of its ran, or a kernel that ran for too long."""
+    if returncode == KERNEL_TIMEOUT_STATUS:
+        return True
+    running = status.running if status is not None else ""
+    return -returncode in _OWN and bool(running) and not running.startswith("@")
 
 
 def start_sentence(returncode: int, status: Status | None, log_tail: str) -> str:

@@ -42,6 +42,7 @@ from . import dispatch, session
 from .lane import Lane, Reader, TransferFailed
 from .mint import mint
 from .pending import extend
+from .redo import Redo, Upload
 from .transport import import_grpc
 
 #: Bytes of copies that may wait to be sent, all uploads together.
@@ -87,6 +88,9 @@ class _Job:
     received: int = 0
     resume: bool = False
     error: BaseException | None = None
+    #: The session's window, and the bytes for it, where there was room.
+    redo: Redo = field(default_factory=Redo)
+    copy: np.ndarray[Any, Any] | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -165,7 +169,10 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
             if state.retained + total <= RETAINED_BYTES:
                 retained = total
                 state.retained += total
-    job = _Job(transfer, total, _reader(_copied(array) if retained else array), _flushed_seq(), retained)
+    redo = session.current().outbox.redo
+    kept = _kept(array, redo)
+    read = _reader(kept if kept is not None else _copied(array) if retained else array)
+    job = _Job(transfer, total, read, _flushed_seq(), retained, redo=redo, copy=kept)
     state.count(uploads=1, up_bytes=total)
     try:
         _submit(state, job)
@@ -187,6 +194,19 @@ def _copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     copy = np.ndarray(array.shape, array.dtype, _blocks.take(array.nbytes))
     copy[...] = array
     return copy
+
+
+def _kept(array: np.ndarray[Any, Any], redo: Redo) -> np.ndarray[Any, Any] | None:
+    """A copy of the array's bytes for the session's window, where that has room. Not from `_blocks`: it stays as long as the window."""
+    if not redo.reserve(array.nbytes):
+        return None
+    try:
+        kept = np.empty(array.nbytes, np.uint8)
+    except MemoryError:
+        redo.end("there was no memory for a copy of what went up")
+        return None
+    np.ndarray(array.shape, array.dtype, kept.data)[...] = array
+    return kept
 
 
 def _flushed_seq() -> int:
@@ -255,7 +275,10 @@ def _run(job: _Job) -> None:
 
 
 def _finish(state: _State, job: _Job) -> None:
+    if job.error is None and job.copy is not None:
+        job.redo.uploaded(Upload(job.transfer, job.copy, job.after_seq))
     job.read = _spent
+    job.copy = None
     with state.lock:
         state.outstanding -= 1
         state.retained -= job.retained
@@ -453,6 +476,34 @@ def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
             state.count(lane_bytes=target.shape[0])
             return
     _retry(fetch.run, lambda: fetch.have)
+
+
+# -- again --------------------------------------------------------------------------------------------------------------
+def put_again(lost: Any, uploads: list[Upload]) -> None:
+    """Send uploads to the server that took a lost one's place, in a thread: it is waited for by the commands that name them.
+
+    Args:
+        lost: the session.
+    """
+
+    def work() -> None:
+        try:
+            for upload in uploads:
+                data = upload.data
+                job = _Job(
+                    upload.transfer, data.nbytes, lambda at, size, data=data: data[at : at + size], upload.after_seq
+                )
+                _retry(_Put(job).run, lambda job=job: job.received)
+                _state.count(resumed=1)
+        except Exception as error:
+            lost.link.lose(
+                SessionLost(
+                    f"The server was lost, and what had gone up could not go up again: {error}.",
+                    "Run the program again.",
+                )
+            )
+
+    threading.Thread(target=work, name="cupool-put-again", daemon=True).start()
 
 
 # -- both -------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class Config:
         device_kind: CUPOOL_DEVICE, "", "cuda" or "cpu".
         lifetime_s: the pool ends the session so long after it gave it, at the latest; 0: as the tenant may.
         start_s: how long an embedded pool may take to start.
+        durability: CUPOOL_DURABILITY, what a lost server costs: "replay" (default): another one does again what the session did, while that
+            fits into the redo window; "none": nothing is kept, and the session is lost.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
@@ -48,6 +50,17 @@ class Config:
     transport: str = "core"
     log: str = ""
     log_format: str = "text"
+    durability: str = "replay"
+
+
+DURABILITIES = ("replay", "none")
+
+
+def durability_of(value: str, name: str) -> str:
+    """A checked durability. Raises ValueError; `name` says where the value is from."""
+    if value not in DURABILITIES:
+        raise ValueError(f"{name}={value!r} is neither 'replay' nor 'none'. Set it to one of them, or leave it out.")
+    return value
 
 
 def _read() -> Config:
@@ -107,6 +120,7 @@ def _read() -> Config:
         transport=transport,
         log=log,
         log_format=log_format,
+        durability=durability_of(env("CUPOOL_DURABILITY", "") or "replay", "CUPOOL_DURABILITY"),
     )
 
 

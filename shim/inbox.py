@@ -23,6 +23,7 @@ from cupool.contract.errors import ProtocolError
 from cupool.v1 import session_pb2
 
 from .deferred import Deferred
+from .redo import RECORDED, Redo, digest
 
 #: Unasked specs and errors kept; older ones are dropped and asked for when looked at.
 MAX_UNASKED = 65_536
@@ -42,7 +43,14 @@ class Inbox:
         bytes: received so far.
     """
 
-    def __init__(self, acknowledge: Callable[[int], None], control: Callable[[Any], None]) -> None:
+    def __init__(
+        self, acknowledge: Callable[[int], None], control: Callable[[Any], None], redo: Redo | None = None
+    ) -> None:
+        self.redo = redo or Redo(why="it keeps nothing for that")
+        #: Of which stream frames are taken; told when another server begins from nothing.
+        self.round = 0
+        #: Called with the number of a result that a replay gave otherwise than the first time.
+        self.diverged: Callable[[int], None] = lambda number: None
         self.deferred = Deferred()
         self.received = 0
         self.executed_seq = 0
@@ -70,13 +78,24 @@ class Inbox:
     def is_awaited(self) -> bool:
         return bool(self._waiters)
 
-    def on_frame(self, data: bytes) -> None:
-        """Take one serialised ServerFrame. Raises ProtocolError (or protobuf's DecodeError) for one that cannot be."""
+    def on_frame(self, data: bytes, round_: int | None = None) -> None:
+        """Take one serialised ServerFrame. Raises ProtocolError (or protobuf's DecodeError) for one that cannot be.
+
+        Args:
+            round_: the stream that it came by; one older than `round` is of a server that is gone.
+        """
         self.bytes += len(data)
         self.last_frame_s = time.monotonic()
         frame = session_pb2.ServerFrame.FromString(data)
         with self._lock:
-            self._take(frame)
+            if round_ is None or round_ >= self.round:
+                self._take(frame)
+
+    def restart(self, round_: int) -> None:
+        """Another server begins from nothing, on the streams from `round_` on."""
+        with self._lock:
+            self.round = round_
+            self.received = self.executed_seq = 0
 
     def _take(self, frame: Any) -> None:
         ordinal = frame.ordinal
@@ -95,11 +114,24 @@ class Inbox:
     def _store(self, ordinal: int, failures: Any, results: Any) -> None:
         """See Note [Take]."""
         steps: list[Callable[[], Any]] = []
+        redo = None if self.redo.why else self.redo
         for failure in failures:
+            if redo is not None:
+                if failure.position <= redo.failed_to:
+                    continue  # told before the server was lost
+                steps.append(partial(setattr, redo, "failed_to", failure.position))
             steps.append(partial(self.deferred.arrived.append, failure))
         served, unasked, waiters = self.served, 0, self._waiters
         for result in results:
             number = result.id
+            if redo is not None:
+                seen = digest(result)
+                if number in redo.delivered:  # before the server was lost
+                    if redo.delivered[number] not in (seen, RECORDED):
+                        self.diverged(number)
+                        return
+                    continue
+                steps.append(partial(setitem, redo.delivered, number, seen))
             if number in self._abandoned:
                 steps.append(partial(self._abandoned.discard, number))
                 continue

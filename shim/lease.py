@@ -97,6 +97,17 @@ class Lease:
         return (("authorization", f"Bearer {self.token}"), ("cupool-session", self.session))
 
 
+class Fate(str):
+    """Why a session is gone, for people. `is_server_lost`: by a fault that is not its own, so it may be made again elsewhere."""
+
+    is_server_lost: bool
+
+    def __new__(cls, text: str, is_server_lost: bool) -> Fate:
+        fate = super().__new__(cls, text)
+        fate.is_server_lost = is_server_lost
+        return fate
+
+
 def _tls_name(server: str, node: str) -> str:
     from cupool.contract.tlsnames import server_name  # a client without TLS has no use for it
 
@@ -216,7 +227,7 @@ class PoolClient:
         except CupoolError:
             return
 
-    def fate(self, lease: Lease, timeout_s: float = 1.0) -> str | None:
+    def fate(self, lease: Lease, timeout_s: float = 1.0) -> Fate | None:
         """Why the session is gone, by WatchSession; None while it is not, or when the pool does not say."""
         import grpc
 
@@ -225,10 +236,11 @@ class PoolClient:
         try:
             for status in call:
                 if status.state in (pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST):
-                    return str(status.reason) or "The pool ended the session."
+                    is_lost = status.state == pool_pb2.SESSION_STATE_LOST and not status.own_fault
+                    return Fate(str(status.reason) or "The pool ended the session.", is_lost)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                return "The pool does not know the session any more."
+                return Fate("The pool does not know the session any more.", True)
         finally:
             call.cancel()
         return None

@@ -9,10 +9,13 @@ Cases when a stream ends:
     connection, attach, resend; until `reconnect_s` have passed without an attach, or the pool says that the session is gone.
   - the link is silent while something waits: probe after 1 s; no answer 1 s later: a new connection (a frozen and thawed
     process, a peer that vanished). Each such round without progress doubles the patience: the server may just be busy.
+  - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch
+    (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -29,8 +32,11 @@ from . import trace
 from .inbox import Inbox
 from .lease import Lease, status_error
 from .outbox import Outbox
+from .pending import LOCK
 from .transport import Stream, Transport
 from .turns import Disconnected
+
+log = logging.getLogger(__name__)
 
 #: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
 #: number of rounds without progress tells them apart.
@@ -53,6 +59,23 @@ SILENCE_S = 1.0
 PROBE_S = 1.0
 HELLO_S = 5.0
 MAX_PATIENCE = 16.0
+#: Replays that end where the server was lost before: more would end there too.
+MAX_FUTILE = 2
+
+
+def _gone(fate: str, cure: str) -> SessionLost:
+    """What the pool says of a session that is gone."""
+    error = SessionLost(f"The session is gone: {fate}", cure)
+    error.is_server_lost = getattr(fate, "is_server_lost", False)
+    return error
+
+
+def _differs(before: Any, now: Any) -> bool:
+    """Whether another server may give other numbers than the first one did."""
+    return before is not None and (before.device.fingerprint, before.op_table_digest) != (
+        now.device.fingerprint,
+        now.op_table_digest,
+    )
 
 
 class Link:
@@ -61,6 +84,7 @@ class Link:
     Attributes:
         server_hello: the last ServerHello.
         reconnects: how often a broken stream was replaced.
+        recoveries: how often a lost server was.
     """
 
     def __init__(
@@ -74,12 +98,26 @@ class Link:
         on_hello: Callable[[Any], None],
         on_lost: Callable[[BaseException], None],
         client: str,
+        another: Callable[[Lease], Lease] | None = None,
+        on_another: Callable[[], None] = lambda: None,
     ) -> None:
+        """
+        Args:
+            another: gives a lease on another server in place of a lost one; None: a lost server is a lost session.
+            on_another: called when that server is about to be attached to: what went up beside the stream must go up again.
+        """
         self.lease = lease
-        self.inbox = Inbox(outbox.acknowledge, self._control)
+        self.inbox = Inbox(outbox.acknowledge, self._control, outbox.redo)
+        self.inbox.diverged = self._on_diverged
         self.inbox.help = self._help
         self.server_hello: Any = None
         self.reconnects = 0
+        self.recoveries = 0
+        self._another = another
+        self._on_another = on_another
+        self._is_replaying = False
+        self._reached = 0
+        self._futile = 0
         self._transport = transport
         self._outbox = outbox
         self._reconnect_s = reconnect_s
@@ -137,12 +175,78 @@ class Link:
             try:
                 self._judge(end, now - broken_s, attempt)
             except CupoolError as error:
-                self.lose(error)
-                return
+                if not self._recover(error):
+                    return
+                broken_s, attempt = time.monotonic(), 0
+                continue
             self.reconnects += self.server_hello is not None and self._resumed.is_set()
             self.on_broken()
             self._closing.wait(min(0.01 * 2**attempt, 1.0) if attempt else 0.0)
             attempt += 1
+
+    def _recover(self, error: CupoolError) -> bool:
+        """Begin again on another server; False when the session is lost of `error`, or of what came between."""
+        try:
+            self._begin_again(error)
+        except CupoolError as final:
+            self.lose(final)
+            return False
+        except Exception as bug:
+            self.lose(SessionLost(f"The replay failed: {bug!r}.", "This is a bug of cupool: please report it."))
+            raise
+        return True
+
+    def _begin_again(self, error: CupoolError) -> None:
+        """Raises what the session is lost of."""
+        redo, reached = self._outbox.redo, self.inbox.executed_seq
+        if self._another is None or not getattr(error, "is_server_lost", False) or self._closing.is_set():
+            raise error
+        if not redo.is_whole:
+            raise SessionLost(
+                f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
+            )
+        self._futile = self._futile + 1 if self.recoveries and reached <= self._reached else 0
+        self._reached = max(self._reached, reached)
+        if self._futile >= MAX_FUTILE:
+            raise SessionLost(f"{error.what} On another server it ended at the same place.", error.cure)
+        old = self.lease
+        try:
+            lease = self._another(old)
+        except CupoolError as refused:
+            raise SessionLost(f"{error.what} And there is no other server: {refused.what}", refused.cure) from refused
+        self._outbox.detach()
+        with LOCK:
+            self._round += 1
+            self.inbox.restart(self._round)
+            self._outbox.restart()
+            if not redo.is_whole:
+                raise SessionLost(
+                    f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
+                )
+            self.lease = lease
+            self._nonces = (b"", os.urandom(16))
+            self._is_replaying = True
+            self.recoveries += 1
+            self.reconnects += 1
+        log.info("event=recovering session=%s was=%s reason=%r", lease.session, old.session, str(error))
+        self._on_another()
+
+    def _on_diverged(self, number: int) -> None:
+        """A replay contradicts what the program has seen."""
+        self._end_with(
+            SessionLost(
+                f"The server was lost, and on another one the session did not give what it had given before (result {number}).",
+                "Run the program again; durability='none' makes a lost server an error at once.",
+            )
+        )
+
+    def _end_with(self, error: CupoolError) -> None:
+        """Lose the session from within a frame: no other connection would help."""
+        self._closing.set()
+        self.lose(error)
+        stream = self._stream
+        if stream is not None:
+            stream.cancel()
 
     def _wait_resumed(self) -> None:
         while not self._resumed.is_set():
@@ -213,17 +317,19 @@ class Link:
         if attempt and end.code == "UNAVAILABLE":
             fate = self._fate(self.lease)
             if fate is not None:
-                raise SessionLost(f"The session is gone: {fate}", "Run the program again; its arrays are gone.")
+                raise _gone(fate, "Run the program again; its arrays are gone.")
         if broken_for_s > self._reconnect_s:
-            raise SessionLost(
+            unreachable = SessionLost(
                 f"The connection to {at} is lost and could not be made again for {self._reconnect_s:g} s: {end.details or end.code}.",
                 "Check the network and the server; CUPOOL_RECONNECT_S sets how long to try.",
             )
+            unreachable.is_server_lost = True
+            raise unreachable
 
     def _with_fate(self, error: CupoolError) -> CupoolError:
         """The pool knows better than the server why a session is not there."""
         fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
-        return SessionLost(f"The session is gone: {fate}", error.cure) if fate else error
+        return _gone(fate, error.cure) if fate else error
 
     def lose(self, error: BaseException) -> None:
         """The session is over for this process: refuse and wake everybody."""
@@ -239,10 +345,10 @@ class Link:
             return  # of a stream that was given up; the server sends it again on the new one
         self._probe_s = None
         if self._patience == 1.0 and not self._damaged:
-            self.inbox.on_frame(data)
+            self.inbox.on_frame(data, round_)
         else:
             before = self.inbox.executed_seq, self.inbox.received
-            self.inbox.on_frame(data)
+            self.inbox.on_frame(data, round_)
             if before != (self.inbox.executed_seq, self.inbox.received):
                 self._patience = 1.0
                 self._damaged = 0
@@ -262,11 +368,14 @@ class Link:
             return
         if hello.version not in SUPPORTED:
             # Another connection would say the same.
-            self._closing.set()
             sentence = f"The server chose protocol version {hello.version}; this client offered {list(SUPPORTED)}."
-            self.lose(VersionMismatch(sentence, "Use the same minor release of cupool on both sides."))
-            stream.cancel()
+            self._end_with(VersionMismatch(sentence, "Use the same minor release of cupool on both sides."))
             return
+        if self._is_replaying and _differs(self.server_hello, hello):
+            sentence = "The server was lost, and the pool's other one has other libraries or another kind of device: the numbers could differ."
+            self._end_with(SessionLost(sentence, "Run the program again."))
+            return
+        self._is_replaying = False
         if hello.executed_seq > self._outbox.seq or hello.executed_seq < self.inbox.executed_seq:
             raise ProtocolError(f"The server says it executed batch {hello.executed_seq} of {self._outbox.seq}.")
         self._nonces = (self._nonces[1], os.urandom(16))

@@ -30,6 +30,7 @@ from cupool.contract.limits import DEFAULT_LIMITS, Limits
 
 from . import forms
 from .pending import COMMANDS, GATE, LOCK
+from .redo import Redo
 
 #: Words that may be pending while something is in flight: about 2,000 commands, which a program makes in about 2 ms. A batch costs both
 #: ends together some hundreds of µs whatever it holds, and the server idles for a part of that: docs/decisions/004.
@@ -132,14 +133,17 @@ def _rest() -> None:
 class Outbox:
     """The sending half of one session. `put` is replaced by the link; it must be atomic (a C function)."""
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, received: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, received: Callable[[], int] = lambda: 0, redo: Redo | None = None
+    ) -> None:
         self.limits = limits
+        self.redo = redo or Redo(why="it keeps nothing for that")
         self._received = received
         #: Batches not yet acknowledged, rising. Appended by commits, shortened by `acknowledge` alone.
         self.window: deque[Batch] = deque()
         first = Batch(0, 0, 0, forms.base, forms.base, b"")
         self._tail = [first]
-        self._acked = first
+        self._first = self._acked = first
         self._tickets: dict[Any, None] = {}
         self._cuts = 0
         self._arity = _Arity(forms.base)
@@ -320,6 +324,8 @@ class Outbox:
     ) -> None:  # fmt: skip
         seq = tail.seq + 1
         received = self._received()
+        if definitions:
+            self.redo.defined(definitions)
         if definitions or values or not words:
             batch_ = codec.encode_batch(seq, tail.end, count, definitions, words, values, received)
             frame = codec.batch_frame(batch_)
@@ -343,8 +349,12 @@ class Outbox:
     # -- acknowledgements and links ----------------------------------------------------------------------------------
     def acknowledge(self, seq: int) -> None:
         """Every batch up to `seq` has been executed. Called by the receiving thread alone."""
-        window = self.window
+        window, redo = self.window, self.redo
         while window and window[0].seq <= seq:
+            if not redo.why:
+                redo.executed(
+                    window[0]
+                )  # first: an interruption between the two leaves it in both, which is told apart
             self._acked = window.popleft()
         if not window:
             GATE.words = 0
@@ -366,6 +376,14 @@ class Outbox:
             self._put, self._push = put, push
         push()
         return len(batches)
+
+    def restart(self) -> None:
+        """Another server begins from nothing: all batches are unacknowledged again. The caller holds LOCK; there is no link."""
+        batches = self.redo.again(self.window)
+        self.window.clear()
+        self.window.extend(batches)
+        self._acked = self._first
+        GATE.words = GATE_WORDS
 
     def push(self) -> None:
         """Send what is queued, should the thread that queued it have been interrupted."""

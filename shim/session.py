@@ -32,6 +32,7 @@ from .lease import Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
+from .redo import Redo
 from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
@@ -58,6 +59,7 @@ class Statistics:
     bytes_up: int = 0
     bytes_down: int = 0
     reconnects: int = 0
+    recoveries: int = 0
     waits_by_site: dict[str, int] = field(default_factory=dict)
 
 
@@ -95,7 +97,9 @@ class Session:
         lease: Lease = self._pool.acquire(settings)
         chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
         try:
-            self.outbox = Outbox(received=lambda: self.link.inbox.received)
+            keeps = settings.durability == "replay"
+            redo = Redo(why="" if keeps else "it was opened with durability='none', which keeps nothing for that")
+            self.outbox = Outbox(received=lambda: self.link.inbox.received, redo=redo)
             self.link = Link(
                 chosen,
                 lease,
@@ -106,6 +110,8 @@ class Session:
                 self._on_hello,
                 self._on_lost,
                 f"cupool-python {_version()}",
+                self._another,
+                self._put_again,
             )
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
@@ -130,6 +136,19 @@ class Session:
 
     def _on_lost(self, error: BaseException) -> None:
         self._stop.set()
+
+    def _another(self, old: Lease) -> Lease:
+        """A lease in place of one whose server is lost. In the link's thread."""
+        lease: Lease = self._pool.acquire(self.settings)
+        self._pool.release(old, "its server was lost")
+        return lease
+
+    def _put_again(self) -> None:
+        uploads = self.outbox.redo.uploads()
+        if uploads:
+            from . import bulk
+
+            bulk.put_again(self, uploads)
 
     # -- asking and waiting -------------------------------------------------------------------------------------------
     def count_wait(self, tag: int | None = None) -> None:
@@ -604,6 +623,7 @@ def _sum(before: Statistics, session: Session) -> Statistics:
         bytes_up=before.bytes_up + session.outbox.sent_bytes,
         bytes_down=before.bytes_down + session.inbox.bytes,
         reconnects=before.reconnects + session.link.reconnects,
+        recoveries=before.recoveries + session.link.recoveries,
         waits_by_site=by_site,
     )
 

@@ -52,6 +52,9 @@ class ContractViolation(CupoolError):
 class SessionLost(CupoolError):
     """The session is gone and cannot be brought back."""
 
+    #: Its server was lost, by no fault of the session: another could do again what it did.
+    is_server_lost = False
+
 
 class SessionCloned(SessionLost):
     """The session belongs to another process, a clone of this one: both came from one snapshot. This one gets another session."""

@@ -432,6 +432,7 @@ class Host:
             end = agent_pb2.SessionEnd(
                 session=server.session, tenant=server.assignment.tenant, reason=why, lost=is_lost, usage=usage,
                 server=server.id, device=server.device.id, client_gone=server.is_client_gone,
+                own_fault=is_lost and reasons.is_own_fault(returncode, status),
             )  # fmt: skip
             if self.sink is not None:
                 self.sink.session_ended(end)
