@@ -329,6 +329,7 @@ def _send(job: _Job) -> None:
             return
     job.resume = resume
     _retry(lambda: _Put(job).run(), lambda: job.received)
+    _tell_of(lane)
 
 
 class _Put:
@@ -476,6 +477,7 @@ def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
             state.count(lane_bytes=target.shape[0])
             return
     _retry(fetch.run, lambda: fetch.have)
+    _tell_of(lane)
 
 
 # -- again --------------------------------------------------------------------------------------------------------------
@@ -562,6 +564,12 @@ def _patience() -> None:
     """Asked while nothing comes: raises when there is nothing more to wait for."""
     if not session.is_open():
         raise SessionLost("The session was closed while bytes were on their way.", "Open a new one.")
+
+
+def _tell_of(lane: Lane | None) -> None:
+    """A transfer went over gRPC: because its lane broke, and not its server?"""
+    if lane is not None and lane.where == session.link_target().lane:
+        lane.tell()
 
 
 def _lane() -> Lane | None:

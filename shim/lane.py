@@ -201,6 +201,7 @@ class Lane:
         self._patience = patience
         self._connections: dict[int, Connection] = {}
         self.is_usable = bool(where) and hasattr(socket, "recv_fds")
+        self._broken = ""
 
     def put(self, transfer: int, total: int, read: Reader, after_seq: int) -> None:
         """As `Connection.put`. One caller at a time."""
@@ -211,8 +212,9 @@ class Lane:
         self._with(DOWN, lambda c: c.get(transfer, target, progress))
 
     def _with(self, direction: int, work: Callable[[Connection], None]) -> None:
+        connection = self._connections.get(direction)
+        is_new = connection is None
         try:
-            connection = self._connections.get(direction)
             if connection is None:
                 connection = self._connections[direction] = Connection(
                     self.where, direction, *self._who, self._patience
@@ -220,13 +222,22 @@ class Lane:
             work(connection)
         except LaneBroken as broken:
             self.is_usable = False
-            log.warning("The shared-memory lane is off, bulk bytes go over gRPC: %s", broken)
+            self._broken = str(broken)
+            if is_new:
+                self.tell()
             self._drop(direction)
             raise
         except BaseException:
             # Interrupted or refused in the middle: slots of this transfer are on their way. The next transfer starts afresh.
             self._drop(direction)
             raise
+
+    def tell(self) -> None:
+        """One line that the lane is off. One that worked may have broken with its server, which is no news of the lane: then whoever
+        finds the server alive tells."""
+        if self._broken:
+            log.warning("The shared-memory lane is off, bulk bytes go over gRPC: %s", self._broken)
+            self._broken = ""
 
     def _drop(self, direction: int) -> None:
         connection = self._connections.pop(direction, None)

@@ -372,7 +372,7 @@ class Link:
             self._end_with(VersionMismatch(sentence, "Use the same minor release of cupool on both sides."))
             return
         if self._is_replaying and _differs(self.server_hello, hello):
-            sentence = "The server was lost, and the pool's other one has other libraries or another kind of device: the numbers could differ."
+            sentence = "The server was lost, and the pool's other one is of another kind or has other libraries: the numbers could differ."
             self._end_with(SessionLost(sentence, "Run the program again."))
             return
         self._is_replaying = False
