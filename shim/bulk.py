@@ -414,7 +414,7 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
         try:
             _receive(transfer, result.reshape(-1).view(np.uint8))
         except BaseException as error:
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, SessionLost):
                 session.wait_reply(reply, is_counted=True)  # the command's own error says more
             raise
         session.wait_reply(reply, is_counted=True)
@@ -562,6 +562,9 @@ def _raise_final(error: Any) -> None:
 
 def _patience() -> None:
     """Asked while nothing comes: raises when there is nothing more to wait for."""
+    lost = session.lost()
+    if lost is not None:
+        raise lost
     if not session.is_open():
         raise SessionLost("The session was closed while bytes were on their way.", "Open a new one.")
 

@@ -212,9 +212,8 @@ class Lane:
         self._with(DOWN, lambda c: c.get(transfer, target, progress))
 
     def _with(self, direction: int, work: Callable[[Connection], None]) -> None:
-        connection = self._connections.get(direction)
-        is_new = connection is None
         try:
+            connection = self._connections.get(direction)
             if connection is None:
                 connection = self._connections[direction] = Connection(
                     self.where, direction, *self._who, self._patience
@@ -223,8 +222,6 @@ class Lane:
         except LaneBroken as broken:
             self.is_usable = False
             self._broken = str(broken)
-            if is_new:
-                self.tell()
             self._drop(direction)
             raise
         except BaseException:
@@ -233,8 +230,7 @@ class Lane:
             raise
 
     def tell(self) -> None:
-        """One line that the lane is off. One that worked may have broken with its server, which is no news of the lane: then whoever
-        finds the server alive tells."""
+        """One line that the lane is off, from whoever finds its server alive: a lane that ends with its server is no news."""
         if self._broken:
             log.warning("The shared-memory lane is off, bulk bytes go over gRPC: %s", self._broken)
             self._broken = ""

@@ -481,6 +481,12 @@ def is_open() -> bool:
     return session is not None and session.outbox.lost is None
 
 
+def lost() -> BaseException | None:
+    """What the session is lost of; None while it is not, or where there is none."""
+    session = _process.session
+    return None if session is None else session.outbox.lost
+
+
 def flush() -> None:
     """Send what is pending. May block for flow control. Never call it from `__del__`."""
     session = current()
@@ -528,8 +534,16 @@ def ask(words: tuple[Any, ...], reply_id: int) -> Any:
 def wait_reply(reply_id: int, is_counted: bool = False) -> Any:
     """As `ask`, for a command that was appended before. `is_counted`: the caller has counted this wait."""
     syncdetect.declare()
-    session = current()
+    session = _asked(reply_id)
     return decode(session.wait(reply_id, session.inbox.expect(reply_id), is_counted).value)
+
+
+def _asked(number: int) -> Session:
+    """The session in which `number` was asked for. Raises SessionLost when that one is gone: another would never answer."""
+    session = current()
+    if number < _process.first_handle:
+        raise SessionLost("The session that was asked is gone.", "Make its arrays again; a new session is open.")
+    return session
 
 
 def count_wait() -> None:
@@ -543,7 +557,7 @@ def wait_spec(handle: int) -> Any:
     from cupool.contract.values import dtype_from_wire
 
     syncdetect.declare()
-    session = current()
+    session = _asked(handle)
     if session.inbox.has_dropped and not session.inbox.has(handle):
         dtype, shape, strides = _ask_op("@spec", handle)
         return spec_of(tuple(shape), dtype, tuple(strides))

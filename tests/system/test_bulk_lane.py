@@ -160,6 +160,8 @@ def test_no_server_turns_the_lane_off_with_one_line(caplog: pytest.LogCaptureFix
     with pytest.raises(LaneBroken):
         lane.put(1, 1, reader(np.zeros(1, np.uint8)), 0)
     assert not lane.is_usable
+    lane.tell()
+    lane.tell()
     assert len(caplog.records) == 1
 
 

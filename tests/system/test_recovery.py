@@ -1,0 +1,127 @@
+"""A server is killed under a program: the program goes on, with what it had, inside the same call; or it is told why it cannot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: `kill()` ends the server of the session that is open, and no other process.
+KILL = """
+import os, signal
+import numpy as np
+import psutil
+import cupy as cp
+from cupool.shim import embedded, session
+
+def kill():
+    server = session.current().link.lease.server
+    for child in psutil.Process(embedded.start()._process.pid).children(recursive=True):
+        if server in child.cmdline():
+            os.kill(child.pid, signal.SIGKILL)
+            return
+    raise AssertionError("its server is not there")
+"""
+
+
+def run(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cupool", "run", "-c", KILL + body],
+        capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+KINDS = {
+    "numbers drawn without a seed": "x = cp.random.rand(5); look = lambda: x.get()",
+    "a generator without a seed": "x = cp.random.default_rng().standard_normal(5); look = lambda: x.get()",
+    "an upload through the lane": "x = cp.asarray(np.random.default_rng(0).random(1_000_000)); look = lambda: x.get()",
+    "in place": "x = cp.arange(5.0); x *= 3; x[2:] += 1; look = lambda: x.get()",
+    "a shape that the data decides": "x = cp.arange(9) % 3; look = lambda: cp.nonzero(x)[0].get()",
+    "an error that was told": (
+        "x = cp.arange(3.0)\n"
+        "try: cp.linalg.inv(cp.zeros((2, 2))).get()\n"
+        "except np.linalg.LinAlgError: pass\n"
+        "look = lambda: x.get()"
+    ),
+    "an address in device memory": (
+        "x = cp.zeros(4); p = cp.array([x.data.ptr], 'u8')\n"
+        "k = cp.RawKernel('extern \"C\" __global__ void f(double** p) { p[0][threadIdx.x] += 1; }', 'f')\n"
+        "k((1,), (4,), (p,)); look = lambda: (k((1,), (4,), (p,)), x.get() - x.get()[0], p.get())[1:]"
+    ),
+    "a clock": (
+        "a, b, x = cp.cuda.Event(), cp.cuda.Event(), cp.arange(3)\n"
+        "a.record(); b.record(); b.synchronize(); cp.cuda.get_elapsed_time(a, b); look = lambda: x.get()"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_a_session_had_is_there_again(kind: str) -> None:
+    if "RawKernel" in KINDS[kind]:
+        pytest.importorskip("cupool.apiserver")
+    done = run(
+        f"{KINDS[kind]}\nbefore = look()\n"
+        "for _ in range(2):\n    kill()\n    after = look()\n    assert all(map(np.array_equal, before, after)), (before, after)\n"
+        "print(session.statistics().recoveries)\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+def test_what_is_on_its_way_when_the_server_dies_arrives_once() -> None:
+    done = run(
+        "x = cp.zeros(4)\n"
+        "for k in range(20_000):\n"
+        "    x += 1\n"
+        "    if k == 10_000: kill()\n"
+        "print(x.get(), session.statistics().recoveries)\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[20000. 20000. 20000. 20000.] 1\n", "")
+
+
+def test_without_durability_the_session_is_lost_and_the_next_call_has_another() -> None:
+    done = run(
+        "x = cp.arange(3); x.get(); kill()\n"
+        "try: x.get()\n"
+        "except Exception as error: print(type(error).__name__, 'SIGKILL' in str(error), \"durability='none'\" in str(error))\n"
+        "print(cp.arange(3).sum())\n",
+        CUPOOL_DURABILITY="none",
+    )
+    assert (done.returncode, done.stdout) == (0, "SessionLost True True\n3\n"), done.stderr
+
+
+def test_what_does_not_fit_into_the_window_is_said() -> None:
+    done = run("x = cp.asarray(np.zeros(9_000_000)); x.sum().get(); kill()\nx.get()\n")
+    assert done.returncode == 1
+    assert "SessionLost" in done.stderr and "more than the 64 MiB" in done.stderr
+
+
+def test_what_contradicts_the_past_ends_the_session() -> None:
+    """A replay that gave other numbers is made by changing what was delivered."""
+    done = run(
+        "x = cp.arange(3); x.get()\n"
+        "delivered = session.current().outbox.redo.delivered\n"
+        "delivered.update({number: 1 for number in delivered}); kill()\n"
+        "x.get()\n"
+    )
+    assert done.returncode == 1
+    assert "SessionLost" in done.stderr and "did not give what it had given before" in done.stderr
+
+
+def test_a_server_that_dies_again_and_again_at_the_same_place_is_given_up() -> None:
+    """SIGKILL is nobody's own fault; but a command that always ends with it would be replayed for ever."""
+    done = run(
+        "x = cp.arange(3.0)\n"
+        "k = cp.RawKernel('extern \"C\" int raise(int);\\nextern \"C\" __global__ void f(double* x) { raise(9); }', 'f')\n"
+        "k((1,), (1,), (x,))\nx.get()\n"
+    )
+    assert done.returncode == 1
+    assert "SessionLost" in done.stderr, done.stderr
+
+
+def test_an_unknown_durability_is_refused() -> None:
+    done = run("cp.arange(3)\n", CUPOOL_DURABILITY="forever")
+    assert done.returncode == 1 and "'replay' nor 'none'" in done.stderr
