@@ -17,6 +17,7 @@ _EMPTY: dict[str, Any] = {
     "bytes_up": 0,
     "bytes_down": 0,
     "reconnects": 0,
+    "recoveries": 0,
     "waits_by_site": {},
 }
 
@@ -56,6 +57,8 @@ def as_text(record: dict[str, Any]) -> str:
     )
     if record["reconnects"]:
         head += f", {record['reconnects']} reconnects"
+    if record["recoveries"]:
+        head += f", {record['recoveries']} lost servers replaced"
     lines = [
         f"  {count:>8} waits  {site}" for site, count in sorted(record["waits_by_site"].items(), key=lambda i: -i[1])
     ]
