@@ -146,7 +146,7 @@ class Offload:
         """Raises Unsupported where the tenant may not."""
         if not self._executor.allow_offload:
             raise Unsupported(
-                "This pool does not let this tenant send functions (cupool.offload)",
+                "This pool does not let this tenant send functions (cupool.offload).",
                 "Call the function without the decorator, or ask the pool's operator to allow offloading for the tenant.",
             )
 
@@ -174,7 +174,7 @@ class Offload:
         """The function in a pickle. `file`: where its author wrote it; `python`: the author's version, "3.12"."""
         if python != contract.PYTHON:
             raise Unsupported(
-                f"The function was made by Python {python}, the server has Python {contract.PYTHON}: code does not travel between them",
+                f"The function was made by Python {python}, the server has Python {contract.PYTHON}: code does not travel between them.",
                 "Use the same minor version of Python on both sides, or call the function without cupool.offload.",
             )
         with self._watched(name):

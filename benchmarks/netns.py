@@ -10,6 +10,7 @@ Needs root and `ip`; `missing()` says what is not there.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,9 @@ def missing() -> str:
         return f"network namespaces cannot be made here: {made.stderr.strip()}"
     subprocess.run(["ip", "netns", "del", name], check=True)
     return ""
+
+
+_NAME = re.compile(r"cupool-(\d+)-[crs]")
 
 
 class Network:
@@ -101,9 +105,18 @@ def _ip(*arguments: str) -> None:
         raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
 
 
+def _sweep() -> None:
+    """Remove what runs left that were killed."""
+    for entry in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
+        found = _NAME.fullmatch(entry)
+        if found and not os.path.exists(f"/proc/{found[1]}"):
+            subprocess.run(["ip", "netns", "del", entry], check=False, capture_output=True)
+
+
 @contextmanager
 def two_hosts() -> Iterator[Network]:
     """The network; everything in it is gone afterwards."""
+    _sweep()
     network = Network(f"cupool-{os.getpid()}")
     try:
         network.build()

@@ -70,6 +70,7 @@ class Frozen:
 
     program: subprocess.Popen[str]
     pid: int
+    reconnects: int = 0
 
     def ask(self, kind: str) -> None:
         assert self.program.stdin is not None
@@ -86,14 +87,37 @@ def cases(full: bool) -> list[str]:
     return [f"round-{i:02d}" for i in range(200 // PROGRAMS)] if full else ["sample"]
 
 
+class Hosts:
+    """The network, and the programs on it: started for the first case, and again after one that failed."""
+
+    def __init__(self, network: netns.Network) -> None:
+        self.network = network
+        self._stack = ExitStack()
+        self._programs: list[Frozen] = []
+
+    def programs(self, count: int) -> list[Frozen]:
+        if len(self._programs) != count:
+            self.close()
+            self._programs = self._stack.enter_context(started(self.network, count))
+        return self._programs
+
+    def close(self) -> None:
+        self._programs = []
+        self._stack.close()
+
+
 @contextmanager
-def setup() -> Iterator[netns.Network]:
+def setup() -> Iterator[Hosts]:
     why = netns.missing()
     if why:
         raise RuntimeError(f"This campaign needs network namespaces: {why}.")
     mark_run()
     with netns.two_hosts() as network:
-        yield network
+        hosts = Hosts(network)
+        try:
+            yield hosts
+        finally:
+            hosts.close()
 
 
 @contextmanager
@@ -135,38 +159,51 @@ def _line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def run_case(shared: Any, case: str) -> dict[str, Any]:
-    network: netns.Network = shared
-    chance = random.Random(case)
+def run_case(shared: Hosts, case: str) -> dict[str, Any]:
     count, longest_s = (PROGRAMS, 30.0) if case != "sample" else (3, 2.0)
-    with started(network, count) as programs:
-        plan = sorted((chance.uniform(1.0, longest_s), k) for k in range(count))
-        forgotten: dict[int, set[int]] = {}
-        begun = time.monotonic()
-        for _, k in plan:
-            os.kill(programs[k].pid, signal.SIGSTOP)
-            forgotten[k] = network.flows_of(programs[k].pid)
-            if not forgotten[k]:
-                raise AssertionError("a program has no connection to forget")
-            network.forget(forgotten[k])
-        results = []
-        for asleep_s, k in plan:
-            time.sleep(max(begun + asleep_s - time.monotonic(), 0.0))
-            kind = KINDS[(k + int(case[-2:] if case[-2:].isdigit() else 0)) % len(KINDS)]
-            os.kill(programs[k].pid, signal.SIGCONT)
-            programs[k].ask(kind)
-            results.append((kind, asleep_s, programs[k].answer()))
-            network.remember(forgotten[k])
+    try:
+        results = _round(shared.network, shared.programs(count), random.Random(case), longest_s)
+    except BaseException:
+        shared.close()
+        raise
     wrong = [
         f"{kind} after {asleep_s:.1f} s: {said}"
         for kind, asleep_s, said in results
         if said["error"] or not said["right"]
     ]
     if wrong:
+        shared.close()
         raise AssertionError("; ".join(wrong))
-    if any(not said["reconnects"] for _, _, said in results):
-        raise AssertionError("a program went on with its old connection: it was not forgotten")
     return {"calls": [[kind, round(asleep_s, 1), round(said["s"], 4)] for kind, asleep_s, said in results]}
+
+
+def _round(
+    network: netns.Network, programs: list[Frozen], chance: random.Random, longest_s: float
+) -> list[tuple[str, float, dict[str, Any]]]:
+    """Freeze all, thaw each in its time: (kind of call, seconds frozen, what the program said)."""
+    plan = sorted((chance.uniform(1.0, longest_s), k) for k in range(len(programs)))
+    shift = chance.randrange(len(KINDS))
+    forgotten: dict[int, set[int]] = {}
+    begun = time.monotonic()
+    for _, k in plan:
+        os.kill(programs[k].pid, signal.SIGSTOP)
+        forgotten[k] = network.flows_of(programs[k].pid)
+        if not forgotten[k]:
+            raise AssertionError("a program has no connection to forget")
+        network.forget(forgotten[k])
+    results = []
+    for asleep_s, k in plan:
+        time.sleep(max(begun + asleep_s - time.monotonic(), 0.0))
+        kind, frozen = KINDS[(k + shift) % len(KINDS)], programs[k]
+        os.kill(frozen.pid, signal.SIGCONT)
+        frozen.ask(kind)
+        said = frozen.answer()
+        network.remember(forgotten[k])
+        if said["reconnects"] <= frozen.reconnects and not said["error"]:
+            raise AssertionError("a program went on with its old connection: it was not forgotten")
+        frozen.reconnects = said["reconnects"]
+        results.append((kind, asleep_s, said))
+    return results
 
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
