@@ -760,7 +760,10 @@ class Controller:
         elif news.usage.attached or news.attached_before:
             self.books.set_session(session, states.SESSION_ATTACHED, "", now)
             self.books.set_server(server, states.LEASED)
-            self._fill(now)
+            # While half of the reserve is left the next look is soon enough: a server that starts now would take the processor from
+            # the client that has just come.
+            if 2 * server.device.supply(now).coming < self.config.warm:
+                self._fill(now)
         else:
             return
         self._tell(session)

@@ -16,29 +16,25 @@ from benchmarks.harness import ROOT, environment, marked_processes
 
 
 @contextmanager
-def pool(devices: str, listen: str = "", *options: str) -> Iterator[tuple[str, str]]:
+def pool(devices: str, listen: str = "") -> Iterator[tuple[str, str]]:
     """A pool of a row's own: (address, token).
 
     Args:
         devices: as `--devices`.
         listen: as `--listen`; empty: unix sockets for it and its servers, else TCP for both.
-        options: more words of its command line.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "token"
         file.write_text("benchmark")
         file.chmod(0o600)
         words = [sys.executable, "-m", "cupool.pool", "--embedded", "--token-file", str(file), "--devices", devices]
-        words += options
         process = subprocess.Popen(
             [*words, *(["--listen", listen] if listen else [])],
             cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         try:
-            said = json.loads(process.stdout.readline())
-            os.environ.update(CUPOOL_BENCH_ADMIN=said["admin"], CUPOOL_BENCH_ADMIN_TOKEN=said["admin_token"])
-            yield said["addr"], "benchmark"
+            yield json.loads(process.stdout.readline())["addr"], "benchmark"
         finally:
             process.stdin.close()
             process.wait(10)
@@ -72,16 +68,3 @@ def close() -> None:
     from cupool.shim import session
 
     session.close()
-
-
-@contextmanager
-def admin() -> Iterator[Any]:
-    """AdminService of the pool that `pool` opened last: a function (method, request) -> reply."""
-    import grpc
-
-    from cupool.v1 import admin_pb2_grpc
-
-    metadata = (("authorization", f"Bearer {os.environ['CUPOOL_BENCH_ADMIN_TOKEN']}"),)
-    with grpc.insecure_channel(os.environ["CUPOOL_BENCH_ADMIN"]) as channel:
-        stub: Any = admin_pb2_grpc.AdminServiceStub(channel)
-        yield lambda method, request: getattr(stub, method)(request, timeout=30, metadata=metadata)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
+from cupool.shim import config, session
 
+from benchmarks import pools
 from benchmarks.harness import Ratio, Value, peer
-from benchmarks.rows._product import admin, pool
 
 ROW = "S7"
 TITLE = "a session of a warm pool: acquire + attach + first result / a bare stock grpcio unary call of the same run"
 #: Servers that are warm before each lease: the next one does not wait for a start, which is another row's.
 WARM = 3
-MUST_RATIO, GOAL_MS = 15.0, 5.0
-READY_S = 60.0
+GOAL_RATIO, GOAL_MS = 15.0, 5.0
 
 
 @contextmanager
@@ -37,25 +37,8 @@ def bare_call(port: int) -> Iterator[Callable[[], float]]:
         yield sample
 
 
-def wait_warm(stub: Any, count: int) -> None:
-    """Wait until so many servers are warm and none is about to be: a start beside a lease would take its processor."""
-    from cupool.v1 import admin_pb2, server_pb2
-
-    deadline = time.monotonic() + READY_S
-    while True:
-        states = [s.state for s in stub("ListServers", admin_pb2.ListServersRequest()).servers]
-        warm = states.count(server_pb2.SERVER_STATE_WARM)
-        if warm >= count and len(states) == warm:
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{warm} of {count} servers were warm after {READY_S:g} s")
-        time.sleep(0.02)
-
-
 def session_ms() -> float:
     """One session: the milliseconds from nothing to its first result."""
-    from cupool.shim import session
-
     from cupool import cupy as cp
 
     start = time.perf_counter()
@@ -68,23 +51,15 @@ def session_ms() -> float:
 
 
 def run(quick: bool) -> list[Ratio | Value]:
-    import os
-
     results: list[Ratio | Value] = []
-    for name, listen in (("unix socket", ""), ("TCP", "127.0.0.1:0")):
-        with (
-            peer("grpc-echo") as echo,
-            bare_call(echo.port) as bare,
-            pool("cpu:1:1GiB", listen, "--sessions-per-device", "8", "--spare", str(WARM)) as (address, token),
-            admin() as stub,
-        ):
-            os.environ["CUPOOL_ADDR"], os.environ["CUPOOL_TOKEN"] = address, token
-            from cupool.shim import config
-
+    for name, listen in (("unix socket", ()), ("TCP", ("--listen", "127.0.0.1:0"))):
+        options = ("--devices", "cpu:1:1GiB", "--max-sessions", "8", "--warm", str(WARM), *listen)
+        with peer("grpc-echo") as echo, bare_call(echo.port) as bare, pools.up(*options) as pool:
+            os.environ["CUPOOL_ADDR"], os.environ["CUPOOL_TOKEN"] = pool.addr, pool.token
             config.config.cache_clear()
             ours, calls = [], []
             for round_ in range((10 if quick else 200) + 3):
-                wait_warm(stub, WARM)
+                pool.wait_warm(WARM)
                 call_ms = float(np.median([bare() for _ in range(20)]))
                 took_ms = session_ms()
                 if round_ >= 3:  # the first ones import what a running interpreter has
@@ -92,7 +67,7 @@ def run(quick: bool) -> list[Ratio | Value]:
                     calls.append(call_ms)
         p99 = float(np.percentile(ours, 99))
         results += [
-            Ratio(f"{name}: p50 / bare unary call over TCP", ours, calls, "ms", MUST_RATIO),
+            Ratio(f"{name}: p50 / bare unary call over TCP", ours, calls, "ms", GOAL_RATIO),
             Value(f"{name}: p50", ours, "ms", GOAL_MS),
             Value(f"{name}: p99", [p99], "ms"),
         ]
