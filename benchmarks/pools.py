@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from benchmarks.harness import ROOT, environment, marked_processes
-from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2_grpc, server_pb2
+from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc, server_pb2
 
 READY_S = 60.0
 
@@ -68,6 +68,14 @@ class Pool:
             if time.monotonic() > deadline:
                 names = [server_pb2.ServerState.Name(s) for s in states]
                 raise RuntimeError(f"{count} servers were not warm after {READY_S:g} s: {names}")
+            time.sleep(0.02)
+
+    def wait_no_session(self, token: str = "") -> None:
+        """Wait until the tenant has no session: what is released counts until its server has given it back."""
+        deadline = time.monotonic() + READY_S
+        while left := self.call("ListSessions", pool_pb2.ListSessionsRequest(), token).sessions:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(left)} sessions were left after {READY_S:g} s: {left[0]}")
             time.sleep(0.02)
 
     def resident_bytes(self) -> dict[str, int]:

@@ -216,8 +216,7 @@ def quotas(shared: Shared) -> dict[str, Any]:
 
 def _lease_and_count(pool: pools.Pool, token: str, sizes: list[int]) -> list[bool]:
     """Which of these leases were given, all held at once."""
-    # What was released before counts until its server has given it back.
-    _until(lambda: not pool.call("ListSessions", pool_pb2.ListSessionsRequest(), token).sessions)
+    pool.wait_no_session(token)
     leases: list[Any] = []
     given = []
     try:
