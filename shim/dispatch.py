@@ -254,6 +254,7 @@ def _remember_call(op: Op, plan: Plan, args: tuple[Any, ...], slots: list[Any]) 
         return
     if not all(type(v) in _HOT_TYPES or isinstance(v, np.dtype) for v in others):
         return
+    assert plan.single is not None and op.hot is not None
     if max(plan.single.nbytes, *(a._spec.nbytes for a in arrays)) < operators.TAGGED_BYTES:
         rest = (*(a._spec for a in arrays[1:]), *others)
         operators.remember(op.hot, arrays[0]._spec, rest, (plan.head, plan.single, tuple(map(type, rest))))

@@ -20,7 +20,7 @@ from ._libraries import LibraryError, settings
 from ._memories import array_at
 from ._streams import stream_at
 
-DTYPES = {"s": np.dtype("f4"), "d": np.dtype("f8"), "c": np.dtype("c8"), "z": np.dtype("c16")}
+DTYPES: dict[str, np.dtype[Any]] = {"s": np.dtype("f4"), "d": np.dtype("f8"), "c": np.dtype("c8"), "z": np.dtype("c16")}
 #: Set by `cusolver.py`, whose class it is.
 error: type[LibraryError] = LibraryError
 _INVALID_VALUE = 3

@@ -155,7 +155,7 @@ def device_histogram(x: Any, y: Any, bins: Any) -> Any:
     if y.size != edges.size - 1:
         raise ValueError(f"{edges.size} edges have {edges.size - 1} bins, and the output has {y.size}")
     place = cupy.searchsorted(edges, x.ravel(), side="right")
-    counts = cupy.zeros(edges.size + 1, cupy.int64)
+    counts = cupy.zeros(edges.size + 1, np.int64)
     cupy.add.at(counts, place, 1)
     y[...] = counts[1:-1].astype(y.dtype)
     return y

@@ -160,10 +160,9 @@ def xsyevd(
     bufferOnDevice: int, workspaceInBytesOnDevice: int, bufferOnHost: int, workspaceInBytesOnHost: int, info: int,
 ) -> None:  # fmt: skip
     """Eigenvalues (and, with jobz, vectors in the place of A) of a Hermitian matrix of a named type."""
-    letter = _LETTERS.get(dataTypeA)
-    if letter is None or np.dtype(_dense_solver.DTYPES[letter].char.lower()) != _dense_solver.DTYPES.get(
-        _LETTERS.get(dataTypeW, "")
-    ):
+    letter = _LETTERS.get(dataTypeA, "")
+    dtype, of_values = _dense_solver.DTYPES.get(letter), _dense_solver.DTYPES.get(_LETTERS.get(dataTypeW, ""))
+    if dtype is None or np.dtype(dtype.char.lower()) != of_values:
         raise CUSOLVERError(9)
     globals()["dsyevd" if letter == "d" else letter + ("syevd" if letter == "s" else "heevd")](
         handle, jobz, uplo, n, A, lda, W, bufferOnDevice, 0, info

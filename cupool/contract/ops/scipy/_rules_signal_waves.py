@@ -304,10 +304,10 @@ def czt_points(m: Any, w: Any = None, a: Any = 1 + 0j) -> Any:
 
 
 def _with_axes(x: Any) -> Spec:
-    x = as_spec(x)
-    if not x.ndim:
+    spec: Spec = as_spec(x)
+    if not spec.ndim:
         raise IndexError("tuple index out of range")
-    return x
+    return spec
 
 
 @rule("signal.czt")
