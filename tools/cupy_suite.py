@@ -340,6 +340,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--own-testing", action="store_true", help="our own cupy.testing instead of upstream's")
     parser.add_argument("--oracle", action="store_true", help="the CuPy that is installed instead of the shim")
     parser.add_argument("--save", default="", metavar="NAME", help="write benchmarks/results/cupy-suite-NAME.json")
+    parser.add_argument(
+        "--add", action="store_true", help="--save keeps the rows of folders that this run does not have"
+    )
     parser.add_argument("--dump", default="", metavar="FILE", help="write the outcome of each test, as JSON")
     parser.add_argument("--show", action="store_true", help="print each failure with its first line")
     parser.add_argument("--verbose", action="store_true", help="print pytest's own output, tracebacks included")
@@ -362,18 +365,40 @@ def main() -> int:
     if options.dump:
         Path(options.dump).write_text(json.dumps(results, indent=1) + "\n")
     if options.save:
-        record = {
-            "command": " ".join(["python tools/cupy_suite.py", *_said(sys.argv[1:])]),
-            "cupy": TAG,
-            "machine": machine(),
-            "seconds": seconds,
-            "folders": rows,
-        }
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / f"cupy-suite-{options.save}.json").write_text(json.dumps(record, indent=1) + "\n")
+        save(RESULTS / f"cupy-suite-{options.save}.json", rows, seconds, options.add)
     total = rows.get("total", {})
     is_strict = options.subsample is None  # a sample of dtypes may leave out the one that fails
     return 1 if total.get("failed") or (is_strict and total.get("xpassed")) or not total else 0
+
+
+def save(path: Path, rows: dict[str, dict[str, int]], seconds: float, is_part: bool) -> None:
+    """Write the record that the coverage page shows. A part's rows take their folders' places in the record that is there."""
+    record = {
+        "command": " ".join(["python tools/cupy_suite.py", *_said(sys.argv[1:])]),
+        "cupy": TAG,
+        "machine": machine(),
+        "seconds": seconds,
+        "folders": rows,
+    }
+    if is_part and path.exists():
+        before = json.loads(path.read_text())
+        commands = [*before["command"].split(" && "), record["command"]]
+        record["command"] = " && ".join(dict.fromkeys(commands))
+        record["seconds"] = round(before["seconds"] + seconds, 1)
+        record["folders"] = added(before["folders"], rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def added(before: dict[str, dict[str, int]], rows: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Two tables as one; a folder of both has the later row. The last row is the total."""
+    folders = {**before, **rows}
+    folders.pop("total", None)
+    total: Counter[str] = Counter()
+    for row in folders.values():
+        total.update(row)
+    made = {folder: folders[folder] for folder in sorted(folders)}
+    return {**made, "total": {o: total[o] for o in OUTCOMES if total[o]}}
 
 
 def _said(words: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -64,3 +65,24 @@ def test_only_what_is_private_counts_as_private() -> None:
     assert not stubs.died_in_private("AttributeError: module 'cupool.shim.cupy' has no attribute 'poly'")
     assert not stubs.died_in_private("AttributeError: 'list' object has no attribute '_resolve'")
     assert not stubs.died_in_private("NotImplementedError: missing module: cupyx.tools")
+
+
+def test_parts_of_the_suite_add_up_to_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = _load("cupy_suite", ROOT / "tools" / "cupy_suite.py")
+    path = tmp_path / "record.json"
+    first = {"a/x": {"passed": 3, "failed": 1}, "a/y": {"passed": 2}, "total": {"passed": 5, "failed": 1}}
+    again = {"a/x": {"passed": 4}, "b": {"skipped": 1}, "total": {"passed": 4, "skipped": 1}}
+    for words, rows, is_part in (("x y", first, True), ("x b", again, True), ("x b", again, True)):
+        monkeypatch.setattr(sys, "argv", ["cupy_suite.py", "--cupy", "elsewhere", *words.split()])
+        runner.save(path, rows, 10.0, is_part)
+    record = json.loads(path.read_text())
+    assert record["folders"] == {
+        "a/x": {"passed": 4},
+        "a/y": {"passed": 2},
+        "b": {"skipped": 1},
+        "total": {"passed": 6, "skipped": 1},
+    }
+    assert record["command"] == "python tools/cupy_suite.py x y && python tools/cupy_suite.py x b"
+    assert record["seconds"] == 30.0
+    runner.save(path, again, 10.0, False)
+    assert json.loads(path.read_text())["folders"] == again
