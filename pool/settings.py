@@ -83,6 +83,7 @@ KEYS: dict[str, Key] = {
         Key("limits.park_grace", kinds.duration(0, 30 * _DAY), 60.0, "How long a session without a client is kept."),
         Key("limits.lease", kinds.duration(1, _DAY), 60.0, "A lease that nobody attaches to or renews ends after this."),
         Key("limits.start", kinds.duration(1, 3600), 60.0, "A server that is not warm by then counts as failed."),
+        Key("limits.stop_grace", kinds.duration(0, _DAY), 30.0, "How long sessions are waited for when `cupool up` is told to end by SIGTERM, as systemd and Kubernetes do.", "--stop-grace"),
         Key("limits.queue_places", kinds.whole(0, 1 << 20), 1024, "Requests that may wait, of all tenants together."),
         Key("limits.application_xids", kinds.numbers(1, 100_000), (), "GPU errors (XIDs) that are programs' fault: a session ends, the device stays in service; empty: 13, 31, 43, 45, 68, 109."),
         Key("security.tls_cert", kinds.path(), "", "PEM file of the pool's certificate; empty: no TLS.", "--tls-cert"),

@@ -3,7 +3,7 @@
     python -m cupool.pool.supervisor --folder DIR      what `cupool up` leaves behind; with --foreground it runs in `up` itself
 
 A process of the pool is started as `python -m cupool.pool NAME --record FILE` in a session of its own, with FILE by
-`settings.write_record`. When it is ready it prints one JSON line; {"error", "cure"} says why it cannot be. SIGTERM ends it in order.
+`settings.write_record`. When it is ready it prints one JSON line; {"error", "cure"} says why it cannot be. SIGTERM ends it.
 A status of 0 says that it was told to end; after any other it is started again. The supervisor's own death ends nothing: the processes
 go on, and `cupool down` finds them.
 
@@ -258,6 +258,7 @@ class Supervisor:
         controller: what the controller is told; None: this host joins a pool whose controller is elsewhere.
         agent: what the agent is told; its `controller` is filled in where the controller runs here.
         logs: whether processes write into the folder's `logs`; else to our standard error.
+        stop_grace_s: how long sessions are waited for after SIGTERM. SIGINT and a second SIGTERM end them at once.
         commands: the command lines of both, for tests.
     """
 
@@ -267,6 +268,7 @@ class Supervisor:
         controller: PoolConfig | None,
         agent: PoolConfig,
         logs: bool = True,
+        stop_grace_s: float = 0.0,
         commands: dict[str, list[str]] | None = None,
     ) -> None:
         self._folder = folder
@@ -289,6 +291,9 @@ class Supervisor:
         self._controller = child("controller") if controller is not None else None
         self._agent = child("agent")
         self._is_ending = False
+        self._stop_grace_s = stop_grace_s
+        self._is_asked = False
+        self._stopping: subprocess.Popen[bytes] | None = None
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def _children(self) -> Iterator[Child]:
@@ -304,6 +309,9 @@ class Supervisor:
         try:
             self._start(on_ready)
             while not self._is_ending:
+                if self._is_asked and self._stopping is None:
+                    self._stop_gently()
+                    continue
                 self._wait()
                 self._look_after()
         finally:
@@ -319,8 +327,34 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             os.write(self._write_end, b"x")
 
-    def _told(self, *_: object) -> None:
-        self.end()
+    def _told(self, number: int, _: object) -> None:
+        """A signal. The first SIGTERM lets sessions end first, where there is time for it."""
+        if number == signal.SIGTERM and self._stop_grace_s and not self._is_asked:
+            self._is_asked = True
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._write_end, b"x")
+        else:
+            self.end()
+
+    def _stop_gently(self) -> None:
+        """An operator's command tells the controller, which ends when sessions have, and then us."""
+        if self._controller is None or not self._controller.said:
+            self._is_ending = True
+            return
+        words = [
+            "--folder",
+            str(self._folder),
+            "--deadline",
+            f"{self._stop_grace_s:g}s",
+            "--reason",
+            "The pool's host ends it.",
+        ]
+        self._stopping = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cupool", "down", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     # ---- starting
 
@@ -344,6 +378,7 @@ class Supervisor:
 
     def _wait_ready(self, child: Child) -> None:
         while not child.said and not self._is_ending:
+            self._is_ending |= self._is_asked  # there are no sessions yet
             if child.process is None:
                 raise CannotStart(f"The {child.name} could not be started.")
             self._wait()
@@ -453,6 +488,9 @@ class Supervisor:
             child.reap()
         end_all(self.running, 2.0)
         clean(self._folder, self.running)
+        if self._stopping is not None:
+            self._stopping.terminate()  # it waited for us
+            self._stopping.wait()
 
 
 def _has_ended(child: Child) -> bool:
@@ -514,6 +552,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cupool.pool.supervisor")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--join", action="store_true", help="no controller: an agent alone")
+    parser.add_argument("--stop-grace-s", type=float, default=0.0)
     options = parser.parse_args(arguments)
     try:
         held = lock(options.folder)
@@ -530,7 +569,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         controller = None if options.join else settings.read_record(options.folder / "controller.record")
-        supervisor = Supervisor(options.folder, controller, settings.read_record(options.folder / "agent.record"))
+        agent = settings.read_record(options.folder / "agent.record")
+        supervisor = Supervisor(options.folder, controller, agent, stop_grace_s=options.stop_grace_s)
 
         def ready(running: Running) -> None:
             print(json.dumps({"ready": True}), flush=True)

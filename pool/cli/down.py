@@ -190,7 +190,7 @@ def _tell_supervisor(running: Running) -> None:
         return
     try:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGTERM)
+            signal.pidfd_send_signal(fd, signal.SIGINT)
         select.select([fd], [], [], 3 * supervisor.END_S)
     finally:
         os.close(fd)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cupool.contract.errors import CupoolError
 
@@ -96,6 +97,6 @@ def completing(*sources: Callable[[Admin], list[str]]) -> Callable[[click.Contex
             return []
         # Also by what comes after the word that all begin with, so that "3f" completes.
         found = [i for i in known if i.startswith(typed)] or [i for i in known if _tail(i, "-").startswith(typed)]
-        return [click.shell_completion.CompletionItem(i) for i in found]
+        return [CompletionItem(i) for i in found]
 
     return complete

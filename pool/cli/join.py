@@ -21,6 +21,7 @@ from .up import agent_config, detached, flags_of, setting_options, take
 _CONTROLLERS = (
     "pool.admin_listen", "pool.agent_listen", "pool.metrics_listen", "pool.warm", "pool.max_sessions", "pool.session_memory",
     "pool.folder", "pool.listen", "security.anonymous", "security.tls_cert", "security.tls_key", "security.tls_client_auth",
+    "limits.stop_grace",
 )  # fmt: skip
 
 

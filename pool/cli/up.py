@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -81,13 +82,17 @@ def up(file: str, foreground: bool, wait_s: float, as_json: bool, **flags: Any) 
     try:
         controller, agent = prepare(found, folder)
         if foreground:
-            return _foreground(folder, Supervisor(folder, controller, agent, logs=False), as_json)
+            return _foreground(
+                folder,
+                Supervisor(folder, controller, agent, logs=False, stop_grace_s=found["limits.stop_grace"]),
+                as_json,
+            )
         settings.write_record(controller, folder / "controller.record")
         settings.write_record(agent, folder / "agent.record")
     finally:
         os.close(held)
     started = time.monotonic()
-    detached(folder, [], wait_s)
+    detached(folder, ["--stop-grace-s", str(found["limits.stop_grace"])], wait_s)
     try:
         wait_warm(folder, found["pool.warm"] * len(agent.devices), started, wait_s)
     except KeyboardInterrupt:
@@ -252,7 +257,7 @@ def detached(folder: Path, arguments: list[str], wait_s: float) -> None:
             while b"\n" not in line:
                 left_s = wait_s - (time.monotonic() - started)
                 if left_s <= 0:
-                    process.terminate()
+                    process.send_signal(signal.SIGINT)
                     process.wait()
                     raise CliError(
                         Exit.TIMED_OUT,
@@ -266,7 +271,7 @@ def detached(folder: Path, arguments: list[str], wait_s: float) -> None:
                         break
                     line += data
         except KeyboardInterrupt:
-            process.terminate()  # nothing is there yet that somebody could use
+            process.send_signal(signal.SIGINT)  # nothing is there yet that somebody could use
             process.wait()
             raise
     said = _first_record(line)

@@ -51,6 +51,7 @@ def main() -> int:
         print(json.dumps({"addr": record["listen"], "admin": addr, "agent": record["agent_listen"]}), flush=True)
         while not told.wait(0.05):
             if fake.stopped.is_set():
+                (folder / "shutdowns").touch()
                 break
     return 0
 
@@ -64,7 +65,7 @@ def supervise(folder: Path) -> int:
     held = supervisor.lock(folder)
     found = settings.load(flags={"pool.devices": "cpu:1:1GiB", "pool.folder": str(folder)}, environment={})
     controller, agent = up.prepare(found, folder)
-    watched = supervisor.Supervisor(folder, controller, agent, commands=commands)
+    watched = supervisor.Supervisor(folder, controller, agent, stop_grace_s=5.0, commands=commands)
     try:
         watched.run(lambda running: print(json.dumps({"ready": running.controller_pid}), flush=True))
     except supervisor.CannotStart as error:

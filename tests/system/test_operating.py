@@ -343,3 +343,19 @@ def test_doctor(at, monkeypatch):
     monkeypatch.setenv("CUPOOL_TOKEN", env["CUPOOL_TOKEN"])
     code, out, _ = at.run("doctor", "--json", "--only", "address", "--only", "token")
     assert code == 3 and "no such socket" in out
+
+
+def test_sigterm_lets_sessions_end_first(at):
+    """As systemd stops it: no new leases, and a program that is there finishes its work."""
+    at.up("--warm", "1", "--stop-grace", "60s")
+    program = at.program()
+    running = place.read(at.folder)
+    os.kill(running.supervisor_pid, signal.SIGTERM)
+    until(lambda: at.json("status")["pool"]["draining"])
+    with pytest.raises(grpc.RpcError):
+        at.acquire()
+    assert say(program) == 55
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 0, err
+    until(lambda: not (at.folder / place.NAME).exists())
+    until(lambda: supervisor.marked(running.mark) == [])

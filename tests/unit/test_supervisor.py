@@ -67,7 +67,7 @@ def assert_nothing_left(folder: Path, running: place.Running) -> None:
     assert supervisor.marked(running.mark) == []
     assert not Path(running.run_folder).exists()
     left = {p.name for p in folder.iterdir()} - {"up.lock", "logs", "agent"}
-    assert not {n for n in left if not n.startswith(("starts-", "stubborn-", "refuse-", "silent-"))}
+    assert not {n for n in left if not n.startswith(("starts-", "stubborn-", "refuse-", "silent-", "shutdowns"))}
 
 
 def test_up_and_down(folder, supervised, capsys):
@@ -94,12 +94,16 @@ def test_up_and_down(folder, supervised, capsys):
     capsys.readouterr()
 
 
-def test_sigterm_ends_it_and_leaves_nothing(folder, supervised):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_and_leave_nothing(folder, supervised, number):
     process, _ = supervised()
     running = place.read(folder)
-    process.terminate()
-    assert process.wait(30) == 0
+    process.send_signal(number)
+    assert process.wait(60) == 0
     assert_nothing_left(folder, running)
+    shutdowns = folder / "shutdowns"
+    assert shutdowns.exists() == (number == signal.SIGTERM), "only SIGTERM lets sessions end first"
+    shutdowns.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("name", ["controller", "agent"])
