@@ -118,6 +118,7 @@ class ApiServer:
         self._early = 0
         self._telling = threading.Lock()
         self._told = CHANGE.KIND_UNSPECIFIED
+        self._is_expired = False
 
     # -- the session of this server's life --------------------------------------------------------------------------------
 
@@ -197,7 +198,9 @@ class ApiServer:
         if assignment is not None:
             with self._telling:
                 self._told = kind
-                self.report(CHANGE(session=assignment.session, kind=kind, reason=reason, usage=self.usage()))
+                change = CHANGE(session=assignment.session, kind=kind, reason=reason, usage=self.usage())
+                change.expired = kind == CHANGE.ENDED and self._is_expired
+                self.report(change)
 
     def _presence_changed(self) -> None:
         """A client has come or is gone. Calls may come in another order than what they are of: only what is so now is told."""
@@ -267,6 +270,7 @@ class ApiServer:
             return
         parked = now - self._assigned_at if session is None else session.parked_s()
         if parked is not None and parked > assignment.park_grace_s:
+            self._is_expired = True
             self.end(f"no client for {assignment.park_grace_s:g} s")
         elif assignment.lifetime_s and now - self._assigned_at > assignment.lifetime_s:
             self.end(f"the session's lifetime of {assignment.lifetime_s:g} s is over")

@@ -293,7 +293,7 @@ class Controller:
                 if end.client_gone:
                     self.reclaimed_bytes += end.usage.used_bytes
                 is_lost = end.lost and session.state != states.SESSION_ENDING
-                session.own_fault = end.own_fault
+                session.replayable = end.replayable
                 self._over(session, states.SESSION_LOST if is_lost else states.SESSION_ENDED, end.reason, now, kept)
                 self._serve(now)
             elif session.is_counted:
@@ -336,6 +336,7 @@ class Controller:
                 session = next(iter(self.books.unattached.values()))
                 if session.expires_at > now:
                     break
+                session.replayable = True
                 self.end(session, f"Nobody attached to it within {self.config.lease_s} s.")
             for session in list(self.books.sessions.values()):
                 self._check_age(session, now)
@@ -589,6 +590,7 @@ class Controller:
                 token_sha256=lease.token_sha256 if lease else b"",
                 reason=end.reason,
                 lost=end.lost,
+                replayable=end.replayable,
                 kernel_s=end.usage.kernel_s,
                 peak_bytes=end.usage.peak_bytes,
                 ended=time.time(),
@@ -627,6 +629,7 @@ class Controller:
                 token_sha256=lease.token_sha256,
                 reason="The pool was started again before its server had the session. Acquire a new one.",
                 lost=True,
+                replayable=True,
                 kernel_s=0.0,
                 peak_bytes=0,
                 ended=time.time(),
@@ -661,6 +664,7 @@ class Controller:
     def _lose(self, session: Session, reason: str, now: float) -> None:
         server = session.server
         ending = session.state == states.SESSION_ENDING
+        session.replayable = session.replayable or not ending
         self._over(session, states.SESSION_ENDED if ending else states.SESSION_LOST, reason, now)
         if server.id in self.books.servers and server.session is session:
             self.books.set_server(server, states.DEAD)
@@ -802,6 +806,7 @@ class Controller:
         self.books.set_server(server, states.DEAD)
         if session is not None and not session.is_over:
             ending = session.state == states.SESSION_ENDING or not news.exit_status
+            session.replayable = session.replayable or not ending
             self._over(session, states.SESSION_ENDED if ending else states.SESSION_LOST, news.reason, now)
         elif (
             not self.closing
@@ -890,7 +895,7 @@ class Controller:
             request_id=session.request_id,
             priority=session.priority,
             client_pid=session.client_pid,
-            own_fault=session.own_fault,
+            replayable=session.replayable,
         )
 
     def device_name(self, device: Device) -> str:
@@ -941,6 +946,7 @@ class Controller:
             node=end.node,
             kernel_s=end.kernel_s,
             peak_bytes=end.peak_bytes,
+            replayable=end.replayable,
         )
 
     # ---- refusals; with the lock held
@@ -1077,6 +1083,7 @@ def _end_record(session: Session) -> EndRecord:
         token_sha256=session.token_sha256,
         reason=session.reason,
         lost=session.state == states.SESSION_LOST,
+        replayable=session.replayable,
         kernel_s=session.usage.kernel_s,
         peak_bytes=session.usage.peak_bytes,
         ended=time.time(),

@@ -51,6 +51,7 @@ class EndRecord:
     token_sha256: bytes
     reason: str
     lost: bool
+    replayable: bool  #: as SessionStatus says
     kernel_s: float
     peak_bytes: int
     ended: float  #: seconds since 1970

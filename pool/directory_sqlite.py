@@ -50,7 +50,8 @@ CREATE TABLE leases (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT N
     token_sha256 BLOB NOT NULL, function TEXT NOT NULL, memory_bytes INTEGER NOT NULL, priority INTEGER NOT NULL, given REAL NOT NULL,
     request_id TEXT NOT NULL, client_pid INTEGER NOT NULL, lifetime_s INTEGER NOT NULL);
 CREATE TABLE ends (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, device TEXT NOT NULL, function TEXT NOT NULL,
-    token_sha256 BLOB NOT NULL, reason TEXT NOT NULL, lost INTEGER NOT NULL, kernel_s REAL NOT NULL, peak_bytes INTEGER NOT NULL,
+    token_sha256 BLOB NOT NULL, reason TEXT NOT NULL, lost INTEGER NOT NULL, replayable INTEGER NOT NULL, kernel_s REAL NOT NULL,
+    peak_bytes INTEGER NOT NULL,
     ended REAL NOT NULL);
 PRAGMA user_version = {SCHEMA};
 """
@@ -233,7 +234,11 @@ class SqliteDirectory(Directory):
             except sqlite3.Error as error:
                 _log.warning("event=directory-not-readable reason=%r", str(error))
                 return None
-        return dataclasses.replace(found, lost=bool(found.lost)) if found is not None else None
+        return (
+            dataclasses.replace(found, lost=bool(found.lost), replayable=bool(found.replayable))
+            if found is not None
+            else None
+        )
 
     def when_kept(self, call: Callable[[], None]) -> None:
         self._put("SELECT 1", (), call)

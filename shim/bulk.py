@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -488,15 +489,15 @@ def put_again(lost: Any, uploads: list[Upload]) -> None:
         lost: the session.
     """
 
+    which = lost.link.recoveries
+
     def work() -> None:
         try:
             for upload in uploads:
-                data = upload.data
-                job = _Job(
-                    upload.transfer, data.nbytes, lambda at, size, data=data: data[at : at + size], upload.after_seq
-                )
-                _retry(_Put(job).run, lambda job=job: job.received)
-                _state.count(resumed=1)
+                if lost.link.recoveries != which:
+                    return  # that server is lost too, and its successor has a thread of its own
+                job = _Job(upload.transfer, upload.data.nbytes, _reader(upload.data), upload.after_seq)
+                _retry(_Put(job).run, partial(getattr, job, "received"))
         except Exception as error:
             lost.link.lose(
                 SessionLost(

@@ -236,8 +236,7 @@ class PoolClient:
         try:
             for status in call:
                 if status.state in (pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST):
-                    is_lost = status.state == pool_pb2.SESSION_STATE_LOST and not status.own_fault
-                    return Fate(str(status.reason) or "The pool ended the session.", is_lost)
+                    return Fate(str(status.reason) or "The pool ended the session.", status.replayable)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return Fate("The pool does not know the session any more.", True)

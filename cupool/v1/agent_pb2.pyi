@@ -91,7 +91,7 @@ class ServerNews(_message.Message):
     def __init__(self, server: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_server_pb2.ServerState, str]] = ..., endpoint: _Optional[str] = ..., assignment: _Optional[_Union[_server_pb2.AssignRequest, _Mapping]] = ..., attached_before: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., reason: _Optional[str] = ..., exit_status: _Optional[int] = ..., fingerprint: _Optional[str] = ..., start_failed: bool = ..., session_age_s: _Optional[float] = ..., client_pid: _Optional[int] = ..., tls: bool = ...) -> None: ...
 
 class SessionEnd(_message.Message):
-    __slots__ = ("session", "tenant", "reason", "lost", "usage", "server", "device", "client_gone", "own_fault")
+    __slots__ = ("session", "tenant", "reason", "lost", "usage", "server", "device", "client_gone", "replayable")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -100,7 +100,7 @@ class SessionEnd(_message.Message):
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CLIENT_GONE_FIELD_NUMBER: _ClassVar[int]
-    OWN_FAULT_FIELD_NUMBER: _ClassVar[int]
+    REPLAYABLE_FIELD_NUMBER: _ClassVar[int]
     session: str
     tenant: str
     reason: str
@@ -109,8 +109,8 @@ class SessionEnd(_message.Message):
     server: str
     device: str
     client_gone: bool
-    own_fault: bool
-    def __init__(self, session: _Optional[str] = ..., tenant: _Optional[str] = ..., reason: _Optional[str] = ..., lost: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., client_gone: bool = ..., own_fault: bool = ...) -> None: ...
+    replayable: bool
+    def __init__(self, session: _Optional[str] = ..., tenant: _Optional[str] = ..., reason: _Optional[str] = ..., lost: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., client_gone: bool = ..., replayable: bool = ...) -> None: ...
 
 class ServerUse(_message.Message):
     __slots__ = ("server", "usage")

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from cupool.v1 import session_pb2 as cupool_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63upool/v1/server.proto\x12\tcupool.v1\x1a\x17\x63upool/v1/session.proto\"\x94\x02\n\rAssignRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x14\n\x0ctoken_sha256\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x04\x12\x15\n\rpark_grace_ms\x18\x05 \x01(\r\x12!\n\x06limits\x18\x06 \x01(\x0b\x32\x11.cupool.v1.Limits\x12\x17\n\x0fkernel_limit_ms\x18\x07 \x01(\r\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x16\n\x0ekernel_quota_s\x18\n \x01(\x01\x12\x12\n\nlifetime_s\x18\x0b \x01(\r\x12\x15\n\rallow_offload\x18\x0c \x01(\x08\"\r\n\x0b\x41ssignReply\"\"\n\x0fUnassignRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x0f\n\rUnassignReply\"\x99\x01\n\rServerCommand\x12*\n\x06\x61ssign\x18\x01 \x01(\x0b\x32\x18.cupool.v1.AssignRequestH\x00\x12.\n\x08unassign\x18\x02 \x01(\x0b\x32\x1a.cupool.v1.UnassignRequestH\x00\x12$\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x15.cupool.v1.EndRequestH\x00\x42\x06\n\x04kind\"\xa4\x01\n\x0cServerReport\x12\'\n\x05ready\x18\x01 \x01(\x0b\x32\x16.cupool.v1.ServerReadyH\x00\x12+\n\x07session\x18\x02 \x01(\x0b\x32\x18.cupool.v1.SessionChangeH\x00\x12\x36\n\x10unassign_refused\x18\x03 \x01(\x0b\x32\x1a.cupool.v1.UnassignRefusedH\x00\x42\x06\n\x04kind\"A\n\x0bServerReady\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"\xe6\x01\n\rSessionChange\x12\x0f\n\x07session\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.cupool.v1.SessionChange.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05usage\x18\x04 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\"_\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41SSIGNED\x10\x01\x12\x0e\n\nUNASSIGNED\x10\x02\x12\x0c\n\x08\x41TTACHED\x10\x03\x12\n\n\x06PARKED\x10\x04\x12\t\n\x05\x45NDED\x10\x05\"2\n\x0fUnassignRefused\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xc3\x01\n\x0cSessionUsage\x12\x12\n\nused_bytes\x18\x01 \x01(\x04\x12\x12\n\npeak_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07handles\x18\x03 \x01(\x04\x12\x10\n\x08kernel_s\x18\x04 \x01(\x01\x12\x19\n\x11\x65xecuted_commands\x18\x05 \x01(\x04\x12\x17\n\x0f\x66\x61iled_commands\x18\x06 \x01(\x04\x12\x0e\n\x06idle_s\x18\x07 \x01(\x01\x12\x10\n\x08\x61ttached\x18\x08 \x01(\x08\x12\x12\n\nrunning_op\x18\t \x01(\t\"\x12\n\x10GetStatusRequest\"\x1c\n\nEndRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\n\n\x08\x45ndReply\"\xc8\x02\n\x0cServerStatus\x12\x0e\n\x06server\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.cupool.v1.ServerState\x12\x0f\n\x07session\x18\x03 \x01(\t\x12%\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x15.cupool.v1.DeviceInfo\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\npeak_bytes\x18\x06 \x01(\x04\x12\x0f\n\x07handles\x18\x07 \x01(\x04\x12\x14\n\x0c\x65xecuted_seq\x18\x08 \x01(\x04\x12\x19\n\x11\x65xecuted_commands\x18\t \x01(\x04\x12\x17\n\x0f\x66\x61iled_commands\x18\n \x01(\x04\x12\x10\n\x08kernel_s\x18\x0b \x01(\x01\x12\x0e\n\x06idle_s\x18\x0c \x01(\x01\x12\x10\n\x08\x61ttached\x18\r \x01(\x08\x12\x12\n\nrunning_op\x18\x0e \x01(\t*\xbf\x01\n\x0bServerState\x12\x1c\n\x18SERVER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVER_STATE_STARTING\x10\x01\x12\x15\n\x11SERVER_STATE_WARM\x10\x02\x12\x17\n\x13SERVER_STATE_LEASED\x10\x03\x12\x17\n\x13SERVER_STATE_PARKED\x10\x04\x12\x17\n\x13SERVER_STATE_ENDING\x10\x05\x12\x15\n\x11SERVER_STATE_DEAD\x10\x06\x32\x83\x02\n\rServerService\x12:\n\x06\x41ssign\x12\x18.cupool.v1.AssignRequest\x1a\x16.cupool.v1.AssignReply\x12@\n\x08Unassign\x12\x1a.cupool.v1.UnassignRequest\x1a\x18.cupool.v1.UnassignReply\x12\x41\n\tGetStatus\x12\x1b.cupool.v1.GetStatusRequest\x1a\x17.cupool.v1.ServerStatus\x12\x31\n\x03\x45nd\x12\x15.cupool.v1.EndRequest\x1a\x13.cupool.v1.EndReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63upool/v1/server.proto\x12\tcupool.v1\x1a\x17\x63upool/v1/session.proto\"\x94\x02\n\rAssignRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x14\n\x0ctoken_sha256\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x04\x12\x15\n\rpark_grace_ms\x18\x05 \x01(\r\x12!\n\x06limits\x18\x06 \x01(\x0b\x32\x11.cupool.v1.Limits\x12\x17\n\x0fkernel_limit_ms\x18\x07 \x01(\r\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x16\n\x0ekernel_quota_s\x18\n \x01(\x01\x12\x12\n\nlifetime_s\x18\x0b \x01(\r\x12\x15\n\rallow_offload\x18\x0c \x01(\x08\"\r\n\x0b\x41ssignReply\"\"\n\x0fUnassignRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x0f\n\rUnassignReply\"\x99\x01\n\rServerCommand\x12*\n\x06\x61ssign\x18\x01 \x01(\x0b\x32\x18.cupool.v1.AssignRequestH\x00\x12.\n\x08unassign\x18\x02 \x01(\x0b\x32\x1a.cupool.v1.UnassignRequestH\x00\x12$\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x15.cupool.v1.EndRequestH\x00\x42\x06\n\x04kind\"\xa4\x01\n\x0cServerReport\x12\'\n\x05ready\x18\x01 \x01(\x0b\x32\x16.cupool.v1.ServerReadyH\x00\x12+\n\x07session\x18\x02 \x01(\x0b\x32\x18.cupool.v1.SessionChangeH\x00\x12\x36\n\x10unassign_refused\x18\x03 \x01(\x0b\x32\x1a.cupool.v1.UnassignRefusedH\x00\x42\x06\n\x04kind\"A\n\x0bServerReady\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"\xf7\x01\n\rSessionChange\x12\x0f\n\x07session\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.cupool.v1.SessionChange.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05usage\x18\x04 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x08\"_\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41SSIGNED\x10\x01\x12\x0e\n\nUNASSIGNED\x10\x02\x12\x0c\n\x08\x41TTACHED\x10\x03\x12\n\n\x06PARKED\x10\x04\x12\t\n\x05\x45NDED\x10\x05\"2\n\x0fUnassignRefused\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xc3\x01\n\x0cSessionUsage\x12\x12\n\nused_bytes\x18\x01 \x01(\x04\x12\x12\n\npeak_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07handles\x18\x03 \x01(\x04\x12\x10\n\x08kernel_s\x18\x04 \x01(\x01\x12\x19\n\x11\x65xecuted_commands\x18\x05 \x01(\x04\x12\x17\n\x0f\x66\x61iled_commands\x18\x06 \x01(\x04\x12\x0e\n\x06idle_s\x18\x07 \x01(\x01\x12\x10\n\x08\x61ttached\x18\x08 \x01(\x08\x12\x12\n\nrunning_op\x18\t \x01(\t\"\x12\n\x10GetStatusRequest\"\x1c\n\nEndRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\n\n\x08\x45ndReply\"\xc8\x02\n\x0cServerStatus\x12\x0e\n\x06server\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.cupool.v1.ServerState\x12\x0f\n\x07session\x18\x03 \x01(\t\x12%\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x15.cupool.v1.DeviceInfo\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\npeak_bytes\x18\x06 \x01(\x04\x12\x0f\n\x07handles\x18\x07 \x01(\x04\x12\x14\n\x0c\x65xecuted_seq\x18\x08 \x01(\x04\x12\x19\n\x11\x65xecuted_commands\x18\t \x01(\x04\x12\x17\n\x0f\x66\x61iled_commands\x18\n \x01(\x04\x12\x10\n\x08kernel_s\x18\x0b \x01(\x01\x12\x0e\n\x06idle_s\x18\x0c \x01(\x01\x12\x10\n\x08\x61ttached\x18\r \x01(\x08\x12\x12\n\nrunning_op\x18\x0e \x01(\t*\xbf\x01\n\x0bServerState\x12\x1c\n\x18SERVER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVER_STATE_STARTING\x10\x01\x12\x15\n\x11SERVER_STATE_WARM\x10\x02\x12\x17\n\x13SERVER_STATE_LEASED\x10\x03\x12\x17\n\x13SERVER_STATE_PARKED\x10\x04\x12\x17\n\x13SERVER_STATE_ENDING\x10\x05\x12\x15\n\x11SERVER_STATE_DEAD\x10\x06\x32\x83\x02\n\rServerService\x12:\n\x06\x41ssign\x12\x18.cupool.v1.AssignRequest\x1a\x16.cupool.v1.AssignReply\x12@\n\x08Unassign\x12\x1a.cupool.v1.UnassignRequest\x1a\x18.cupool.v1.UnassignReply\x12\x41\n\tGetStatus\x12\x1b.cupool.v1.GetStatusRequest\x1a\x17.cupool.v1.ServerStatus\x12\x31\n\x03\x45nd\x12\x15.cupool.v1.EndRequest\x1a\x13.cupool.v1.EndReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cupool.v1.server_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVERSTATE']._serialized_start=1676
-  _globals['_SERVERSTATE']._serialized_end=1867
+  _globals['_SERVERSTATE']._serialized_start=1693
+  _globals['_SERVERSTATE']._serialized_end=1884
   _globals['_ASSIGNREQUEST']._serialized_start=63
   _globals['_ASSIGNREQUEST']._serialized_end=339
   _globals['_ASSIGNREPLY']._serialized_start=341
@@ -49,21 +49,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERREADY']._serialized_start=732
   _globals['_SERVERREADY']._serialized_end=797
   _globals['_SESSIONCHANGE']._serialized_start=800
-  _globals['_SESSIONCHANGE']._serialized_end=1030
-  _globals['_SESSIONCHANGE_KIND']._serialized_start=935
-  _globals['_SESSIONCHANGE_KIND']._serialized_end=1030
-  _globals['_UNASSIGNREFUSED']._serialized_start=1032
-  _globals['_UNASSIGNREFUSED']._serialized_end=1082
-  _globals['_SESSIONUSAGE']._serialized_start=1085
-  _globals['_SESSIONUSAGE']._serialized_end=1280
-  _globals['_GETSTATUSREQUEST']._serialized_start=1282
-  _globals['_GETSTATUSREQUEST']._serialized_end=1300
-  _globals['_ENDREQUEST']._serialized_start=1302
-  _globals['_ENDREQUEST']._serialized_end=1330
-  _globals['_ENDREPLY']._serialized_start=1332
-  _globals['_ENDREPLY']._serialized_end=1342
-  _globals['_SERVERSTATUS']._serialized_start=1345
-  _globals['_SERVERSTATUS']._serialized_end=1673
-  _globals['_SERVERSERVICE']._serialized_start=1870
-  _globals['_SERVERSERVICE']._serialized_end=2129
+  _globals['_SESSIONCHANGE']._serialized_end=1047
+  _globals['_SESSIONCHANGE_KIND']._serialized_start=952
+  _globals['_SESSIONCHANGE_KIND']._serialized_end=1047
+  _globals['_UNASSIGNREFUSED']._serialized_start=1049
+  _globals['_UNASSIGNREFUSED']._serialized_end=1099
+  _globals['_SESSIONUSAGE']._serialized_start=1102
+  _globals['_SESSIONUSAGE']._serialized_end=1297
+  _globals['_GETSTATUSREQUEST']._serialized_start=1299
+  _globals['_GETSTATUSREQUEST']._serialized_end=1317
+  _globals['_ENDREQUEST']._serialized_start=1319
+  _globals['_ENDREQUEST']._serialized_end=1347
+  _globals['_ENDREPLY']._serialized_start=1349
+  _globals['_ENDREPLY']._serialized_end=1359
+  _globals['_SERVERSTATUS']._serialized_start=1362
+  _globals['_SERVERSTATUS']._serialized_end=1690
+  _globals['_SERVERSERVICE']._serialized_start=1887
+  _globals['_SERVERSERVICE']._serialized_end=2146
 # @@protoc_insertion_point(module_scope)

@@ -97,7 +97,7 @@ class ServerReady(_message.Message):
     def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class SessionChange(_message.Message):
-    __slots__ = ("session", "kind", "reason", "usage")
+    __slots__ = ("session", "kind", "reason", "usage", "expired")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SessionChange.Kind]
@@ -116,11 +116,13 @@ class SessionChange(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
     session: str
     kind: SessionChange.Kind
     reason: str
     usage: SessionUsage
-    def __init__(self, session: _Optional[str] = ..., kind: _Optional[_Union[SessionChange.Kind, str]] = ..., reason: _Optional[str] = ..., usage: _Optional[_Union[SessionUsage, _Mapping]] = ...) -> None: ...
+    expired: bool
+    def __init__(self, session: _Optional[str] = ..., kind: _Optional[_Union[SessionChange.Kind, str]] = ..., reason: _Optional[str] = ..., usage: _Optional[_Union[SessionUsage, _Mapping]] = ..., expired: bool = ...) -> None: ...
 
 class UnassignRefused(_message.Message):
     __slots__ = ("session", "reason")

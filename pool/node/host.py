@@ -336,7 +336,7 @@ class Host:
         )  # fmt: skip
         if kind == Change.ENDED:
             if change.session not in server.pending:
-                server.said = change.reason
+                server.said, server.is_expired = change.reason, change.expired
                 if not server.is_ending:
                     server.is_ending, server.state = True, states.ENDING
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
@@ -432,7 +432,7 @@ class Host:
             end = agent_pb2.SessionEnd(
                 session=server.session, tenant=server.assignment.tenant, reason=why, lost=is_lost, usage=usage,
                 server=server.id, device=server.device.id, client_gone=server.is_client_gone,
-                own_fault=is_lost and reasons.is_own_fault(returncode, status),
+                replayable=server.is_expired or (is_lost and not reasons.is_own_fault(returncode, status)),
             )  # fmt: skip
             if self.sink is not None:
                 self.sink.session_ended(end)
@@ -511,7 +511,12 @@ class Host:
         if self.sink is not None:
             self.sink.session_ended(
                 agent_pb2.SessionEnd(
-                    session=request.session, tenant=request.tenant, reason=why, lost=True, server=server
+                    session=request.session,
+                    tenant=request.tenant,
+                    reason=why,
+                    lost=True,
+                    server=server,
+                    replayable=True,
                 )
             )
 

@@ -52,6 +52,7 @@ class Server:
         attached_before: a client has been attached.
         wish: why the pool ended it; "" when it did not.
         said: why it ends, by its own report.
+        is_expired: it ends because no client came, or came back, in time.
         is_client_gone: it was ended because its client's process ended.
         log_path: where its standard error goes.
     """
@@ -75,6 +76,7 @@ class Server:
     wish: str = ""
     said: str = ""
     is_client_gone: bool = False
+    is_expired: bool = False
     is_ending: bool = False
     #: what was last told of its numbers
     told: Any = None

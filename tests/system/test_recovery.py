@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+
+from cupool.v1 import admin_pb2, admin_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
 #: `kill()` ends the server of the session that is open, and no other process.
@@ -33,6 +40,27 @@ def run(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "cupool", "run", "-c", KILL + body],
         capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env={**os.environ, **environment},
     )  # fmt: skip
+
+
+ASKS_TWICE = "import cupy as cp\nx = cp.arange(3)\nprint(x.get(), flush=True)\ninput()\nx.get()"
+
+
+@pytest.fixture
+def pool_of() -> Iterator[Callable[..., dict[str, str]]]:
+    """Starts a pool with these arguments; returns its ready line."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str) -> dict[str, str]:
+            words = [sys.executable, "-P", "-m", "cupool.pool", *arguments]
+            process = stack.enter_context(
+                subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(process.terminate)
+            assert process.stdout is not None
+            said: dict[str, str] = json.loads(process.stdout.readline())
+            return said
+
+        yield start
 
 
 KINDS = {
@@ -80,6 +108,45 @@ def test_what_is_on_its_way_when_the_server_dies_arrives_once() -> None:
         "print(x.get(), session.statistics().recoveries)\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "[20000. 20000. 20000. 20000.] 1\n", "")
+
+
+def test_a_program_that_comes_back_after_its_grace_has_its_session_again(
+    pool_of: Callable[..., dict[str, str]],
+) -> None:
+    """Its link is dropped until the pool has ended the session, as a freeze does it."""
+    said = pool_of("--devices", "cpu:1:1GiB", "--park-grace-ms", "300")
+    done = run(
+        "x = cp.arange(4.0) + 1; before = x.get()\n"
+        "link = session.current().link; link.pause(5)\n"
+        "import time; limit = time.monotonic() + 60\n"
+        "while link._fate(link.lease) is None and time.monotonic() < limit: pass\n"
+        "link.resume()\n"
+        "print(np.array_equal(before, x.get()), session.statistics().recoveries)\n",
+        CUPOOL_ADDR=said["addr"], CUPOOL_TOKEN=said["token"],
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True 1\n", "")
+
+
+def test_what_an_operator_ends_does_not_come_back(pool_of: Callable[..., dict[str, str]]) -> None:
+    said = pool_of("--devices", "cpu:1:1GiB")
+    with grpc.insecure_channel(said["admin"]) as channel:
+        admin = admin_pb2_grpc.AdminServiceStub(channel)
+        rights = (("authorization", f"Bearer {said['admin_token']}"),)
+        program = subprocess.Popen(
+            [sys.executable, "-m", "cupool", "run", "-c", ASKS_TWICE],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "CUPOOL_ADDR": said["addr"], "CUPOOL_TOKEN": said["token"]},
+        )  # fmt: skip
+        assert program.stdout is not None
+        assert program.stdout.readline() == "[0 1 2]\n"
+        everything = admin_pb2.ListAllSessionsRequest()
+        (found,) = admin.ListAllSessions(everything, metadata=rights).sessions
+        admin.KillSession(admin_pb2.KillSessionRequest(session=found.session, reason="maintenance"), metadata=rights)
+        deadline = time.monotonic() + 30
+        while admin.ListAllSessions(everything, metadata=rights).sessions:
+            assert time.monotonic() < deadline
+        _, told = program.communicate("\n", timeout=60)
+    assert program.returncode == 1 and "SessionLost" in told and "maintenance" in told
 
 
 def test_without_durability_the_session_is_lost_and_the_next_call_has_another() -> None:

@@ -24,7 +24,9 @@ def lease(session="session-1", **fields):
 
 
 def end(session="session-1", kernel_s=2.0, tenant="acme"):
-    return EndRecord(session, tenant, "node-1", "cpu:0", "thumbs", b"x" * 32, "Released.", False, kernel_s, 5, 2.5)
+    return EndRecord(
+        session, tenant, "node-1", "cpu:0", "thumbs", b"x" * 32, "Released.", False, True, kernel_s, 5, 2.5
+    )
 
 
 def reopened(directory, path):
