@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cupool.contract.limits import MIB
 from cupool.contract.sizes import parse_size
 
 
@@ -29,6 +30,7 @@ class Config:
         start_s: how long an embedded pool may take to start.
         durability: CUPOOL_DURABILITY, what a lost server costs: "replay" (default): another one does again what the session did, while that
             fits into the redo window; "none": nothing is kept, and the session is lost.
+        redo_bytes: CUPOOL_REDO, the redo window, in this process's memory.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
@@ -51,6 +53,7 @@ class Config:
     log: str = ""
     log_format: str = "text"
     durability: str = "replay"
+    redo_bytes: int = 64 * MIB
 
 
 DURABILITIES = ("replay", "none")
@@ -78,13 +81,15 @@ def _read() -> Config:
             )
         return value
 
-    memory = env("CUPOOL_MEMORY", "")
-    try:
-        memory_bytes = parse_size(memory) if memory else 0
-    except ValueError:
-        raise ValueError(
-            f"CUPOOL_MEMORY={memory!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
-        ) from None
+    def size(name: str, default: int) -> int:
+        text = env(name, "")
+        try:
+            return parse_size(text) if text else default
+        except ValueError:
+            raise ValueError(
+                f"{name}={text!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
+            ) from None
+
     transport = env("CUPOOL_TRANSPORT", "") or "core"
     if transport not in ("core", "grpc"):
         raise ValueError(
@@ -114,12 +119,13 @@ def _read() -> Config:
         reconnect_s=number("CUPOOL_RECONNECT_S", 30.0),
         deadline_s=number("CUPOOL_DEADLINE_S", 10.0),
         function=env("CUPOOL_FUNCTION", ""),
-        memory_bytes=memory_bytes,
+        memory_bytes=size("CUPOOL_MEMORY", 0),
         device_kind=env("CUPOOL_DEVICE", ""),
         start_s=number("CUPOOL_START_S", 60.0),
         transport=transport,
         log=log,
         log_format=log_format,
+        redo_bytes=size("CUPOOL_REDO", 64 * MIB),
         durability=durability_of(env("CUPOOL_DURABILITY", "") or "replay", "CUPOOL_DURABILITY"),
     )
 

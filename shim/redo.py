@@ -22,7 +22,7 @@ from cupool.v1 import session_pb2
 if TYPE_CHECKING:
     from .outbox import Batch
 
-#: What a window may hold: about 1.4 million small operations.
+#: What a window may hold where nothing else is said: about 1.4 million small operations.
 REDO_BYTES = 64 * MIB
 #: What the hash of a delivered result takes, in bytes: two integers and a place in a dict.
 _DELIVERED_BYTES = 150
@@ -96,7 +96,9 @@ class Redo:
 
     def _look(self) -> bool:
         if self.nbytes > self._budget:
-            self.end(f"it had done and sent more than the {self._budget // MIB} MiB that are kept for that")
+            self.end(
+                f"it had done and sent more than the {self._budget // MIB} MiB that are kept for that (CUPOOL_REDO)"
+            )
         return not self.why
 
     def end(self, why: str) -> None:

@@ -98,7 +98,10 @@ class Session:
         chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
         try:
             keeps = settings.durability == "replay"
-            redo = Redo(why="" if keeps else "it was opened with durability='none', which keeps nothing for that")
+            redo = Redo(
+                settings.redo_bytes,
+                "" if keeps else "it was opened with durability='none', which keeps nothing for that",
+            )
             self.outbox = Outbox(received=lambda: self.link.inbox.received, redo=redo)
             self.link = Link(
                 chosen,
