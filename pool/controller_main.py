@@ -161,6 +161,7 @@ def serve(config: PoolConfig) -> int:
         stack.callback(engine.close)
         serving.start()
         stack.callback(controller.close)
+        stack.callback(controller.keep_counts)
         metrics = _metrics(config, serving)
         if metrics is not None:
             stack.callback(metrics.close)

@@ -95,7 +95,7 @@ class Directory:
         """Why nothing can be written now, one sentence; "" while it can."""
         return ""
 
-    def when_kept(self, call: Callable[[], None]) -> None:
+    def when_kept(self, call: Callable[[], object]) -> None:
         """Have `call` called, from any thread, when all that was written until now is kept."""
         call()
 

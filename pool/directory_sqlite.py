@@ -81,7 +81,7 @@ class SqliteDirectory(Directory):
         self._work = threading.Event()
         self._closing = False
         #: Statements, each with what to call when it is committed.
-        self._queue: deque[tuple[str, Params, Callable[[], None] | None]] = deque()
+        self._queue: deque[tuple[str, Params, Callable[[], object] | None]] = deque()
         #: Leases to write, or (None) to remove, by session.
         self._lease_queue: dict[str, LeaseRecord | None] = {}
         self._written: set[str] = set()
@@ -240,7 +240,7 @@ class SqliteDirectory(Directory):
             else None
         )
 
-    def when_kept(self, call: Callable[[], None]) -> None:
+    def when_kept(self, call: Callable[[], object]) -> None:
         self._put("SELECT 1", (), call)
 
     def flush(self, limit_s: float = 5.0) -> bool:
@@ -262,18 +262,18 @@ class SqliteDirectory(Directory):
 
     # ---- the writer
 
-    def _put(self, statement: str, params: Params, done: Callable[[], None] | None = None) -> None:
+    def _put(self, statement: str, params: Params, done: Callable[[], object] | None = None) -> None:
         with self._lock:
             self._queue.append((statement, params, done))
         self._work.set()
 
-    def _take(self) -> list[tuple[str, Params, Callable[[], None] | None]]:
+    def _take(self) -> list[tuple[str, Params, Callable[[], object] | None]]:
         """What is to be written now. Leases first: an end that follows removes its own."""
         with self._lock:
             leases, self._lease_queue = self._lease_queue, {}
             rows = list(self._queue)
             self._queue.clear()
-            batch: list[tuple[str, Params, Callable[[], None] | None]] = []
+            batch: list[tuple[str, Params, Callable[[], object] | None]] = []
             for session, lease in leases.items():
                 if lease is None:
                     self._written.discard(session)
@@ -285,7 +285,7 @@ class SqliteDirectory(Directory):
 
     def _write_all(self) -> None:
         db: sqlite3.Connection | None = None
-        batch: list[tuple[str, Params, Callable[[], None] | None]] = []
+        batch: list[tuple[str, Params, Callable[[], object] | None]] = []
         try:
             while True:
                 self._work.wait()
@@ -386,7 +386,7 @@ def _prepare(db: sqlite3.Connection, pool: str) -> None:
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'starts'")
 
 
-def _write(db: sqlite3.Connection, batch: Sequence[tuple[str, Params, Callable[[], None] | None]]) -> None:
+def _write(db: sqlite3.Connection, batch: Sequence[tuple[str, Params, Callable[[], object] | None]]) -> None:
     """All of it or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:

@@ -8,7 +8,7 @@ import pytest
 from cupool.pool import states
 from cupool.pool.config import PoolConfig, Quota
 from cupool.pool.controller import NODE_LOST_S, RETURN_S, Controller, Waiting
-from cupool.pool.directory import Directory
+from cupool.pool.directory import Directory, EndRecord, TenantRecord
 from cupool.pool.operations import Operations
 from cupool.pool.refusals import Code, Refused
 from fakehost import FakeHost
@@ -19,6 +19,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cupool.v1 import admin_pb2, pool_pb2
 
 CONFIG = PoolConfig(max_sessions=4, warm=2, lease_s=60, park_grace_ms=10_000, quota=Quota())
+
+
+class Kept(Directory):
+    """What `SqliteDirectory` keeps, without a file: ends of sessions, each counted once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: dict[str, EndRecord] = {}
+
+    def add_end(self, record, kept=None):
+        if record.session not in self.ends:
+            self.ends[record.session] = record
+            tenant = self._tenants.get(record.tenant) or TenantRecord(record.tenant)
+            super().set_tenant(dataclasses.replace(tenant, kernel_s=tenant.kernel_s + record.kernel_s))
+        super().add_end(record, kept)
+
+    def end(self, session):
+        return self.ends.get(session)
+
+    def set_tenant(self, record):
+        before = self._tenants.get(record.name) or TenantRecord(record.name)
+        super().set_tenant(dataclasses.replace(record, kernel_s=before.kernel_s))
 
 
 class Clock:
@@ -32,7 +54,7 @@ class Pool:
     """A controller, its host, and what operators do."""
 
     def __init__(self, config: PoolConfig = CONFIG, **host: object) -> None:
-        self.clock, self.host, self.directory = Clock(), FakeHost(**host), Directory()
+        self.clock, self.host, self.directory = Clock(), FakeHost(**host), Kept()
         self.begin(config)
         self.host.connect()
         self.host.deliver()
@@ -415,6 +437,32 @@ def test_sessions_of_a_host_that_never_comes_back_are_lost():
     assert refused.code is Code.UNAVAILABLE and "No host" in str(refused)
     pool.later(NODE_LOST_S + 1)
     assert pool.state(lease) == states.SESSION_LOST
+    check(pool)
+
+
+def test_a_burst_leaves_no_more_than_the_reserve():
+    pool = Pool(dataclasses.replace(CONFIG, warm=1))
+    waiting = [pool.acquire(deadline_ms=1000) for _ in range(8)]
+    pool.host.deliver()
+    for lease in [w if isinstance(w, pool_pb2.Lease) else w.future.result(0) for w in waiting]:
+        pool.release(lease)
+    pool.later(1)
+    assert len(pool.host.servers) > 2
+    for _ in range(10):
+        pool.later(31)
+    assert len(pool.host.servers) == 2
+    check(pool)
+
+
+def test_an_end_that_is_told_after_its_host_came_back_frees_the_device():
+    pool = Pool(dataclasses.replace(CONFIG, max_sessions=1, warm=1), devices={"cpu:0": 100})
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.disconnect()
+    pool.host.die(lease.server, "It died.")
+    pool.host.connect()
+    pool.later(1)
+    assert pool.acquire().session != lease.session
     check(pool)
 
 
