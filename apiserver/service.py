@@ -363,7 +363,10 @@ class ApiServer:
             self._read(session, frames, stream)
         except Refused as refusal:
             status, sentence = refusal.status, refusal.sentence
-            log.info("event=stream-refused status=%s sentence=%r", status, sentence)
+            # One that names no session is our own rehearsal, or a stranger.
+            is_named = any(key == "cupool-session" for key, _ in context.invocation_metadata())
+            level = logging.INFO if is_named else logging.DEBUG
+            log.log(level, "event=stream-refused status=%s sentence=%r", status, sentence)
         except grpc.RpcError:
             log.debug("event=stream-lost")  # the connection broke: the session is parked
         except Exception:

@@ -3,10 +3,10 @@
 A message is written as `event=name key=value key=%r ...`: the event first, ids under their own names (`request`, `session`, `tenant`,
 `server`, `device`, `node`), texts by repr. A line is then either of
 
-    2026-11-28T13:05:00.123Z info source=controller event=lease session=session-1f tenant=acme took_ms=1.2
-    {"time": "2026-11-28T13:05:00.123Z", "level": "info", "source": "controller", "event": "lease", "session": "session-1f", ...}
+    2026-11-28T13:05:00.123Z info source=controller event=session-leased session=session-1f tenant=acme request=…
+    {"time": "2026-11-28T13:05:00.123Z", "level": "info", "source": "controller", "event": "session-leased", "session": "session-1f", ...}
 
-Until there is a session, `request` (which the client makes) is what names it; the line `event=lease` has both.
+Until there is a session, `request` (which the client makes) is what names it; the line `event=session-leased` has both.
 
 Boundary: the standard `logging` only; whoever writes makes a logger and calls it. Messages of libraries become the event `message`.
 """

@@ -103,7 +103,18 @@ def _features() -> list[str]:
 
 
 def describe(number: int, limit_bytes: int, engine: Any) -> Any:
-    """The device as a `cupool.v1.DeviceInfo`."""
+    """The device as a `cupool.v1.DeviceInfo`, the caller's own."""
+    info = session_pb2.DeviceInfo()
+    info.CopyFrom(_described(number, limit_bytes, engine))
+    arena = getattr(engine, "arena", None)
+    if arena is not None:
+        info.arena_base, info.arena_bytes = arena.base, arena.nbytes
+    return info
+
+
+@functools.lru_cache(maxsize=4)
+def _described(number: int, limit_bytes: int, engine: Any) -> Any:
+    """What of it never changes, made once: every hello has it, and a client waits for that."""
     major, minor = COMPUTE_CAPABILITY
     processors = cores()
     properties: dict[str, Any] = {
@@ -132,13 +143,9 @@ def describe(number: int, limit_bytes: int, engine: Any) -> Any:
         "PciDeviceId": number,
         **{name: value for _, name, value in _LIMITS},
     }  # fmt: skip
-    info = session_pb2.DeviceInfo(
+    return session_pb2.DeviceInfo(
         kind="cpu", name=f"cupool CPU device {number}", uuid=device_uuid(number), total_bytes=limit_bytes, limit_bytes=limit_bytes,
         compute_capability=f"{major}{minor}", driver_version=CUDA_VERSION, runtime_version=CUDA_VERSION,
         properties=named(properties), attributes=named(attributes), fingerprint=fingerprint(),
         kernels="this build has no kernel engine" if engine is None else engine.why_not(),
     )  # fmt: skip
-    arena = getattr(engine, "arena", None)
-    if arena is not None:
-        info.arena_base, info.arena_bytes = arena.base, arena.nbytes
-    return info
