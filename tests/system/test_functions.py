@@ -235,6 +235,30 @@ def test_lambda_session_per_process_or_per_request(small_pool: Pool, handlers: P
             wait_until(lambda: len(sessions(small_pool)) == left, f"{left} sessions after an invocation")
 
 
+SNAPSHOT = """
+import cupy as cp
+
+warm = cp.arange(4.0)
+assert float(warm.sum()) == 6  # the session is open while the function initialises
+
+def handler(event, context):
+    try:
+        warm.get()
+    except ValueError as error:
+        return type(error).__name__, float(cp.ones(event["n"]).sum())
+"""
+
+
+def test_lambda_snapshot_holds_no_session(small_pool: Pool, handlers: Path) -> None:
+    """The pool has one session at a time: without it given up before the snapshot, the restored function would get none."""
+    (handlers / "app.py").write_text(SNAPSHOT)
+    env = env_of(small_pool, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
+    with LocalRuntime("app.handler", env, handlers) as runtime:
+        wait_until(lambda: runtime.restores == 1, "the runtime asks to be restored", 60)
+        wait_until(lambda: not sessions(small_pool), "no session is in the snapshot")
+        assert runtime.invoke({"n": 5}, timeout_s=60) == (["ForeignArray", 5.0], None)
+
+
 def test_lambda_handler_that_is_none(small_pool: Pool, handlers: Path) -> None:
     with LocalRuntime(ENTRY, wrapped(small_pool, "app.nothing"), handlers) as runtime:
         wait_until(lambda: runtime.init_error is not None, "the start's error", 60)
