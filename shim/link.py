@@ -98,7 +98,7 @@ class Link:
         on_hello: Callable[[Any], None],
         on_lost: Callable[[BaseException], None],
         client: str,
-        another: Callable[[Lease], Lease] | None = None,
+        another: Callable[[Lease, CupoolError], Lease] | None = None,
         on_another: Callable[[], None] = lambda: None,
     ) -> None:
         """
@@ -202,6 +202,8 @@ class Link:
         if self._another is None or not getattr(error, "is_server_lost", False) or self._closing.is_set():
             raise error
         if not redo.is_whole:
+            if isinstance(error, SessionCloned):
+                raise error
             raise SessionLost(
                 f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
             )
@@ -211,7 +213,7 @@ class Link:
             raise SessionLost(f"{error.what} On another server it ended at the same place.", error.cure)
         old = self.lease
         try:
-            lease = self._another(old)
+            lease = self._another(old, error)
         except CupoolError as refused:
             raise SessionLost(f"{error.what} And there is no other server: {refused.what}", refused.cure) from refused
         self._outbox.detach()

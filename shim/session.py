@@ -140,10 +140,11 @@ class Session:
     def _on_lost(self, error: BaseException) -> None:
         self._stop.set()
 
-    def _another(self, old: Lease) -> Lease:
-        """A lease in place of one whose server is lost. In the link's thread."""
+    def _another(self, old: Lease, error: CupoolError) -> Lease:
+        """A lease in place of one whose server is lost, or that is a clone's now. In the link's thread."""
         lease: Lease = self._pool.acquire(self.settings)
-        self._pool.release(old, "its server was lost")
+        if not isinstance(error, SessionCloned):
+            self._pool.release(old, "its server was lost")
         return lease
 
     def _put_again(self) -> None:

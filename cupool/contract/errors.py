@@ -59,6 +59,9 @@ class SessionLost(CupoolError):
 class SessionCloned(SessionLost):
     """The session belongs to another process, a clone of this one: both came from one snapshot. This one gets another session."""
 
+    #: What a lost server costs, it costs here too: all that the session did is done again on another server, where it can be.
+    is_server_lost = True
+
 
 #: What a server says to a clone that comes second.
 STALE_NONCE = (

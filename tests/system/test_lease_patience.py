@@ -21,7 +21,6 @@ from cupool.shim import cupy as cp
 from cupool.shim import scopes, session
 from cupool.shim.config import Config
 from cupool.shim.lease import PoolClient
-from cupool.shim.link import Link
 
 import cupool
 from cupool.contract.errors import ForeignArray, LeaseRefused, PoolUnreachable, SessionCloned
@@ -233,47 +232,34 @@ made = Link.__init__
 def resumed(self, *args):
     made(self, *args)
     self._nonces = (bytes.fromhex({before!r}), os.urandom(16))
+Link.__init__ = resumed
+first, other = FixedPool({endpoint!r}), FixedPool({other!r})
+class Pool(FixedPool):
+    leases = [first.lease, other.lease]
+    def acquire(self, config):
+        return self.leases.pop(0)
+pool = Pool("")
+session.open_at(pool, Config())
+print(fetch(array([5.0]))[0], session._process.session.link.lease.endpoint == {other!r}, pool.released)
+session.close()
 """
 
 
-def clone_of(link: Link) -> Callable[[str], str]:
-    """A process that was resumed from the same state as ours: the same lease and the same nonce, its connection gone."""
-    endpoint, before = link.lease.endpoint, link._nonces[0].hex()
-
-    def run(body: str) -> str:
-        code = CLONE.format(root=ROOT, before=before) + body.replace("ENDPOINT", repr(endpoint))
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
-
-
 def test_two_processes_from_one_state_never_share_a_session() -> None:
-    """The first to come back has the session; the second one is told so, and gets one of its own."""
+    """The first to come back has the session. The second, which knows the same lease and the same nonce, gets one of its own."""
     server, other = Server(), Server()
     try:
-        with_session = session.open_at(FixedPool(server.endpoint), Config())
+        link = session.open_at(FixedPool(server.endpoint), Config()).link
         x = array([1.0, 2.0])
         assert fetch(x).sum() == 3
-        second = clone_of(with_session.link)
-        with_session.link.renew()  # the first comes back: the nonce changes
+        before = link._nonces[0].hex()
+        link.renew()  # the first comes back: the nonce changes
         y = add(x, x, (2,))
         assert fetch(y).sum() == 6
-        told = second(
-            """
-Link.__init__ = resumed
-try:
-    session.open_at(FixedPool(ENDPOINT), Config())
-except Exception as error:
-    print(type(error).__name__)
-Link.__init__ = made
-session.open_at(FixedPool(OTHER), Config())
-print(fetch(array([5.0]))[0])
-session.close()
-""".replace("OTHER", repr(other.endpoint))
-        )
-        assert told == "SessionCloned\n5.0\n"
+        code = CLONE.format(root=ROOT, before=before, endpoint=server.endpoint, other=other.endpoint)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        # It does not release what is the first one's.
+        assert done.stdout == "5.0 True []\n", done.stderr
         assert fetch(add(y, x, (2,))).sum() == 9  # the first noticed nothing
     finally:
         session._close("the test ended", 1.0)
@@ -281,16 +267,40 @@ session.close()
         other.close()
 
 
-def test_an_idle_clone_goes_on_with_a_session_of_its_own(pools: list[FixedPool]) -> None:
-    """Its arrays are gone, and say so; what it makes from then on works, and no call of its fails."""
+def come_back_second() -> None:
+    """Make the session's process a clone whose other copy has come back before: the nonce that we know is an old one."""
+    link = session.current().link
+    link._nonces = (os.urandom(16), os.urandom(16))
+    link.renew()
+
+
+def test_a_clone_makes_its_session_again_elsewhere(pools: list[FixedPool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all that it did can be done again: its arrays are there, and no call of its fails."""
+    a = cp.arange(3.0)
+    b = a * 2
+    assert float(b.sum()) == 6
+    second = Server()
+    try:
+        monkeypatch.setattr(pools[0], "lease", FixedPool(second.endpoint).lease)
+        come_back_second()
+        np.testing.assert_array_equal((a + b).get(), [0, 3, 6])
+        assert session.current().link.recoveries == 1 and not pools[0].released
+        session._close("the test ended", 1.0)
+    finally:
+        second.close()
+
+
+def test_a_clone_that_cannot_goes_on_with_a_new_session(
+    pools: list[FixedPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was idle: its arrays are gone, and say so; what it makes from then on works, and no call of its fails."""
+    monkeypatch.setattr(session, "config", lambda: Config(durability="none"))
     a = cp.arange(3.0)
     assert float(a.sum()) == 3
     opened = session.current()
     lost = threading.Event()
     opened.link._on_lost = lambda error: lost.set()
-    # The other process has come back before: the nonce that we know is an old one.
-    opened.link._nonces = (os.urandom(16), os.urandom(16))
-    opened.link.renew()
+    come_back_second()
     assert lost.wait(30)
     assert isinstance(opened.outbox.lost, SessionCloned)
     assert float(cp.ones(4).sum()) == 4
