@@ -28,7 +28,7 @@ from .refusals import Code, Refused
 _log = logging.getLogger(__name__)
 
 #: How long a server may take to give a session back until it is told to end.
-RETURN_S = 2.0
+RETURN_S = 10.0
 #: How long the end of a session may take to be told after its node came back without it.
 MISSING_S = 2.0
 #: Sessions of a node that was away for so long are lost.

@@ -41,12 +41,16 @@ def run(quick: bool) -> list[Ratio]:
             words = ["--orders", "--device", "cpu:0", "--listen", f"unix:{server.folder}/session.sock"]
             words += ["--status-file", str(server.status_path), "--memory-limit", "1GiB"]
             if is_forked:
-                pid = zygote.fork(words, ends)
-                if pid is None:
+                forked: list[int | None] = []
+                if not zygote.fork(words, ends, forked.append):
+                    raise RuntimeError("the zygote was not asked")
+                while not forked:
+                    loop.turn()
+                if forked[0] is None:
                     raise RuntimeError("the zygote did not fork")
-                server.started(pid)
+                server.started(forked[0])
             else:
-                server.start_cold((), words, ends)
+                server.start_cold((), words, ends, False)
             for end in ends:
                 os.close(end)
             if not select.select([server.reports], [], [], READY_S)[0] or not server.read_reports():

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -43,8 +44,9 @@ ORPHANS_S = 5.0
 
 Change = server_pb2.SessionChange
 PARKED = server_pb2.SERVER_STATE_PARKED
-#: Starts a server's process given its ends of the pipes; returns its pid, or None: start it cold.
-Forker = Callable[[list[str], tuple[int, int, int]], int | None]
+#: Asks for a server's process, given its command line and its ends of the pipes; calls back with its pid, or None: start it cold. False:
+#: it was not asked for.
+Forker = Callable[[list[str], tuple[int, int, int], Callable[[int | None], None]], bool]
 
 
 class Sink(Protocol):
@@ -231,7 +233,26 @@ class Host:
             return
         try:
             arguments = self._arguments(server)
-            pid = self.fork(arguments, ends) if self.fork is not None and not self._config.launch_wrapper else None
+        except OSError as error:
+            _close(ends)
+            self._not_started(server, error)
+            return
+
+        def forked(pid: int | None) -> None:
+            self._launched(server, arguments, ends, pid)
+
+        if self.fork is None or self._config.launch_wrapper or not self.fork(arguments, ends, forked):
+            forked(None)
+
+    def _launched(self, server: Server, arguments: list[str], ends: tuple[int, int, int], pid: int | None) -> None:
+        """The zygote has forked the server, or has not: then it starts cold."""
+        if self._servers.get(server.id) is not server:  # it was told to end meanwhile
+            _close(ends)
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return
+        try:
             if pid is None:
                 server.start_cold(self._config.launch_wrapper, arguments, ends, self._is_confined)
             else:
@@ -240,8 +261,7 @@ class Host:
             self._not_started(server, error)
             return
         finally:
-            for descriptor in ends:
-                os.close(descriptor)
+            _close(ends)
         self.loop.watch(server.pidfd, lambda: self._dead(server))
         self.loop.watch(server.reports, lambda: self._read(server))
         limit_s = self._settings.start_limit_ms / 1000 or self._config.start_limit_s
@@ -563,3 +583,8 @@ class Host:
             if found is None or found.si_pid in known:
                 return
             os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

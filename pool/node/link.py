@@ -56,6 +56,7 @@ class Link:
         self._stopping = threading.Event()
         #: what is to be sent on the stream that is open; None while none is. The loop's.
         self._queue: queue.SimpleQueue[agent_pb2.AgentFrame | None] | None = None
+        self._news = agent_pb2.AgentFrame()
         self._call: Any = None
         self._command_seq = 0
         self._is_connected = False
@@ -73,6 +74,7 @@ class Link:
     def close(self) -> None:
         """Send what is to be sent, for a moment, and close the stream."""
         self._stopping.set()
+        self._flush()
         if self._queue is not None:
             self._queue.put(None)
         self._thread.join(1.0)
@@ -83,7 +85,11 @@ class Link:
     # ---- Sink, in the loop
 
     def server_news(self, news: agent_pb2.ServerNews) -> None:
-        self._send(agent_pb2.AgentFrame(servers=[news]))
+        # What one turn of the loop brings is one frame.
+        if self._queue is not None:
+            if not self._news.servers:
+                self._host.loop.post(self._flush)
+            self._news.servers.append(news)
 
     def session_ended(self, end: agent_pb2.SessionEnd) -> None:
         self._send(self._outbox.add(end))
@@ -96,7 +102,15 @@ class Link:
         if self._queue is not None and self._queue.qsize() < MANY_FRAMES:
             self._send(agent_pb2.AgentFrame(devices=devices, host=host))
 
+    def _flush(self) -> None:
+        """News that wait go before whatever comes after them."""
+        if self._news.servers:
+            news, self._news = self._news, agent_pb2.AgentFrame()
+            if self._queue is not None:
+                self._queue.put(news)
+
     def _send(self, frame: agent_pb2.AgentFrame) -> None:
+        self._flush()
         if self._queue is not None:
             self._queue.put(frame)
 
@@ -137,6 +151,7 @@ class Link:
         hello = self._host.hello()
         hello.node, hello.host, hello.version = self._node, socket.gethostname(), cupool.__version__
         hello.command_seq = self._command_seq
+        self._news.Clear()  # the hello says it
         outgoing.put(agent_pb2.AgentFrame(hello=hello))
         for frame in self._outbox:
             outgoing.put(frame)

@@ -30,7 +30,7 @@ from .host import Host
 from .loop import Loop
 from .measure import Measures
 from .nvml import Sampler
-from .zygote import Zygote, ZygoteFailed
+from .zygote import Zygote
 
 _log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
         return None
     try:
         zygote = Zygote(sorted({d.kind for d in config.devices}), loop, host.own_children)
-    except (OSError, ZygoteFailed) as error:
+    except OSError as error:
         _log.warning("event=no-zygote reason=%r", str(error))
         return None
     host.fork = zygote.fork
@@ -246,7 +246,10 @@ def _certificates(config: PoolConfig, node: str, folder: Path) -> Callable[[str]
         raise Bad(str(error)) from error
 
     def issue(server: str) -> list[str]:
-        files = authority.issue(server, node, folder / server)
+        try:
+            files = authority.issue(server, node, folder / server)
+        except CertsError as error:
+            raise OSError(f"it has no certificate: {error}") from error
         return ["--tls-cert", str(files.cert), "--tls-key", str(files.key)]
 
     return issue

@@ -9,26 +9,22 @@ import array
 import json
 import logging
 import os
-import select
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from .environment import environment
-from .loop import Loop
+from .loop import Loop, Timer
 
 _log = logging.getLogger(__name__)
 
-#: How long a fork may take; the loop waits for it.
-FORK_LIMIT_S = 2.0
+#: How long a fork may take.
+FORK_LIMIT_S = 10.0
 #: A zygote that ended is started again after this.
 AGAIN_S = 5.0
 LARGEST_BYTES = 64 << 10
-
-
-class ZygoteFailed(Exception):
-    """It does not fork."""
 
 
 class Zygote:
@@ -42,6 +38,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._pidfd = -1
+        #: who asked for a server, oldest first
+        self._asked: deque[tuple[Callable[[int | None], None], Timer]] = deque()
         self._is_ready = False
         self._is_closing = False
         self._start()
@@ -56,7 +54,7 @@ class Zygote:
             )
         self._own_children.add(self._process.pid)
         self._socket, self._pidfd = ours, os.pidfd_open(self._process.pid)
-        ours.settimeout(FORK_LIMIT_S)
+        ours.setblocking(False)
         self._loop.watch(ours.fileno(), self._heard)
         self._loop.watch(self._pidfd, self._ended)
 
@@ -64,37 +62,50 @@ class Zygote:
     def is_ready(self) -> bool:
         return self._is_ready
 
-    def fork(self, arguments: list[str], ends: tuple[int, int, int]) -> int | None:
-        """Have a server forked; returns its pid, or None: start it cold.
+    def fork(self, arguments: list[str], ends: tuple[int, int, int], done: Callable[[int | None], None]) -> bool:
+        """Ask for a server; `done` is called by the loop with its pid, or None: start it cold. False: nothing was asked for.
 
         Args:
-            ends: descriptors of its orders, its reports, its standard error.
+            ends: descriptors of its orders, its reports, its standard error; the caller's still.
         """
         if not self._is_ready or self._socket is None:
-            return None
-        data = json.dumps(arguments).encode()
+            return False
         try:
-            self._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", ends))])
-            answer = json.loads(self._socket.recv(LARGEST_BYTES) or b"{}")
-            return int(answer["pid"])
-        except (OSError, ValueError, KeyError) as error:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", ends))]
+            self._socket.sendmsg([json.dumps(arguments).encode()], rights)
+        except OSError as error:  # BlockingIOError too: it has more to do than its socket holds
             _log.warning("event=not-forked reason=%r", str(error))
-            self._is_ready = False
-            if self._process is not None:
-                self._process.kill()  # whatever it is doing: what it answers from now on would be the answer to something else
-            return None
+            return False
+        self._asked.append((done, self._loop.later(FORK_LIMIT_S, self._too_slow)))
+        return True
 
     def _heard(self) -> None:
-        """It says that it is ready, or the socket is closed."""
+        """It is ready, or has forked, or is gone."""
         assert self._socket is not None
-        if not select.select([self._socket], [], [], 0)[0]:
-            return
         try:
             data = self._socket.recv(LARGEST_BYTES)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
-        self._loop.unwatch(self._socket.fileno())  # from now on it speaks when it is asked
-        self._is_ready = bool(data)
+        if not data:
+            self._loop.unwatch(self._socket.fileno())  # its pidfd tells the rest
+            self._is_ready = False
+            return
+        answer = json.loads(data)
+        if "pid" in answer and self._asked:
+            done, timer = self._asked.popleft()
+            timer.cancel()
+            done(int(answer["pid"]))
+        else:
+            self._is_ready = True
+
+    def _too_slow(self) -> None:
+        """What it answers from now on would be taken for the answer to something else."""
+        _log.warning("event=not-forked reason='no answer within %g s'", FORK_LIMIT_S)
+        self._is_ready = False
+        if self._process is not None:
+            self._process.kill()
 
     def _ended(self) -> None:
         assert self._process is not None
@@ -123,6 +134,10 @@ class Zygote:
             self._socket, self._pidfd = None, -1
         if self._process is not None:
             self._own_children.discard(self._process.pid)
+        asked, self._asked = self._asked, deque()
+        for done, timer in asked:
+            timer.cancel()
+            done(None)
 
     def close(self) -> None:
         self._is_closing = True

@@ -239,6 +239,10 @@ def test_a_forked_server_is_as_a_cold_one(tmp_path: Path) -> None:
             news = controller.warm("s1")
             (pid,) = set(process.children()) - before
             proc = Path(f"/proc/{pid}")
+            # A thread that starts another one blocks signals for that moment.
+            wait_until(
+                lambda proc=proc: "SigBlk:\t0000000000000000" in (proc / "status").read_text(), "no signal blocked"
+            )  # type: ignore[misc]
             status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
             seen.append(
                 {
