@@ -342,6 +342,9 @@ class Host:
                 self.end(server, "Its lease was given back.")
 
     def _ready(self, server: Server, ready: Any) -> None:
+        if server.endpoint:
+            self._kill(server, "It said for a second time that it is ready: it is not believed any more.")
+            return
         server.endpoint, server.fingerprint = ready.endpoint, ready.fingerprint
         if server.state == states.STARTING:
             server.state = states.LEASED if server.assignment is not None else states.WARM
@@ -371,6 +374,13 @@ class Host:
         if not is_its or server.is_ending:
             return
         if kind == Change.UNASSIGNED:
+            if server.attached_before:
+                # Code of its client has run in it, and may speak in its name: it must never be given to another.
+                self._kill(
+                    server,
+                    "It said that its session was taken back, after its client had come: it is not believed any more.",
+                )
+                return
             self._forget_client(server)
             server.assignment, server.state = None, states.WARM
             self._tell(self._news(server))

@@ -310,7 +310,9 @@ class Compiler:
 
     def _run(self, command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run the compiler within its limits; it and what it started end together."""
-        limited = ["/bin/sh", "-c", 'ulimit -v "$0"; exec "$@"', str(MEMORY_KIB), *command]
+        # Its time too: when this process is killed, nobody else would stop a compilation that does not end.
+        limits = f"ulimit -t {int(TIMEOUT_S) + 10}; " + 'ulimit -v "$0"; exec "$@"'
+        limited = ["/bin/sh", "-c", limits, str(MEMORY_KIB), *command]
         with subprocess.Popen(
             limited, cwd=folder, stdin=subprocess.DEVNULL if text is None else subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace", env=_environment(), start_new_session=True,
