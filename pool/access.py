@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 from .auditing import Auditor
@@ -54,12 +52,20 @@ class Access:
         return True
 
 
-@contextlib.asynccontextmanager
-async def refusals(context: Any) -> AsyncIterator[None]:
-    """Tell the caller what a call was refused with, and when asking again may help."""
-    try:
-        yield
-    except Refused as refused:
-        if refused.retry_ms:
-            context.set_trailing_metadata((("cupool-retry-after-ms", str(refused.retry_ms)),))
-        await context.abort(refused.code, str(refused))
+class refusals:
+    """Tell the caller what a call was refused with, and when asking again may help. A class: a generator costs each call more."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Refused):
+            return
+        if error.retry_ms:
+            self._context.set_trailing_metadata((("cupool-retry-after-ms", str(error.retry_ms)),))
+        await self._context.abort(error.code, str(error))

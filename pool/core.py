@@ -169,6 +169,8 @@ class Core:
             session.id,
             session.reason or "It ended.",
             session.tenant.name,
+            # Leases that nobody used come and go by the hundred.
+            level=logging.INFO if session.was_attached or state == states.SESSION_LOST else logging.DEBUG,
         )
         self._tell(session)
 

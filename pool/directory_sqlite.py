@@ -35,6 +35,8 @@ SCHEMA = 1
 KEPT_ENDS = 100_000
 _PRUNE_EACH = 1000
 _AGAIN_S = 1.0
+#: How long leases and ends are gathered until they are written.
+_GATHER_S = 0.05
 
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -79,6 +81,7 @@ class SqliteDirectory(Directory):
         self._failure = ""
         self._lock = threading.Lock()
         self._work = threading.Event()
+        self._urgent = threading.Event()  #: somebody waits for what is queued
         self._closing = False
         #: Statements, each with what to call when it is committed.
         self._queue: deque[tuple[str, Params, Callable[[], object] | None]] = deque()
@@ -253,6 +256,7 @@ class SqliteDirectory(Directory):
         """Write what is left, where that can be done, and let go."""
         with self._lock:
             self._closing = True
+        self._urgent.set()
         self._work.set()
         self._thread.join()
         if self._reader is not None:
@@ -265,6 +269,7 @@ class SqliteDirectory(Directory):
     def _put(self, statement: str, params: Params, done: Callable[[], object] | None = None) -> None:
         with self._lock:
             self._queue.append((statement, params, done))
+        self._urgent.set()
         self._work.set()
 
     def _take(self) -> list[tuple[str, Params, Callable[[], object] | None]]:
@@ -289,6 +294,9 @@ class SqliteDirectory(Directory):
         try:
             while True:
                 self._work.wait()
+                # Most leases are over before they need to be written; those that stay, and ends, are written many at once.
+                self._urgent.wait(_GATHER_S)
+                self._urgent.clear()
                 self._work.clear()
                 closing = self._closing
                 batch += self._take()

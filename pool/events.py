@@ -20,18 +20,21 @@ class Events:
         self._listeners: dict[int, Callable[[admin_pb2.Event], object]] = {}
         self._count = 0
 
-    def emit(self, kind: str, subject: str, text: str, tenant: str = "", request: str = "") -> None:
+    def emit(
+        self, kind: str, subject: str, text: str, tenant: str = "", request: str = "", level: int = logging.INFO
+    ) -> None:
         """Tell of something: "session-leased", "device-cordoned", ...
 
         Args:
             subject: an id of what `kind` begins with: a session's, a device's, ...
+            level: of its line in the log.
             request: the client's own name of what it asked for, in the line that first names the session.
         """
-        if _log.isEnabledFor(logging.INFO):
+        if _log.isEnabledFor(level):
             what = kind.partition("-")[0]
             about = f" tenant={tenant}" if tenant else ""
             about += f" request={request!r}" if request else ""
-            _log.info("event=%s %s=%s%s text=%r", kind, what, subject, about, text)
+            _log.log(level, "event=%s %s=%s%s text=%r", kind, what, subject, about, text)
         if not self._listeners:
             return
         event = admin_pb2.Event(time=time.time(), kind=kind, subject=subject, tenant=tenant, text=text)

@@ -20,29 +20,38 @@ _BEHIND = 1000
 
 
 class LogRing(logging.Handler):
-    """Keeps this process's last lines, without secrets."""
+    """Keeps this process's last records. They become lines, without secrets, when somebody reads them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: deque[str] = deque(maxlen=KEPT)
+        self._records: deque[logging.LogRecord] = deque(maxlen=KEPT)
         self._guard = threading.Lock()
         self._listeners: list[Callable[[str], object]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = redaction.redact(self.format(record))
-        except Exception:
-            self.handleError(record)
-            return
         with self._guard:
-            self._lines.append(line)
+            self._records.append(record)
             listeners = list(self._listeners)
-        for listener in listeners:
-            listener(line)
+        if listeners:
+            line = self._line(record)
+            for listener in listeners:
+                listener(line)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        return redaction.redact(self.format(record))
 
     def tail(self, lines: int, wanted: Callable[[str], bool]) -> list[str]:
+        """The last `lines` that are wanted."""
         with self._guard:
-            return [line for line in self._lines if wanted(line)][-lines:]
+            records = list(self._records)
+        found: list[str] = []
+        for record in reversed(records):
+            line = self._line(record)
+            if wanted(line):
+                found.append(line)
+                if len(found) == lines:
+                    break
+        return found[::-1]
 
     def listen(self, listener: Callable[[str], object]) -> Callable[[], None]:
         with self._guard:
