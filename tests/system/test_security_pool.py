@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -158,6 +159,47 @@ def test_servers_speak_tls_under_their_own_names(pool: Pool) -> None:
         plain.unary_unary("/cupool.v1.SessionService/Get")(b"", timeout=10)
     assert info.value.code() is Code.UNAVAILABLE, "nothing is spoken in the clear"
     pool.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
+
+
+def test_its_servers_are_confined_and_sealed_when_their_session_opens(pool: Pool) -> None:
+    def filters(pid: int) -> tuple[int, int]:
+        """(whether it can gain no privileges, how many system call filters it has)"""
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return int(status["NoNewPrivs"]), int(status["Seccomp_filters"])
+
+    lease = pool.acquire()
+    try:
+        (pid,) = [
+            p
+            for p in servers_of(pool)
+            if lease.server in Path(f"/proc/{p}/cmdline").read_text() or lease.endpoint in listening(p)
+        ]
+        assert filters(pid) == (1, 1)
+        assert pool.attach(lease, lease.session_token)[0] is Code.OK
+        assert filters(pid) == (1, 2)
+    finally:
+        pool.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
+
+
+def servers_of(pool: Pool) -> list[int]:
+    """Processes that the agent started and adopted."""
+    tasks = Path(f"/proc/{pool.said['agent_pid']}/task")
+    return [int(p) for t in tasks.iterdir() for p in (t / "children").read_text().split()]
+
+
+def listening(pid: int) -> set[str]:
+    """Addresses of IPv4 where a process listens."""
+    inodes = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[9] in inodes and words[3] == "0A":
+                found.add(f"127.0.0.1:{int(words[1].rpartition(':')[2], 16)}")
+    return found
 
 
 def test_no_credential_no_service(pool: Pool) -> None:
