@@ -87,8 +87,10 @@ class Device:
             for s in by[states.LEASED].values()
             if s.session is not None and s.session.state == states.SESSION_LEASED and s.session.given_at > settled_at
         )
-        settling += sum(1 for s in by[states.ENDING].values() if s.returns_since > settled_at)
-        return Supply(self.view(), len(by[states.STARTING]), leased, settling)
+        # Those that were told to give their session back are warm again when the host comes to it. A busy host that starts others
+        # instead comes to it later, and is busier.
+        returning = sum(1 for s in by[states.ENDING].values() if s.returns_since > float("-inf"))
+        return Supply(self.view(), len(by[states.STARTING]) + returning, leased - returning, settling)
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ class Supply:
     """What a device has, for the decision.
 
     Attributes:
-        starting: servers that will be warm.
+        starting: servers that will be warm: they start, or give a session back.
         leased: servers that have a session, or may still hold its memory.
         settling: of these, the ones whose session nobody attached to yet and that were leased a moment ago: they may come back warm.
     """
