@@ -204,3 +204,11 @@ def test_no_gpu_here_is_said(monkeypatch):
     monkeypatch.setattr(devices, "has_cupy", lambda: True)
     assert [d.id for d in settings.host_devices("")] == ["cuda:0", "cuda:1", "cuda:2"]
     assert {d.memory_bytes for d in settings.host_devices("")} == {9 << 30}
+
+
+def test_numbers_come_as_a_list_or_with_commas() -> None:
+    read = setting_kinds.numbers(1, 100).read
+    assert read("13, 31") == read([13, 31]) == (13, 31) and read("") == () == read([])
+    for bad in ("thirteen", "13,,x", [True], [0], ["13"], 13):
+        with pytest.raises(ValueError, match=r"."):
+            read(bad)
