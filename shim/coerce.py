@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cupool.contract.ops._row import Row
 
 #: Function -> parameters that are converted. `*args` are converted one by one; None stays None.
 CONVERTED: dict[str, tuple[str, ...]] = {
+    "allclose": ("a", "b"),
     "append": ("arr", "values"),
     "around": ("a",),
     "atleast_1d": ("arys",),
     "atleast_2d": ("arys",),
     "atleast_3d": ("arys",),
     "average": ("a", "weights"),
+    "corrcoef": ("a", "y"),
+    "cov": ("a", "y"),
     "cross": ("a", "b"),
     "cupyx.scipy.linalg.bandwidth": ("a",),
     "cupyx.scipy.linalg.block_diag": ("arrs",),
@@ -42,6 +47,19 @@ CONVERTED: dict[str, tuple[str, ...]] = {
     "unwrap": ("p",),
     "vander": ("x",),
 }
+
+
+#: Functions that look at shape, dtype and layout of their first argument alone, which may be a host array: no bytes of it go up.
+LIKE = frozenset(("empty_like", "full_like", "ones_like", "zeros_like"))
+
+
+def stand_in(a: np.ndarray[Any, Any]) -> Any:
+    """An uninitialised device array of the host array's shape, dtype and order of axes in memory."""
+    from ._generated.functions import empty
+
+    by_stride = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
+    made = empty(tuple(a.shape[i] for i in by_stride), a.dtype)
+    return made.transpose([by_stride.index(i) for i in range(a.ndim)])
 
 
 def places(row: Row) -> tuple[tuple[int, bool], ...]:

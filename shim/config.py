@@ -66,6 +66,26 @@ def durability_of(value: str, name: str) -> str:
     return value
 
 
+def address_of(value: str, name: str) -> str:
+    """A checked address of a pool, or "". Raises ValueError; `name` says where the value is from."""
+    value = value.strip()
+    if not value or (value.startswith(("unix:", "unix-abstract:")) and value.partition(":")[2].strip("/")):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or "/" in value or not (port.isdecimal() and 0 < int(port) < 65536):
+        cure = "Write host:port, for example 10.0.0.7:7070, or unix:/path/of/a/socket."
+        raise ValueError(f"{name}={value!r} is no address. {cure}")
+    return value
+
+
+def token_of(value: str, name: str) -> str:
+    """A checked credential. Raises ValueError, without showing it; `name` says where it is from."""
+    value = value.strip()  # a file's last newline
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{name} has a line break, or letters beyond ASCII, as no credential has. Copy it again.")
+    return value
+
+
 def _read() -> Config:
     env = os.environ.get
 
@@ -75,7 +95,7 @@ def _read() -> Config:
             value = float(text) if text else default
         except ValueError:
             value = -1.0
-        if value < 0:
+        if not 0 <= value < float("inf"):
             raise ValueError(
                 f"{name}={text!r} is not a number of seconds. Set it to one, for example {name}={default:g}, or unset it."
             )
@@ -110,8 +130,8 @@ def _read() -> Config:
             "CUPOOL_CERT and CUPOOL_KEY go together: a certificate and its private key. Set both, or unset both."
         )
     return Config(
-        addr=env("CUPOOL_ADDR", ""),
-        token=env("CUPOOL_TOKEN", ""),
+        addr=address_of(env("CUPOOL_ADDR", ""), "CUPOOL_ADDR"),
+        token=token_of(env("CUPOOL_TOKEN", ""), "CUPOOL_TOKEN"),
         ca=env("CUPOOL_CA", ""),
         cert=cert,
         key=key,

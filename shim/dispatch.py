@@ -76,8 +76,8 @@ class Plan:
 DUCK = frozenset(
     (
         "all", "amax", "amin", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape",
-        "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "partition", "prod", "ptp", "ravel", "repeat", "reshape",
+        "sort", "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var",
     )
 )  # fmt: skip
 
@@ -228,6 +228,8 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
             op.notice(args)
         if op.duck and not isinstance(args[0], ndarray):
             return _duck(row, args)
+        if op.name in coerce.LIKE and isinstance(args[0], np.ndarray):
+            args = (coerce.stand_in(args[0]), *args[1:])
         if op.viewer is not None:
             from . import views
 

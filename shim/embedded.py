@@ -97,6 +97,11 @@ class EmbeddedPool:
                 process.kill()
                 process.wait()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is gone, and nobody told it to end."""
+        return self._process is not None and self._process.poll() is not None
+
     def leave_to_parent(self) -> None:
         """In a forked child: the pool is the parent's. Close our copies of its pipes, so that the parent's end is its end."""
         process, self._process = self._process, None
@@ -112,9 +117,18 @@ def start() -> EmbeddedPool:
     """Start the embedded pool of this process if it has none; returns at once."""
     global _pool
     with _lock:
+        if _pool is not None and _pool.has_ended:
+            _pool.close(0.0)
+            _pool = None
         if _pool is None:
             _pool = EmbeddedPool()
         return _pool
+
+
+def has_ended() -> bool:
+    """Whether there was one, and its process is gone without having been told to."""
+    pool = _pool
+    return pool is not None and pool.has_ended
 
 
 def stop(grace_s: float = 3.0) -> None:

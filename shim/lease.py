@@ -73,6 +73,8 @@ def status_error(code: str, details: str, at: str, is_pool: bool = False) -> Cup
     if is_pool and code == "FAILED_PRECONDITION":
         return LeaseRefused(f"The pool refused the lease ({at}): {details.strip().rstrip('.')}.")
     cls, what, cure = STATUS.get(code, (SessionLost, f"The call failed with {code}", "Run the program again."))
+    if is_pool and ". " in details.strip():
+        cure = ""  # the pool's own sentence ends with one
     if code == "FAILED_PRECONDITION" and "version" in details.lower():
         cls, cure = VersionMismatch, "Use the same minor release of cupool on both sides."
     return cls(f"{what} ({at}): {details.strip().rstrip('.') or code}.", cure)
@@ -252,7 +254,9 @@ class PoolClient:
         except grpc.RpcError as error:
             end = disconnected(error)
         hint = end.metadata.get("cupool-retry-after-ms")
-        details = end.details + (f" (try again in {int(hint) / 1000:g} s)" if hint and hint.isdigit() else "")
+        details = end.details
+        if hint and hint.isdigit():
+            details = f"{details.rstrip('. ')}; a place may be free in {int(hint) / 1000:g} s"
         refusal = status_error(end.code, details, f"the pool at {self.addr}", is_pool=True)
         if again is not None and end.code == "RESOURCE_EXHAUSTED" and hint and hint.isdigit():
             raise again(refusal, max(int(hint) / 1000, 0.001))

@@ -26,9 +26,9 @@ from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
 from . import embedded, forms, scopes, sites, syncdetect, trace
-from .config import Config, config
+from .config import Config, address_of, config, token_of
 from .core_stream import CoreTransport
-from .lease import Lease, PoolClient
+from .lease import Fate, Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
@@ -93,6 +93,7 @@ class Session:
         self.waits_by_tag: dict[int, int] = {}
         #: Replies that hold what kernels print, in order; shown at the next wait.
         self.printing: deque[int] = deque()
+        self._is_embedded = pool is None and not settings.addr and _process.inherited is None
         self._pool = pool or _pool_client(settings)
         lease: Lease = self._pool.acquire(settings)
         chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
@@ -108,7 +109,7 @@ class Session:
                 lease,
                 self.outbox,
                 settings.reconnect_s,
-                self._pool.fate,
+                self._fate,
                 _digest(),
                 self._on_hello,
                 self._on_lost,
@@ -140,8 +141,18 @@ class Session:
     def _on_lost(self, error: BaseException) -> None:
         self._stop.set()
 
+    def _fate(self, lease: Lease) -> Fate | None:
+        """Why the session is gone; None while it is not. An embedded pool that was killed says nothing, but its end does."""
+        if self._is_embedded and embedded.has_ended():
+            return Fate("This program's own pool was ended.", True)
+        return self._pool.fate(lease)  # type: ignore[no-any-return]
+
     def _another(self, old: Lease, error: CupoolError) -> Lease:
         """A lease in place of one whose server is lost, or that is a clone's now. In the link's thread."""
+        if self._is_embedded and embedded.has_ended():
+            self._pool.close()
+            self._pool = _pool_client(self.settings)
+            return self._pool.acquire(self.settings)  # type: ignore[no-any-return]
         lease: Lease = self._pool.acquire(self.settings)
         if not isinstance(error, SessionCloned):
             self._pool.release(old, "its server was lost")
@@ -471,9 +482,9 @@ def connect(addr: str | None = None, token: str | None = None) -> None:
         raise CupoolError("This process has a session already.", "Connect before the first array is made.")
     settings = config()
     if addr is not None:
-        settings = replace(settings, addr=addr, token=token or "")
+        settings = replace(settings, addr=address_of(addr, "addr"), token=token_of(token or "", "token"))
     elif token is not None:
-        settings = replace(settings, token=token)
+        settings = replace(settings, token=token_of(token, "token"))
     _process.override = settings
     current()
 
@@ -604,6 +615,8 @@ def limits() -> Limits:
 
 def check_handle(handle: int) -> None:
     """Raises ForeignArray when `handle` was minted before a fork, or in a session that is gone."""
+    if _process.is_ending and threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()  # a daemon thread: it is about to be frozen, and an error would only be noise
     if ids.range_of(handle) != ids.current_range:
         raise ForeignArray(
             "The array belongs to another process: it was made before a fork.",

@@ -87,9 +87,12 @@ def mint_stream() -> int:
     return number
 
 
-def retire(number: int) -> None:
-    """Give a destroyed stream's number back. Commands already queued keep their order, so it can be used again at once."""
-    _recycled.append(number)
+def retire(number: int, give_back: Callable[[int], None] = _recycled.append) -> None:
+    """Give a destroyed stream's number back. Commands already queued keep their order, so it can be used again at once.
+
+    `give_back` is bound now: at the interpreter's end this module's names are gone before the last stream is.
+    """
+    give_back(number)
 
 
 class using:  # reads as a statement

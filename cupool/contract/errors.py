@@ -150,6 +150,13 @@ class CompileException(Exception):
         f.flush()
 
 
+# CuPy's own names, as tracebacks and logs show them, whichever modules of the shim are loaded.
+CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
+CUDADriverError.__module__ = "cupy_backends.cuda.api.driver"
+OutOfMemoryError.__module__ = "cupy.cuda.memory"
+CompileException.__module__ = "cupy.cuda.compiler"
+
+
 #: CUDA error number -> (name, text), as cudaGetErrorName and cudaGetErrorString give them; the ones that programs meet.
 CUDA_ERRORS: dict[int, tuple[str, str]] = {
     1: ("cudaErrorInvalidValue", "invalid argument"),

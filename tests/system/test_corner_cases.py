@@ -311,3 +311,31 @@ def test_complex_values_put_into_real_arrays_warn(key: Any) -> None:
     with pytest.warns(np.exceptions.ComplexWarning):
         cp.copyto(a, cp.array([5j, 6]), casting="unsafe")
     assert a.tolist() == [0, 6]
+
+
+@pytest.mark.parametrize("make", ["zeros_like", "ones_like", "empty_like"])
+def test_arrays_like_a_host_array_take_its_shape_and_order_and_none_of_its_bytes(make: str) -> None:
+    host = np.ones((2, 3, 4), np.float32).transpose(1, 2, 0)
+    before = session.statistics().bytes_up
+    made = getattr(cp, make)(host)
+    assert (made.shape, made.dtype, made.strides) == (host.shape, host.dtype, np.empty_like(host).strides)
+    assert cp.full_like(host, 3)[0, 0, 0] == 3
+    assert session.statistics().bytes_up - before < host.nbytes + 4096
+
+
+def test_functions_that_take_host_arrays_as_cupys_do() -> None:
+    host = np.arange(6.0).reshape(2, 3) ** 2
+    assert cp.allclose(cp.ones(2), np.ones(2)) and cp.allclose(cp.ones(2), [1, 1])
+    np.testing.assert_allclose(cp.cov(host).get(), np.cov(host))
+    np.testing.assert_allclose(cp.corrcoef(host).get(), np.corrcoef(host))
+    # CuPy calls the array's own method: a host array gives a host array.
+    assert isinstance(cp.sort(host[::-1]), np.ndarray) and np.array_equal(cp.sort(host[::-1], axis=0), host)
+
+
+@pytest.mark.parametrize("name", ["min", "max", "argmin", "argmax", "nanmin", "ptp"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_reduction_to_nothing_needs_no_identity(name: str, axis: int) -> None:
+    result = getattr(cp, name)(cp.ones((0, 0), "f4"), axis=axis)
+    assert result.get().shape == (0,) and result.dtype == ("i8" if name.startswith("arg") else "f4")
+    with pytest.raises(ValueError, match=r"zero-size|empty"):
+        getattr(cp, name)(cp.ones((0, 3)), axis=0).get()

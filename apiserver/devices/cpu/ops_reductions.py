@@ -83,10 +83,22 @@ def _without_nan(a: Array, neutral: int) -> Any:
     return result
 
 
+def _nothing(a: Array, axis: Any, keepdims: Any) -> Array | None:
+    """The result of a reduction without identity whose result has no elements, of `a`'s dtype: that is no error, as it is in NumPy."""
+    if a.size:
+        return None
+    axes = range(a.ndim) if axis is None else normalize_axes(axis, a.ndim)
+    shape = tuple(1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes)
+    return np.empty(shape, a.dtype) if 0 in shape else None
+
+
 def _extremum(name: str) -> Callable[..., Any]:
     function = {"max": xp.maximum, "min": xp.minimum, "nanmax": xp.fmax, "nanmin": xp.fmin}[name]
 
     def run(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+        nothing = _nothing(a, _axis(axis), keepdims)
+        if nothing is not None:
+            return give(nothing, a.dtype, out)
         return give(function.reduce(a, axis=_axis(axis), keepdims=bool(keepdims)), a.dtype, out)
 
     return run
@@ -99,6 +111,9 @@ def _arg_extremum(name: str) -> Callable[..., Any]:
     def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         if isinstance(axis, tuple | list):
             axis = axis[0]
+        nothing = _nothing(a, axis, keepdims)
+        if nothing is not None:
+            return give(nothing, np.int64 if dtype is None else dtype, out)
         if dtype is None and out is None and not name.startswith("nan"):
             value = method(a, axis=axis, keepdims=bool(keepdims))
             return value if isinstance(value, np.ndarray) else np.asarray(value)
@@ -124,6 +139,9 @@ def _truth(function: Any) -> Callable[..., Any]:
 
 def ptp(a: Array, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     axis = _axis(axis)
+    nothing = _nothing(a, axis, keepdims)
+    if nothing is not None:
+        return give(nothing, a.dtype, out)
     high, low = (f.reduce(a, axis=axis, keepdims=bool(keepdims)) for f in (xp.maximum, xp.minimum))
     return give(np.subtract(high, low), a.dtype, out)
 

@@ -11,8 +11,6 @@ from cupool.contract.ops import TABLE
 from ... import dispatch
 from . import device
 
-CompileException.__module__ = "cupy.cuda.compiler"
-
 _COMPILE = TABLE["@compile"]
 _NAME = re.compile(r"\A[a-zA-Z_][a-zA-Z_0-9]*\Z")
 

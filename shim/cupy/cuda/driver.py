@@ -16,7 +16,6 @@ from . import _libraries, runtime
 from ._streams import stream_at
 from .runtime import driverGetVersion
 
-CUDADriverError.__module__ = "cupy_backends.cuda.api.driver"
 _INVALID_CONTEXT, _INVALID_HANDLE = 201, 400
 #: The context's number.
 _CONTEXT = 0x4000

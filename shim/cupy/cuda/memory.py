@@ -39,8 +39,6 @@ from ._pool import (
     raw_malloc,
 )
 
-OutOfMemoryError.__module__ = "cupy.cuda.memory"
-
 # Names that programs and tests of CuPy reach for, although they are private.
 _Chunk = Chunk
 _allocation_unit_size = UNIT

@@ -26,7 +26,6 @@ from ._runtime_memory import *  # noqa: F403
 from ._runtime_memory import mempool_source as mempool_source
 from ._runtime_streams import *  # noqa: F403
 
-CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
 is_hip = False
 
 

@@ -69,7 +69,11 @@ def default_cache() -> Path:
 
 def _private(directory: Path) -> Path:
     """Make the directory, for this user alone. Raises PermissionError when somebody else could write there."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        cure = "Set CUPOOL_CACHE_DIR to a directory that can be written."
+        raise OSError(error.errno, f"The kernel cache {directory} cannot be made ({error.strerror}). {cure}") from None
     info = directory.stat()
     if info.st_uid != os.geteuid():
         raise PermissionError(
