@@ -1,6 +1,8 @@
 """The pool: leases sessions on warm API servers.
 
-    controller    leases, sessions, tenants, the queue; decides over its books (`leases`, `queue`, `placement`, `tenants`, `plan`)
+    controller    decides: over `following` (what hosts tell), `leasing` (who gets a session, and where) and `core` (what both need); its
+                  books are `leases`, its rules, all pure, `queue`, `placement`, `tenants`, `plan`, `rates`, `states`
+    operations    what operators see and do
     directory     what the pool remembers; `directory_sqlite` on disk
     engine        how the controller reaches hosts: `engines/local` in this process, `engines/remote` over agents' streams
     services      gRPC: PoolService for clients, AdminService for operators, AgentService for agents
