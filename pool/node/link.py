@@ -28,7 +28,7 @@ from .outbox import Outbox
 _log = logging.getLogger(__name__)
 
 #: Waits between attempts, doubled from the first to the last, each shortened by chance.
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 #: Numbers are not told while so many frames wait to be sent: the next ones say the same.
 MANY_FRAMES = 256
 _OPTIONS = [
