@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from benchmarks import pools
 from benchmarks.harness import ROOT, environment, mark_run
 from cupool.v1 import admin_pb2
@@ -79,6 +81,12 @@ class Shared:
 
     def operate(self, *words: str) -> str:
         return pools.cupool(*words, "--folder", str(self.pool.folder), timeout_s=300)
+
+    def answers(self) -> bool:
+        try:
+            return all(self.nodes().get(node, False) for node in ("a", *JOINED))
+        except grpc.RpcError:
+            return False  # it starts
 
     def record(self) -> dict[str, Any]:
         """The pool's `pool.json`, as it is now."""
@@ -160,12 +168,11 @@ def upgrade(shared: Shared) -> list[str]:
     shared.operate("drain", "a", "--reason", "upgrade")
     before = shared.record()["agent_pid"]
     os.kill(before, signal.SIGTERM)
-    shared.wait(lambda: shared.record()["agent_pid"] != before and shared.nodes().get("a", False))
+    shared.wait(lambda: shared.record()["agent_pid"] != before and shared.answers())
     shared.operate("uncordon", "a")
     before = shared.record()["controller_pid"]
     os.kill(before, signal.SIGKILL)
-    shared.wait(lambda: shared.record()["controller_pid"] != before)
-    shared.operate("status")
+    shared.wait(lambda: shared.record()["controller_pid"] != before and shared.answers())
     return [*steps, "a", "controller"]
 
 
