@@ -69,6 +69,7 @@ class Place:
         running = place.read(self.folder)
         found = {
             "CUPOOL_ADDR": running.addr,
+            "CUPOOL_DEADLINE_S": "60",
             "CUPOOL_TOKEN": Path(running.token_file).read_text().strip(),
             "CUPOOL_CA": running.ca_file,
         }
