@@ -148,7 +148,7 @@ def test_an_unknown_handle_is_an_error_and_freeing_one_is_not(client: Client) ->
 def test_a_failed_wait_is_told_by_its_reply_alone(client: Client) -> None:
     client.run(("fault", 1))
     assert client.failures == []
-    assert client.replies[1].error.type == "OSError"
+    assert client.replies[1].error.type == "PermissionError"
 
 
 def test_results_of_unknown_shape(client: Client) -> None:
