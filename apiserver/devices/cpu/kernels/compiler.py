@@ -238,6 +238,8 @@ class Compiler:
                        str(INCLUDE), "kernel.cc"]  # fmt: skip
             done = self._run(command, build)
             report = messages.read(done.stderr, (*self._own_folders(build), *self._system_folders))
+        # Our own first line is none of the program's business.
+        report = [line for line in report if "poisoning existing macro" not in line]
         return messages.for_user(report, text, headers, self._own_folders(build))
 
     def _own_folders(self, build: Path) -> tuple[str, ...]:
