@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
+import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.harness import ROOT, environment, machine, mark_run, plain, versions
+from benchmarks.harness import ROOT, environment, machine, mark_run, marked_processes, plain, versions
 
 RESULTS = ROOT / "benchmarks" / "results"
 #: A row that takes longer is stopped and reported as failed, seconds.
@@ -41,12 +44,17 @@ def run_row(name: str, quick: bool) -> dict[str, Any]:
 
 def run_apart(name: str, quick: bool) -> dict[str, Any]:
     """In a fresh process; a row that fails or hangs is a record with `error`, and the others go on."""
+    mark_run()
     command = [sys.executable, "-m", "benchmarks", "--in-process", name] + (["--quick"] if quick else [])
     try:
         done = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=ROW_TIMEOUT_S, env=environment()
         )
     except subprocess.TimeoutExpired:
+        # A pool that the row started outlives it.
+        for pid in marked_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return {"row": name, "title": "", "results": [], "error": f"not done after {ROW_TIMEOUT_S} s"}
     if done.returncode:
         return {
