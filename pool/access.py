@@ -18,6 +18,7 @@ class Access:
     def __init__(self, config: PoolConfig, directory: Directory, auditor: Auditor) -> None:
         self._directory = directory
         self._auditor = auditor
+        self._asks_certificates = config.tls_client_auth
         given = ((config.token, tokens.CLIENT), (config.admin_token, tokens.ADMIN), (config.agent_token, tokens.AGENT))
         fixed = [tokens.fixed(text, role) for text, role in given if text]
         self._credentials = tokens.Credentials(directory.token, fixed)
@@ -33,8 +34,7 @@ class Access:
         credentials = self._clients if role == tokens.CLIENT else self._credentials
         try:
             record = credentials.check(tokens.bearer(context.invocation_metadata() or ()), role)
-            names = (context.auth_context() or {}).get("x509_common_name", ())
-            if names:
+            if self._asks_certificates and (names := (context.auth_context() or {}).get("x509_common_name", ())):
                 tokens.check_certificate(record, [n.decode() if isinstance(n, bytes) else str(n) for n in names])
         except tokens.TokenRefused as refused:
             self._auditor.refused_credential(refused.token_id, refused.why, context.peer())
