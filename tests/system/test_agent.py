@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -230,14 +229,7 @@ def test_a_forked_server_is_as_a_cold_one(tmp_path: Path) -> None:
         folder = tmp_path / f"of{len(options)}"
         folder.mkdir()
         with agent(folder, *options) as (controller, process):
-            before = set(process.children())
-            if not options:
-                wait_until(lambda before=before: bool(before), "the zygote")  # type: ignore[misc]
-                controller.warm("first")  # cold perhaps: the zygote may not be ready
-                wait_until(lambda b=before: is_ready(b), "the zygote is ready")  # type: ignore[misc]
-                before = set(process.children())
-            news = controller.warm("s1")
-            (pid,) = set(process.children()) - before
+            news, pid = started(controller, process, is_forked=not options)
             proc = Path(f"/proc/{pid}")
             # A thread that starts another one blocks signals for that moment.
             wait_until(
@@ -252,15 +244,13 @@ def test_a_forked_server_is_as_a_cold_one(tmp_path: Path) -> None:
                     "signals": [status[k].strip() for k in ("SigBlk", "SigIgn", "SigCgt")],
                     "rights": [status[k].strip() for k in ("NoNewPrivs", "Seccomp", "CapEff")],
                     "streams": [
-                        os.readlink(proc / "fd" / str(n)).partition(":")[0].partition("/s1")[0] for n in (0, 1, 2)
+                        os.readlink(proc / "fd" / str(n)).partition(":")[0].partition("/s")[0] for n in (0, 1, 2)
                     ],
                     "sockets": sum("socket" in os.readlink(f) for f in (proc / "fd").iterdir()),
                     "limits": [line for line in (proc / "limits").read_text().splitlines() if "data size" not in line],
                     "niceness": os.getpriority(os.PRIO_PROCESS, pid),
                 }
             )
-            is_forked = b"cupool.apiserver.zygote" in (proc / "cmdline").read_bytes()
-            assert is_forked == (not options)
     forked, cold = seen
     forked["streams"] = [s.replace(str(tmp_path / "of0"), "") for s in forked["streams"]]
     assert forked["parent"] and forked["group"]
@@ -270,18 +260,18 @@ def test_a_forked_server_is_as_a_cold_one(tmp_path: Path) -> None:
     assert forked["sockets"] <= cold["sockets"] and forked["streams"][0] == cold["streams"][0] == "/dev/null"
 
 
-def is_ready(children: set[int]) -> bool:
-    """Whether a zygote among these has imported what it needs, and waits."""
-    for pid in children:
-        with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"apiserver.zygote" in words:
-                return Path(f"/proc/{pid}/wchan").read_text() not in ("", "0") or _sleeps(pid)
-    return False
-
-
-def _sleeps(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+def started(controller: FakeController, process: AgentProcess, is_forked: bool) -> tuple[Any, int]:
+    """A warm server `s<n>` and its pid, forked by the zygote or cold. Until the zygote is ready servers start cold: they are ended."""
+    for k in range(1000):
+        before = set(process.children())
+        news = controller.warm(f"s{k}")
+        (pid,) = set(process.children()) - before
+        if (b"cupool.apiserver.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()) == is_forked:
+            return news, pid
+        assert is_forked, "a zygote has forked a server that was to start cold"
+        controller.order(f"s{k}", end=server_pb2.EndRequest(reason="not forked"))
+        controller.state(f"s{k}", DEAD)
+    raise AssertionError("no server was forked")
 
 
 def test_a_device_is_tested_in_a_process_of_its_own() -> None:
