@@ -640,7 +640,9 @@ def _infer(row: Row, args: list[Any], pending: list[Any]) -> Any:
         ArithmeticError,
         RuntimeError,
     ) as error:
-        # The rule's own frames say nothing to the user.
+        # The rule's own frames say nothing to the user, nor does what it has in place of an array.
+        if error.args and isinstance(error.args[0], str):
+            error.args = (error.args[0].replace("'Spec' object", "'ndarray' object"), *error.args[1:])
         raise error.with_traceback(None) from None
 
 

@@ -145,14 +145,16 @@ class Session:
         """Why the session is gone; None while it is not. An embedded pool that was killed says nothing, but its end does."""
         if self._is_embedded and embedded.has_ended():
             return Fate("This program's own pool was ended.", True)
-        return self._pool.fate(lease)  # type: ignore[no-any-return]
+        fate: Fate | None = self._pool.fate(lease)
+        return fate
 
     def _another(self, old: Lease, error: CupoolError) -> Lease:
         """A lease in place of one whose server is lost, or that is a clone's now. In the link's thread."""
         if self._is_embedded and embedded.has_ended():
             self._pool.close()
             self._pool = _pool_client(self.settings)
-            return self._pool.acquire(self.settings)  # type: ignore[no-any-return]
+            own: Lease = self._pool.acquire(self.settings)
+            return own
         lease: Lease = self._pool.acquire(self.settings)
         if not isinstance(error, SessionCloned):
             self._pool.release(old, "its server was lost")
@@ -757,7 +759,7 @@ def _register_snapshot() -> None:
     global _has_snapshot
     if not _has_snapshot and os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         _has_snapshot = True
-        import snapshot_restore_py  # the platform's, which is there where the variable is
+        import snapshot_restore_py  # type: ignore[import-not-found]  # the platform's, which is there where the variable is
 
         snapshot_restore_py.register_before_snapshot(_before_snapshot)
 

@@ -56,6 +56,8 @@ def _operands(in1: Any, in2: Any, mode: Any) -> Any:
     """(spec, spec), or the result of a convolution that needs no computing."""
     for value in (in1, in2):
         if not isinstance(value, Spec):
+            if hasattr(value, "ndim"):
+                raise TypeError(f"Unsupported type {type(value)}")
             raise AttributeError(f"{type(value).__name__!r} object has no attribute 'ndim'")
     if in1.ndim == in2.ndim == 0:
         return packed((), promote(in1, in2))
