@@ -100,7 +100,11 @@ def test_one_id_follows_a_session_through_all_four(pool: dict[str, Any]) -> None
     controller = [line for line in lines_of(logs / "controller.log") if line.get("session") == session]
     assert {"session-leased"} <= {line["event"] for line in controller}
     assert controller[0]["request"] == request and controller[0]["tenant"] == "default"
-    agent = [line for line in lines_of(logs / "agent.log") if line.get("session") == session]
+    (agents_log,) = [
+        file for file in logs.glob("*.log") if file.stem not in ("controller", "supervisor")
+    ]  # by its node
+    agent = [line for line in lines_of(agents_log) if line.get("session") == session]
+    assert {line["source"] for line in agent} == {"agent"}
     assert {"session-ordered", "session-attached"} <= {line["event"] for line in agent}
     assert agent[0]["request"] == request
     (line,) = [line for line in in_server if line.get("session") == session]
