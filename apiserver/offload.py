@@ -152,14 +152,16 @@ class Offload:
 
     @property
     def runtime(self) -> Runtime:
-        if self._runtime is None:
+        made = self._runtime
+        if made is None:
             if self._executor.device.kind == "cpu":
                 # By name: components do not import each other, `cupool` itself composes them.
                 self._enter_range()
-                self._runtime = importlib.import_module("cupool.nested").Nested(self._executor)
+                made = importlib.import_module("cupool.nested").Nested(self._executor)
             else:
-                self._runtime = Native(self._executor)
-        return self._runtime
+                made = Native(self._executor)
+            self._runtime = made
+        return made
 
     def _enter_range(self) -> None:
         """Numbers that the shim mints in here are none of the client's. Before the shim is imported."""

@@ -32,7 +32,7 @@ def _library(kind: str, number: int) -> object:
         return np
     if kind != "cuda":
         raise ValueError(f"no device kind {kind!r}")
-    import cupy
+    import cupy  # pyright: ignore[reportMissingImports]
 
     cupy.cuda.Device(number).use()
     return cupy

@@ -46,6 +46,7 @@ class Engine(Protocol):
 
     def nodes(self) -> list[str]:
         """The nodes that can be reached now."""
+        ...
 
     def start(self, node: str, server: str, device: str) -> None:
         """Start a server process on a device. What becomes of it is told by `server_news`.

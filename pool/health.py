@@ -27,7 +27,7 @@ class Health:
             service: descriptor of the listener's service.
         """
         self._names = (_WHOLE, service.full_name)
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._is_serving: bool | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         reflection.enable_server_reflection((service.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

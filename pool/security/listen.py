@@ -42,7 +42,7 @@ def server_credentials(tls: Tls) -> Any:
     )
 
 
-def bind(server: grpc.Server, door: Door) -> str:
+def bind(server: grpc.Server | grpc.aio.Server, door: Door) -> str:
     """Have `server` listen at `door`; call before it starts. Returns the address, with the port that was given for port 0.
 
     Does not judge: `check` has.
