@@ -234,6 +234,8 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
 
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Runs that were killed, by durability and outcome: "lost" is a SessionLost that says that the window was exceeded, or that none was kept."""
+
     def count(durability: str, outcome: str) -> int:
         return sum(
             r["durability"] == durability and r["outcome"] == outcome and bool(r["kills"]) for r in done.values()
@@ -243,9 +245,9 @@ def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "runs": len(done),
         "kills": sum(r["kills"] for r in done.values()),
         "recoveries": sum(r["recoveries"] for r in done.values()),
-        "killed, durability replay: same output": count("replay", "same"),
-        "killed, durability replay: lost, window exceeded": count("replay", "lost"),
-        "killed, durability none: same output (killed at the end)": count("none", "same"),
-        "killed, durability none: lost": count("none", "lost"),
+        "replay_same": count("replay", "same"),
+        "replay_lost": count("replay", "lost"),
+        "none_same": count("none", "same"),
+        "none_lost": count("none", "lost"),
         "wrong": 0,
     }
