@@ -234,7 +234,7 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
 
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Runs that were killed, by durability and outcome: "lost" is a SessionLost that says that the window was exceeded, or that none was kept."""
+    """Killed runs by durability and outcome; "lost" is a SessionLost that says that the window was exceeded, or that there was none."""
 
     def count(durability: str, outcome: str) -> int:
         return sum(
