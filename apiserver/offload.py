@@ -197,15 +197,17 @@ class Offload:
         runtime, get = self.runtime, self._executor.handles.get
         arrays = [runtime.wrap(handle, get(handle)) for handle in handles]
         value = args = kwargs = None
+        has_returned = False
         try:
             with self._watched(function.name), self._told(function.name, function.file):
                 args, kwargs = _Unpickler(data, arrays).load()
                 value = function.call(*args, **kwargs)
+                has_returned = True
         finally:
             with runtime.ended():
                 args = kwargs = None
                 try:
-                    if sys.exception() is None:
+                    if has_returned:
                         with self._told(function.name, function.file):
                             store(value, arrays)
                 finally:

@@ -51,8 +51,9 @@ def main() -> int:
         print(json.dumps({"addr": record["listen"], "admin": addr, "agent": record["agent_listen"]}), flush=True)
         while not told.wait(0.05):
             if fake.stopped.is_set():
-                (folder / "shutdowns").touch()
                 break
+        if fake.stopped.is_set():
+            (folder / "shutdowns").touch()
     return 0
 
 

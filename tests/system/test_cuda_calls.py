@@ -498,7 +498,7 @@ def test_generators_write_to_addresses() -> None:
         lambda: driver.ctxCreate(0),
         lambda: runtime.ipcGetMemHandle(1),
         lambda: cp.cuda.texture.TextureObject(None, None),
-        lambda: cp.cuda.cusolver.sgetrf(1, 2),
+        lambda: cp.cuda.cusolver.sgebrd(1, 2),
         lambda: cp.cuda.nccl.NcclCommunicator(1, b"", 0),
     ],
 )
