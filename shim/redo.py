@@ -54,7 +54,8 @@ class Redo:
         self.delivered: dict[int, int | None] = {}
         self.failed_to = -1
         self._budget = budget
-        self._nbytes = 0
+        #: Changed by the thread that reads alone, and under the lock; so neither needs the other's.
+        self._log_bytes = self._up_bytes = 0
         self._last = 0
         self._batches: list[Batch] = []
         self._uploads: list[Upload] = []
@@ -68,16 +69,16 @@ class Redo:
     @property
     def nbytes(self) -> int:
         """Held now."""
-        return self._nbytes + _DELIVERED_BYTES * len(self.delivered)
+        return self._log_bytes + self._up_bytes + _DELIVERED_BYTES * len(self.delivered)
 
     def executed(self, batch: Batch) -> None:
-        """Keep a batch that the server has executed. In order; one that came before is not kept twice."""
-        with self._lock:
-            if self.why or batch.seq <= self._last:
-                return
-            self._batches.append(batch)
-            self._last = batch.seq
-            self._nbytes += len(batch.frame)
+        """Keep a batch that the server has executed. In order; one that came before is not kept twice. From the thread that reads alone."""
+        if self.why or batch.seq <= self._last:
+            return
+        self._batches.append(batch)
+        self._last = batch.seq
+        self._log_bytes += len(batch.frame)
+        if self.nbytes > self._budget:
             self._look()
 
     def reserve(self, nbytes: int) -> bool:
@@ -85,7 +86,7 @@ class Redo:
         with self._lock:
             if self.why:
                 return False
-            self._nbytes += nbytes
+            self._up_bytes += nbytes
             return self._look()
 
     def uploaded(self, upload: Upload) -> None:
@@ -107,7 +108,7 @@ class Redo:
             if not self.why:
                 self.why = why
                 self._batches, self._uploads, self.delivered = [], [], {}
-                self._nbytes = 0
+                self._log_bytes = self._up_bytes = 0
 
     def defined(self, definitions: Iterable[bytes]) -> None:
         """Forms that the session is about to use for the first time."""
@@ -131,7 +132,7 @@ class Redo:
             if [b.seq for b in batches] != list(range(1, len(batches) + 1)):
                 self.end("an interruption left a gap in it")
                 return []
-            self._nbytes -= sum(len(b.frame) for b in self._batches)
+            self._log_bytes = 0
             self._batches, self._last = [], 0
         self._note_recorded(batches)
         return batches
@@ -176,4 +177,4 @@ def _words(form: Any) -> int:
 
 def digest(result: Any) -> int:
     """The hash by which a `cupool.v1.Result` is known again."""
-    return hash(result.SerializeToString(deterministic=True))
+    return hash(result.SerializeToString())  # no message of a result has a map, whose order may vary
