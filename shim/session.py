@@ -759,9 +759,9 @@ def _register_snapshot() -> None:
     global _has_snapshot
     if not _has_snapshot and os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         _has_snapshot = True
-        import snapshot_restore_py  # type: ignore[import-not-found]  # the platform's, which is there where the variable is
+        hooks = importlib.import_module("snapshot_restore_py")  # the platform's, which is there where the variable is
 
-        snapshot_restore_py.register_before_snapshot(_before_snapshot)
+        hooks.register_before_snapshot(_before_snapshot)
 
 
 def _before_snapshot() -> None:
