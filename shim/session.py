@@ -6,6 +6,7 @@ Boundary: callers append commands to `pending.COMMANDS` and come here to flush, 
 from __future__ import annotations
 
 import atexit
+import importlib
 import contextlib
 import os
 import sys
