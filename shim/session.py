@@ -6,8 +6,8 @@ Boundary: callers append commands to `pending.COMMANDS` and come here to flush, 
 from __future__ import annotations
 
 import atexit
-import importlib
 import contextlib
+import importlib
 import os
 import sys
 import threading
