@@ -89,7 +89,7 @@ def campaigns() -> list[str]:
             "kills",
             "{runs} runs of the examples and of one that does ten times what the redo window holds, {kills} servers killed at random "
             "moments: {replay_same} printed what undisturbed ones print, {replay_lost} exceeded the window and were one SessionLost, "
-            "{none_lost} of those with CUPOOL_DURABILITY=none were; {wrong} wrong",
+            "{none_lost} of those with CUPOOL_DURABILITY=none were; {failed} did anything else",
         ),
         ("exits", "{passed} interpreters that end with a session open: {failed} hang"),
         (

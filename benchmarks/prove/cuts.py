@@ -12,16 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from benchmarks.harness import ROOT, environment, mark_run
-from cupool.v1 import pool_pb2_grpc
+from benchmarks.relay import Relay
 from tests.system.faultproxy import DOWN, UP, FaultProxy
 
 TITLE = "the k-means example, its connection cut at 200 and more bytes: the same result, no error"
@@ -38,45 +35,24 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 LIMIT_S = 120.0
 
 
-class Relay(pool_pb2_grpc.PoolServiceServicer):
-    """PoolService that passes everything to a real pool, and puts a proxy before each leased server."""
+class CuttingRelay(Relay):
+    """Puts a proxy before each leased server."""
 
     def __init__(self, addr: str) -> None:
-        self._channel = grpc.insecure_channel(addr)
-        self._pool = pool_pb2_grpc.PoolServiceStub(self._channel)
         self.proxies: list[FaultProxy] = []
         #: (direction, byte) at which the next lease's connection is cut.
         self.cut: tuple[str, int] | None = None
-        self._server = grpc.server(futures.ThreadPoolExecutor(8))
-        pool_pb2_grpc.add_PoolServiceServicer_to_server(self, self._server)
-        self.addr = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
+        super().__init__(addr)
 
-    def _pass(self, method: Any, request: Any, context: Any) -> Any:
-        metadata = [(k, v) for k, v in context.invocation_metadata() if k == "authorization"]
-        try:
-            return method(request, metadata=metadata, timeout=60)
-        except grpc.RpcError as error:
-            context.abort(error.code(), error.details())
-
-    def Acquire(self, request: Any, context: Any) -> Any:
-        lease = self._pass(self._pool.Acquire, request, context)
+    def leased(self, lease: Any) -> None:
         proxy = FaultProxy(lease.endpoint)
         if self.cut is not None:
             proxy.strike("cut", *self.cut)
         self.proxies.append(proxy)
         lease.endpoint = proxy.endpoint
-        return lease
-
-    def Release(self, request: Any, context: Any) -> Any:
-        return self._pass(self._pool.Release, request, context)
-
-    def WatchSession(self, request: Any, context: Any) -> Iterator[Any]:
-        yield from self._pass(self._pool.WatchSession, request, context)
 
     def close(self) -> None:
-        self._server.stop(0).wait()
-        self._channel.close()
+        super().close()
         for proxy in self.proxies:
             proxy.__exit__()
 
@@ -85,7 +61,7 @@ class Relay(pool_pb2_grpc.PoolServiceServicer):
 class Shared:
     """What all cases use: the relay, and what an uncut run printed, drew and sent."""
 
-    relay: Relay
+    relay: CuttingRelay
     token: str
     folder: Path
     small: bool
@@ -117,7 +93,7 @@ def setup() -> Iterator[Shared]:
         stack.callback(_end, pool)
         assert pool.stdout is not None
         said = json.loads(pool.stdout.readline())
-        relay = Relay(said["addr"])
+        relay = CuttingRelay(said["addr"])
         stack.callback(relay.close)
         yield Shared(relay, said["token"], folder, True)
 

@@ -17,17 +17,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
 import psutil
 
 from benchmarks.harness import ROOT, environment, mark_run
-from cupool.v1 import pool_pb2_grpc
+from benchmarks.relay import Relay
 
 TITLE = "servers killed at random moments: the same output as undisturbed, or one SessionLost; 0 wrong numbers"
 #: Without g++ runs that take a second each only to compile.
@@ -57,42 +55,18 @@ for k in range(10):
 LIMIT_S = 240.0
 
 
-class Watcher(pool_pb2_grpc.PoolServiceServicer):
-    """PoolService that passes everything on, and remembers the servers of its leases."""
+class Watcher(Relay):
+    """Remembers the servers of its leases."""
 
     def __init__(self, addr: str) -> None:
-        self._channel = grpc.insecure_channel(addr)
-        self._pool = pool_pb2_grpc.PoolServiceStub(self._channel)
         self.servers: list[str] = []
-        self.leased = threading.Condition()
-        self._server = grpc.server(futures.ThreadPoolExecutor(8))
-        pool_pb2_grpc.add_PoolServiceServicer_to_server(self, self._server)
-        self.addr = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
+        self.changed = threading.Condition()
+        super().__init__(addr)
 
-    def _pass(self, method: Any, request: Any, context: Any) -> Any:
-        metadata = [(k, v) for k, v in context.invocation_metadata() if k == "authorization"]
-        try:
-            return method(request, metadata=metadata, timeout=60)
-        except grpc.RpcError as error:
-            context.abort(error.code(), error.details())
-
-    def Acquire(self, request: Any, context: Any) -> Any:
-        lease = self._pass(self._pool.Acquire, request, context)
-        with self.leased:
+    def leased(self, lease: Any) -> None:
+        with self.changed:
             self.servers.append(lease.server)
-            self.leased.notify_all()
-        return lease
-
-    def Release(self, request: Any, context: Any) -> Any:
-        return self._pass(self._pool.Release, request, context)
-
-    def WatchSession(self, request: Any, context: Any) -> Iterator[Any]:
-        yield from self._pass(self._pool.WatchSession, request, context)
-
-    def close(self) -> None:
-        self._server.stop(0).wait()
-        self._channel.close()
+            self.changed.notify_all()
 
 
 @dataclass(slots=True)
@@ -163,8 +137,8 @@ class Killer(threading.Thread):
     def run(self) -> None:
         watcher = self._shared.watcher
         for k, moment in enumerate(self._moments):
-            with watcher.leased:
-                if not watcher.leased.wait_for(
+            with watcher.changed:
+                if not watcher.changed.wait_for(
                     lambda k=k: len(watcher.servers) > self._first + k or self.over.is_set(), LIMIT_S
                 ):  # type: ignore[misc]
                     return
@@ -218,8 +192,8 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
         done, seen, recoveries = run_program(shared, program, durability)
     finally:
         killer.over.set()
-        with shared.watcher.leased:
-            shared.watcher.leased.notify_all()
+        with shared.watcher.changed:
+            shared.watcher.changed.notify_all()
         killer.join()
     result = {"kills": killer.kills, "recoveries": recoveries, "durability": durability, "outcome": "same"}
     if done.returncode == 0:
@@ -249,5 +223,4 @@ def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "replay_lost": count("replay", "lost"),
         "none_same": count("none", "same"),
         "none_lost": count("none", "lost"),
-        "wrong": 0,
     }

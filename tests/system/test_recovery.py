@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 from cupool.v1 import admin_pb2, admin_pb2_grpc
+from tools.prove import campaign
 
 ROOT = Path(__file__).resolve().parents[2]
 #: `kill()` ends the server of the session that is open, and no other process.
@@ -192,3 +193,9 @@ def test_a_server_that_dies_again_and_again_at_the_same_place_is_given_up() -> N
 def test_an_unknown_durability_is_refused() -> None:
     done = run("cp.arange(3)\n", CUPOOL_DURABILITY="forever")
     assert done.returncode == 1 and "'replay' nor 'none'" in done.stderr
+
+
+def test_servers_killed_under_examples_change_no_result() -> None:
+    """The seeded sample; `make prove PART=kills` runs all."""
+    record = campaign("kills", full=False)
+    assert record["complete"] and not record["failed"]

@@ -161,7 +161,7 @@ def test_a_program_on_one_host_computes_on_the_other_and_the_wire_may_break(host
             assert running.stdout is not None
             assert running.stdout.readline() == "runs\n"
             hosts.wire(False)
-            time.sleep(3)
+            time.sleep(3)  # how long the wire is cut: longer than its ends wait for an answer
             hosts.wire(True)
             assert running.stdout.readline() == f"{4 * 249 * 250 / 2}\n"
         # The agent has come back by itself: it still gets orders.

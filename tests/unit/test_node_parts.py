@@ -281,9 +281,13 @@ def test_ends_are_kept_until_acknowledged_also_in_the_file(tmp_path: Path) -> No
 
 def test_the_loop_keeps_order_and_survives_what_its_work_raises(caplog: pytest.LogCaptureFixture) -> None:
     loop, seen = Loop(), []
-    loop.later(0.02, lambda: seen.append("timer"))
-    loop.later(0.01, lambda: seen.append("cancelled")).cancel()
     read, write = os.pipe()
+
+    def timed() -> None:
+        seen.append("timer")
+        os.write(write, b"x")
+
+    loop.later(0.01, lambda: seen.append("cancelled")).cancel()
 
     def readable() -> None:
         seen.append(os.read(read, 1))
@@ -292,9 +296,7 @@ def test_the_loop_keeps_order_and_survives_what_its_work_raises(caplog: pytest.L
     loop.watch(read, readable)
     loop.post(lambda: seen.append(1))
     loop.post(lambda: 1 / 0)
-    thread = threading.Thread(
-        target=lambda: (loop.post(lambda: seen.append(2)), time.sleep(0.05), os.write(write, b"x"))
-    )
+    thread = threading.Thread(target=lambda: loop.post(lambda: (seen.append(2), loop.later(0.01, timed))))
     thread.start()
     loop.run()
     thread.join()
