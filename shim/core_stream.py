@@ -6,9 +6,12 @@ has a thread between on either way, and one more for the channel, each of which 
 Boundary: the same interface as `transport.GrpcStream`. All that is private of grpcio is used here; `usable` says
 whether this grpcio has it as known, and callers fall back to the public API where it does not.
 
-Events of the call come from one completion queue. Each operation given to the core owes one event; `_owed` has their tags, because the
-queue is gone once nothing is owed. (A set, one operation of a kind at a time: its changes are atomic.) The core takes one message at
-a time: `_sending` is held from handing one over until its event.
+Events of the call come from one completion queue. Each operation that the core took owes one event; `_owed` has their tags, one
+operation of a kind at a time. The core takes one message at a time: `_sending` is held from handing one over until its event.
+
+Note [Owed]. The core frees the queue with the last event that it owes, and does not look whether a queue that it is asked for an event has
+been freed: that reads and corrupts memory. So `_owed` is exact: what was taken and what has come are written under one lock with
+the taking and before the next asking. (`_early`: a signal handler may read the event of what the frame below it has just given.)
 """
 
 from __future__ import annotations
@@ -138,7 +141,10 @@ class CoreStream(Turns):
         self._failure: BaseException | None = None
         self._end: Disconnected | None = None
         self._is_torn = False
+        #: See Note [Owed].
+        self._books = threading.RLock()
         self._owed = {_START, _STATUS, _MESSAGE}
+        self._early: set[str] = set()
         self._call: Any = start_call(
             core, channel, ATTACH, metadata,
             ((core.SendInitialMetadataOperation(metadata, _PLAIN), core.ReceiveInitialMetadataOperation(_PLAIN)), _START),
@@ -158,10 +164,8 @@ class CoreStream(Turns):
                     operation, tag = self._core.SendCloseFromClientOperation(_PLAIN), _CLOSED
                 else:
                     operation, tag = self._core.SendMessageOperation(frame, _PLAIN), _SENT
-                self._owed.add(tag)
-                if not self._call.operate((operation,), tag):
-                    self._owed.discard(tag)  # the call is over; its events say why
-                    return
+                if not self._give(operation, tag):
+                    return  # the call is over; its events say why
             except IndexError:
                 self._sending.release()  # another thread took it
             except BaseException:
@@ -169,16 +173,32 @@ class CoreStream(Turns):
                 self._tear()
                 raise
 
+    def _give(self, operation: Any, tag: str) -> bool:
+        """Hand an operation to the core; False: the call is over, and nothing is owed for it."""
+        with self._books:
+            call = self._call
+            if call is None or not call.operate((operation,), tag):
+                return False
+            if tag in self._early:
+                self._early.discard(tag)
+            else:
+                self._owed.add(tag)
+            return True
+
     # -- in -------------------------------------------------------------------------------------------------------------
 
     def _next(self) -> Disconnected | None:
         if self._is_torn:
             return self._end or _TORN
-        if self._end is not None and not self._owed:
-            return self._end  # the queue is gone
+        if self._is_drained():
+            return self._end
         event = self._call.next_event()
         tag = event.tag
-        self._owed.discard(tag)
+        with self._books:
+            if tag in self._owed:
+                self._owed.discard(tag)
+            else:
+                self._early.add(tag)
         if tag is _MESSAGE:
             self._message(event.batch_operations[0].message())
         elif tag is _SENT:
@@ -190,15 +210,18 @@ class CoreStream(Turns):
                 end = Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
             self._end = end
             self._is_over = True
-        return self._end if self._end is not None and (self._is_torn or not self._owed) else None
+        return self._end if self._is_torn or self._is_drained() else None
+
+    def _is_drained(self) -> bool:
+        """Whether every event has been taken: the queue is gone."""
+        with self._books:
+            return self._end is not None and not self._owed
 
     def _message(self, data: bytes | None) -> None:
         """One frame; None: there will be no more, and the status says why."""
         if data is None or self._is_over:
             return
-        self._owed.add(_MESSAGE)
-        if not self._call.operate((self._core.ReceiveMessageOperation(_PLAIN),), _MESSAGE):
-            self._owed.discard(_MESSAGE)
+        self._give(self._core.ReceiveMessageOperation(_PLAIN), _MESSAGE)
         try:
             self._on_frame(data)
         except (CupoolError, DecodeError) as error:
