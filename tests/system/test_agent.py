@@ -106,6 +106,8 @@ def test_servers_live_on_while_the_controller_is_away_and_no_end_is_lost(tmp_pat
             controller.is_deaf = False
             controller.start()
             controller.wait(lambda: controller.ends_heard == 2, "the end again")
+            (kept_ends,) = tmp_path.rglob("ends")
+            controller.wait(lambda: kept_ends.stat().st_size == 0, "that the agent was told that it is kept")
             controller.stop()
             controller.start()
             controller.wait(lambda: len(controller.hellos) == 4, "the agent again")

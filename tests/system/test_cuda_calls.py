@@ -343,9 +343,11 @@ def test_a_capture_records_and_each_launch_runs_it() -> None:
         stream.launch_host_func(counter.append, 1)
         graph = stream.end_capture()
     assert not counter
-    waits = session.statistics().waits
+    before = session.statistics().waits_by_site
     graph.launch(stream)
-    assert session.statistics().waits == waits
+    # Of this test's lines: the thread that runs host functions waits too.
+    here = {place: n for place, n in session.statistics().waits_by_site.items() if __file__ in place}
+    assert here == {place: n for place, n in before.items() if __file__ in place}
     assert b.tolist() == [100.0, 3.0, 5.0, 7.0]
     a += 10
     graph.launch()

@@ -64,7 +64,7 @@ def test_each_listener_says_that_it_serves_and_what(controller: Any) -> None:
 
 
 def test_a_pool_that_ends_is_not_serving_before_it_is_gone(controller: Any) -> None:
-    _, said = controller
+    process, said = controller
     seen: list[Any] = []
     told, ended = threading.Event(), threading.Event()
 
@@ -88,4 +88,5 @@ def test_a_pool_that_ends_is_not_serving_before_it_is_gone(controller: Any) -> N
         admin_pb2_grpc.AdminServiceStub(operators).Shutdown(request, metadata=metadata, timeout=30)
         assert ended.wait(30)
         thread.join()
+        assert process.wait(30) == 0
     assert seen == [SERVING, NOT_SERVING]
