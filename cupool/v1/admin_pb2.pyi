@@ -85,28 +85,294 @@ class DrainProgress(_message.Message):
     def __init__(self, remaining_sessions: _Optional[int] = ..., moved: _Optional[_Iterable[str]] = ..., done: bool = ...) -> None: ...
 
 class MoveSessionRequest(_message.Message):
-    __slots__ = ("session", "device", "engine")
+    __slots__ = ("session", "device", "engine", "reason", "max_pause_ms", "timeout_ms", "is_cold")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAUSE_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_COLD_FIELD_NUMBER: _ClassVar[int]
     session: str
     device: str
     engine: str
-    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., engine: _Optional[str] = ...) -> None: ...
+    reason: str
+    max_pause_ms: int
+    timeout_ms: int
+    is_cold: bool
+    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., engine: _Optional[str] = ..., reason: _Optional[str] = ..., max_pause_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_cold: bool = ...) -> None: ...
 
 class MoveProgress(_message.Message):
-    __slots__ = ("phase", "copied_bytes", "total_bytes", "done", "error")
+    __slots__ = ("phase", "copied_bytes", "total_bytes", "done", "error", "move", "session", "source", "destination", "dirty_bytes", "rounds", "pause_ms", "age_s", "reason", "by")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     COPIED_BYTES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_MS_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     phase: str
     copied_bytes: int
     total_bytes: int
     done: bool
     error: str
-    def __init__(self, phase: _Optional[str] = ..., copied_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., done: bool = ..., error: _Optional[str] = ...) -> None: ...
+    move: str
+    session: str
+    source: str
+    destination: str
+    dirty_bytes: int
+    rounds: int
+    pause_ms: float
+    age_s: float
+    reason: str
+    by: str
+    def __init__(self, phase: _Optional[str] = ..., copied_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., done: bool = ..., error: _Optional[str] = ..., move: _Optional[str] = ..., session: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., dirty_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., pause_ms: _Optional[float] = ..., age_s: _Optional[float] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class ListMovesRequest(_message.Message):
+    __slots__ = ("recent",)
+    RECENT_FIELD_NUMBER: _ClassVar[int]
+    recent: bool
+    def __init__(self, recent: bool = ...) -> None: ...
+
+class ListMovesReply(_message.Message):
+    __slots__ = ("moves",)
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    moves: _containers.RepeatedCompositeFieldContainer[MoveProgress]
+    def __init__(self, moves: _Optional[_Iterable[_Union[MoveProgress, _Mapping]]] = ...) -> None: ...
+
+class CancelMoveRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class CancelMoveReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SaveSessionRequest(_message.Message):
+    __slots__ = ("session", "name", "end")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    name: str
+    end: bool
+    def __init__(self, session: _Optional[str] = ..., name: _Optional[str] = ..., end: bool = ...) -> None: ...
+
+class SaveSessionReply(_message.Message):
+    __slots__ = ("checkpoint", "path", "nbytes", "node")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    NBYTES_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    path: str
+    nbytes: int
+    node: str
+    def __init__(self, checkpoint: _Optional[str] = ..., path: _Optional[str] = ..., nbytes: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
+
+class RestoreSessionRequest(_message.Message):
+    __slots__ = ("checkpoint", "device")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    device: str
+    def __init__(self, checkpoint: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+
+class RestoreSessionReply(_message.Message):
+    __slots__ = ("session", "session_token", "endpoint", "epoch", "tls", "node")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    endpoint: str
+    epoch: int
+    tls: bool
+    node: str
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., tls: bool = ..., node: _Optional[str] = ...) -> None: ...
+
+class GetSnapshotRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("at_s", "devices", "sessions", "waiting", "policy", "dry_run")
+    AT_S_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    at_s: float
+    devices: _containers.RepeatedCompositeFieldContainer[SnapshotDevice]
+    sessions: _containers.RepeatedCompositeFieldContainer[SnapshotSession]
+    waiting: _containers.RepeatedCompositeFieldContainer[SnapshotWaiting]
+    policy: str
+    dry_run: bool
+    def __init__(self, at_s: _Optional[float] = ..., devices: _Optional[_Iterable[_Union[SnapshotDevice, _Mapping]]] = ..., sessions: _Optional[_Iterable[_Union[SnapshotSession, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[SnapshotWaiting, _Mapping]]] = ..., policy: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class SnapshotDevice(_message.Message):
+    __slots__ = ("device", "kind", "fingerprint", "memory_bytes", "promised_bytes", "utilisation", "sessions", "max_sessions", "warm", "cordoned", "draining", "failed", "is_connected", "power_w", "power_limit_w", "link_bytes_a_s", "node")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROMISED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UTILISATION_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    IS_CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    POWER_W_FIELD_NUMBER: _ClassVar[int]
+    POWER_LIMIT_W_FIELD_NUMBER: _ClassVar[int]
+    LINK_BYTES_A_S_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    kind: str
+    fingerprint: str
+    memory_bytes: int
+    promised_bytes: int
+    utilisation: float
+    sessions: int
+    max_sessions: int
+    warm: int
+    cordoned: bool
+    draining: bool
+    failed: bool
+    is_connected: bool
+    power_w: float
+    power_limit_w: float
+    link_bytes_a_s: float
+    node: str
+    def __init__(self, device: _Optional[str] = ..., kind: _Optional[str] = ..., fingerprint: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., promised_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., sessions: _Optional[int] = ..., max_sessions: _Optional[int] = ..., warm: _Optional[int] = ..., cordoned: bool = ..., draining: bool = ..., failed: bool = ..., is_connected: bool = ..., power_w: _Optional[float] = ..., power_limit_w: _Optional[float] = ..., link_bytes_a_s: _Optional[float] = ..., node: _Optional[str] = ...) -> None: ...
+
+class SnapshotSession(_message.Message):
+    __slots__ = ("session", "device", "tenant", "priority", "memory_bytes", "used_bytes", "utilisation", "dirty_bytes_a_s", "age_s", "last_move_s", "moves", "moving", "attached", "fixed")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UTILISATION_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_BYTES_A_S_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    LAST_MOVE_S_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    MOVING_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    device: str
+    tenant: str
+    priority: int
+    memory_bytes: int
+    used_bytes: int
+    utilisation: float
+    dirty_bytes_a_s: float
+    age_s: float
+    last_move_s: float
+    moves: int
+    moving: bool
+    attached: bool
+    fixed: str
+    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., priority: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., dirty_bytes_a_s: _Optional[float] = ..., age_s: _Optional[float] = ..., last_move_s: _Optional[float] = ..., moves: _Optional[int] = ..., moving: bool = ..., attached: bool = ..., fixed: _Optional[str] = ...) -> None: ...
+
+class SnapshotWaiting(_message.Message):
+    __slots__ = ("tenant", "memory_bytes", "kind", "waited_s", "priority")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WAITED_S_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    memory_bytes: int
+    kind: str
+    waited_s: float
+    priority: int
+    def __init__(self, tenant: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., kind: _Optional[str] = ..., waited_s: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class BalanceDecision(_message.Message):
+    __slots__ = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms")
+    AT_S_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    TOOK_MS_FIELD_NUMBER: _ClassVar[int]
+    at_s: float
+    policy: str
+    dry_run: bool
+    moves: _containers.RepeatedCompositeFieldContainer[BalanceMove]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    took_ms: float
+    def __init__(self, at_s: _Optional[float] = ..., policy: _Optional[str] = ..., dry_run: bool = ..., moves: _Optional[_Iterable[_Union[BalanceMove, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., took_ms: _Optional[float] = ...) -> None: ...
+
+class BalanceMove(_message.Message):
+    __slots__ = ("session", "source", "destination", "reason", "gain_s", "cost_s")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    GAIN_S_FIELD_NUMBER: _ClassVar[int]
+    COST_S_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    source: str
+    destination: str
+    reason: str
+    gain_s: float
+    cost_s: float
+    def __init__(self, session: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., reason: _Optional[str] = ..., gain_s: _Optional[float] = ..., cost_s: _Optional[float] = ...) -> None: ...
+
+class ReportDecisionReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetBalanceRequest(_message.Message):
+    __slots__ = ("last",)
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    last: int
+    def __init__(self, last: _Optional[int] = ...) -> None: ...
+
+class GetBalanceReply(_message.Message):
+    __slots__ = ("policy", "dry_run", "is_running", "decisions")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    IS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    dry_run: bool
+    is_running: bool
+    decisions: _containers.RepeatedCompositeFieldContainer[BalanceDecision]
+    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ..., is_running: bool = ..., decisions: _Optional[_Iterable[_Union[BalanceDecision, _Mapping]]] = ...) -> None: ...
+
+class SetBalanceRequest(_message.Message):
+    __slots__ = ("policy", "dry_run")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    dry_run: bool
+    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class SetBalanceReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class SetQuotaRequest(_message.Message):
     __slots__ = ("tenant", "sessions", "memory_bytes", "kernel_s", "opens_per_s", "queue_places", "fields", "allow_offload", "lifetime_s", "park_grace_ms", "weight")

@@ -123,6 +123,46 @@ class AdminServiceStub(object):
                 request_serializer=cupool_dot_v1_dot_admin__pb2.MoveSessionRequest.SerializeToString,
                 response_deserializer=cupool_dot_v1_dot_admin__pb2.MoveProgress.FromString,
                 _registered_method=True)
+        self.ListMoves = channel.unary_unary(
+                '/cupool.v1.AdminService/ListMoves',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListMovesRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListMovesReply.FromString,
+                _registered_method=True)
+        self.CancelMove = channel.unary_unary(
+                '/cupool.v1.AdminService/CancelMove',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.CancelMoveRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.CancelMoveReply.FromString,
+                _registered_method=True)
+        self.SaveSession = channel.unary_unary(
+                '/cupool.v1.AdminService/SaveSession',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.SaveSessionRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.SaveSessionReply.FromString,
+                _registered_method=True)
+        self.RestoreSession = channel.unary_unary(
+                '/cupool.v1.AdminService/RestoreSession',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.FromString,
+                _registered_method=True)
+        self.GetSnapshot = channel.unary_unary(
+                '/cupool.v1.AdminService/GetSnapshot',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.GetSnapshotRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.Snapshot.FromString,
+                _registered_method=True)
+        self.ReportDecision = channel.unary_unary(
+                '/cupool.v1.AdminService/ReportDecision',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.BalanceDecision.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ReportDecisionReply.FromString,
+                _registered_method=True)
+        self.GetBalance = channel.unary_unary(
+                '/cupool.v1.AdminService/GetBalance',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.GetBalanceRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.GetBalanceReply.FromString,
+                _registered_method=True)
+        self.SetBalance = channel.unary_unary(
+                '/cupool.v1.AdminService/SetBalance',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.SetBalanceRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.SetBalanceReply.FromString,
+                _registered_method=True)
         self.SetQuota = channel.unary_unary(
                 '/cupool.v1.AdminService/SetQuota',
                 request_serializer=cupool_dot_v1_dot_admin__pb2.SetQuotaRequest.SerializeToString,
@@ -241,7 +281,58 @@ class AdminServiceServicer(object):
 
     def MoveSession(self, request, context):
         """Live migration of one session to another device.
+        Moves a running session. The stream ends when the move has; a caller that goes away does not end the move.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMoves(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelMove(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveSession(self, request, context):
+        """Writes a session to a file on its host, and brings one back. The lease of a restored session comes in the reply.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSession(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSnapshot(self, request, context):
+        """What the balancer needs to decide, its decisions, and why. The balancer is a client of this service as any other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportDecision(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBalance(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBalance(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -339,6 +430,46 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.MoveSession,
                     request_deserializer=cupool_dot_v1_dot_admin__pb2.MoveSessionRequest.FromString,
                     response_serializer=cupool_dot_v1_dot_admin__pb2.MoveProgress.SerializeToString,
+            ),
+            'ListMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMoves,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListMovesRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListMovesReply.SerializeToString,
+            ),
+            'CancelMove': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMove,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.CancelMoveRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.CancelMoveReply.SerializeToString,
+            ),
+            'SaveSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveSession,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.SaveSessionRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.SaveSessionReply.SerializeToString,
+            ),
+            'RestoreSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreSession,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.SerializeToString,
+            ),
+            'GetSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSnapshot,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.GetSnapshotRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.Snapshot.SerializeToString,
+            ),
+            'ReportDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportDecision,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.BalanceDecision.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ReportDecisionReply.SerializeToString,
+            ),
+            'GetBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalance,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.GetBalanceRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.GetBalanceReply.SerializeToString,
+            ),
+            'SetBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBalance,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.SetBalanceRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.SetBalanceReply.SerializeToString,
             ),
             'SetQuota': grpc.unary_unary_rpc_method_handler(
                     servicer.SetQuota,
@@ -808,6 +939,222 @@ class AdminService(object):
             '/cupool.v1.AdminService/MoveSession',
             cupool_dot_v1_dot_admin__pb2.MoveSessionRequest.SerializeToString,
             cupool_dot_v1_dot_admin__pb2.MoveProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListMoves',
+            cupool_dot_v1_dot_admin__pb2.ListMovesRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListMovesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelMove(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/CancelMove',
+            cupool_dot_v1_dot_admin__pb2.CancelMoveRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.CancelMoveReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/SaveSession',
+            cupool_dot_v1_dot_admin__pb2.SaveSessionRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.SaveSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/RestoreSession',
+            cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/GetSnapshot',
+            cupool_dot_v1_dot_admin__pb2.GetSnapshotRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.Snapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ReportDecision',
+            cupool_dot_v1_dot_admin__pb2.BalanceDecision.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ReportDecisionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/GetBalance',
+            cupool_dot_v1_dot_admin__pb2.GetBalanceRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.GetBalanceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/SetBalance',
+            cupool_dot_v1_dot_admin__pb2.SetBalanceRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.SetBalanceReply.FromString,
             options,
             channel_credentials,
             insecure,

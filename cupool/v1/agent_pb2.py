@@ -26,7 +26,7 @@ from cupool.v1 import admin_pb2 as cupool_dot_v1_dot_admin__pb2
 from cupool.v1 import server_pb2 as cupool_dot_v1_dot_server__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63upool/v1/agent.proto\x12\tcupool.v1\x1a\x15\x63upool/v1/admin.proto\x1a\x16\x63upool/v1/server.proto\"\x80\x02\n\nAgentFrame\x12\x0f\n\x07ordinal\x18\x01 \x01(\x04\x12$\n\x05hello\x18\x02 \x01(\x0b\x32\x15.cupool.v1.AgentHello\x12&\n\x07servers\x18\x03 \x03(\x0b\x32\x15.cupool.v1.ServerNews\x12$\n\x05\x65nded\x18\x04 \x03(\x0b\x32\x15.cupool.v1.SessionEnd\x12!\n\x03use\x18\x05 \x03(\x0b\x32\x14.cupool.v1.ServerUse\x12(\n\x07\x64\x65vices\x18\x06 \x03(\x0b\x32\x17.cupool.v1.DeviceStatus\x12 \n\x04host\x18\x07 \x01(\x0b\x32\x12.cupool.v1.HostUse\"\xb0\x01\n\nAgentHello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\'\n\x07\x64\x65vices\x18\x05 \x03(\x0b\x32\x16.cupool.v1.AgentDevice\x12&\n\x07servers\x18\x06 \x03(\x0b\x32\x15.cupool.v1.ServerNews\x12\x13\n\x0b\x63ommand_seq\x18\x07 \x01(\r\"]\n\x0b\x41gentDevice\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04uuid\x18\x04 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\"\xdc\x02\n\nServerNews\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.cupool.v1.ServerState\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12,\n\nassignment\x18\x05 \x01(\x0b\x32\x18.cupool.v1.AssignRequest\x12\x17\n\x0f\x61ttached_before\x18\x06 \x01(\x08\x12&\n\x05usage\x18\x07 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x13\n\x0b\x65xit_status\x18\t \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\n \x01(\t\x12\x14\n\x0cstart_failed\x18\x0b \x01(\x08\x12\x15\n\rsession_age_s\x18\x0c \x01(\x01\x12\x12\n\nclient_pid\x18\r \x01(\x03\x12\x0b\n\x03tls\x18\x0e \x01(\x08\"\xbc\x01\n\nSessionEnd\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04lost\x18\x04 \x01(\x08\x12&\n\x05usage\x18\x05 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\x12\x0e\n\x06server\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x13\n\x0b\x63lient_gone\x18\x08 \x01(\x08\x12\x12\n\nreplayable\x18\t \x01(\x08\"C\n\tServerUse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12&\n\x05usage\x18\x02 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\"c\n\x07HostUse\x12\x10\n\x08\x63pu_load\x18\x01 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x04\x12\x19\n\x11memory_free_bytes\x18\x03 \x01(\x04\x12\x15\n\runowned_bytes\x18\x04 \x01(\x04\"\xaa\x01\n\x0f\x43ontrollerFrame\x12\x0b\n\x03seq\x18\x01 \x01(\r\x12\x10\n\x08received\x18\x02 \x01(\x04\x12%\n\x05start\x18\x03 \x03(\x0b\x32\x16.cupool.v1.StartServer\x12&\n\x06orders\x18\x04 \x03(\x0b\x32\x16.cupool.v1.ServerOrder\x12)\n\x08settings\x18\x05 \x01(\x0b\x32\x17.cupool.v1.PoolSettings\"-\n\x0bStartServer\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\"q\n\x0bServerOrder\x12\x0e\n\x06server\x18\x01 \x01(\t\x12)\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x18.cupool.v1.ServerCommand\x12\x12\n\nclient_pid\x18\x03 \x01(\x03\x12\x13\n\x0b\x63lient_host\x18\x04 \x01(\t\"v\n\x0cPoolSettings\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x17\n\x0fkernel_limit_ms\x18\x02 \x01(\r\x12\x16\n\x0estart_limit_ms\x18\x03 \x01(\r\x12\x11\n\tlog_level\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_faults\x18\x05 \x01(\x08\x32P\n\x0c\x41gentService\x12@\n\x07\x43onnect\x12\x15.cupool.v1.AgentFrame\x1a\x1a.cupool.v1.ControllerFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63upool/v1/agent.proto\x12\tcupool.v1\x1a\x15\x63upool/v1/admin.proto\x1a\x16\x63upool/v1/server.proto\"\xd6\x02\n\nAgentFrame\x12\x0f\n\x07ordinal\x18\x01 \x01(\x04\x12$\n\x05hello\x18\x02 \x01(\x0b\x32\x15.cupool.v1.AgentHello\x12&\n\x07servers\x18\x03 \x03(\x0b\x32\x15.cupool.v1.ServerNews\x12$\n\x05\x65nded\x18\x04 \x03(\x0b\x32\x15.cupool.v1.SessionEnd\x12!\n\x03use\x18\x05 \x03(\x0b\x32\x14.cupool.v1.ServerUse\x12(\n\x07\x64\x65vices\x18\x06 \x03(\x0b\x32\x17.cupool.v1.DeviceStatus\x12 \n\x04host\x18\x07 \x01(\x0b\x32\x12.cupool.v1.HostUse\x12\"\n\x05moves\x18\x08 \x03(\x0b\x32\x13.cupool.v1.MoveNews\x12\x30\n\x0b\x63heckpoints\x18\t \x03(\x0b\x32\x1b.cupool.v1.CheckpointReport\"A\n\x08MoveNews\x12\x0e\n\x06server\x18\x01 \x01(\t\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x15.cupool.v1.MoveReport\"\xb0\x01\n\nAgentHello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\t\x12\'\n\x07\x64\x65vices\x18\x05 \x03(\x0b\x32\x16.cupool.v1.AgentDevice\x12&\n\x07servers\x18\x06 \x03(\x0b\x32\x15.cupool.v1.ServerNews\x12\x13\n\x0b\x63ommand_seq\x18\x07 \x01(\r\"]\n\x0b\x41gentDevice\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04uuid\x18\x04 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\"\x81\x03\n\nServerNews\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.cupool.v1.ServerState\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12,\n\nassignment\x18\x05 \x01(\x0b\x32\x18.cupool.v1.AssignRequest\x12\x17\n\x0f\x61ttached_before\x18\x06 \x01(\x08\x12&\n\x05usage\x18\x07 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x13\n\x0b\x65xit_status\x18\t \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\n \x01(\t\x12\x14\n\x0cstart_failed\x18\x0b \x01(\x08\x12\x15\n\rsession_age_s\x18\x0c \x01(\x01\x12\x12\n\nclient_pid\x18\r \x01(\x03\x12\x0b\n\x03tls\x18\x0e \x01(\x08\x12#\n\x04move\x18\x0f \x01(\x0b\x32\x15.cupool.v1.MoveReport\"\xbc\x01\n\nSessionEnd\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04lost\x18\x04 \x01(\x08\x12&\n\x05usage\x18\x05 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\x12\x0e\n\x06server\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x13\n\x0b\x63lient_gone\x18\x08 \x01(\x08\x12\x12\n\nreplayable\x18\t \x01(\x08\"C\n\tServerUse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12&\n\x05usage\x18\x02 \x01(\x0b\x32\x17.cupool.v1.SessionUsage\"c\n\x07HostUse\x12\x10\n\x08\x63pu_load\x18\x01 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x04\x12\x19\n\x11memory_free_bytes\x18\x03 \x01(\x04\x12\x15\n\runowned_bytes\x18\x04 \x01(\x04\"\xaa\x01\n\x0f\x43ontrollerFrame\x12\x0b\n\x03seq\x18\x01 \x01(\r\x12\x10\n\x08received\x18\x02 \x01(\x04\x12%\n\x05start\x18\x03 \x03(\x0b\x32\x16.cupool.v1.StartServer\x12&\n\x06orders\x18\x04 \x03(\x0b\x32\x16.cupool.v1.ServerOrder\x12)\n\x08settings\x18\x05 \x01(\x0b\x32\x17.cupool.v1.PoolSettings\"-\n\x0bStartServer\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\"q\n\x0bServerOrder\x12\x0e\n\x06server\x18\x01 \x01(\t\x12)\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x18.cupool.v1.ServerCommand\x12\x12\n\nclient_pid\x18\x03 \x01(\x03\x12\x13\n\x0b\x63lient_host\x18\x04 \x01(\t\"v\n\x0cPoolSettings\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x17\n\x0fkernel_limit_ms\x18\x02 \x01(\r\x12\x16\n\x0estart_limit_ms\x18\x03 \x01(\r\x12\x11\n\tlog_level\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_faults\x18\x05 \x01(\x08\x32P\n\x0c\x41gentService\x12@\n\x07\x43onnect\x12\x15.cupool.v1.AgentFrame\x1a\x1a.cupool.v1.ControllerFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cupool.v1.agent_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AGENTFRAME']._serialized_start=84
-  _globals['_AGENTFRAME']._serialized_end=340
-  _globals['_AGENTHELLO']._serialized_start=343
-  _globals['_AGENTHELLO']._serialized_end=519
-  _globals['_AGENTDEVICE']._serialized_start=521
-  _globals['_AGENTDEVICE']._serialized_end=614
-  _globals['_SERVERNEWS']._serialized_start=617
-  _globals['_SERVERNEWS']._serialized_end=965
-  _globals['_SESSIONEND']._serialized_start=968
-  _globals['_SESSIONEND']._serialized_end=1156
-  _globals['_SERVERUSE']._serialized_start=1158
-  _globals['_SERVERUSE']._serialized_end=1225
-  _globals['_HOSTUSE']._serialized_start=1227
-  _globals['_HOSTUSE']._serialized_end=1326
-  _globals['_CONTROLLERFRAME']._serialized_start=1329
-  _globals['_CONTROLLERFRAME']._serialized_end=1499
-  _globals['_STARTSERVER']._serialized_start=1501
-  _globals['_STARTSERVER']._serialized_end=1546
-  _globals['_SERVERORDER']._serialized_start=1548
-  _globals['_SERVERORDER']._serialized_end=1661
-  _globals['_POOLSETTINGS']._serialized_start=1663
-  _globals['_POOLSETTINGS']._serialized_end=1781
-  _globals['_AGENTSERVICE']._serialized_start=1783
-  _globals['_AGENTSERVICE']._serialized_end=1863
+  _globals['_AGENTFRAME']._serialized_end=426
+  _globals['_MOVENEWS']._serialized_start=428
+  _globals['_MOVENEWS']._serialized_end=493
+  _globals['_AGENTHELLO']._serialized_start=496
+  _globals['_AGENTHELLO']._serialized_end=672
+  _globals['_AGENTDEVICE']._serialized_start=674
+  _globals['_AGENTDEVICE']._serialized_end=767
+  _globals['_SERVERNEWS']._serialized_start=770
+  _globals['_SERVERNEWS']._serialized_end=1155
+  _globals['_SESSIONEND']._serialized_start=1158
+  _globals['_SESSIONEND']._serialized_end=1346
+  _globals['_SERVERUSE']._serialized_start=1348
+  _globals['_SERVERUSE']._serialized_end=1415
+  _globals['_HOSTUSE']._serialized_start=1417
+  _globals['_HOSTUSE']._serialized_end=1516
+  _globals['_CONTROLLERFRAME']._serialized_start=1519
+  _globals['_CONTROLLERFRAME']._serialized_end=1689
+  _globals['_STARTSERVER']._serialized_start=1691
+  _globals['_STARTSERVER']._serialized_end=1736
+  _globals['_SERVERORDER']._serialized_start=1738
+  _globals['_SERVERORDER']._serialized_end=1851
+  _globals['_POOLSETTINGS']._serialized_start=1853
+  _globals['_POOLSETTINGS']._serialized_end=1971
+  _globals['_AGENTSERVICE']._serialized_start=1973
+  _globals['_AGENTSERVICE']._serialized_end=2053
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentFrame(_message.Message):
-    __slots__ = ("ordinal", "hello", "servers", "ended", "use", "devices", "host")
+    __slots__ = ("ordinal", "hello", "servers", "ended", "use", "devices", "host", "moves", "checkpoints")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SERVERS_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,8 @@ class AgentFrame(_message.Message):
     USE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     hello: AgentHello
     servers: _containers.RepeatedCompositeFieldContainer[ServerNews]
@@ -24,7 +26,17 @@ class AgentFrame(_message.Message):
     use: _containers.RepeatedCompositeFieldContainer[ServerUse]
     devices: _containers.RepeatedCompositeFieldContainer[_admin_pb2.DeviceStatus]
     host: HostUse
-    def __init__(self, ordinal: _Optional[int] = ..., hello: _Optional[_Union[AgentHello, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerNews, _Mapping]]] = ..., ended: _Optional[_Iterable[_Union[SessionEnd, _Mapping]]] = ..., use: _Optional[_Iterable[_Union[ServerUse, _Mapping]]] = ..., devices: _Optional[_Iterable[_Union[_admin_pb2.DeviceStatus, _Mapping]]] = ..., host: _Optional[_Union[HostUse, _Mapping]] = ...) -> None: ...
+    moves: _containers.RepeatedCompositeFieldContainer[MoveNews]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[_server_pb2.CheckpointReport]
+    def __init__(self, ordinal: _Optional[int] = ..., hello: _Optional[_Union[AgentHello, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerNews, _Mapping]]] = ..., ended: _Optional[_Iterable[_Union[SessionEnd, _Mapping]]] = ..., use: _Optional[_Iterable[_Union[ServerUse, _Mapping]]] = ..., devices: _Optional[_Iterable[_Union[_admin_pb2.DeviceStatus, _Mapping]]] = ..., host: _Optional[_Union[HostUse, _Mapping]] = ..., moves: _Optional[_Iterable[_Union[MoveNews, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_server_pb2.CheckpointReport, _Mapping]]] = ...) -> None: ...
+
+class MoveNews(_message.Message):
+    __slots__ = ("server", "report")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    report: _server_pb2.MoveReport
+    def __init__(self, server: _Optional[str] = ..., report: _Optional[_Union[_server_pb2.MoveReport, _Mapping]] = ...) -> None: ...
 
 class AgentHello(_message.Message):
     __slots__ = ("node", "host", "version", "boot_id", "devices", "servers", "command_seq")
@@ -59,7 +71,7 @@ class AgentDevice(_message.Message):
     def __init__(self, device: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., uuid: _Optional[str] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ServerNews(_message.Message):
-    __slots__ = ("server", "device", "state", "endpoint", "assignment", "attached_before", "usage", "reason", "exit_status", "fingerprint", "start_failed", "session_age_s", "client_pid", "tls")
+    __slots__ = ("server", "device", "state", "endpoint", "assignment", "attached_before", "usage", "reason", "exit_status", "fingerprint", "start_failed", "session_age_s", "client_pid", "tls", "move")
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +86,7 @@ class ServerNews(_message.Message):
     SESSION_AGE_S_FIELD_NUMBER: _ClassVar[int]
     CLIENT_PID_FIELD_NUMBER: _ClassVar[int]
     TLS_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
     server: str
     device: str
     state: _server_pb2.ServerState
@@ -88,7 +101,8 @@ class ServerNews(_message.Message):
     session_age_s: float
     client_pid: int
     tls: bool
-    def __init__(self, server: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_server_pb2.ServerState, str]] = ..., endpoint: _Optional[str] = ..., assignment: _Optional[_Union[_server_pb2.AssignRequest, _Mapping]] = ..., attached_before: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., reason: _Optional[str] = ..., exit_status: _Optional[int] = ..., fingerprint: _Optional[str] = ..., start_failed: bool = ..., session_age_s: _Optional[float] = ..., client_pid: _Optional[int] = ..., tls: bool = ...) -> None: ...
+    move: _server_pb2.MoveReport
+    def __init__(self, server: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_server_pb2.ServerState, str]] = ..., endpoint: _Optional[str] = ..., assignment: _Optional[_Union[_server_pb2.AssignRequest, _Mapping]] = ..., attached_before: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., reason: _Optional[str] = ..., exit_status: _Optional[int] = ..., fingerprint: _Optional[str] = ..., start_failed: bool = ..., session_age_s: _Optional[float] = ..., client_pid: _Optional[int] = ..., tls: bool = ..., move: _Optional[_Union[_server_pb2.MoveReport, _Mapping]] = ...) -> None: ...
 
 class SessionEnd(_message.Message):
     __slots__ = ("session", "tenant", "reason", "lost", "usage", "server", "device", "client_gone", "replayable")

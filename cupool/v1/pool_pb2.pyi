@@ -111,7 +111,7 @@ class WatchSessionRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ...) -> None: ...
 
 class SessionStatus(_message.Message):
-    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s", "tenant", "node", "used_bytes", "peak_bytes", "kernel_s", "idle_s", "executed_commands", "running_op", "request_id", "priority", "client_pid", "replayable")
+    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s", "tenant", "node", "used_bytes", "peak_bytes", "kernel_s", "idle_s", "executed_commands", "running_op", "request_id", "priority", "client_pid", "replayable", "endpoint", "tls", "move", "moves")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,10 @@ class SessionStatus(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CLIENT_PID_FIELD_NUMBER: _ClassVar[int]
     REPLAYABLE_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: SessionState
     server: str
@@ -154,4 +158,8 @@ class SessionStatus(_message.Message):
     priority: int
     client_pid: int
     replayable: bool
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., running_op: _Optional[str] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., client_pid: _Optional[int] = ..., replayable: bool = ...) -> None: ...
+    endpoint: str
+    tls: bool
+    move: str
+    moves: int
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., running_op: _Optional[str] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., client_pid: _Optional[int] = ..., replayable: bool = ..., endpoint: _Optional[str] = ..., tls: bool = ..., move: _Optional[str] = ..., moves: _Optional[int] = ...) -> None: ...

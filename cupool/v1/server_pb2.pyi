@@ -25,7 +25,7 @@ SERVER_STATE_ENDING: ServerState
 SERVER_STATE_DEAD: ServerState
 
 class AssignRequest(_message.Message):
-    __slots__ = ("session", "token_sha256", "epoch", "limit_bytes", "park_grace_ms", "limits", "kernel_limit_ms", "tenant", "request_id", "kernel_quota_s", "lifetime_s", "allow_offload")
+    __slots__ = ("session", "token_sha256", "epoch", "limit_bytes", "park_grace_ms", "limits", "kernel_limit_ms", "tenant", "request_id", "kernel_quota_s", "lifetime_s", "allow_offload", "incoming")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class AssignRequest(_message.Message):
     KERNEL_QUOTA_S_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
     ALLOW_OFFLOAD_FIELD_NUMBER: _ClassVar[int]
+    INCOMING_FIELD_NUMBER: _ClassVar[int]
     session: str
     token_sha256: bytes
     epoch: int
@@ -50,7 +51,26 @@ class AssignRequest(_message.Message):
     kernel_quota_s: float
     lifetime_s: int
     allow_offload: bool
-    def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., kernel_quota_s: _Optional[float] = ..., lifetime_s: _Optional[int] = ..., allow_offload: bool = ...) -> None: ...
+    incoming: Incoming
+    def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., kernel_quota_s: _Optional[float] = ..., lifetime_s: _Optional[int] = ..., allow_offload: bool = ..., incoming: _Optional[_Union[Incoming, _Mapping]] = ...) -> None: ...
+
+class Incoming(_message.Message):
+    __slots__ = ("move", "endpoint", "tls_name", "token", "engine", "checkpoint", "limit_bytes_a_s")
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    TLS_NAME_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_A_S_FIELD_NUMBER: _ClassVar[int]
+    move: str
+    endpoint: str
+    tls_name: str
+    token: str
+    engine: str
+    checkpoint: str
+    limit_bytes_a_s: int
+    def __init__(self, move: _Optional[str] = ..., endpoint: _Optional[str] = ..., tls_name: _Optional[str] = ..., token: _Optional[str] = ..., engine: _Optional[str] = ..., checkpoint: _Optional[str] = ..., limit_bytes_a_s: _Optional[int] = ...) -> None: ...
 
 class AssignReply(_message.Message):
     __slots__ = ()
@@ -67,24 +87,154 @@ class UnassignReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerCommand(_message.Message):
-    __slots__ = ("assign", "unassign", "end")
+    __slots__ = ("assign", "unassign", "end", "move_out", "cancel_move", "take_back", "checkpoint")
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
     UNASSIGN_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    MOVE_OUT_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_MOVE_FIELD_NUMBER: _ClassVar[int]
+    TAKE_BACK_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     assign: AssignRequest
     unassign: UnassignRequest
     end: EndRequest
-    def __init__(self, assign: _Optional[_Union[AssignRequest, _Mapping]] = ..., unassign: _Optional[_Union[UnassignRequest, _Mapping]] = ..., end: _Optional[_Union[EndRequest, _Mapping]] = ...) -> None: ...
+    move_out: MoveOut
+    cancel_move: CancelMove
+    take_back: TakeBack
+    checkpoint: Checkpoint
+    def __init__(self, assign: _Optional[_Union[AssignRequest, _Mapping]] = ..., unassign: _Optional[_Union[UnassignRequest, _Mapping]] = ..., end: _Optional[_Union[EndRequest, _Mapping]] = ..., move_out: _Optional[_Union[MoveOut, _Mapping]] = ..., cancel_move: _Optional[_Union[CancelMove, _Mapping]] = ..., take_back: _Optional[_Union[TakeBack, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+
+class MoveOut(_message.Message):
+    __slots__ = ("session", "move", "token_sha256", "endpoint", "tls_name", "epoch", "destination", "max_pause_ms", "timeout_ms", "is_cold")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    TLS_NAME_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAUSE_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_COLD_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    move: str
+    token_sha256: bytes
+    endpoint: str
+    tls_name: str
+    epoch: int
+    destination: str
+    max_pause_ms: int
+    timeout_ms: int
+    is_cold: bool
+    def __init__(self, session: _Optional[str] = ..., move: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., endpoint: _Optional[str] = ..., tls_name: _Optional[str] = ..., epoch: _Optional[int] = ..., destination: _Optional[str] = ..., max_pause_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_cold: bool = ...) -> None: ...
+
+class CancelMove(_message.Message):
+    __slots__ = ("session", "move", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    move: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., move: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class TakeBack(_message.Message):
+    __slots__ = ("session", "move", "epoch")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    move: str
+    epoch: int
+    def __init__(self, session: _Optional[str] = ..., move: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class Checkpoint(_message.Message):
+    __slots__ = ("session", "checkpoint", "path", "end")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    checkpoint: str
+    path: str
+    end: bool
+    def __init__(self, session: _Optional[str] = ..., checkpoint: _Optional[str] = ..., path: _Optional[str] = ..., end: bool = ...) -> None: ...
 
 class ServerReport(_message.Message):
-    __slots__ = ("ready", "session", "unassign_refused")
+    __slots__ = ("ready", "session", "unassign_refused", "move", "checkpoint")
     READY_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     UNASSIGN_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     ready: ServerReady
     session: SessionChange
     unassign_refused: UnassignRefused
-    def __init__(self, ready: _Optional[_Union[ServerReady, _Mapping]] = ..., session: _Optional[_Union[SessionChange, _Mapping]] = ..., unassign_refused: _Optional[_Union[UnassignRefused, _Mapping]] = ...) -> None: ...
+    move: MoveReport
+    checkpoint: CheckpointReport
+    def __init__(self, ready: _Optional[_Union[ServerReady, _Mapping]] = ..., session: _Optional[_Union[SessionChange, _Mapping]] = ..., unassign_refused: _Optional[_Union[UnassignRefused, _Mapping]] = ..., move: _Optional[_Union[MoveReport, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointReport, _Mapping]] = ...) -> None: ...
+
+class MoveReport(_message.Message):
+    __slots__ = ("session", "move", "phase", "reason", "total_bytes", "copied_bytes", "dirty_bytes", "rounds", "pause_ms", "epoch", "executed_seq", "is_source")
+    class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PHASE_UNSPECIFIED: _ClassVar[MoveReport.Phase]
+        COPYING: _ClassVar[MoveReport.Phase]
+        STOPPED: _ClassVar[MoveReport.Phase]
+        READY: _ClassVar[MoveReport.Phase]
+        RELEASED: _ClassVar[MoveReport.Phase]
+        FAILED: _ClassVar[MoveReport.Phase]
+        TAKEN_BACK: _ClassVar[MoveReport.Phase]
+        OWNER: _ClassVar[MoveReport.Phase]
+    PHASE_UNSPECIFIED: MoveReport.Phase
+    COPYING: MoveReport.Phase
+    STOPPED: MoveReport.Phase
+    READY: MoveReport.Phase
+    RELEASED: MoveReport.Phase
+    FAILED: MoveReport.Phase
+    TAKEN_BACK: MoveReport.Phase
+    OWNER: MoveReport.Phase
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COPIED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_MS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    IS_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    move: str
+    phase: MoveReport.Phase
+    reason: str
+    total_bytes: int
+    copied_bytes: int
+    dirty_bytes: int
+    rounds: int
+    pause_ms: float
+    epoch: int
+    executed_seq: int
+    is_source: bool
+    def __init__(self, session: _Optional[str] = ..., move: _Optional[str] = ..., phase: _Optional[_Union[MoveReport.Phase, str]] = ..., reason: _Optional[str] = ..., total_bytes: _Optional[int] = ..., copied_bytes: _Optional[int] = ..., dirty_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., pause_ms: _Optional[float] = ..., epoch: _Optional[int] = ..., executed_seq: _Optional[int] = ..., is_source: bool = ...) -> None: ...
+
+class CheckpointReport(_message.Message):
+    __slots__ = ("session", "checkpoint", "path", "nbytes", "executed_seq", "error")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    NBYTES_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    checkpoint: str
+    path: str
+    nbytes: int
+    executed_seq: int
+    error: str
+    def __init__(self, session: _Optional[str] = ..., checkpoint: _Optional[str] = ..., path: _Optional[str] = ..., nbytes: _Optional[int] = ..., executed_seq: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class ServerReady(_message.Message):
     __slots__ = ("endpoint", "pid", "fingerprint")
