@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -171,7 +170,7 @@ class Controller(Following):
         if device is None:
             return  # its node is away
         sessions = list(self.books.on_device(device))
-        if sessions and cordon.deadline and time.time() >= cordon.deadline:
+        if sessions and cordon.deadline and self.wall() >= cordon.deadline:
             for session in sessions:
                 self.end(session, f"Its device is drained: {cordon.reason}. Start the program again for a new session.")
         elif not sessions:
@@ -199,7 +198,7 @@ class Controller(Following):
                 replayable=True,
                 kernel_s=0.0,
                 peak_bytes=0,
-                ended=time.time(),
+                ended=self.wall(),
             )
         )
 

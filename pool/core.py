@@ -59,11 +59,21 @@ class Core:
         engine: Engine,
         directory: Directory | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        ids: Callable[[int], str] = secrets.token_hex,
     ) -> None:
+        """
+        Args:
+            clock: seconds, never back.
+            wall: seconds since 1970, for what is written down.
+            ids: so many random bytes as text, for ids and tokens that nobody can guess.
+        """
         self.config = config
         self.engine = engine
         self.directory = directory or Directory()
         self.clock = clock
+        self.wall = wall
+        self.ids = ids
         self.lock = threading.Lock()
         self.books = Books()
         self.queue: FairQueue[Waiting] = FairQueue(config.queue_places)
@@ -180,7 +190,7 @@ class Core:
         if kept is None and not session.was_attached:
             self.directory.remove_lease(session.id)  # nothing was used: there is nothing to remember
         else:
-            self.directory.add_end(end_record(session), kept)
+            self.directory.add_end(end_record(session, self.wall()), kept)
 
     def lose(self, session: Session, reason: str) -> None:
         """A session that nobody can end or ask any more."""
@@ -243,7 +253,7 @@ class Core:
         )
         for key in chosen:
             device = self.books.devices[key]
-            server = Server(f"server-{secrets.token_hex(4)}", device)
+            server = Server(f"server-{self.ids(4)}", device)
             try:
                 self.engine.start(device.node.id, server.id, device.name)
             except LookupError as error:
@@ -328,7 +338,8 @@ def tenant_of(record: TenantRecord, config: PoolConfig) -> Tenant:
     )
 
 
-def lease_record(session: Session) -> LeaseRecord:
+def lease_record(session: Session, given: float) -> LeaseRecord:
+    """`given`: seconds since 1970."""
     return LeaseRecord(
         session=session.id,
         tenant=session.tenant.name,
@@ -339,14 +350,15 @@ def lease_record(session: Session) -> LeaseRecord:
         function=session.function,
         memory_bytes=session.memory_bytes,
         priority=session.priority,
-        given=time.time(),
+        given=given,
         request_id=session.request_id,
         client_pid=session.client_pid,
         lifetime_s=session.lifetime_s,
     )
 
 
-def end_record(session: Session) -> EndRecord:
+def end_record(session: Session, ended: float) -> EndRecord:
+    """`ended`: seconds since 1970."""
     return EndRecord(
         session=session.id,
         tenant=session.tenant.name,
@@ -359,5 +371,5 @@ def end_record(session: Session) -> EndRecord:
         replayable=session.replayable,
         kernel_s=session.usage.kernel_s,
         peak_bytes=session.usage.peak_bytes,
-        ended=time.time(),
+        ended=ended,
     )

@@ -11,7 +11,6 @@ Cases of a server's news, by what the books say of its session:
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 
 from cupool.v1 import admin_pb2, agent_pb2
@@ -94,7 +93,7 @@ class Following(Leasing):
                     self.books.set_server(session.server, states.DEAD)  # its node came back without it
                 self._serve(now)
             elif session.is_counted:
-                self.directory.add_end(end_record(session), kept)
+                self.directory.add_end(end_record(session, self.wall()), kept)
             else:
                 session.usage.CopyFrom(end.usage)
                 self._count_end(session, kept)
@@ -247,7 +246,7 @@ class Following(Leasing):
             self.books.set_server(server, states.LEASED)
         self.books.add_session(session)
         if lease is None:
-            self.directory.add_lease(lease_record(session))
+            self.directory.add_lease(lease_record(session, self.wall()))
         _log.info("event=session-adopted session=%s server=%s", session.id, server.id)
         return session
 
@@ -305,7 +304,7 @@ class Following(Leasing):
                 replayable=end.replayable,
                 kernel_s=end.usage.kernel_s,
                 peak_bytes=end.usage.peak_bytes,
-                ended=time.time(),
+                ended=self.wall(),
             ),
             kept,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 
 from cupool.v1 import pool_pb2
 
@@ -172,9 +171,9 @@ class Leasing(Core):
     def _give(self, waiting: Waiting, device: Device, memory: int, now: float) -> Outcome:
         request, mine = waiting.request, waiting.tenant
         server = next(iter(device.warm.values()))
-        token = secrets.token_urlsafe(32)
+        token = self.ids(32)
         session = Session(
-            id=f"session-{secrets.token_hex(8)}",
+            id=f"session-{self.ids(8)}",
             tenant=mine,
             token_sha256=hashlib.sha256(token.encode()).digest(),
             server=server,
@@ -196,7 +195,7 @@ class Leasing(Core):
             return Outcome.PASSED
         self.books.set_server(server, states.LEASED)
         self.books.add_session(session)
-        self.directory.add_lease(lease_record(session))
+        self.directory.add_lease(lease_record(session, self.wall()))
         mine.leases_given += 1
         device.failures, device.failure = 0, ""
         self.meter.given(self.clock() - waiting.arrived_at)
