@@ -126,8 +126,13 @@ HOT = frozenset(
 )  # fmt: skip
 #: The same of two arrays.
 HOT_PAIRS = frozenset(("dot", "inner", "matmul", "outer", "vdot"))
+#: The same of a sequence of arrays.
+HOT_SEQUENCES = frozenset(("concat", "concatenate", "hstack", "stack", "vstack"))
 #: Types of the other arguments of a hot call: what a form holds as it is. Dtypes too.
 _HOT_TYPES = frozenset((type(None), bool, int, str, type))
+_SEQUENCES = frozenset((tuple, list))
+#: {ndarray}, set by `array.py`
+_ARRAYS: set[Any] = set()
 
 
 class Op:
@@ -146,9 +151,10 @@ class Op:
         self.name = row.name
         self.plans: dict[Any, Plan] = {}
         self.duck = row.name in DUCK
-        #: array's spec -> {other arguments: (form, result's spec, their types)}: 1, 1.0 and True are one key; or None
-        self.hot = operators.new_table() if row.name in HOT or row.name in HOT_PAIRS else None
-        self.narrays = 1 + (row.name in HOT_PAIRS)
+        #: (first) array's spec -> {other arguments: (form, result's spec, their types)}: 1, 1.0 and True are one key; or None
+        self.hot = operators.new_table() if row.name in HOT | HOT_PAIRS | HOT_SEQUENCES else None
+        #: how many arrays a hot call has; 0: its first argument is a sequence of them
+        self.narrays = 0 if row.name in HOT_SEQUENCES else 1 + (row.name in HOT_PAIRS)
         self.converts = coerce.places(row)
         self.notice = notices.NOTICES.get(row.name)
         looks = CHECKED.get(row.name)
@@ -222,6 +228,10 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
                 if len(COMMANDS) > GATE.words:
                     flush()
                 return result
+        elif op.narrays == 0 and type(args[0]) in _SEQUENCES:
+            joined = _hot_sequence(op, args)
+            if joined is not None:
+                return joined
         if op.converts:
             args = coerce.converted(op.converts, args)
         if op.notice is not None:
@@ -250,8 +260,35 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         return operand.trace.record(row, args)
 
 
+def _hot_sequence(op: Op, args: tuple[Any, ...]) -> Any:
+    """The result of a call of a sequence of arrays that was decided before; None: it was not."""
+    arrays = args[0]
+    if set(map(type, arrays)) != _ARRAYS:
+        return None
+    try:
+        specs = [a._spec for a in arrays]
+        rest = (*specs[1:], *args[1:])
+        entry = op.hot[specs[0]][rest]  # type: ignore[index]
+    except (KeyError, TypeError):
+        return None
+    if entry[2] != tuple(map(type, rest)):
+        return None
+    result = _new(ndarray)
+    result._spec = entry[1]
+    result._handle = handle = mint()
+    extend((entry[0], handle, *[a._handle for a in arrays]))
+    if len(COMMANDS) > GATE.words:
+        flush()
+    return result
+
+
 def _remember_call(op: Op, plan: Plan, args: tuple[Any, ...], slots: list[Any]) -> None:
-    arrays, others = args[: op.narrays], args[op.narrays :]
+    if op.narrays:
+        arrays, others = args[: op.narrays], args[op.narrays :]
+    elif type(args[0]) in _SEQUENCES and 0 < len(args[0]) <= LONG_SEQUENCE:
+        arrays, others = tuple(args[0]), args[1:]
+    else:
+        return
     if not all(type(a) is ndarray and a._spec is not None for a in arrays) or slots != [a._handle for a in arrays]:
         return
     if not all(type(v) in _HOT_TYPES or isinstance(v, np.dtype) for v in others):

@@ -339,3 +339,38 @@ def test_a_reduction_to_nothing_needs_no_identity(name: str, axis: int) -> None:
     assert result.get().shape == (0,) and result.dtype == ("i8" if name.startswith("arg") else "f4")
     with pytest.raises(ValueError, match=r"zero-size|empty"):
         getattr(cp, name)(cp.ones((0, 3)), axis=0).get()
+
+
+def test_joined_sequences_are_told_apart_on_the_fast_path_too() -> None:
+    x, y, z = np.arange(3.0), np.arange(3.0) + 3, np.arange(3, dtype="i4")
+    a, b, c = (cp.asarray(h) for h in (x, y, z))
+    host = {id(a): x, id(b): y, id(c): z}
+    calls = [
+        ("concatenate", (a, b), {}),
+        ("concatenate", [a, b], {}),
+        ("concatenate", (b, a, b), {}),
+        ("concatenate", (a, c), {}),
+        ("concatenate", (a, c), {"dtype": "f4"}),
+        ("stack", (a, b), {"axis": 1}),
+        ("stack", (a, b), {"axis": True}),
+        ("stack", (a, b), {"axis": 0}),
+        ("stack", (a,), {"axis": 0}),
+        ("vstack", (a, b), {}),
+        ("hstack", [a, c], {}),
+    ]
+    for _ in range(3):  # the second round runs from the hot tables
+        for name, arrays, options in calls:
+            if options.get("axis") is True:
+                got = getattr(cp, name)(arrays, **options)
+                assert got.shape == (3, 2)
+                continue
+            got = getattr(cp, name)(arrays, **options)
+            expected = getattr(np, name)([host[id(each)] for each in arrays], **options)
+            assert got.dtype == expected.dtype and got.shape == expected.shape
+            assert cp.asnumpy(got).tobytes() == expected.tobytes()
+        with pytest.raises(TypeError, match="cupy"):
+            cp.concatenate((a, x))
+        with pytest.raises(ValueError, match="ndim"):
+            cp.concatenate((a, b[None]))
+        b += 1  # an operand that changes between
+        y += 1
