@@ -20,6 +20,10 @@ class DeviceConfig:
         return f"{self.kind}:{self.index}"
 
 
+#: A device with less is a unit that was forgotten.
+LEAST_DEVICE_BYTES = 1 << 20
+
+
 def parse_devices(text: str) -> list[DeviceConfig]:
     """Devices from "cpu:2:1GiB,cuda:1": kind, count and memory of each, the last two optional; "cuda@3" is GPU 3 alone.
 
@@ -44,6 +48,10 @@ def parse_devices(text: str) -> list[DeviceConfig]:
         memory = parse_size(words[2]) if len(words) > 2 else 0
         if len(words) > 2 and not memory:
             raise ValueError(f"{part!r}: a device's memory is positive. Leave it out for all that the device has.")
+        if 0 < memory < LEAST_DEVICE_BYTES:
+            raise ValueError(
+                f"{part!r}: {memory:,} bytes are less than a device of 1 MiB. Write the unit with it: cpu:1:100MiB, cpu:1:2GiB."
+            )
         devices += [DeviceConfig(kind, first + i, memory) for i in range(count)]
     return devices
 

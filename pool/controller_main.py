@@ -137,7 +137,7 @@ def serve(config: PoolConfig) -> int:
         _log.warning("event=listener text=%r", warning)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: _set_soon(stopping))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.ExitStack() as stack:
         folder = Path(config.folder) if config.folder else None
@@ -171,6 +171,11 @@ def serve(config: PoolConfig) -> int:
         )  # fmt: skip
         stopping.wait()
     return 0
+
+
+def _set_soon(event: threading.Event) -> None:
+    """From a signal handler, which may have interrupted the main thread while it holds the event's own lock."""
+    threading.Thread(target=event.set, name="cupool-stop", daemon=True).start()
 
 
 def _metrics(config: PoolConfig, serving: Serving) -> MetricsServer | None:

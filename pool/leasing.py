@@ -258,6 +258,9 @@ class Leasing(Core):
         else:
             taken, most = sum(d.holding for d in devices), sum(d.max_sessions for d in devices)
             text = f"The pool has no free device: {taken} of {most} are taken."
+            starting = sum(len(d.servers[states.STARTING]) for d in devices)
+            if taken < most and starting:
+                text = f"The pool has no warm server yet: {starting} are starting, {taken} of {most} places are taken."
         now = self.clock()
         if deadline_s and now >= waiting.deadline_at:
             return Refused(

@@ -59,7 +59,7 @@ def bind(server: grpc.Server | grpc.aio.Server, door: Door) -> str:
             port = server.add_insecure_port(door.address)
     except RuntimeError as error:
         raise OSError(
-            f"The pool cannot listen at {door.address} ({door.name}): {error}. Is something else there?"
+            f"The pool cannot listen at {door.address} ({door.name}): {_why_not(door)}. Is something else there?"
         ) from error
     if path:
         os.chmod(path, 0o600)
@@ -91,6 +91,16 @@ def bind_socket(door: Door) -> socket.socket:
             f"The pool cannot listen at {door.address} ({door.name}): {error}. Is something else there?"
         ) from error
     return found
+
+
+def _why_not(door: Door) -> str:
+    """Why gRPC could not listen at `door`: it does not say, the system does."""
+    try:
+        bind_socket(door).close()
+    except OSError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        return cause.strerror or str(cause)
+    return "it was taken a moment ago"
 
 
 def _free_socket_path(address: str) -> str:

@@ -129,6 +129,6 @@ def test_a_server_that_cannot_start_shows_its_last_words():
 def test_devices_are_read_from_text():
     assert [d.id for d in config.parse_devices("cpu:2:1GiB,cuda@3,cpu")] == ["cpu:0", "cpu:1", "cuda:3", "cpu:2"]
     assert config.parse_devices("cpu:2:1GiB")[1].memory_bytes == 1 << 30
-    for wrong in ("gpu:1", "cpu:x", "cpu:1:2:3", "cpu:0", "cpu:1:-1", "cpu:1:0", "cuda@x", ""):
+    for wrong in ("cpu:1:100", "gpu:1", "cpu:x", "cpu:1:2:3", "cpu:0", "cpu:1:-1", "cpu:1:0", "cuda@x", ""):
         with pytest.raises(ValueError, match=r"Write|host has|positive|no size"):
             config.parse_devices(wrong)
