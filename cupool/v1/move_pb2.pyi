@@ -37,7 +37,7 @@ class MoveFrame(_message.Message):
     def __init__(self, plan: _Optional[_Union[MovePlan, _Mapping]] = ..., round: _Optional[_Union[MoveRound, _Mapping]] = ..., bytes: _Optional[_Union[MoveBytes, _Mapping]] = ..., stop: _Optional[_Union[MoveStop, _Mapping]] = ..., document: _Optional[_Union[MoveDocument, _Mapping]] = ..., released: _Optional[_Union[MoveReleased, _Mapping]] = ..., failed: _Optional[_Union[MoveFailed, _Mapping]] = ...) -> None: ...
 
 class MoveHello(_message.Message):
-    __slots__ = ("move", "epoch", "fingerprint", "arena_base", "arena_bytes", "op_table_digest", "boot_id", "document_version", "free_bytes", "lane")
+    __slots__ = ("move", "epoch", "fingerprint", "arena_base", "arena_bytes", "op_table_digest", "boot_id", "document_version", "free_bytes")
     MOVE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -47,7 +47,6 @@ class MoveHello(_message.Message):
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    LANE_FIELD_NUMBER: _ClassVar[int]
     move: str
     epoch: int
     fingerprint: str
@@ -57,8 +56,7 @@ class MoveHello(_message.Message):
     boot_id: str
     document_version: int
     free_bytes: int
-    lane: bool
-    def __init__(self, move: _Optional[str] = ..., epoch: _Optional[int] = ..., fingerprint: _Optional[str] = ..., arena_base: _Optional[int] = ..., arena_bytes: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., boot_id: _Optional[str] = ..., document_version: _Optional[int] = ..., free_bytes: _Optional[int] = ..., lane: bool = ...) -> None: ...
+    def __init__(self, move: _Optional[str] = ..., epoch: _Optional[int] = ..., fingerprint: _Optional[str] = ..., arena_base: _Optional[int] = ..., arena_bytes: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., boot_id: _Optional[str] = ..., document_version: _Optional[int] = ..., free_bytes: _Optional[int] = ...) -> None: ...
 
 class MovePlan(_message.Message):
     __slots__ = ("lane", "total_bytes", "document_version")
@@ -93,26 +91,22 @@ class MoveBuffer(_message.Message):
     def __init__(self, buffer: _Optional[int] = ..., nbytes: _Optional[int] = ..., address: _Optional[int] = ...) -> None: ...
 
 class MoveBytes(_message.Message):
-    __slots__ = ("buffer", "offset", "data", "nbytes", "slot")
-    BUFFER_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("count", "data")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
-    NBYTES_FIELD_NUMBER: _ClassVar[int]
-    SLOT_FIELD_NUMBER: _ClassVar[int]
-    buffer: int
-    offset: int
+    count: int
     data: bytes
-    nbytes: int
-    slot: int
-    def __init__(self, buffer: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., nbytes: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+    def __init__(self, count: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class MoveAck(_message.Message):
-    __slots__ = ("received_bytes", "slots")
+    __slots__ = ("received_bytes", "lane", "round")
     RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
-    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
     received_bytes: int
-    slots: int
-    def __init__(self, received_bytes: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
+    lane: bool
+    round: int
+    def __init__(self, received_bytes: _Optional[int] = ..., lane: bool = ..., round: _Optional[int] = ...) -> None: ...
 
 class MoveStop(_message.Message):
     __slots__ = ("executed_seq",)

@@ -219,18 +219,20 @@ class Error(_message.Message):
     def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[_value_pb2.NamedValue, _Mapping]]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Moved(_message.Message):
-    __slots__ = ("endpoint", "epoch", "executed_seq", "session_token", "prepare")
+    __slots__ = ("endpoint", "epoch", "executed_seq", "session_token", "prepare", "tls_name")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PREPARE_FIELD_NUMBER: _ClassVar[int]
+    TLS_NAME_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     epoch: int
     executed_seq: int
     session_token: str
     prepare: bool
-    def __init__(self, endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., executed_seq: _Optional[int] = ..., session_token: _Optional[str] = ..., prepare: bool = ...) -> None: ...
+    tls_name: str
+    def __init__(self, endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., executed_seq: _Optional[int] = ..., session_token: _Optional[str] = ..., prepare: bool = ..., tls_name: _Optional[str] = ...) -> None: ...
 
 class GoingAway(_message.Message):
     __slots__ = ("reason", "grace_ms")
