@@ -461,9 +461,7 @@ class Place:
 def misfit(source: Place, destination: Place, needed_bytes: int) -> str:
     """Why a session of `source` cannot go on at `destination`, a clause; empty: it can."""
     if destination.fingerprint != source.fingerprint:
-        return (
-            f"the destination's numbers could differ: it is {destination.fingerprint!r}, the source {source.fingerprint!r}"
-        )
+        return f"the destination's numbers could differ: it is {destination.fingerprint!r}, the source {source.fingerprint!r}"
     if destination.op_table_digest != source.op_table_digest:
         return "the destination has another op table: both need the same release of cupool"
     if destination.document_version < source.document_version:
