@@ -1,9 +1,10 @@
 """What a move's source and its destination do next: pure machines. Events go in, instructions come out; drivers do the rest.
 
-Note [Who owns it]. The source owns the session in every state up to STOPPED, and again in KEPT and TAKEN_BACK; nobody owns it in RELEASED until
-the destination is OWNER. RELEASED is entered by one event (`Ready`) in one state (SENT), so a deadline, a broken link or a cancellation that comes
-before it keeps the session at the source, and what comes after it changes nothing. The destination becomes OWNER only by the word of a client that
-comes at its epoch: no client can have that epoch unless the source has released, or its death is proven.
+Note [Who owns it]. The source owns the session in every state up to SENT, and again in KEPT and TAKEN_BACK; nobody owns it in
+RELEASED until the destination is OWNER. RELEASED is entered by one event (`Ready`) in one state (SENT), so a deadline, a broken link or a
+cancellation that comes before it keeps the session at the source, and what comes after it changes nothing. The destination becomes OWNER
+only by the word of a client that comes at its epoch: no client can have that epoch unless the source has released, or its death is
+proven.
 
 Boundary: no clocks, no threads, no bytes. Times are seconds, sizes bytes.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 # -- the source -------------------------------------------------------------------------------------------------------------
 
@@ -212,14 +213,15 @@ class Source:
         return nbytes / self.rate if self.rate > 0 else 0.0
 
     def _has_settled(self, rest_s: float) -> bool:
-        """Whether more rounds would not make the rest smaller: the last two did not. A long rest gets all its rounds: the program may pause."""
+        """Whether more rounds would not make the rest smaller: the last two did not. A long rest gets them all: the program may pause."""
         last = self._dirty[-3:]
         return rest_s <= self._max_pause_s / 2 and len(last) == 3 and last[2] > SHRINKS * last[1] > SHRINKS**2 * last[0]
 
     def _hopeless(self, rest: int, seconds: float) -> str:
         return (
-            f"the session writes faster than it can be copied: {rest / 1e6:.0f} MB were written during the last round ({seconds:.1f} s), the link takes "
-            f"{self.rate / 1e6:.0f} MB/s, so it would stand still for {self._seconds_for(rest):.1f} s, and {self._max_pause_s:g} s are allowed"
+            f"the session writes faster than it can be copied: {rest / 1e6:.0f} MB were written during the last round "
+            f"({seconds:.1f} s), the link takes {self.rate / 1e6:.0f} MB/s, so it would stand still for "
+            f"{self._seconds_for(rest):.1f} s, and {self._max_pause_s:g} s are allowed"
         )
 
     def _boundary(self, event: Boundary) -> list[Any]:
@@ -227,7 +229,8 @@ class Source:
             return []
         if not self._is_cold and self._seconds_for(event.rest_bytes) > self._max_pause_s:
             return self._keep(
-                f"{event.rest_bytes / 1e6:.0f} MB are left to copy at {self.rate / 1e6:.0f} MB/s, longer than the {self._max_pause_s:g} s that it may stand still"
+                f"{event.rest_bytes / 1e6:.0f} MB are left to copy at {self.rate / 1e6:.0f} MB/s, "
+                f"longer than the {self._max_pause_s:g} s that it may stand still"
             )
         self._to("STOPPED")
         return [SendRest()]
@@ -257,7 +260,7 @@ class Source:
         self._to("TAKEN_BACK")
         return [GoOn(event.epoch)]
 
-    _HANDLERS: dict[type, Callable[[Source, Any], list[Any]]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[[Source, Any], list[Any]]]] = {
         Came: _came,
         Copied: _copied,
         Boundary: _boundary,
@@ -331,7 +334,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It cannot be: the source gave up, something does not fit, somebody cancelled. Of a READY destination: only the source's or controller's word."""
+    """It cannot be: the source goes on, something does not fit, somebody cancelled."""
 
     reason: str
 
@@ -431,7 +434,7 @@ class Destination:
         self.reason = reason
         return [End(reason)]
 
-    _HANDLERS: dict[type, Callable[[Destination, Any], list[Any]]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[[Destination, Any], list[Any]]]] = {
         Planned: _planned,
         Complete: _complete,
         Restored: _restored,
@@ -465,9 +468,15 @@ def misfit(source: Place, destination: Place, needed_bytes: int) -> str:
     if destination.op_table_digest != source.op_table_digest:
         return "the destination has another op table: both need the same release of cupool"
     if destination.document_version < source.document_version:
-        return f"the destination reads documents up to version {destination.document_version}, the source writes {source.document_version}"
+        return (
+            f"the destination reads documents up to version {destination.document_version}, "
+            f"the source writes {source.document_version}"
+        )
     if destination.arena_base != source.arena_base:
-        return f"the destination's arena begins at {destination.arena_base:#x}, the source's at {source.arena_base:#x}, so addresses would not stay valid"
+        return (
+            f"the destination's arena begins at {destination.arena_base:#x}, the source's at {source.arena_base:#x}, "
+            "so addresses would not stay valid"
+        )
     if destination.arena_bytes < source.arena_bytes:
         return f"the destination's arena has {destination.arena_bytes} bytes, the source's {source.arena_bytes}"
     if needed_bytes > destination.free_bytes:
