@@ -205,8 +205,10 @@ class RestoreSessionReply(_message.Message):
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., tls: bool = ..., node: _Optional[str] = ...) -> None: ...
 
 class GetSnapshotRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("balancer",)
+    BALANCER_FIELD_NUMBER: _ClassVar[int]
+    balancer: str
+    def __init__(self, balancer: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("at_s", "devices", "sessions", "waiting", "policy", "dry_run")
@@ -263,7 +265,7 @@ class SnapshotDevice(_message.Message):
     def __init__(self, device: _Optional[str] = ..., kind: _Optional[str] = ..., fingerprint: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., promised_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., sessions: _Optional[int] = ..., max_sessions: _Optional[int] = ..., warm: _Optional[int] = ..., cordoned: bool = ..., draining: bool = ..., failed: bool = ..., is_connected: bool = ..., power_w: _Optional[float] = ..., power_limit_w: _Optional[float] = ..., link_bytes_a_s: _Optional[float] = ..., node: _Optional[str] = ...) -> None: ...
 
 class SnapshotSession(_message.Message):
-    __slots__ = ("session", "device", "tenant", "priority", "memory_bytes", "used_bytes", "utilisation", "dirty_bytes_a_s", "age_s", "last_move_s", "moves", "moving", "attached", "fixed")
+    __slots__ = ("session", "device", "tenant", "priority", "memory_bytes", "used_bytes", "utilisation", "dirty_bytes_a_s", "age_s", "last_move_s", "moves", "moving", "attached", "fixed", "destination")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +280,7 @@ class SnapshotSession(_message.Message):
     MOVING_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     FIXED_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
     session: str
     device: str
     tenant: str
@@ -292,7 +295,8 @@ class SnapshotSession(_message.Message):
     moving: bool
     attached: bool
     fixed: str
-    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., priority: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., dirty_bytes_a_s: _Optional[float] = ..., age_s: _Optional[float] = ..., last_move_s: _Optional[float] = ..., moves: _Optional[int] = ..., moving: bool = ..., attached: bool = ..., fixed: _Optional[str] = ...) -> None: ...
+    destination: str
+    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., priority: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., dirty_bytes_a_s: _Optional[float] = ..., age_s: _Optional[float] = ..., last_move_s: _Optional[float] = ..., moves: _Optional[int] = ..., moving: bool = ..., attached: bool = ..., fixed: _Optional[str] = ..., destination: _Optional[str] = ...) -> None: ...
 
 class SnapshotWaiting(_message.Message):
     __slots__ = ("tenant", "memory_bytes", "kind", "waited_s", "priority")
@@ -309,20 +313,30 @@ class SnapshotWaiting(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., kind: _Optional[str] = ..., waited_s: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class BalanceDecision(_message.Message):
-    __slots__ = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms")
+    __slots__ = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms", "sessions")
     AT_S_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     MOVES_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     TOOK_MS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
     at_s: float
     policy: str
     dry_run: bool
     moves: _containers.RepeatedCompositeFieldContainer[BalanceMove]
     reasons: _containers.RepeatedScalarFieldContainer[str]
     took_ms: float
-    def __init__(self, at_s: _Optional[float] = ..., policy: _Optional[str] = ..., dry_run: bool = ..., moves: _Optional[_Iterable[_Union[BalanceMove, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., took_ms: _Optional[float] = ...) -> None: ...
+    sessions: _containers.RepeatedCompositeFieldContainer[SessionReason]
+    def __init__(self, at_s: _Optional[float] = ..., policy: _Optional[str] = ..., dry_run: bool = ..., moves: _Optional[_Iterable[_Union[BalanceMove, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., took_ms: _Optional[float] = ..., sessions: _Optional[_Iterable[_Union[SessionReason, _Mapping]]] = ...) -> None: ...
+
+class SessionReason(_message.Message):
+    __slots__ = ("session", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BalanceMove(_message.Message):
     __slots__ = ("session", "source", "destination", "reason", "gain_s", "cost_s")
@@ -351,16 +365,20 @@ class GetBalanceRequest(_message.Message):
     def __init__(self, last: _Optional[int] = ...) -> None: ...
 
 class GetBalanceReply(_message.Message):
-    __slots__ = ("policy", "dry_run", "is_running", "decisions")
+    __slots__ = ("policy", "dry_run", "is_running", "decisions", "balancer", "seen_s")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     IS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    BALANCER_FIELD_NUMBER: _ClassVar[int]
+    SEEN_S_FIELD_NUMBER: _ClassVar[int]
     policy: str
     dry_run: bool
     is_running: bool
     decisions: _containers.RepeatedCompositeFieldContainer[BalanceDecision]
-    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ..., is_running: bool = ..., decisions: _Optional[_Iterable[_Union[BalanceDecision, _Mapping]]] = ...) -> None: ...
+    balancer: str
+    seen_s: float
+    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ..., is_running: bool = ..., decisions: _Optional[_Iterable[_Union[BalanceDecision, _Mapping]]] = ..., balancer: _Optional[str] = ..., seen_s: _Optional[float] = ...) -> None: ...
 
 class SetBalanceRequest(_message.Message):
     __slots__ = ("policy", "dry_run")

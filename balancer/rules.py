@@ -1,0 +1,339 @@
+"""The policies: each a function that chooses moves on a `Board`. `policy.decide` calls them; the table is at the end."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+from . import costs
+from .board import Board
+from .snapshot import Device, Session, Waiting
+
+# ---- what every policy but `none` does first
+
+
+def evacuate(board: Board) -> None:
+    """Everything leaves devices that are drained or have failed: the highest priority first, then the smallest, one at a time."""
+    for source in sorted(board.sources(), key=lambda d: d.id):
+        if not (source.draining or source.failed):
+            continue
+        why = "it is being drained" if source.draining else "it has failed"
+        going = sorted(
+            board.movable(source, rest=False), key=lambda s: (-s.priority, s.used_bytes, s.memory_bytes, s.id)
+        )
+        for session in going:
+            found = board.first_fit(session, source)
+            if found is None:
+                board.refused[f"no device has room for what must leave {source.id}"] += 1
+                continue
+            cost_s = costs.cost_s(session, source, found, board.tuning)
+            board.choose(session, found, f"{source.id} must be left: {why}.", cost_s=cost_s)
+            break
+
+
+# ---- cost-aware
+
+
+def cost_aware(board: Board) -> None:
+    """Moves what saves more time than it costs, by a margin: see Note [What sharing costs]."""
+    _make_room(board)
+    _relieve(board)
+
+
+def _relieve(board: Board) -> None:
+    tuning = board.tuning
+    sources = []
+    for source in board.sources():
+        hot = costs.is_hot(source, tuning.power_hot)
+        most = costs.most_saved(board.load[source.id])
+        if hot or most >= tuning.least_rate:
+            sources.append((-most - hot, source.id))
+    if not sources:
+        board.refused["no device is contended"] += 1
+    for _, id in sorted(sources):
+        if id in board.busy:
+            continue  # it is a destination by now
+        best = _best_relief(board, board.devices[id])
+        if best is not None:
+            _, _, session, destination, rate, gain_s, cost_s = best
+            board.choose(
+                session,
+                destination,
+                f"{id} is shared by {len(board.on[id])} sessions and wanted for {board.load[id]:.0%} of the time, "
+                f"{destination.id} for {board.load[destination.id]:.0%}: {rate:.2f} s saved a second.",
+                gain_s,
+                cost_s,
+            )
+
+
+_Relief = tuple[float, int, Session, Device, float, float, float]
+
+
+def _best_relief(board: Board, source: Device) -> _Relief | None:
+    """The session of the device whose move saves most after its cost; None where none is worth it."""
+    wants, idle = wants_of(board, source)
+    best: _Relief | None = None
+    for session, wanted in wants:
+        found = relief(board, session, source, wanted, idle)
+        if isinstance(found, str):
+            board.refused[found.partition(":")[0]] += 1
+            continue
+        destination, rate, gain_s, cost_s = found
+        # Of equals the less urgent bears the pause.
+        candidate = -(gain_s - cost_s), session.priority, session, destination, rate, gain_s, cost_s
+        if best is None or (candidate[:2], session.id) < (best[:2], best[2].id):
+            best = candidate
+    return best
+
+
+def wants_of(board: Board, source: Device) -> tuple[list[tuple[Session, float]], float]:
+    """The demands of a device's sessions, by id, and the probability that nobody wants it."""
+    full = board.tuning.full
+    sessions = sorted(board.on[source.id], key=lambda s: s.id)
+    used = [s.utilisation for s in sessions]
+    wants = costs.demands(used, full)
+    idle = math.prod([1.0 - d for d in wants])
+    foreign = source.utilisation - math.fsum(used)
+    if foreign > board.tuning.foreign:
+        idle *= 1.0 - min(full, foreign)
+    return list(zip(sessions, wants, strict=True)), idle
+
+
+def relief(
+    board: Board, session: Session, source: Device, wanted: float, idle: float
+) -> tuple[Device, float, float, float] | str:
+    """The destination of a session, with the saving in each second, the gain and the cost; or why it stays.
+
+    Args:
+        wanted: its demand.
+        idle: the probability that nobody wants its device.
+    """
+    tuning = board.tuning
+    others_idle = min(1.0, idle / (1.0 - wanted))
+    if wanted * (1.0 - others_idle) < tuning.least_rate and not costs.is_hot(source, tuning.power_hot):
+        return f"it loses too little to others: {wanted * (1.0 - others_idle):.3f} s a second"
+    if why := board.why_fixed(session):
+        return why
+    best: tuple[Device, float, float, float] | None = None
+    why = "no device has room for it"
+    for destination in board.fits(session, source):
+        rate = wanted * (1.0 - board.load[destination.id] - others_idle)
+        if costs.is_hot(source, tuning.power_hot):
+            # Above its limit a device slows down all that runs on it; below it, it nearly does.
+            rate += wanted * (source.power_w / source.power_limit_w - tuning.power_warm)
+        if rate < tuning.least_rate:
+            why = (
+                f"no device with room for it is idle enough: {destination.id} is wanted for "
+                f"{board.load[destination.id]:.0%} of the time, and {rate:.3f} s a second would be saved"
+            )
+            continue
+        link = costs.link_bytes_a_s(source, destination, tuning)
+        if not costs.does_converge(session, link, tuning):
+            writes = session.dirty_bytes_a_s
+            why = f"a copy of it would not converge: it writes {writes / 2**20:.0f} MiB/s, the link carries {link / 2**20:.0f}"
+            continue
+        gain_s = rate * costs.remaining_s(session, tuning)
+        cost_s = costs.cost_s(session, source, destination, tuning)
+        if gain_s < tuning.margin * cost_s:
+            why = f"a move would not pay: {gain_s:.2f} s saved for {cost_s:.2f} s of cost, {tuning.margin:g} times as much is asked for"
+            continue
+        if best is None or gain_s - cost_s > best[2] - best[3]:
+            best = destination, rate, gain_s, cost_s
+    return why if best is None else best
+
+
+def _make_room(board: Board) -> None:
+    """Moves the session whose leaving lets one in who waits, where no device has room for that one and together they have."""
+    tuning = board.tuning
+    late = [w for w in board.snapshot.waiting if w.waited_s >= tuning.waited_s]
+    tried: set[tuple[str, int]] = set()
+    for wish in sorted(late, key=lambda w: (-w.priority, -w.waited_s, w.kind, w.memory_bytes, w.tenant)):
+        if (wish.kind, wish.memory_bytes) in tried or len(tried) == tuning.reach:
+            continue  # one like it was served or cannot be; the next decision sees what has become of it
+        tried.add((wish.kind, wish.memory_bytes))
+        open_ = [d for d in board.snapshot.devices if _may_place(d) and (not wish.kind or d.kind == wish.kind)]
+        if any(_lack(d, wish) <= 0 and d.sessions < d.max_sessions for d in open_):
+            continue  # it has room: its server is being started
+        able = [d for d in open_ if not d.memory_bytes or d.memory_bytes >= wish.memory_bytes]
+        able.sort(key=lambda d: (max(0, _lack(d, wish)), d.sessions, d.id))
+        best = None
+        for source in able[: tuning.reach]:
+            if source.id in board.busy or source.id not in board.on:
+                continue
+            for session in board.movable(source):
+                if session.memory_bytes < _lack(source, wish):
+                    continue
+                destination = board.first_fit(session, source)
+                if destination is None:
+                    continue
+                link = costs.link_bytes_a_s(source, destination, tuning)
+                if not costs.does_converge(session, link, tuning):
+                    continue
+                cost_s = costs.cost_s(session, source, destination, tuning)
+                # What it loses at its new neighbours counts too.
+                cost_s += session.utilisation * board.load[destination.id] * costs.remaining_s(session, tuning)
+                key = cost_s, session.priority, session.id
+                if best is None or key < best[0]:
+                    best = key, session, destination
+        gain_s = min(wish.waited_s, tuning.horizon_s)
+        if best is None:
+            board.refused["no single move makes room for those who wait"] += 1
+        elif gain_s < tuning.margin * best[0][0]:
+            board.refused["making room for those who wait would not pay yet"] += 1
+        else:
+            (cost_s, _, _), session, destination = best
+            board.choose(
+                session,
+                destination,
+                f"Makes room on {session.device} for one of {wish.tenant} that has waited {wish.waited_s:.1f} s "
+                f"for {wish.memory_bytes} bytes.",
+                gain_s,
+                cost_s,
+            )
+
+
+def _may_place(device: Device) -> bool:
+    return device.is_connected and not (device.cordoned or device.draining or device.failed)
+
+
+def _lack(device: Device, wish: Waiting) -> int:
+    """How many bytes it is short of."""
+    return device.promised_bytes + wish.memory_bytes - device.memory_bytes if device.memory_bytes else 0
+
+
+# ---- DGSF's rule, for comparison
+
+
+def dgsf(board: Board) -> None:
+    """A device with more than one session, and another with none: one session goes there. Then a rest of 5 s for the whole pool, and a
+    session moves once in its life (github.com/utcs-scea/DGSF-AvA, scheduling strategy 1). Cost, size and utilisation do not count."""
+    tuning, memory = board.tuning, board.memory
+    if memory.moved_at_s is not None and 0.0 <= board.snapshot.at_s - memory.moved_at_s < tuning.dgsf_cooldown_s:
+        board.refused[f"the pool rests for {tuning.dgsf_cooldown_s:g} s after a move"] += 1
+        return
+    crowded = [d for d in board.sources() if len(board.on[d.id]) > 1]
+    for source in sorted(crowded, key=lambda d: (-len(board.on[d.id]), d.id)):
+        # There the next launch decides who goes: the one that launches most.
+        for session in sorted(board.movable(source), key=lambda s: (-s.utilisation, s.id)):
+            if session.moves:
+                board.refused["a session moves once"] += 1
+                continue
+            for device in board.takers(source):
+                if device.sessions == 0 and not board.why_not_to(session, source, device):
+                    board.choose(
+                        session, device, f"{source.id} has {len(board.on[source.id])} sessions, {device.id} none."
+                    )
+                    return
+    board.refused[
+        "no device is empty while another has several sessions" if crowded else "no device has several sessions"
+    ] += 1
+
+
+# ---- pack and spread
+
+
+def pack(board: Board) -> None:
+    """Frees whole devices: empties the one with the fewest sessions into those that have as many or more, where all of it fits."""
+    tuning = board.tuning
+    groups: dict[tuple[str, str], list[Device]] = {}
+    for device in board.sources():
+        groups.setdefault((device.kind, device.fingerprint), []).append(device)
+    for _, order in sorted(groups.items()):
+        order.sort(key=lambda d: (d.sessions, d.promised_bytes, d.id))
+        room = {d.id: _room(board, d) for d in order if not board.why_closed(d)}
+        planned: set[str] = set()  # sources and destinations of this decision's plans
+        plans = misses = 0
+        for at, source in enumerate(order):
+            if plans + misses >= tuning.reach:
+                break  # the rest is for the next decisions
+            if source.id in board.busy or source.id in planned or len(board.on[source.id]) != source.sessions:
+                continue
+            later = (order[n] for n in range(len(order) - 1, at, -1))
+            fuller = itertools.islice((d for d in later if d.id in room and d.id not in board.busy), tuning.reach)
+            sessions = board.movable(source)
+            # Where one stays, the device would not become free.
+            placed = (
+                _pack_all(sessions, list(fuller), room, tuning.packed) if len(sessions) == source.sessions else None
+            )
+            if placed is None:
+                misses += 1
+                board.refused["a device's sessions cannot all go, or do not fit beside others"] += 1
+                continue
+            plans += 1
+            session, destination = placed[0]
+            planned |= {source.id, *(d.id for _, d in placed)}
+            reason = f"Frees {source.id}: its {len(sessions)} sessions fit beside others."
+            board.choose(session, destination, reason, cost_s=costs.cost_s(session, source, destination, tuning))
+    if not board.chosen:
+        board.refused["no device can be emptied"] += 1
+
+
+def _room(board: Board, device: Device) -> list[float]:
+    """Bytes, places and share of the time that are left."""
+    left = device.memory_bytes - device.promised_bytes if device.memory_bytes else math.inf
+    return [left, device.max_sessions - device.sessions, board.load[device.id]]
+
+
+def _pack_all(
+    sessions: list[Session], fuller: list[Device], room: dict[str, list[float]], packed: float
+) -> list[tuple[Session, Device]] | None:
+    """A place for each session, the largest first, on the fullest device that has room; None where one has none. Takes the room."""
+    before = {d.id: list(room[d.id]) for d in fuller}
+    placed: list[tuple[Session, Device]] = []
+    for session in sorted(sessions, key=lambda s: (-s.memory_bytes, -s.utilisation, s.id)):
+        for device in fuller:
+            left = room[device.id]
+            if left[0] >= session.memory_bytes and left[1] >= 1 and left[2] + session.utilisation <= packed:
+                left[0] -= session.memory_bytes
+                left[1] -= 1
+                left[2] += session.utilisation
+                placed.append((session, device))
+                break
+        else:
+            room.update(before)
+            return None
+    return placed
+
+
+def spread(board: Board) -> None:
+    """Evens out how many sessions devices have: from the one with most to the one with fewest, while they differ by two or more."""
+    # Takers by sessions, of each sort of device: the board's own order is by load.
+    takers: dict[tuple[str, str], list[Device]] = {}
+    for device in board.snapshot.devices:
+        if not board.why_closed(device):
+            takers.setdefault((device.kind, device.fingerprint), []).append(device)
+    for listed in takers.values():
+        listed.sort(key=lambda d: (d.sessions, d.promised_bytes, d.id))
+    heads = dict.fromkeys(takers, 0)
+    for source in sorted(board.sources(), key=lambda d: (-d.sessions, d.id)):
+        group = source.kind, source.fingerprint
+        if source.id in board.busy or group not in takers:
+            continue
+        listed = takers[group]
+        while heads[group] < len(listed) and listed[heads[group]].id in board.busy:
+            heads[group] += 1
+        few = listed[heads[group] : heads[group] + board.tuning.reach]
+        if not few or source.sessions - few[0].sessions < 2:
+            del takers[group]  # the sources that follow have fewer still
+            continue
+        for session in sorted(board.movable(source), key=lambda s: (s.used_bytes, s.memory_bytes, s.id)):
+            found = next((d for d in few if not board.why_not_to(session, source, d)), None)
+            if found is not None and source.sessions - found.sessions >= 2:
+                reason = f"{source.id} has {source.sessions} sessions, {found.id} {found.sessions}."
+                board.choose(session, found, reason, cost_s=costs.cost_s(session, source, found, board.tuning))
+                break
+    if not board.chosen:
+        board.refused["no two devices that can exchange sessions differ by two or more"] += 1
+
+
+Rule = Callable[[Board], None]
+
+#: Every policy by its name, each with a sentence for people. `none` has no rule: nothing is moved, not even from a device being drained.
+POLICIES: dict[str, tuple[Rule | None, str]] = {
+    "cost-aware": (cost_aware, "Moves a session when the time that it saves exceeds what the move costs, by a margin."),
+    "dgsf": (dgsf, "One session of a device with several goes to a device with none; then 5 s of rest. DGSF's rule, for comparison."),
+    "pack": (pack, "Frees whole devices: empties those with few sessions into those with many."),
+    "spread": (spread, "Evens out how many sessions the devices have."),
+    "none": (None, "Moves nothing."),
+}  # fmt: skip
