@@ -342,9 +342,10 @@ def test_with_constant_load_decisions_come_to_an_end_and_nothing_flaps(name: str
         left: dict[tuple[str, str], float] = {}
         memory = Memory()
         last = 0.0
+        has_changed = True
         for step in range(600):
             now = 10.0 + step * 0.5
-            if step == 0 or decision.moves:
+            if has_changed:
                 got = {s: u for d in ids for s, u in measured(wants, where, d).items()}
             on = {d: [s for s in where if where[s] == d] for d in ids}
             devices = tuple(
@@ -355,7 +356,7 @@ def test_with_constant_load_decisions_come_to_an_end_and_nothing_flaps(name: str
             there = (session(s, d, got[s], age_s=now, moves=counts[s], last_move_s=since[s]) for s, d in where.items())
             snapshot = Snapshot(now, devices, tuple(there), policy=name)
             decision = decide(snapshot, memory)
-            memory = decision.memory
+            memory, has_changed = decision.memory, bool(decision.moves)
             for move in decision.moves:
                 back = left.get((move.session, move.destination))
                 assert back is None or now - back >= Tuning().cooldown_s
