@@ -9,6 +9,7 @@ from collections import Counter, deque
 import pytest
 from cupool.balancer import migration
 from cupool.balancer.migration import CHANGES, KEEP_SOURCE_S, ORPHAN_S, begin, react
+
 from cupool.contract.moves import FINAL, STEPS, Event, Happening, Instruction, Move, Step
 
 H, I, S = Happening, Instruction, Step  # noqa: E741
@@ -130,7 +131,7 @@ class Side:
 
 
 class World:
-    """The machine between a source and a destination that do what docs/decisions/012 says, and a client. Everything may break at any time."""
+    """The machine between a source, a destination and a client that do what docs/decisions/012 says. Everything may break at any time."""
 
     def __init__(self, seed: int):
         self.random = random.Random(seed)
