@@ -1,4 +1,4 @@
-"""The controller's machine of a move: every row of its table, and what may happen to source, destination, client and links, in any order."""
+"""The controller's machine of a move: every row of its table, and what may happen to source, destination, client and links."""
 
 from __future__ import annotations
 
