@@ -193,6 +193,8 @@ class SqliteDirectory(Directory):
         with self._lock:
             if session in self._written:
                 self._lease_queue[session] = None
+                # Soon, whether or not anything else is written: to a controller that starts again it would be a lost session.
+                self._work.set()
             else:
                 self._lease_queue.pop(session, None)
 

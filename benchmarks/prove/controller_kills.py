@@ -37,6 +37,7 @@ PROGRAMS = {"first": 2, "second": 1}
 SESSION_BYTES = 32 * MIB
 CLIENTS = 3
 LIMIT_S = 60.0
+LEASE_S = 3
 
 #: A program with one session: computes until told to stop, and says how far it is when asked.
 PROGRAM = """
@@ -110,6 +111,8 @@ class Pool:
 
     def start_controller(self) -> None:
         words = ["controller", "--folder", str(self.folder / "pool"), "--warm", "2", "--max-sessions", "8"]
+        # A lease whose answer a kill cut off is nobody's until it expires: the books are waited for that long.
+        words += ["--lease-s", str(LEASE_S)]
         for flag, name in (("listen", "pool.sock"), ("admin-listen", "admin.sock"), ("agent-listen", "agents.sock")):
             words += [f"--{flag}", f"unix:{self.folder / name}"]
         for flag in ("token", "admin-token", "agent-token"):

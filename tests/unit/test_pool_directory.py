@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sqlite3
 import threading
+import time
 
 import pytest
 from cupool.pool.config import Quota
@@ -173,5 +175,20 @@ def test_a_read_only_directory_is_read(path, monkeypatch):
     try:
         assert "readonly" in directory.failure
         assert directory.tenants() == [dataclasses.replace(TenantRecord("acme", Quota(sessions=1)), kernel_s=2.0)]
+    finally:
+        directory.close()
+
+
+def test_a_written_lease_that_is_removed_is_soon_gone_though_nothing_else_is_written(path):
+    directory = SqliteDirectory(path)
+    try:
+        directory.add_lease(lease())
+        assert directory.flush()
+        directory.remove_lease("session-1")
+        deadline = time.monotonic() + 10
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as db:
+            while db.execute("SELECT count(*) FROM leases").fetchone()[0]:
+                assert time.monotonic() < deadline, "the next controller would count it as a lost session"
+                threading.Event().wait(0.02)
     finally:
         directory.close()
