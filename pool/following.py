@@ -158,7 +158,7 @@ class Following(Leasing):
         server.endpoint = news.endpoint or server.endpoint
         server.speaks_tls = news.tls or server.speaks_tls
         server.fingerprint = news.fingerprint or server.fingerprint
-        server.client_pid = news.client_pid
+        server.client_pid, server.pid = news.client_pid, news.pid or server.pid
         if news.state == states.WARM:
             self._server_warm(server, now, is_hello)
         elif news.assignment.session:

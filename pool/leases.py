@@ -107,6 +107,7 @@ class Server:
     returns_since: float = float("-inf")  #: when it was told to give its session back
     warm_since: float = 0.0
     client_pid: int = 0
+    pid: int = 0  #: of its process, on its host; 0: unknown
 
 
 @dataclass(slots=True, eq=False)

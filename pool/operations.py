@@ -153,6 +153,7 @@ class Operations:
             idle_s=usage.idle_s,
             attached=session is not None and session.state == states.SESSION_ATTACHED,
             running_op=usage.running_op,
+            pid=server.pid,
         )
         status.device.kind, status.device.name = device.kind, device.label
         status.device.total_bytes, status.device.fingerprint = device.total_bytes, server.fingerprint

@@ -319,7 +319,7 @@ class EndReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerStatus(_message.Message):
-    __slots__ = ("server", "state", "session", "device", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s", "idle_s", "attached", "running_op")
+    __slots__ = ("server", "state", "session", "device", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s", "idle_s", "attached", "running_op", "pid")
     SERVER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -334,6 +334,7 @@ class ServerStatus(_message.Message):
     IDLE_S_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     RUNNING_OP_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
     server: str
     state: ServerState
     session: str
@@ -348,4 +349,5 @@ class ServerStatus(_message.Message):
     idle_s: float
     attached: bool
     running_op: str
-    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., session: _Optional[str] = ..., device: _Optional[_Union[_session_pb2.DeviceInfo, _Mapping]] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., executed_seq: _Optional[int] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ...) -> None: ...
+    pid: int
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., session: _Optional[str] = ..., device: _Optional[_Union[_session_pb2.DeviceInfo, _Mapping]] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., executed_seq: _Optional[int] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...

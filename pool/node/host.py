@@ -522,6 +522,7 @@ class Host:
             start_failed=start_failed,
             client_pid=server.client_pid,
             tls=server.speaks_tls,
+            pid=server.pid,
         )
         if server.assignment is not None:
             news.usage.CopyFrom(usage if usage is not None else server.usage())
