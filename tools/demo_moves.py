@@ -72,7 +72,9 @@ class Admin:
 
 def top(said: dict[str, str]) -> str:
     """What `cupool top` shows of the pool now."""
-    environment = dict(os.environ, CUPOOL_ADMIN_ADDR=said["admin"], CUPOOL_ADMIN_TOKEN=said["admin_token"], COLUMNS="110")
+    environment = dict(
+        os.environ, CUPOOL_ADMIN_ADDR=said["admin"], CUPOOL_ADMIN_TOKEN=said["admin_token"], COLUMNS="110"
+    )
     command = [sys.executable, "-m", "cupool", "top", "--once"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
 
