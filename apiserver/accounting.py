@@ -40,9 +40,9 @@ class Accounting:
     """The account of one session. Only the executing thread changes it, but for `stage` and `unstage`."""
 
     __slots__ = (
-        "_asked_limit",
         "_lock",
         "_staged",
+        "asked_limit",
         "ceiling",
         "kernel_s",
         "lease_limit",
@@ -65,7 +65,7 @@ class Accounting:
         #: what the lease allows, bytes
         self.lease_limit = lease_limit
         #: what the program asked for with MemoryPool.set_limit, 0: nothing
-        self._asked_limit = 0
+        self.asked_limit = 0
         #: compiled kernels and modules made
         self.modules = 0
         #: seconds spent executing
@@ -80,7 +80,7 @@ class Accounting:
     def limit(self) -> int:
         """The bytes this session's pool may hold now."""
         room = self.lease_limit - self.raw
-        return min(room, self._asked_limit) if self._asked_limit else room
+        return min(room, self.asked_limit) if self.asked_limit else room
 
     def _settle(self) -> None:
         self.ceiling = min(self.total, self.limit - self._staged)
@@ -140,6 +140,11 @@ class Accounting:
             self._staged -= rounded(nbytes)
             self._settle()
 
+    def restore(self, used: int, peak: int, total: int, raw: int, asked_limit: int) -> None:
+        """The books of a session that comes from elsewhere; what is staged is charged apart."""
+        self.used, self.peak, self.total, self.raw, self.asked_limit = used, peak, total, raw, asked_limit
+        self._settle()
+
     def free_blocks(self) -> None:
         """MemoryPool.free_all_blocks."""
         self.total = self.used
@@ -158,7 +163,7 @@ class Accounting:
         assert size is not None
         if size < 0:
             raise ValueError(f"memory limit size out of range: {size}")
-        self._asked_limit = size
+        self.asked_limit = size
         self._settle()
 
     def memory(self) -> MemoryInfo:
@@ -169,7 +174,7 @@ class Accounting:
             used=used,
             total=total,
             free=total - used,
-            limit=self._asked_limit,
+            limit=self.asked_limit,
             device_free=max(self.lease_limit - total - self.raw, 0),
             device_total=self.lease_limit,
         )

@@ -13,9 +13,8 @@ Boundary: knows forms, handles and the executor's walk; what may be captured is 
 
 from __future__ import annotations
 
-import itertools
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cupool.contract.errors import CUDARuntimeError, ProtocolError
@@ -55,27 +54,40 @@ class Node:
         self.reals = memoryview(raw.tobytes()).cast("d")
 
 
+class Numbers:
+    """Gives handles of our own, rising."""
+
+    def __init__(self, first: int) -> None:
+        self.next = first
+
+    def __next__(self) -> int:
+        self.next += 1
+        return self.next - 1
+
+
 class Graph:
     """What a capture recorded. Dropped by the handle table, which calls `on_dropped`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.nodes = recorder.nodes
-        self._recorder = recorder
+        self.recorder = recorder
 
     def on_dropped(self) -> None:
         """Its own handles go."""
         self.nodes = []
-        self._recorder.drop()
+        self.recorder.drop()
 
 
 class Recorder:
     """One capture under way, later the owner of its graph's handles."""
 
-    def __init__(self, executor: Executor, numbers: Any) -> None:
+    def __init__(self, executor: Executor, numbers: Numbers) -> None:
         self._executor = executor
         self._numbers = numbers
-        self._own: dict[int, int] = {}  # client's handle -> ours
-        self._all: list[int] = []
+        #: client's handle -> ours
+        self.own: dict[int, int] = {}
+        #: all of ours
+        self.owned: list[int] = []
         self.nodes: list[Node] = []
 
     @staticmethod
@@ -116,11 +128,11 @@ class Recorder:
         """Our own handle of an array or object."""
         handles = self._executor.handles
         value = handles.get(handle)
-        own = self._own.get(handle)
+        own = self.own.get(handle)
         if own is not None and handles.table.get(own) is value:
             return own
-        own = self._own[handle] = int(next(self._numbers))
-        self._all.append(own)
+        own = self.own[handle] = next(self._numbers)
+        self.owned.append(own)
         if isinstance(value, handles.array_type):
             handles.put_view(own, value, handle)
         else:
@@ -146,8 +158,8 @@ class Recorder:
 
     def drop(self) -> None:
         """Free the handles."""
-        owned, self._all = self._all, []
-        self._own.clear()
+        owned, self.owned = self.owned, []
+        self.own.clear()
         self.nodes = []
         for own in owned:
             self._executor.handles.free(own)
@@ -159,16 +171,17 @@ class Captures:
     def __init__(self, executor: Executor, beside: Captures | None = None) -> None:
         """`beside`: others over the same handles."""
         self._executor = executor
-        self._numbers: Iterator[int] = itertools.count(OWN_HANDLES) if beside is None else beside._numbers
-        self._recorders: dict[int, Recorder] = {}
+        self.numbers = Numbers(OWN_HANDLES) if beside is None else beside.numbers
+        #: captures under way
+        self.recorders: dict[int, Recorder] = {}
         #: stream number -> the capture that it is part of; empty while there is none
         self.by_stream: dict[int, Recorder] = {}
 
     def begin(self, capture: int, stream: int) -> None:
         """`@capture_begin`"""
-        if capture in self._recorders or stream in self.by_stream:
+        if capture in self.recorders or stream in self.by_stream:
             raise CUDARuntimeError(_INVALID_VALUE)
-        self.by_stream[stream] = self._recorders[capture] = Recorder(self._executor, self._numbers)
+        self.by_stream[stream] = self.recorders[capture] = Recorder(self._executor, self.numbers)
 
     def join(self, capture: int, stream: int) -> None:
         """`@capture_join`"""
@@ -183,14 +196,14 @@ class Captures:
         self._close(capture).drop()
 
     def _known(self, capture: int) -> Recorder:
-        recorder = self._recorders.get(capture)
+        recorder = self.recorders.get(capture)
         if recorder is None:
             raise CUDARuntimeError(_INVALID_VALUE)
         return recorder
 
     def _close(self, capture: int) -> Recorder:
         recorder = self._known(capture)
-        del self._recorders[capture]
+        del self.recorders[capture]
         for stream in [s for s, r in self.by_stream.items() if r is recorder]:
             del self.by_stream[stream]
         return recorder
@@ -215,7 +228,7 @@ class Captures:
         executor, handles = self._executor, self._executor.handles
         executor.values, executor.reals = node.values, node.reals
         words = node.words
-        scratch = [next(self._numbers) for _ in node.targets]
+        scratch = [next(self.numbers) for _ in node.targets]
         words[1 : 1 + len(scratch)] = scratch
         executor.stepper.careful(node.form, words, 0)
         for handle, target in zip(scratch, node.targets, strict=True):

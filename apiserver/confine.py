@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import sandbox
+from . import pages, sandbox
 from .sandbox import DEVICE, EXECUTE, READ, READ_FILE, RUN, WRITE, Entered, Grants
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def confine(config: Config) -> Entered:
     files = _common()
     if config.kind == "cpu":
         _fork_compiler(demanded)
+        pages.open_early()
         # Read by name, never listed: a name is the hash of a source, so nobody finds what he has not written.
         files[str(_kernel_cache())] = READ_FILE
     else:

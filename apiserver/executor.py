@@ -51,6 +51,7 @@ from .handles import Handles
 from .internal import INTERNAL
 from .rawmemory import RawMemory
 from .steps import Stepper
+from .tracking import Tracker
 from .transfers import Transfers
 
 
@@ -116,6 +117,10 @@ class Executor:
         self.stepper = Stepper(self)
         self.batch_forms: Set[int] = _NO_FORMS
         self._thread = 0
+        #: what has changed, for whoever copies the session; None until it is first needed
+        self.tracker: Tracker | None = None
+        #: buffer ids up to this were given where the session was before
+        self.given_ids = 0
 
     def inner(self) -> Executor:
         """An executor of other forms and other sequence numbers over the same handles, account and device: for the commands of a function
@@ -209,7 +214,7 @@ class Executor:
         for message in messages:
             before = made.get(message.id) or known.get(message.id)
             if before is None:
-                made[message.id] = self._compile(message)
+                made[message.id] = self.compile_form(message)
             elif before.message != message.SerializeToString(deterministic=True):
                 raise ProtocolError(f"Form {message.id} is defined already, with other contents.")
         if len(known) + len(made) > self.limits.forms:
@@ -222,14 +227,34 @@ class Executor:
             self._fast[form.id] = (form.width, form.charge, form.step)
             if form.row.name == "@forms_reset":
                 self._resetters.add(form.id)
+        if self.tracker is not None and self.tracker.is_on:
+            for form in made.values():
+                self.tracker.equip(form)
 
-    def _compile(self, message: Any) -> Form:
+    def compile_form(self, message: Any) -> Form:
+        """A form that is not defined: with its step. Raises ProtocolError."""
         row = TABLE.get(message.op)
         if row is None or not row.is_remote:
             raise ProtocolError(f"Form {message.id}: this server has no op {message.op[:80]!r}.")
         form = compile_form(message, row, self.leaves())
         self.stepper.equip(form)
         return form
+
+    def tracking(self) -> Tracker:
+        """The session's tracker, made when it is first asked for."""
+        if self.tracker is None:
+            self.tracker = Tracker(self, self.given_ids + 1)
+        return self.tracker
+
+    def all_forms(self) -> list[Form]:
+        """Every form that is defined."""
+        return list(self._forms.values())
+
+    def replace_step(self, form: Form) -> None:
+        """`form.step` is another one."""
+        if self._forms.get(form.id) is form:
+            assert form.step is not None
+            self._fast[form.id] = (form.width, form.charge, form.step)
 
     def reset_forms(self, keep: Set[int]) -> None:
         """Forget every form but those in `keep`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from cupool.contract.errors import CupoolError, error_to_wire
+from cupool.contract.errors import CupoolError, error_from_wire, error_to_wire
 
 
 class Raised(Exception):
@@ -27,17 +27,30 @@ class StoredError:
     __slots__ = ("_detail", "_wire", "error")
 
     def __init__(self, error: BaseException) -> None:
-        self._detail: str | None = None
         if isinstance(error, Raised):
             self._detail = error.traceback_text
             error = error.error
+        else:
+            self._detail = detail_of(error)
+        # Frames would keep the arrays of the failed command in memory, for as long as the error is stored.
+        seen: BaseException | None = error
+        while seen is not None:
+            seen.__traceback__ = None
+            seen = seen.__cause__ or seen.__context__
         self.error = error
         self._wire: Any = None
+
+    @classmethod
+    def restored(cls, wire: Any) -> StoredError:
+        """The one whose `wire` this is."""
+        made = cls(error_from_wire(wire))
+        made._wire = wire
+        return made
 
     def wire(self) -> Any:
         """As a `cupool.v1.Error`; encoded once."""
         if self._wire is None:
-            self._wire = error_to_wire(self.error, detail_of(self.error) if self._detail is None else self._detail)
+            self._wire = error_to_wire(self.error, self._detail)
         return self._wire
 
 

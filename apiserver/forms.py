@@ -82,6 +82,10 @@ class Form:
     width: int
     charge: int = -1
     step: Callable[[list[int], int], None] | None = None
+    #: of a step that does nothing beside: what it calls
+    call: Reader | None = None
+    #: the step without marks, while a tracker has put its own in its place
+    untracked: Callable[[list[int], int], None] | None = None
     #: offsets of the slots that are written, see Row.writes
     written: list[SlotPlan] = field(default_factory=list)
     #: the written ones are overwritten whatever they held, see `faults.overwrites`

@@ -49,6 +49,8 @@ class Handles:
         self.faults = 0
         #: the handles that the command being executed names, for `rebind`
         self.named: Iterable[int] = ()
+        #: where `rebind` adds the handles that it has put onto other memory; None while nobody asks, see tracking.py
+        self.moved: set[int] | None = None
 
     # -- looking up ---------------------------------------------------------------------------------------------------
 
@@ -269,6 +271,8 @@ class Handles:
             self.table[handle] = rebuild(self.table[handle])
         if not buffer.handles:
             return
+        if self.moved is not None:
+            self.moved.update(buffer.handles)
         root = self.root_of(self.table[next(iter(buffer.handles))])
         buffer.root = root
         buffer.on_free = on_free

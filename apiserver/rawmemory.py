@@ -44,6 +44,27 @@ class MemPool:
     destroyed: bool = False
 
 
+class RawFree:
+    """Gives the charge of a piece back when its last handle is gone.
+
+    Attributes:
+        source: 1 the session's memory pool (a record's own charge: nothing is left to do), 2 the device, 3 a device memory pool.
+        nbytes: what was asked for.
+        pool: of source 3.
+    """
+
+    __slots__ = ("_memory", "nbytes", "pool", "source")
+
+    def __init__(self, memory: RawMemory, source: int, nbytes: int, pool: MemPool | None = None) -> None:
+        self._memory = memory
+        self.source = source
+        self.nbytes = nbytes
+        self.pool = pool
+
+    def __call__(self) -> None:
+        self._memory.give(self)
+
+
 class RawMemory:
     """The raw memory of one session."""
 
@@ -51,9 +72,11 @@ class RawMemory:
         self._device = device
         self._accounting = accounting
         self._handles = handles
-        self._pools: dict[int, MemPool] = {DEFAULT_MEMPOOL: MemPool()}
-        self._flags = {1: 1, 2: 1, 3: 1}
-        self._last = DEFAULT_MEMPOOL
+        self.pools: dict[int, MemPool] = {DEFAULT_MEMPOOL: MemPool()}
+        #: the reuse attributes of pools
+        self.flags = {1: 1, 2: 1, 3: 1}
+        #: the number given last
+        self.last = DEFAULT_MEMPOOL
 
     def allocate(self, handle: int, nbytes: int, source: int) -> int:
         """Make memory under `handle`; returns its address.
@@ -67,16 +90,16 @@ class RawMemory:
         if source == POOL:
             self._accounting.charge(nbytes)
             root = self._made(nbytes, True, lambda: self._accounting.refund(nbytes))
-            self._handles.put_root(handle, root, nbytes)
+            self._handles.put_root(handle, root, nbytes, RawFree(self, 1, nbytes))
         elif source == RAW:
             self._accounting.charge_raw(nbytes)
             root = self._made(nbytes, False, lambda: self._accounting.refund_raw(nbytes))
-            self._handles.put_root(handle, root, 0, lambda: self._accounting.refund_raw(nbytes))
+            self._handles.put_root(handle, root, 0, RawFree(self, 2, nbytes))
         else:
             pool = self._pool(source)
             self._take(pool, rounded(nbytes))
             root = self._made(nbytes, False, lambda: self._give(pool, rounded(nbytes)))
-            self._handles.put_root(handle, root, 0, lambda: self._give(pool, rounded(nbytes)))
+            self._handles.put_root(handle, root, 0, RawFree(self, 3, nbytes, pool))
         return int(self._device.address(root))
 
     def _made(self, nbytes: int, pooled: bool, undo: Any) -> Any:
@@ -85,6 +108,17 @@ class RawMemory:
         except BaseException:
             undo()
             raise
+
+    def give(self, free: RawFree) -> None:
+        """A piece is gone."""
+        if free.source == 2:
+            self._accounting.refund_raw(free.nbytes)
+        elif free.pool is not None:
+            self._give(free.pool, rounded(free.nbytes))
+
+    def number_of(self, pool: MemPool) -> int:
+        """A device memory pool's number; 0 when it is destroyed."""
+        return next((number for number, one in self.pools.items() if one is pool), 0)
 
     def _take(self, pool: MemPool, size: int) -> None:
         missing = pool.used + size - pool.reserved
@@ -108,7 +142,7 @@ class RawMemory:
         pool.reserved = kept
 
     def _pool(self, number: int) -> MemPool:
-        pool = self._pools.get(number)
+        pool = self.pools.get(number)
         if pool is None:
             raise CUDARuntimeError(_INVALID_VALUE)
         return pool
@@ -125,15 +159,15 @@ class RawMemory:
         return action(pool, attribute, value)
 
     def _create(self, pool: int, attribute: int, value: int) -> int:
-        self._last += 1
-        self._pools[self._last] = MemPool()
-        return self._last
+        self.last += 1
+        self.pools[self.last] = MemPool()
+        return self.last
 
     def _destroy(self, number: int, attribute: int, value: int) -> int:
         if number == DEFAULT_MEMPOOL:
             raise CUDARuntimeError(_INVALID_VALUE)
         pool = self._pool(number)
-        del self._pools[number]
+        del self.pools[number]
         pool.destroyed = True
         self._trim(pool, 0)
         return 0
@@ -142,7 +176,7 @@ class RawMemory:
         pool = self._pool(number)
         found = {
             ATTR_RELEASE_THRESHOLD: pool.threshold, ATTR_RESERVED: pool.reserved, ATTR_RESERVED_HIGH: pool.reserved_high,
-            ATTR_USED: pool.used, ATTR_USED_HIGH: pool.used_high, **self._flags,
+            ATTR_USED: pool.used, ATTR_USED_HIGH: pool.used_high, **self.flags,
         }.get(attribute)  # fmt: skip
         if found is None:
             raise CUDARuntimeError(_INVALID_VALUE)
@@ -156,8 +190,8 @@ class RawMemory:
             pool.reserved_high = pool.reserved
         elif attribute == ATTR_USED_HIGH and value == 0:
             pool.used_high = pool.used
-        elif attribute in self._flags:
-            self._flags[attribute] = int(bool(value))
+        elif attribute in self.flags:
+            self.flags[attribute] = int(bool(value))
         else:
             raise CUDARuntimeError(_INVALID_VALUE)
         return 0

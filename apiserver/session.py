@@ -78,7 +78,8 @@ class Session:
         self.executor = executor
         self.limits = limits
         self.epoch = assignment.epoch
-        self._digest, self._row_hashes = digests
+        #: of the op table
+        self.table_digest, self._row_hashes = digests
         self._hello = hello
         self._on_end = ended
         self._on_change = changed
@@ -141,10 +142,10 @@ class Session:
         if old is not None:
             old.close("ABORTED", "A newer stream of the same session took over.")
         self.last_frame_at = time.monotonic()
-        same = hello.op_table_digest in (b"", self._digest)
+        same = hello.op_table_digest in (b"", self.table_digest)
         frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
             version=version, epoch=self.epoch, resumed=resumed, executed_seq=executed, executed_position=position,
-            op_table_digest=self._digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), **self._hello(),
+            op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), **self._hello(),
         ))  # fmt: skip
         stream.send(frame.SerializeToString())
         for data in kept:
@@ -316,6 +317,37 @@ class Session:
             stream = self._stream
         if stream is not None:
             stream.send(frame)
+
+    # -- as it was in another process -----------------------------------------------------------------------------------
+
+    def write_state(self, link: Any) -> None:
+        """What the client is promised, into a `DocumentLink`. With nothing executing."""
+        with self._lock:
+            link.epoch, link.nonce, link.attached_before = self.epoch, self._nonce, self.attached_before
+            link.client_limits.CopyFrom(self._client_limits.to_wire())
+            link.ordinal, link.received = self._ordinal, self._received
+            link.kept.extend(frame for _, frame in self._kept)
+            link.seen_first = next(iter(self._seen), 0)
+            link.seen = b"".join(self._seen.values())
+
+    def read_state(self, link: Any) -> None:
+        """The reverse, of a session that nobody has attached to. Raises ValueError when it cannot be so."""
+        executed, size = self.executor.executed_seq, len(fingerprint(b""))
+        if len(link.nonce) not in (0, NONCE_BYTES) or len(link.seen) % size:
+            raise ValueError("a nonce or hash of another length")
+        count = len(link.seen) // size
+        if count > KEPT_HASHES or (count and link.seen_first + count - 1 != executed):
+            raise ValueError("the hashes of executed batches do not end at the last one")
+        if not link.received <= link.ordinal - len(link.kept) or link.ordinal >= 1 << 63:
+            raise ValueError("more frames are kept than were sent")
+        with self._lock:
+            self._nonce, self.attached_before = link.nonce, link.attached_before
+            self._client_limits = Limits.from_wire(link.client_limits)
+            self._ordinal, self._received = link.ordinal, link.received
+            first = link.ordinal - len(link.kept) + 1
+            self._kept = deque((first + k, frame) for k, frame in enumerate(link.kept))
+            self._kept_bytes = sum(map(len, link.kept))
+            self._seen = OrderedDict((link.seen_first + k, link.seen[k * size : (k + 1) * size]) for k in range(count))
 
     # -- the end --------------------------------------------------------------------------------------------------------
 

@@ -122,6 +122,7 @@ class Stepper:
                 def nothing(words: list[int], i: int) -> None:
                     call(words, i)  # an in-place op returns its array, which must not be asked for its truth
 
+                form.call = call
                 return nothing
             handles, named = self._handles, self._named
 

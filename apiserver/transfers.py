@@ -54,6 +54,12 @@ class Inbound:
         self._store: Callable[[int, np.ndarray[Any, Any]], None] | None = None if staging is None else _storing(staging)
         self._changed = changed
 
+    def restore(self, received: int) -> None:
+        """So much had come."""
+        self.received = received
+        if received == self.total:
+            self._store = None
+
     def write(self, ticket: int, offset: int, data: np.ndarray[Any, Any]) -> None:
         """Store `data` (uint8) at `offset`, which must be what was received so far.
 
@@ -88,6 +94,14 @@ class ExportFailed(Exception):
         self.error = error
 
 
+def root_of(data: Any) -> Any:
+    """The array whose memory a memoryview shows."""
+    owner = memoryview(data).obj
+    while isinstance(getattr(owner, "base", None), np.ndarray):
+        owner = owner.base
+    return owner
+
+
 def _storing(staging: Any) -> Callable[[int, np.ndarray[Any, Any]], None]:
     """How bytes get into staging memory: by its own `write` where it is not host memory."""
     own: Callable[[int, np.ndarray[Any, Any]], None] | None = getattr(staging, "write", None)
@@ -107,13 +121,15 @@ class Outbound:
     Attributes:
         data: the bytes, C order.
         pinned: whether `data` is the array's own memory.
+        is_charged: `data` is a copy that counts as staged.
     """
 
-    __slots__ = ("data", "lock", "pinned")
+    __slots__ = ("data", "is_charged", "lock", "pinned")
 
     def __init__(self, data: memoryview, pinned: bool) -> None:
         self.data = data.cast("B") if data.nbytes else memoryview(b"")
         self.pinned = pinned
+        self.is_charged = not pinned
         self.lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -241,13 +257,13 @@ class Transfers:
         for out in pinned:
             try:
                 copied = memoryview(self._device.staging(len(out)))
+                is_charged = True
             except MemoryError:
-                copied = memoryview(
-                    bytearray(len(out))
-                )  # beyond the limit for a moment, rather than failing who only writes
+                # Beyond the limit for a moment, rather than failing who only writes.
+                copied, is_charged = memoryview(np.empty(len(out), np.uint8)), False
             with out.lock:
                 copied[: len(out)] = out.data
-                out.data, out.pinned = copied[: len(out)], False
+                out.data, out.pinned, out.is_charged = copied[: len(out)], False, is_charged
 
     def outbound(self, transfer: int, stop: Callable[[], bool]) -> Outbound:
         """The bytes of an export; waits for it. Raises ExportFailed when the command failed, TransferEnded when nobody waits any more."""
@@ -258,6 +274,49 @@ class Transfers:
         if isinstance(data, BaseException):
             raise ExportFailed(data)
         return data
+
+    # -- for whoever copies the session -----------------------------------------------------------------------------------
+
+    def memory(self) -> tuple[list[tuple[int, Any, int]], list[Any]]:
+        """(transfer, root array of its memory, bytes received) of each Put that has some, and the root arrays of exports."""
+        with self._changed:
+            inbound = [
+                (i.transfer, root_of(i.staging), i.received) for i in self._inbound.values() if i.staging is not None
+            ]
+            outbound = [root_of(out.data) for out in self._outbound.values() if isinstance(out, Outbound) and len(out)]
+        return inbound, outbound
+
+    def snapshot(self) -> tuple[list[Inbound], list[Inbound], dict[int, Outbound | BaseException]]:
+        """Puts that have begun, Puts that are finished, exports."""
+        with self._changed:
+            return list(self._inbound.values()), list(self._finished.values()), dict(self._outbound)
+
+    def restore_inbound(
+        self, transfer: int, total: int, staging: Any, received: int, error: BaseException | None
+    ) -> None:
+        """A Put that had begun elsewhere."""
+        inbound = Inbound(transfer, total, staging, self._changed)
+        inbound.error = error
+        inbound.restore(received)
+        self._inbound[transfer] = inbound
+
+    def restore_finished(self, transfer: int, total: int, received: int) -> None:
+        """A Put whose bytes were taken."""
+        inbound = Inbound(transfer, total, None, self._changed)
+        inbound.received = received
+        self._finished[transfer] = inbound
+
+    def restore_outbound(self, transfer: int, data: memoryview, pinned: bool, is_charged: bool) -> None:
+        """An export."""
+        out = self._outbound[transfer] = Outbound(data, pinned)
+        out.is_charged = is_charged
+        self.pinned += pinned
+
+    def freeze(self) -> None:
+        """No call writes any more to a Put that has begun: what was acknowledged is what is here. A call that goes on takes it over."""
+        with self._changed:
+            for inbound in self._inbound.values():
+                inbound.ticket += 1
 
     # -- both ---------------------------------------------------------------------------------------------------------
     def drop(self, transfer: int) -> None:

@@ -104,6 +104,64 @@ class Device(Protocol):
     def buffer_of(self, array: Any) -> Any:
         """The object that stands for the memory an array lives in; equal identity for all arrays that share it."""
 
+    # -- for whoever copies the session: tracking.py, document/ ----------------------------------------------------------
+
+    @property
+    def arena(self) -> Any:
+        """The session's address range: `base`, `nbytes`, `open_end` (no memory lies beyond it). None where there is none."""
+
+    def fixed(self) -> str:
+        """Why a session of this device cannot be written down, one sentence; empty when it can."""
+        ...
+
+    def bytes_of(self, root: Any) -> Any:
+        """The memory of a root array in place, as uint8 in address order. Of memory in the arena it holds nothing: the block may be
+        freed, and is readable all the same."""
+
+    def arena_address(self, root: Any) -> int:
+        """Where a root array lies in the arena; 0: elsewhere."""
+        ...
+
+    def offset_in(self, array: Any, root: Any) -> int:
+        """Where an array's first element is in its root's memory, bytes."""
+        ...
+
+    def offset_of_bytes(self, data: memoryview, root: Any) -> int:
+        """The same of bytes that an export shows."""
+        ...
+
+    def object_state(self, value: Any, number_of: Callable[[Any], int]) -> tuple[str, Any]:
+        """(kind, plain values) of a remote object; objects in it by their number. Raises TypeError for one that cannot be written down."""
+        ...
+
+    def object_of(self, kind: str, plain: Any, object_at: Callable[[int], Any]) -> Any:
+        """The object again. Raises ValueError."""
+
+    def write_state(self, message: Any, known: set[int]) -> None:
+        """What the device has of the session beside arrays and objects, into a `SessionDocument`. `known`: addresses in the arena of the
+        document's buffers. Raises LookupError."""
+
+    def read_state(self, message: Any) -> None:
+        """The reverse, once all buffers are placed. Raises ValueError, OSError, CupoolError."""
+
+    def place(self, nbytes: int, address: int) -> Any:
+        """Memory for a buffer that comes from elsewhere, as a root array of bytes: at an address of the arena, or anywhere (0).
+        Raises ValueError, MemoryError."""
+
+    def shaped(self, root: Any, spec: Spec) -> bool:
+        """Make a root of `place` an array of `spec`, itself and in place; False where it cannot be, and stays bytes."""
+        ...
+
+    def staged(self, root: Any) -> Any:
+        """The memory of a root of `place` as `staging` gives it, charged in the same way."""
+
+    def array_over(self, root: Any, offset: int, spec: Spec) -> Any:
+        """An array over a root's memory. Raises ValueError where it does not lie in it."""
+
+    def place_in(self, array: Any, root: Any) -> tuple[int, int]:
+        """First byte and end of what an array covers in its root's memory."""
+        ...
+
     def synchronize(self) -> None:
         """Wait for everything issued."""
 

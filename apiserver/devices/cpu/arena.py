@@ -96,6 +96,8 @@ class Arena:
         self._free_bytes: dict[int, int] = {}
         #: block's address -> its root array
         self._roots: dict[int, weakref.ref[Array]] = {}
+        #: blocks of `place`, ascending, until `settle`
+        self._placed: list[int] = []
         self._reserve(base, nbytes)
         self._top = self.base
         self._open_end = self.base
@@ -173,6 +175,9 @@ class Arena:
         self.used_bytes -= size
         self._roots.pop(address, None)
         self._discard_pages(address, size)
+        if self._placed:
+            self._placed.remove(address)
+            return
         i = bisect.bisect_left(self._free, address)
         if i < len(self._free) and self._free[i] == address + size:
             size += self._remove_free(address + size)
@@ -191,6 +196,73 @@ class Arena:
         if size >= DISCARD_BYTES:
             low, high = -(-address // 4096) * 4096, (address + size) // 4096 * 4096
             _libc.madvise(low, high - low, _MADV_DONTNEED)
+
+    # -- as it was in another process -----------------------------------------------------------------------------------
+
+    def map(self) -> tuple[dict[int, int], dict[int, int], int, int]:
+        """(blocks in use, free pieces, top, end of what is open), all counted from the base."""
+        base = self.base
+        return (
+            {address - base: size for address, size in self._used.items()},
+            {address - base: self._free_bytes[address] for address in self._free},
+            self._top - base,
+            self._open_end - base,
+        )
+
+    def blocks_in_use(self) -> list[tuple[int, int]]:
+        """(address, size) of each."""
+        return list(self._used.items())
+
+    def place(self, address: int, nbytes: int) -> Array:
+        """A block at an address, as its root array: of an arena in which nothing was allocated yet, until `settle`.
+
+        Raises:
+            ValueError: it does not fit there.
+            OutOfMemoryError: the system gives no memory.
+        """
+        size = max(-(-nbytes // ALIGNMENT), 1) * ALIGNMENT
+        if self._top != self.base:
+            raise ValueError("the arena is in use already")
+        if nbytes < 0 or address % ALIGNMENT or not self.base <= address <= address + size <= self.base + self.nbytes:
+            raise ValueError(f"a block of {nbytes} bytes at {address:#x} does not lie in the arena")
+        at = bisect.bisect_right(self._placed, address)
+        before = self._placed[at - 1] if at else None
+        after = self._placed[at] if at < len(self._placed) else None
+        if (before is not None and before + self._used[before] > address) or (
+            after is not None and address + size > after
+        ):
+            raise ValueError(f"a block of {nbytes} bytes at {address:#x} overlaps another one")
+        self._open(address + size, size)
+        self._placed.insert(at, address)
+        self._used[address] = size
+        self.used_bytes += size
+        block = Block(self, address, nbytes)
+        root: Array = np.asarray(block)
+        self._roots[address] = weakref.ref(root)
+        return root
+
+    def settle(self, free: dict[int, int], top: int, open_end: int) -> None:
+        """All blocks are placed; from now on the arena goes on as that one whose `map` this is.
+
+        Raises:
+            ValueError: blocks and free pieces do not cover everything below the top exactly.
+        """
+        if self._top != self.base:
+            raise ValueError("the arena is in use already")
+        if not 0 <= top <= open_end <= self.nbytes or open_end % GRANULE:
+            raise ValueError("the arena's top is outside of it")
+        at = 0
+        for address, size in sorted([*((a - self.base, n) for a, n in self._used.items()), *free.items()]):
+            if address != at or size <= 0 or size % ALIGNMENT:
+                raise ValueError("the arena's blocks have gaps or overlap")
+            at += size
+        if at != top:
+            raise ValueError("the arena's blocks do not end at its top")
+        self._open(self.base + open_end, open_end)
+        for address, size in free.items():
+            self._add_free(self.base + address, size)
+        self._top = self.base + top
+        self._placed.clear()
 
     # -- arrays -------------------------------------------------------------------------------------------------------
     # The root of every array in the arena is the uint8 array of its whole block.
@@ -213,6 +285,19 @@ class Arena:
     def holds(self, array: Array) -> bool:
         """Whether the array's memory lies in the arena."""
         return self.contains(address_of(array))
+
+    @property
+    def open_end(self) -> int:
+        """The end of what can be accessed."""
+        return self._open_end
+
+    def memory_at(self, address: int, nbytes: int) -> Array:
+        """Memory of the arena as bytes, whether in use or not, below `open_end`. It keeps no block in use."""
+        if not self.base <= address <= address + nbytes <= self._open_end:
+            raise ValueError(f"{nbytes} bytes at {address:#x} are not open memory of the arena")
+        if not nbytes:
+            return np.empty(0, np.uint8)
+        return np.frombuffer((ctypes.c_ubyte * nbytes).from_address(address), np.uint8)
 
     def contains(self, address: int) -> bool:
         """Whether the address lies in the range."""

@@ -167,6 +167,83 @@ class CpuDevice:
             return None  # its place is used again once its last handle is freed
         return array.reshape(-1).view(np.uint8).data
 
+    # -- for whoever copies the session ------------------------------------------------------------------------------------
+
+    @property
+    def arena(self) -> Any:
+        return getattr(self._engine, "arena", None)
+
+    def fixed(self) -> str:
+        return ""
+
+    def bytes_of(self, root: Array) -> Array:
+        address = self.arena_address(root)
+        return self.arena.memory_at(address, root.nbytes) if address else memory.raw_bytes(root)
+
+    def arena_address(self, root: Array) -> int:
+        arena = self.arena
+        if arena is None or not arena.used_bytes:
+            return 0
+        address = memory.address_of(root)
+        return address if arena.contains(address) else 0
+
+    def offset_in(self, array: Array, root: Array) -> int:
+        return memory.address_of(array) - memory.address_of(root)
+
+    def offset_of_bytes(self, data: memoryview, root: Array) -> int:
+        return memory.address_of(np.frombuffer(data, np.uint8)) - memory.address_of(root)
+
+    def object_state(self, value: Any, number_of: Callable[[Any], int]) -> tuple[str, Any]:
+        from . import state
+
+        return state.object_state(value, number_of)
+
+    def object_of(self, kind: str, plain: Any, object_at: Callable[[int], Any]) -> Any:
+        from . import state
+
+        return state.object_of(kind, plain, object_at)
+
+    def write_state(self, message: Any, known: set[int]) -> None:
+        from . import state
+
+        state.write(self._timeline, self._engine, message, known)
+
+    def read_state(self, message: Any) -> None:
+        from . import state
+
+        state.read(self._timeline, self._engine, message)
+
+    def place(self, nbytes: int, address: int) -> Array:
+        if not address:
+            return np.empty(nbytes, np.uint8)
+        engine = self.engine()
+        if engine is None:
+            raise ValueError("this server has no arena")
+        placed: Array = engine.arena.place(address, nbytes)
+        return placed
+
+    def shaped(self, root: Array, spec: Spec) -> bool:
+        if not spec.c_contiguous or spec.nbytes != root.nbytes or not root.nbytes:
+            return False
+        root.dtype = spec.dtype
+        root.shape = spec.shape
+        return bool(root.strides == spec.strides)
+
+    def staged(self, root: Array) -> memoryview:
+        self._accounting.stage(root.nbytes)
+        _staged[id(root)] = weakref.finalize(root, _unstage, self._accounting, root.nbytes, id(root))
+        return root.data
+
+    def array_over(self, root: Array, offset: int, spec: Spec) -> Array:
+        return memory.array_over(root, offset, spec)
+
+    def place_in(self, array: Array, root: Array) -> tuple[int, int]:
+        if array is root:
+            return 0, root.nbytes
+        low, high = memory.extent_of(array)
+        at = memory.address_of(array) - memory.address_of(root)
+        return at + low, at + high
+
     # -- the session ------------------------------------------------------------------------------------------------------
 
     def free_blocks(self) -> None:

@@ -35,6 +35,41 @@ def flat_bytes(root: Array) -> Array:
     return np.ndarray((root.nbytes,), np.uint8, flat.data if root.dtype.kind not in "Mm" else flat.view(np.int64).data)
 
 
+def raw_bytes(root: Array) -> Array:
+    """As `flat_bytes`, of any dtype, also one that the buffer protocol does not know. Raises ValueError."""
+    if not root.nbytes:
+        return np.empty(0, np.uint8)
+    flat = root.ravel(order="K")
+    if address_of(flat) != address_of(root):
+        raise ValueError("the array's memory is not in one piece")
+    return flat.view(np.uint8)
+
+
+def array_over(root: Array, offset: int, spec: Spec) -> Array:
+    """An array of `spec` over a root's memory, its first element at `offset`. Raises ValueError where it does not lie in it."""
+    low, high = extent(spec)
+    if spec.size == 0:
+        return np.ndarray(spec.shape, spec.dtype, raw_bytes(root), 0, spec.strides)
+    if offset + low < 0 or offset + high > root.nbytes:
+        raise ValueError(
+            f"an array of {spec.shape} {spec.dtype} at byte {offset} does not lie in its buffer of {root.nbytes} bytes"
+        )
+    return np.ndarray(spec.shape, spec.dtype, raw_bytes(root), offset, spec.strides)
+
+
+def extent_of(array: Array) -> tuple[int, int]:
+    """First byte and end of what an array covers, counted from its first element."""
+    low, high = 0, array.itemsize
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        if n == 0:
+            return 0, 0
+        if stride < 0:
+            low += (n - 1) * stride
+        else:
+            high += (n - 1) * stride
+    return low, high
+
+
 def view(array: Array, offset: int, spec: Spec) -> Array:
     """A view of `spec`, its first element `offset` bytes from the first one of `array`.
 

@@ -26,7 +26,8 @@ class Timeline:
     """The streams of one session."""
 
     def __init__(self) -> None:
-        self._streams = {0}
+        #: numbers of those that exist
+        self.streams = {0}
 
     def ops(self) -> dict[str, Callable[..., Any]]:
         """Op name -> implementation."""
@@ -43,10 +44,10 @@ class Timeline:
         }
 
     def stream_create(self, stream: int, non_blocking: bool = False, priority: int = 0) -> None:
-        self._streams.add(stream)
+        self.streams.add(stream)
 
     def stream_destroy(self, stream: int) -> None:
-        self._streams.discard(stream)
+        self.streams.discard(stream)
 
 
 def event_record(event: Event) -> None:

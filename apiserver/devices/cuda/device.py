@@ -182,6 +182,13 @@ class CudaDevice:
             return value.get()
         raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the client")
 
+    def fixed(self) -> str:
+        return "Sessions on CUDA devices cannot be moved or saved yet: their streams, modules and random states have no written form."
+
+    @property
+    def arena(self) -> Any:
+        return None
+
     def empty(self, spec: Spec) -> Any:
         self._accounting.charge(spec.nbytes)
         return memory.empty(spec)

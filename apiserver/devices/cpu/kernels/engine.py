@@ -19,6 +19,7 @@ from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntim
 from .compiler import Compiler
 from .compiling import default_compiler
 from .source import RefusedSource, check_includes, has_barriers, renamed, rewritten, scan_kernels, strip_comments
+from .variables import Library, remembered
 
 MAX_THREADS = 1024
 #: Dynamic shared memory of a block, and what a program may raise it to: as `facts.py` says.
@@ -92,6 +93,17 @@ class Module:
         self._indices = dict(indices)
         self._engine = engine
         self.facts = facts
+
+    @property
+    def base(self) -> int:
+        """Where the object is loaded."""
+        link_map = ctypes.c_void_p()
+        if (
+            ctypes.CDLL(None).dlinfo(ctypes.c_void_p(self._library._handle), 2, ctypes.byref(link_map))
+            or not link_map.value
+        ):
+            raise OSError(0, "the loader says nothing of a module")
+        return int(ctypes.c_uint64.from_address(link_map.value).value)
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -239,6 +251,8 @@ class KernelEngine:
         self._print_buffer: Any = None
         #: Bytes that kernels have printed since `take_printed`.
         self.printed = 0
+        #: what is loaded, by the object's path
+        self.libraries: dict[str, Library] = {}
 
     def probe(self) -> str:
         """Empty when kernels work here; else why not and what to install."""
@@ -256,6 +270,19 @@ class KernelEngine:
         if self._print_buffer is None:
             self._print_buffer = ctypes.create_string_buffer(PRINT_BYTES)
         return ctypes.addressof(self._print_buffer) + self.printed, PRINT_BYTES - self.printed
+
+    def peek_printed(self) -> bytes:
+        """The same, left where it is."""
+        return ctypes.string_at(self._print_buffer, self.printed) if self.printed else b""
+
+    def restore_printed(self, data: bytes) -> None:
+        """What kernels had printed elsewhere. Raises ValueError when there is more than could be."""
+        if len(data) > PRINT_BYTES:
+            raise ValueError("more was printed than there is room for")
+        if data:
+            self.printed = 0
+            ctypes.memmove(self.print_room()[0], data, len(data))
+            self.printed = len(data)
 
     def take_printed(self) -> str:
         """What kernels have printed since the last time."""
@@ -285,7 +312,7 @@ class KernelEngine:
         Raises:
             CompileException, OpMissing: see `Compiler.compile`.
         """
-        headers = dict(headers or {})
+        given = headers = dict(headers or {})
         try:
             for text in (source, *headers.values()):
                 check_includes(text, frozenset(headers))
@@ -306,7 +333,12 @@ class KernelEngine:
         headers = {header: rewritten(contents) for header, contents in headers.items()}
         path = self.compiler.compile(text, options, headers, source=source, name=name, backend=backend)
         # Modules of one source share their globals, as CuPy's do: loading an object twice gives the same one.
-        return Module(path, {e: i for i, e in enumerate(entries)}, self, facts)
+        module = Module(path, {e: i for i, e in enumerate(entries)}, self, facts)
+        if str(path) not in self.libraries:
+            self.libraries[str(path)] = remembered(
+                path, module.base, source, tuple(options), name, tuple(expressions), given, backend
+            )
+        return module
 
     def _text(self, source: str, name: str, kernels: Sequence[str], entries: Sequence[str], fibers: bool) -> str:
         label = re.sub(r"[^\w.<>, -]", "_", name)

@@ -25,6 +25,7 @@ from .engine import SHARED_BYTES_OPTIN, Function, KernelEngine, Module
 from .generate import Argument
 from .generate import Parameter as Declared
 from .globals import Globals
+from .variables import Library, apply
 
 Array = np.ndarray[Any, Any]
 #: General registers of the processor that kernels run on.
@@ -53,12 +54,25 @@ class FunctionObject:
     name: str
     function: Function | None = None
     attributes: dict[str, int] = field(default_factory=dict)
+    #: of a session that comes from elsewhere: what its dynamic shared memory was raised to, until it is loaded
+    shared_bytes: int | None = None
 
 
 class _Generated:
     """An elementwise or reduction kernel: the source's parts, and a function for each kind of call."""
 
-    __slots__ = ("addressed", "functions", "in_grid", "inputs", "name", "options", "outputs", "parts", "reduce_dims")
+    __slots__ = (
+        "addressed",
+        "declared",
+        "functions",
+        "in_grid",
+        "inputs",
+        "name",
+        "options",
+        "outputs",
+        "parts",
+        "reduce_dims",
+    )
 
     def __init__(
         self,
@@ -69,6 +83,7 @@ class _Generated:
         options: Sequence[str],
         parts: dict[str, str],
     ) -> None:
+        self.declared = (in_params, out_params)
         self.inputs = generate.parse_parameters(in_params, True)
         self.outputs = generate.parse_parameters(out_params, False)
         self.name = name
@@ -105,6 +120,7 @@ class Engine:
         self._accounting: Any = None
         self._rebind: Callable[..., None] | None = None
         self._status: Any = None
+        self._kept: list[Array] = []
 
     # -- the device's side ------------------------------------------------------------------------------------------------
 
@@ -137,6 +153,49 @@ class Engine:
     def close(self) -> None:
         """The session is over."""
         self.arena.close()
+
+    # -- for whoever copies the session -----------------------------------------------------------------------------------
+
+    def libraries(self) -> list[Library]:
+        """What is loaded."""
+        return list(self._kernels.libraries.values())
+
+    def mapped(self) -> dict[int, tuple[int, int, int]]:
+        """See `Globals.mapped`."""
+        return self._globals.mapped()
+
+    def keep(self, block: Array) -> None:
+        """A block of the arena stays in use until the end."""
+        self._kept.append(block)
+
+    def restore_library(self, source: str, options: tuple[str, ...], name: str, expressions: tuple[str, ...], headers: dict[str, str],
+                        backend: str, object_hash: bytes, size: int, offsets: list[int], data: list[bytes],
+                        place: tuple[int, int, int]) -> None:  # fmt: skip
+        """Load a module and give its variables what they held elsewhere; `place`: map them
+        there in the arena, in the block of this address and size; zeros: not.
+
+        Raises:
+            ValueError: it is compiled to another object here.
+        """
+        before = set(self._kernels.libraries)
+        self._kernels.module(source, options, name=name, expressions=expressions, headers=headers, backend=backend)
+        found = [library for library in self._kernels.libraries.values() if library.object_hash == object_hash]
+        if not found or found[0].size != size:
+            new = set(self._kernels.libraries) - before
+            raise ValueError(
+                f"a module with variables is compiled to another object here ({len(new)} new): another compiler"
+            )
+        apply(found[0], offsets, data)
+        if place[0]:
+            self._globals.restore(found[0].start, size, *place)
+
+    def peek_printed(self) -> bytes:
+        """See `KernelEngine.peek_printed`."""
+        return self._kernels.peek_printed()
+
+    def restore_printed(self, data: bytes) -> None:
+        """See `KernelEngine.restore_printed`."""
+        self._kernels.restore_printed(data)
 
     # -- addresses --------------------------------------------------------------------------------------------------------
 
@@ -203,6 +262,8 @@ class Engine:
     def _function(self, kernel: FunctionObject) -> Function:
         if kernel.function is None:
             kernel.function = self._load(kernel.module).function(kernel.name)
+            if kernel.shared_bytes is not None:
+                kernel.function.max_dynamic_shared_bytes = kernel.shared_bytes
         return kernel.function
 
     def kernel_compile(self, module: RawModuleObject | FunctionObject, log: bool = False) -> dict[str, Any]:
