@@ -7,10 +7,15 @@ are sorted by value and then by id, sums are exact.
 
 from __future__ import annotations
 
-import math
+import heapq
+import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from . import costs
 from .snapshot import Device, Session, Snapshot
@@ -36,28 +41,30 @@ class Memory:
     Attributes:
         moved_at_s: when a decision last chose a move, on the snapshot's clock; None: never.
         failures: of sessions whose last move failed: when, and how many in a row. `noted` adds to it.
+        looked: how many contended devices the last decisions looked into, where it did not reach all.
     """
 
     moved_at_s: float | None = None
     failures: dict[str, tuple[float, int]] = field(default_factory=dict)
+    looked: int = 0
 
     def noted(self, session: str, at_s: float, failed: bool) -> Memory:
         """With the end of one move of the session."""
         failures = {s: f for s, f in self.failures.items() if s != session}
         if failed:
             failures[session] = at_s, self.failures.get(session, (0.0, 0))[1] + 1
-        return Memory(self.moved_at_s, failures)
+        return replace(self, failures=failures)
 
 
 class Board:
     """See the module.
 
     Attributes:
-        devices, on: devices by id, and the sessions of each that has any.
-        load: utilisation of each device as the policies count it, 0 to `tuning.full`.
+        devices: by id.
         busy: devices with a move, under way or chosen.
         chosen: moves so far.
         refused: how often something was not done, by why.
+        looked: for the next decision's memory.
     """
 
     def __init__(self, snapshot: Snapshot, memory: Memory, tuning: Tuning) -> None:
@@ -65,36 +72,67 @@ class Board:
         self.memory = memory
         self.tuning = tuning
         self.devices: dict[str, Device] = {d.id: d for d in snapshot.devices}
-        self.on: dict[str, list[Session]] = {}
         self.busy: set[str] = set()
         self.chosen: list[Move] = []
         self.refused: Counter[str] = Counter()
-        on, devices = self.on, self.devices
-        for session in snapshot.sessions:
-            if session.moving:
-                self.busy.add(session.device)
-                self.busy.add(session.destination)
-            if (found := on.get(session.device)) is not None:
-                found.append(session)
-            elif session.device in devices:
-                on[session.device] = [session]
-        self.load = {d.id: self._load(d) for d in snapshot.devices}
-        self._takers: dict[tuple[str, str, str], list[tuple[float, int, str]]] | None = None
+        self.looked = 0
+        sessions, devices = snapshot.sessions, snapshot.devices
+        if any(map(_moving, sessions)):
+            for session in sessions:
+                if session.moving:
+                    self.busy |= {session.device, session.destination}
+        self._index = dict(zip(self.devices, range(len(devices)), strict=False))
+        # Columns: ten thousand devices are decided on in milliseconds. Of a device that is not listed: behind the last.
+        where = map(self._index.get, map(_device, sessions), itertools.repeat(len(devices)))
+        at = np.fromiter(where, np.int64, len(sessions))
+        order = np.argsort(at, kind="stable")
+        self._order = order
+        self._ends = np.searchsorted(at[order], np.arange(len(devices)), side="right")
+        self._begins = np.searchsorted(at[order], np.arange(len(devices)), side="left")
+        self._load = self._loads(at)
+        self._there: dict[str, list[Session]] = {}
+        self._takers: dict[tuple[str, str], list[_Entry]] | None = None
+        self._hosts: dict[str, list[Device]] | None = None
+        self._near: dict[tuple[str, str, str], list[_Entry]] = {}
 
-    def _load(self, device: Device) -> float:
-        own = math.fsum([s.utilisation for s in self.on.get(device.id, ())])
-        foreign = device.utilisation - own
-        if foreign > self.tuning.foreign:  # of others, outside the pool: they cannot be moved, but they are in the way
-            own = 1.0 - (1.0 - min(1.0, own)) * (1.0 - min(1.0, foreign))
-        return min(own, self.tuning.full)
+    def _loads(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        count, full = len(self.snapshot.devices), self.tuning.full
+        used = np.fromiter(map(_utilisation, self.snapshot.sessions), np.float64, len(at))
+        # In whole parts of 2**-30: such sums are exact, whatever their order.
+        own = np.bincount(at, np.rint(used * 2.0**30), count + 1)[:count] * 2.0**-30
+        measured = np.fromiter(map(_utilisation, self.snapshot.devices), np.float64, count)
+        # Of others, outside the pool: they cannot be moved, but they are in the way.
+        foreign = measured - own
+        foreign[foreign <= self.tuning.foreign] = 0.0
+        return np.minimum(1.0 - (1.0 - np.minimum(own, 1.0)) * (1.0 - np.minimum(foreign, 1.0)), full)
+
+    def load(self, device: Device) -> float:
+        """The device's utilisation as the policies count it, 0 to `tuning.full`."""
+        return float(self._load[self._index[device.id]])
+
+    def count(self, device: Device) -> int:
+        """How many of the snapshot's sessions are on the device."""
+        at = self._index[device.id]
+        return int(self._ends[at] - self._begins[at])
+
+    def there(self, device: Device) -> list[Session]:
+        """The device's sessions, by id."""
+        found = self._there.get(device.id)
+        if found is None:
+            at = self._index[device.id]
+            rows = self._order[self._begins[at] : self._ends[at]].tolist()
+            found = self._there[device.id] = sorted([self.snapshot.sessions[n] for n in rows], key=_id)
+        return found
 
     # ---- who may give
 
-    def sources(self) -> Iterator[Device]:
-        """Devices whose sessions can be copied away now. In no order."""
-        for id in self.on:
-            if id not in self.busy and self.devices[id].is_connected:
-                yield self.devices[id]
+    def sources(self, least_load: float = 0.0) -> Iterator[Device]:
+        """Devices with sessions that can be copied away now, and at least so much load. In no order."""
+        chosen = (self._ends > self._begins) & (self._load >= least_load)
+        for at in np.flatnonzero(chosen).tolist():
+            device = self.snapshot.devices[at]
+            if device.is_connected and device.id not in self.busy:
+                yield device
 
     def why_fixed(self, session: Session, rest: bool = True) -> str:
         """Why the session itself stays; empty: it may go.
@@ -107,7 +145,7 @@ class Board:
             return "a move of it is under way"
         if session.fixed:
             return f"it cannot be moved: {session.fixed}"
-        if failed := self.memory.failures.get(session.id):
+        if self.memory.failures and (failed := self.memory.failures.get(session.id)):
             at_s, count = failed
             pause_s = min(tuning.longest_retry_s, tuning.retry_s * 2.0 ** min(count - 1, 16))
             if self.snapshot.at_s - at_s < pause_s:
@@ -121,9 +159,9 @@ class Board:
     def movable(self, device: Device, rest: bool = True) -> list[Session]:
         """The device's sessions that may go, by id."""
         found = []
-        for session in sorted(self.on.get(device.id, ()), key=_id):
+        for session in self.there(device):
             if why := self.why_fixed(session, rest):
-                self.refused[_general(why)] += 1
+                self.refused[general(why)] += 1
             else:
                 found.append(session)
         return found
@@ -162,26 +200,45 @@ class Board:
     def takers(self, source: Device, node: str = "") -> Iterator[Device]:
         """Devices that a session of `source` could go to if its memory fits, the least loaded first; of one host, if `node` is given."""
         if self._takers is None:
-            self._takers = self._sorted_takers()
-        listed = self._takers.get((source.kind, source.fingerprint, node), [])
+            self._find_takers()
+            assert self._takers is not None
+        listed = self._on_host(source, node) if node else self._takers.get((source.kind, source.fingerprint), [])
         while listed and listed[-1][2] in self.busy:  # for ever: devices only become busy
             listed.pop()
         for _, _, id in reversed(listed):
             if id != source.id and id not in self.busy:
                 yield self.devices[id]
 
-    def _sorted_takers(self) -> dict[tuple[str, str, str], list[tuple[float, int, str]]]:
-        takers: dict[tuple[str, str, str], list[tuple[float, int, str]]] = {}
-        for device in self.snapshot.devices:
-            if self.why_closed(device):
-                continue
-            entry = self.load[device.id], device.promised_bytes, device.id
-            takers.setdefault((device.kind, device.fingerprint, ""), []).append(entry)
-            if device.node:
-                takers.setdefault((device.kind, device.fingerprint, device.node), []).append(entry)
-        for listed in takers.values():
-            listed.sort(reverse=True)  # the best is last: it is popped when it becomes busy
-        return takers
+    def _find_takers(self) -> None:
+        groups: dict[tuple[str, str], list[int]] = {}
+        for at, device in enumerate(self.snapshot.devices):
+            if device.sessions < device.max_sessions and not self.why_closed(device):
+                groups.setdefault((device.kind, device.fingerprint), []).append(at)
+        # As many as can be asked for: two become busy with each move.
+        most = 2 * self.tuning.most_moves + self.tuning.reach + 1
+        self._takers = {}
+        for group, rows in groups.items():
+            if len(rows) > most:
+                loads = self._load[rows]
+                rows = np.array(rows)[loads <= np.partition(loads, most)[most]].tolist()
+            # The best is last: it is popped when it becomes busy.
+            self._takers[group] = heapq.nsmallest(most, [self._entry(self.snapshot.devices[at]) for at in rows])[::-1]
+
+    def _on_host(self, source: Device, node: str) -> list[_Entry]:
+        if self._hosts is None:
+            self._hosts = {}
+            for device in self.snapshot.devices:
+                self._hosts.setdefault(device.node, []).append(device)
+        key = source.kind, source.fingerprint, node
+        if key not in self._near:
+            like = [
+                d for d in self._hosts.get(node, ()) if (d.kind, d.fingerprint) == key[:2] and not self.why_closed(d)
+            ]
+            self._near[key] = sorted(map(self._entry, like), reverse=True)
+        return self._near[key]
+
+    def _entry(self, device: Device) -> _Entry:
+        return self.load(device), device.promised_bytes, device.id
 
     def first_fit(self, session: Session, source: Device, node: str = "") -> Device | None:
         """The least loaded device that can take the session; None where none of the first few can."""
@@ -202,6 +259,10 @@ class Board:
 
     # ---- what is chosen
 
+    def is_full(self) -> bool:
+        """Whether this decision has all its moves."""
+        return len(self.chosen) >= self.tuning.most_moves
+
     def choose(
         self, session: Session, destination: Device, reason: str, gain_s: float = 0.0, cost_s: float = 0.0
     ) -> None:
@@ -212,10 +273,15 @@ class Board:
         self.chosen.append(Move(session.id, source.id, destination.id, reason, gain_s, cost_s))
 
 
-def _id(session: Session) -> str:
-    return session.id
+#: A device by what its session would find there: load, promised bytes, id.
+_Entry = tuple[float, int, str]
+
+_id = operator.attrgetter("id")
+_device = operator.attrgetter("device")
+_moving = operator.attrgetter("moving")
+_utilisation = operator.attrgetter("utilisation")
 
 
-def _general(why: str) -> str:
+def general(why: str) -> str:
     """A reason without what is of one session alone, to be counted."""
     return why.partition(":")[0]

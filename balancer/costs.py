@@ -35,9 +35,10 @@ def demands(used: Sequence[float], full: float) -> list[float]:
     return [min(full, max(u, 1.0 - math.pow(idle, u / total))) if u > 0.0 else 0.0 for u in used]
 
 
-def most_saved(utilisation: float) -> float:
-    """The most that moving one session from a device can save in a second, whoever its sessions are."""
-    return (1.0 - math.sqrt(1.0 - utilisation)) ** 2
+def most_saved(source: float, destination: float = 0.0) -> float:
+    """The most that moving one session can save in a second, whoever the sessions are: of devices with these utilisations."""
+    at_source, at_destination = math.sqrt(1.0 - source), math.sqrt(1.0 - destination)
+    return (at_destination - at_source) ** 2 if at_destination > at_source else 0.0
 
 
 def remaining_s(session: Session, tuning: Tuning) -> float:
@@ -49,9 +50,9 @@ def remaining_s(session: Session, tuning: Tuning) -> float:
 
 def link_bytes_a_s(source: Device, destination: Device, tuning: Tuning) -> float:
     """What a copy between the two reaches: the slower end's measured rate, else the default of such a link."""
-    known = [d.link_bytes_a_s for d in (source, destination) if d.link_bytes_a_s > 0.0]
-    if known:
-        return min(known)
+    one, other = source.link_bytes_a_s, destination.link_bytes_a_s
+    if one > 0.0 or other > 0.0:
+        return min(one or other, other or one)
     return tuning.local_bytes_a_s if source.node == destination.node else tuning.remote_bytes_a_s
 
 
@@ -63,9 +64,8 @@ def does_converge(session: Session, link: float, tuning: Tuning) -> bool:
     )
 
 
-def cost_s(session: Session, source: Device, destination: Device, tuning: Tuning) -> float:
+def cost_s(session: Session, link: float, destination: Device, tuning: Tuning) -> float:
     """Seconds that a move costs the session and its neighbours: the pause, and the share that copying takes of both devices meanwhile."""
-    link = link_bytes_a_s(source, destination, tuning)
     rewritten = session.dirty_bytes_a_s / link
     if rewritten <= tuning.converges:
         copy_s = session.used_bytes / link / (1.0 - rewritten)

@@ -62,7 +62,7 @@ def decide(snapshot: Snapshot, memory: Memory | None = None, tuning: Tuning = _T
         snapshot.dry_run,
         tuple(board.chosen),
         tuple(f"{why} ({count})" if count > 1 else why for why, count in reasons),
-        Memory(snapshot.at_s if board.chosen else memory.moved_at_s, _kept(memory, snapshot)),
+        Memory(snapshot.at_s if board.chosen else memory.moved_at_s, _kept(memory, snapshot), board.looked),
     )
 
 
@@ -117,7 +117,7 @@ def _why_stays(board: Board, session: Session) -> str:
         return f"It stays: {POLICIES[snapshot.policy][1].lower().rstrip('.')}, and that does not concern it now."
     wants, idle = rules.wants_of(board, source)
     wanted = next(w for s, w in wants if s.id == session.id)
-    found = rules.relief(board, session, source, wanted, idle)
+    found = rules.relief(board, session, source, wanted, idle, words=True)
     if isinstance(found, str):
         return f"It stays: {found}."
     return f"It stays for now: another session of {source.id}, or of a device that is more contended, goes first."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from . import costs
-from .board import Board
+from .board import Board, general
 from .snapshot import Device, Session, Waiting
 
 # ---- what every policy but `none` does first
@@ -22,14 +23,20 @@ def evacuate(board: Board) -> None:
         going = sorted(
             board.movable(source, rest=False), key=lambda s: (-s.priority, s.used_bytes, s.memory_bytes, s.id)
         )
+        if board.is_full():
+            return
         for session in going:
             found = board.first_fit(session, source)
             if found is None:
                 board.refused[f"no device has room for what must leave {source.id}"] += 1
                 continue
-            cost_s = costs.cost_s(session, source, found, board.tuning)
+            cost_s = _cost_s(board, session, source, found)
             board.choose(session, found, f"{source.id} must be left: {why}.", cost_s=cost_s)
             break
+
+
+def _cost_s(board: Board, session: Session, source: Device, destination: Device) -> float:
+    return costs.cost_s(session, costs.link_bytes_a_s(source, destination, board.tuning), destination, board.tuning)
 
 
 # ---- cost-aware
@@ -43,28 +50,51 @@ def cost_aware(board: Board) -> None:
 
 def _relieve(board: Board) -> None:
     tuning = board.tuning
-    sources = []
-    for source in board.sources():
-        hot = costs.is_hot(source, tuning.power_hot)
-        most = costs.most_saved(board.load[source.id])
-        if hot or most >= tuning.least_rate:
-            sources.append((-most - hot, source.id))
-    if not sources:
-        board.refused["no device is contended"] += 1
-    for _, id in sorted(sources):
-        if id in board.busy:
-            continue  # it is a destination by now
-        best = _best_relief(board, board.devices[id])
+    sources: list[tuple[int, float, str]] = []  # the hot first, then the most loaded
+    # Less load than this cannot lose `least_rate` to sharing, whoever shares it.
+    for source in board.sources(1.0 - (1.0 - math.sqrt(tuning.least_rate)) ** 2):
+        sources.append((0, -board.load(source), source.id))
+    hot_ones = [d for d in board.snapshot.devices if d.power_limit_w and costs.is_hot(d, tuning.power_hot)]
+    if hot_ones:
+        hot_ids = {d.id for d in hot_ones}
+        hottest = [(-1, -board.load(d), d.id) for d in board.sources() if d.id in hot_ids]
+        sources = hottest + [s for s in sources if s[2] not in hot_ids]
+    sources.sort()
+    begin = board.memory.looked % len(sources) if len(sources) > tuning.most_sources else 0
+    looked, skipped = 0, 0
+    for hot, load, id in itertools.chain(sources[begin:], sources[:begin]):
+        if looked == tuning.most_sources or board.is_full():
+            board.looked = begin + looked + skipped
+            board.refused["left for the next decision"] += len(sources) - looked - skipped
+            break
+        source = board.devices[id]
+        if id in board.busy or not (hot or _may_relieve(board, source)):
+            skipped += 1  # it is a destination by now, or no device is idle enough for any of its sessions
+            continue
+        looked += 1
+        best = _best_relief(board, source)
         if best is not None:
             _, _, session, destination, rate, gain_s, cost_s = best
             board.choose(
                 session,
                 destination,
-                f"{id} is shared by {len(board.on[id])} sessions and wanted for {board.load[id]:.0%} of the time, "
-                f"{destination.id} for {board.load[destination.id]:.0%}: {rate:.2f} s saved a second.",
+                f"{id} is shared by {board.count(source)} sessions and wanted for {-load:.0%} of the time, "
+                f"{destination.id} for {board.load(destination):.0%}: {rate:.2f} s saved a second.",
                 gain_s,
                 cost_s,
             )
+    if not sources:
+        board.refused["no device is contended"] += 1
+    elif skipped:
+        board.refused["no other device is idle enough for a contended one"] += skipped
+
+
+def _may_relieve(board: Board, source: Device) -> bool:
+    """Whether the best destination could be worth it for some session, whatever its demand is."""
+    best = next(board.takers(source), None)
+    if best is None:
+        return False
+    return costs.most_saved(board.load(source), board.load(best)) >= board.tuning.least_rate
 
 
 _Relief = tuple[float, int, Session, Device, float, float, float]
@@ -77,7 +107,7 @@ def _best_relief(board: Board, source: Device) -> _Relief | None:
     for session, wanted in wants:
         found = relief(board, session, source, wanted, idle)
         if isinstance(found, str):
-            board.refused[found.partition(":")[0]] += 1
+            board.refused[general(found)] += 1
             continue
         destination, rate, gain_s, cost_s = found
         # Of equals the less urgent bears the pause.
@@ -90,7 +120,7 @@ def _best_relief(board: Board, source: Device) -> _Relief | None:
 def wants_of(board: Board, source: Device) -> tuple[list[tuple[Session, float]], float]:
     """The demands of a device's sessions, by id, and the probability that nobody wants it."""
     full = board.tuning.full
-    sessions = sorted(board.on[source.id], key=lambda s: s.id)
+    sessions = board.there(source)
     used = [s.utilisation for s in sessions]
     wants = costs.demands(used, full)
     idle = math.prod([1.0 - d for d in wants])
@@ -101,42 +131,50 @@ def wants_of(board: Board, source: Device) -> tuple[list[tuple[Session, float]],
 
 
 def relief(
-    board: Board, session: Session, source: Device, wanted: float, idle: float
+    board: Board, session: Session, source: Device, wanted: float, idle: float, words: bool = False
 ) -> tuple[Device, float, float, float] | str:
     """The destination of a session, with the saving in each second, the gain and the cost; or why it stays.
 
     Args:
         wanted: its demand.
         idle: the probability that nobody wants its device.
+        words: with the figures, for people.
     """
     tuning = board.tuning
     others_idle = min(1.0, idle / (1.0 - wanted))
-    if wanted * (1.0 - others_idle) < tuning.least_rate and not costs.is_hot(source, tuning.power_hot):
-        return f"it loses too little to others: {wanted * (1.0 - others_idle):.3f} s a second"
-    if why := board.why_fixed(session):
-        return why
+    hot = costs.is_hot(source, tuning.power_hot)
+    if not hot and (lost := wanted * (1.0 - others_idle)) < tuning.least_rate:
+        why = "it loses too little to others"
+        return f"{why}: {lost:.3f} s a second" if words else why
+    if fixed := board.why_fixed(session):
+        return fixed
+    left_s = costs.remaining_s(session, tuning)
+    if left_s <= 0.0:
+        return "nothing is known of it yet, or its client is away"
     best: tuple[Device, float, float, float] | None = None
     why = "no device has room for it"
     for destination in board.fits(session, source):
-        rate = wanted * (1.0 - board.load[destination.id] - others_idle)
-        if costs.is_hot(source, tuning.power_hot):
+        rate = wanted * (1.0 - board.load(destination) - others_idle)
+        if hot:
             # Above its limit a device slows down all that runs on it; below it, it nearly does.
             rate += wanted * (source.power_w / source.power_limit_w - tuning.power_warm)
         if rate < tuning.least_rate:
-            why = (
-                f"no device with room for it is idle enough: {destination.id} is wanted for "
-                f"{board.load[destination.id]:.0%} of the time, and {rate:.3f} s a second would be saved"
-            )
+            why = "no device with room for it is idle enough"
+            if words:
+                why += f": {destination.id} is wanted for {board.load(destination):.0%} of the time, it would save {rate:.3f} s a second"
             continue
         link = costs.link_bytes_a_s(source, destination, tuning)
         if not costs.does_converge(session, link, tuning):
-            writes = session.dirty_bytes_a_s
-            why = f"a copy of it would not converge: it writes {writes / 2**20:.0f} MiB/s, the link carries {link / 2**20:.0f}"
+            why = "a copy of it would not converge"
+            if words:
+                why += f": it writes {session.dirty_bytes_a_s / 2**20:.0f} MiB/s, the link carries {link / 2**20:.0f}"
             continue
-        gain_s = rate * costs.remaining_s(session, tuning)
-        cost_s = costs.cost_s(session, source, destination, tuning)
+        gain_s = rate * left_s
+        cost_s = costs.cost_s(session, link, destination, tuning)
         if gain_s < tuning.margin * cost_s:
-            why = f"a move would not pay: {gain_s:.2f} s saved for {cost_s:.2f} s of cost, {tuning.margin:g} times as much is asked for"
+            why = "a move would not pay"
+            if words:
+                why += f": {gain_s:.2f} s saved, {cost_s:.2f} s of cost, and {tuning.margin:g} times that is asked for"
             continue
         if best is None or gain_s - cost_s > best[2] - best[3]:
             best = destination, rate, gain_s, cost_s
@@ -145,44 +183,35 @@ def relief(
 
 def _make_room(board: Board) -> None:
     """Moves the session whose leaving lets one in who waits, where no device has room for that one and together they have."""
-    tuning = board.tuning
-    late = [w for w in board.snapshot.waiting if w.waited_s >= tuning.waited_s]
-    tried: set[tuple[str, int]] = set()
-    for wish in sorted(late, key=lambda w: (-w.priority, -w.waited_s, w.kind, w.memory_bytes, w.tenant)):
-        if (wish.kind, wish.memory_bytes) in tried or len(tried) == tuning.reach:
-            continue  # one like it was served or cannot be; the next decision sees what has become of it
-        tried.add((wish.kind, wish.memory_bytes))
-        open_ = [d for d in board.snapshot.devices if _may_place(d) and (not wish.kind or d.kind == wish.kind)]
-        if any(_lack(d, wish) <= 0 and d.sessions < d.max_sessions for d in open_):
+    late = [w for w in board.snapshot.waiting if w.waited_s >= board.tuning.waited_s]
+    late.sort(key=lambda w: (-w.priority, -w.waited_s, w.kind, w.memory_bytes, w.tenant))
+    wishes: dict[tuple[str, int], Waiting] = {}
+    for wish in late:
+        # One of each sort: the next decision sees what has become of it.
+        wishes.setdefault((wish.kind, wish.memory_bytes), wish)
+    placeable: dict[str, list[Device]] = {}
+    for wish in itertools.islice(wishes.values(), _WISHES):
+        if board.is_full():
+            return
+        if wish.kind not in placeable:
+            placeable[wish.kind] = [d for d in board.snapshot.devices if _may_place(d) and wish.kind in ("", d.kind)]
+        open_ = placeable[wish.kind]
+        if any(d.sessions < d.max_sessions and _lack(d, wish) <= 0 for d in open_):
             continue  # it has room: its server is being started
         able = [d for d in open_ if not d.memory_bytes or d.memory_bytes >= wish.memory_bytes]
-        able.sort(key=lambda d: (max(0, _lack(d, wish)), d.sessions, d.id))
-        best = None
-        for source in able[: tuning.reach]:
-            if source.id in board.busy or source.id not in board.on:
-                continue
-            for session in board.movable(source):
-                if session.memory_bytes < _lack(source, wish):
-                    continue
-                destination = board.first_fit(session, source)
-                if destination is None:
-                    continue
-                link = costs.link_bytes_a_s(source, destination, tuning)
-                if not costs.does_converge(session, link, tuning):
-                    continue
-                cost_s = costs.cost_s(session, source, destination, tuning)
-                # What it loses at its new neighbours counts too.
-                cost_s += session.utilisation * board.load[destination.id] * costs.remaining_s(session, tuning)
-                key = cost_s, session.priority, session.id
-                if best is None or key < best[0]:
-                    best = key, session, destination
-        gain_s = min(wish.waited_s, tuning.horizon_s)
+        sources = heapq.nsmallest(board.tuning.reach, able, key=lambda d: (max(0, _lack(d, wish)), d.sessions, d.id))
+        best = min(
+            (c for d in sources if d.id not in board.busy and board.count(d) for c in _leavers(board, d, wish)),
+            key=lambda c: (c[0], c[1].priority, c[1].id),
+            default=None,
+        )
+        gain_s = min(wish.waited_s, board.tuning.horizon_s)
         if best is None:
             board.refused["no single move makes room for those who wait"] += 1
-        elif gain_s < tuning.margin * best[0][0]:
+        elif gain_s < board.tuning.margin * best[0]:
             board.refused["making room for those who wait would not pay yet"] += 1
         else:
-            (cost_s, _, _), session, destination = best
+            cost_s, session, destination = best
             board.choose(
                 session,
                 destination,
@@ -191,6 +220,24 @@ def _make_room(board: Board) -> None:
                 gain_s,
                 cost_s,
             )
+
+
+#: How many sorts of those who wait are looked at in one decision.
+_WISHES = 8
+
+
+def _leavers(board: Board, source: Device, wish: Waiting) -> Iterator[tuple[float, Session, Device]]:
+    """Sessions of the device whose leaving makes room enough, with the cost and the destination."""
+    tuning, lack = board.tuning, _lack(source, wish)
+    for session in board.movable(source):
+        destination = board.first_fit(session, source) if session.memory_bytes >= lack else None
+        if destination is None:
+            continue
+        link = costs.link_bytes_a_s(source, destination, tuning)
+        if costs.does_converge(session, link, tuning):
+            # What it loses to its new neighbours counts too.
+            loses_s = session.utilisation * board.load(destination) * costs.remaining_s(session, tuning)
+            yield costs.cost_s(session, link, destination, tuning) + loses_s, session, destination
 
 
 def _may_place(device: Device) -> bool:
@@ -212,8 +259,8 @@ def dgsf(board: Board) -> None:
     if memory.moved_at_s is not None and 0.0 <= board.snapshot.at_s - memory.moved_at_s < tuning.dgsf_cooldown_s:
         board.refused[f"the pool rests for {tuning.dgsf_cooldown_s:g} s after a move"] += 1
         return
-    crowded = [d for d in board.sources() if len(board.on[d.id]) > 1]
-    for source in sorted(crowded, key=lambda d: (-len(board.on[d.id]), d.id)):
+    crowded = [d for d in board.sources() if board.count(d) > 1]
+    for source in sorted(crowded, key=lambda d: (-board.count(d), d.id)):
         # There the next launch decides who goes: the one that launches most.
         for session in sorted(board.movable(source), key=lambda s: (-s.utilisation, s.id)):
             if session.moves:
@@ -221,9 +268,7 @@ def dgsf(board: Board) -> None:
                 continue
             for device in board.takers(source):
                 if device.sessions == 0 and not board.why_not_to(session, source, device):
-                    board.choose(
-                        session, device, f"{source.id} has {len(board.on[source.id])} sessions, {device.id} none."
-                    )
+                    board.choose(session, device, f"{source.id} has {board.count(source)} sessions, {device.id} none.")
                     return
     board.refused[
         "no device is empty while another has several sessions" if crowded else "no device has several sessions"
@@ -245,9 +290,9 @@ def pack(board: Board) -> None:
         planned: set[str] = set()  # sources and destinations of this decision's plans
         plans = misses = 0
         for at, source in enumerate(order):
-            if plans + misses >= tuning.reach:
+            if plans + misses >= tuning.reach or board.is_full():
                 break  # the rest is for the next decisions
-            if source.id in board.busy or source.id in planned or len(board.on[source.id]) != source.sessions:
+            if source.id in board.busy or source.id in planned or board.count(source) != source.sessions:
                 continue
             later = (order[n] for n in range(len(order) - 1, at, -1))
             fuller = itertools.islice((d for d in later if d.id in room and d.id not in board.busy), tuning.reach)
@@ -264,7 +309,7 @@ def pack(board: Board) -> None:
             session, destination = placed[0]
             planned |= {source.id, *(d.id for _, d in placed)}
             reason = f"Frees {source.id}: its {len(sessions)} sessions fit beside others."
-            board.choose(session, destination, reason, cost_s=costs.cost_s(session, source, destination, tuning))
+            board.choose(session, destination, reason, cost_s=_cost_s(board, session, source, destination))
     if not board.chosen:
         board.refused["no device can be emptied"] += 1
 
@@ -272,7 +317,7 @@ def pack(board: Board) -> None:
 def _room(board: Board, device: Device) -> list[float]:
     """Bytes, places and share of the time that are left."""
     left = device.memory_bytes - device.promised_bytes if device.memory_bytes else math.inf
-    return [left, device.max_sessions - device.sessions, board.load[device.id]]
+    return [left, device.max_sessions - device.sessions, board.load(device)]
 
 
 def _pack_all(
@@ -310,6 +355,8 @@ def spread(board: Board) -> None:
         group = source.kind, source.fingerprint
         if source.id in board.busy or group not in takers:
             continue
+        if board.is_full():
+            return
         listed = takers[group]
         while heads[group] < len(listed) and listed[heads[group]].id in board.busy:
             heads[group] += 1
@@ -321,7 +368,7 @@ def spread(board: Board) -> None:
             found = next((d for d in few if not board.why_not_to(session, source, d)), None)
             if found is not None and source.sessions - found.sessions >= 2:
                 reason = f"{source.id} has {source.sessions} sessions, {found.id} {found.sessions}."
-                board.choose(session, found, reason, cost_s=costs.cost_s(session, source, found, board.tuning))
+                board.choose(session, found, reason, cost_s=_cost_s(board, session, source, found))
                 break
     if not board.chosen:
         board.refused["no two devices that can exchange sessions differ by two or more"] += 1

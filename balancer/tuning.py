@@ -32,6 +32,8 @@ class Tuning:
         packed: the most that `pack` lets a device be utilised.
         dgsf_cooldown_s: DGSF's own rest after a migration, of the whole pool.
         reach: how many destinations are looked at for one session.
+        most_moves: of one decision. The next one, a quarter of a second later, goes on with what is left.
+        most_sources: how many contended devices one decision looks into; the next goes on behind them. Bounds its time.
     """
 
     margin: float = 2.0
@@ -58,3 +60,5 @@ class Tuning:
     packed: float = 0.8
     dgsf_cooldown_s: float = 5.0
     reach: int = 64
+    most_moves: int = 64
+    most_sources: int = 512
