@@ -73,19 +73,21 @@ def install() -> None:
     finder.install()
 
 
-def connect(addr: str | None = None, token: str | None = None) -> None:
+def connect(addr: str | None = None, token: str | None = None, durability: str | None = None) -> None:
     """Say where the pool is, instead of `CUPOOL_ADDR` and `CUPOOL_TOKEN`, and open the session now.
 
     Args:
         addr: "host:port" or "unix:/path" of a pool; None: what the environment says, else an embedded pool.
         token: the tenant credential, where the pool asks for one.
+        durability: what becomes of the session when its server is lost, instead of `CUPOOL_DURABILITY`: "replay", "node", "file" or "none".
 
     Raises:
         PoolUnreachable: no pool answers there.
-        LeaseRefused: the pool gave no session.
+        LeaseRefused: the pool gave no session, or keeps no checkpoints where `durability` wants them.
+        ValueError: an unknown `durability`.
         CupoolError: this process has a session already.
     """
-    importlib.import_module("cupool.shim.session").connect(addr, token)
+    importlib.import_module("cupool.shim.session").connect(addr, token, durability)
 
 
 def statistics() -> Any:

@@ -7,6 +7,7 @@ Cases of `upload`:
   - lane: the caller copies into the ring and returns when the server has everything. No copy is kept.
   - gRPC, fits in what is left of the retained budget: copied, sent by a thread of ours, the caller goes on at once.
   - gRPC, larger: the caller waits until the server has everything. No copy is kept, so an upload needs no memory beside it.
+  - larger than the redo window, of a session with checkpoints on its host or in a folder: the caller waits until one has it.
 
 In every case the caller may change its array after return. A cut connection resumes at the byte that the server names (up) or that we
 have (down). Uploads are sent in the order of their calls, one after another: the server may need an older one to run the command that
@@ -34,7 +35,7 @@ from cupool.contract.blocks import BlockCache
 from cupool.contract.codec import put_chunk, read_chunk
 from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
 from cupool.contract.lane import LaneBroken
-from cupool.contract.limits import MIB
+from cupool.contract.limits import DEFAULT_LIMITS, MIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.spec import Spec
 from cupool.v1 import session_pb2
@@ -44,7 +45,8 @@ from .lane import Lane, Reader, TransferFailed
 from .mint import mint
 from .pending import extend
 from .redo import Redo, Upload
-from .transport import import_grpc
+from .transport import disconnected, import_grpc
+from .turns import Disconnected
 
 #: Bytes of copies that may wait to be sent, all uploads together.
 RETAINED_BYTES = 64 * MIB
@@ -56,6 +58,7 @@ _blocks = BlockCache(RETAINED_BYTES)
 
 _PUT = "/cupool.v1.SessionService/Put"
 _GET = "/cupool.v1.SessionService/Get"
+_RESTORE = "/cupool.v1.SessionService/Restore"
 _ERROR_KEY = "cupool-error-bin"
 _TOTAL, _OFFSET = 3, 1
 
@@ -92,6 +95,8 @@ class _Job:
     #: The session's window, and the bytes for it, where there was room.
     redo: Redo = field(default_factory=Redo)
     copy: np.ndarray[Any, Any] | None = None
+    #: `copy` is the caller's array.
+    is_bare: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -172,8 +177,14 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
                 state.retained += total
     redo = session.current().outbox.redo
     kept = _kept(array, redo)
+    is_bare = kept is None and redo.is_durable
+    if is_bare and retained:
+        with state.lock:
+            state.retained -= retained
+        retained = 0
     read = _reader(kept if kept is not None else _copied(array) if retained else array)
-    job = _Job(transfer, total, read, _flushed_seq(), retained, redo=redo, copy=kept)
+    job = _Job(transfer, total, read, _flushed_seq(), retained, redo=redo, copy=array if is_bare else kept)
+    job.is_bare = is_bare
     state.count(uploads=1, up_bytes=total)
     try:
         _submit(state, job)
@@ -187,7 +198,18 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
     (handle,) = dispatch.send("@upload", (dispatch.INTEGER,), (transfer,), (spec,))
     if not retained:
         extend((0, transfer))
+    if is_bare:
+        _wait_kept(transfer, redo)
     return handle
+
+
+def _wait_kept(transfer: int, redo: Redo) -> None:
+    """Return when a checkpoint has these bytes, which are the caller's, or when there will be none."""
+    session.flush()
+    while redo.is_durable and redo.has_upload(transfer):
+        _patience()
+        time.sleep(0.001)
+    redo.discard(transfer)
 
 
 def _copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -276,8 +298,11 @@ def _run(job: _Job) -> None:
 
 
 def _finish(state: _State, job: _Job) -> None:
-    if job.error is None and job.copy is not None:
-        job.redo.uploaded(Upload(job.transfer, job.copy, job.after_seq))
+    if job.copy is not None:
+        if job.error is None:
+            job.redo.uploaded(Upload(job.transfer, job.copy, job.after_seq))
+        elif not job.is_bare:
+            job.redo.unreserve(job.total)
     job.read = _spent
     job.copy = None
     with state.lock:
@@ -490,14 +515,18 @@ def put_again(lost: Any, uploads: list[Upload]) -> None:
     """
 
     which = lost.link.recoveries
+    # What a checkpoint has need not go up again, and what it has used must not.
+    resume = lost.outbox.redo.base is not None
 
     def work() -> None:
         try:
             for upload in uploads:
                 if lost.link.recoveries != which:
                     return  # that server is lost too, and its successor has a thread of its own
-                job = _Job(upload.transfer, upload.data.nbytes, _reader(upload.data), upload.after_seq)
+                job = _Job(upload.transfer, upload.data.nbytes, _reader(upload.data), upload.after_seq, resume=resume)
                 _retry(_Put(job).run, partial(getattr, job, "received"))
+            if lost.link.recoveries == which:
+                lost.outbox.redo.put_again()
         except Exception as error:
             lost.link.lose(
                 SessionLost(
@@ -507,6 +536,51 @@ def put_again(lost: Any, uploads: list[Upload]) -> None:
             )
 
     threading.Thread(target=work, name="cupool-put-again", daemon=True).start()
+
+
+# -- checkpoints that are kept here ---------------------------------------------------------------------------------------
+def fetch(kept: Any, transfer: int, nbytes: int) -> np.ndarray[Any, Any]:
+    """The bytes of a transfer of that size, in one try. Raises what came between."""
+    grpc = import_grpc()
+    target = kept.target()
+    data = np.empty(nbytes, np.uint8)
+    have = 0
+    request = session_pb2.GetRequest(transfer=transfer, offset=0, epoch=target.epoch).SerializeToString()
+    call = kept.bulk_channel().unary_stream(_GET, None, None)(request, metadata=target.metadata)
+    try:
+        for frame in call:
+            fields, piece = read_chunk(frame)
+            at, size = fields.get(_OFFSET, 0), len(piece)
+            if at != have or size > nbytes - at:
+                raise ProtocolError(f"The server sent {size} bytes at {at} of a checkpoint of {nbytes}.")
+            data[at : at + size] = np.frombuffer(piece, np.uint8)
+            have += size
+    except grpc.RpcError as error:
+        raise CupoolError(f"{error.code().name}: {error.details()}") from None
+    finally:
+        call.cancel()
+    if have != nbytes:
+        raise ProtocolError(f"The server ended a checkpoint of {nbytes} bytes after {have}.")
+    return data
+
+
+def restore(lost: Any, lease: Any, data: np.ndarray[Any, Any]) -> Disconnected | None:
+    """Begin a lease's session with a checkpoint; returns why it could not be begun."""
+    grpc = import_grpc()
+    size = DEFAULT_LIMITS.chunk_bytes
+
+    def chunks() -> Iterator[bytes]:
+        first = {"total_bytes": data.nbytes, "epoch": lease.epoch}
+        for at in range(0, data.nbytes, size):
+            yield put_chunk(1, at, data[at : at + size].data, **first)
+            first = {}
+
+    call = lost.bulk_channel().stream_unary(_RESTORE, None, None)
+    try:
+        call(chunks(), metadata=lease.metadata, timeout=STALLED_S)
+    except grpc.RpcError as error:
+        return disconnected(error)
+    return None
 
 
 # -- both -------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,10 @@ class Config:
         device_kind: CUPOOL_DEVICE, "", "cuda" or "cpu".
         lifetime_s: the pool ends the session so long after it gave it, at the latest; 0: as the tenant may.
         start_s: how long an embedded pool may take to start.
-        durability: CUPOOL_DURABILITY, what a lost server costs: "replay" (default): another one does again what the session did, while that
-            fits into the redo window; "none": nothing is kept, and the session is lost.
+        durability: CUPOOL_DURABILITY, what a lost server costs. "replay" (default): another one does again what the session did, while
+            that fits into the redo window, which begins anew with each checkpoint of a small session. "node", "file": checkpoints of any
+            size, in the memory of the server's host or in the pool's folder; whoever goes too fast for them waits. "none": nothing is
+            kept, and the session is lost.
         redo_bytes: CUPOOL_REDO, the redo window, in this process's memory.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
@@ -56,13 +58,14 @@ class Config:
     redo_bytes: int = 64 * MIB
 
 
-DURABILITIES = ("replay", "none")
+DURABILITIES = ("replay", "node", "file", "none")
 
 
 def durability_of(value: str, name: str) -> str:
     """A checked durability. Raises ValueError; `name` says where the value is from."""
     if value not in DURABILITIES:
-        raise ValueError(f"{name}={value!r} is neither 'replay' nor 'none'. Set it to one of them, or leave it out.")
+        words = ", ".join(map(repr, DURABILITIES))
+        raise ValueError(f"{name}={value!r} is none of {words}. Set it to one of them, or leave it out.")
     return value
 
 

@@ -73,6 +73,8 @@ class Inbox:
         #: Reads in the calling thread until what it waits for has come (the argument says); False when another thread reads. Set by
         #: the link.
         self.help: Callable[[Callable[[], bool]], bool] = lambda is_done: False
+        #: Called with a `cupool.v1.Checkpointed`. Set by the link.
+        self.checkpointed: Callable[[Any], None] = lambda told: None
 
     @property
     def is_awaited(self) -> bool:
@@ -91,11 +93,11 @@ class Inbox:
             if round_ is None or round_ >= self.round:
                 self._take(frame)
 
-    def restart(self, round_: int) -> None:
-        """Another server begins from nothing, on the streams from `round_` on."""
+    def restart(self, round_: int, received: int = 0, executed_seq: int = 0) -> None:
+        """Another server begins from nothing, or from a checkpoint with these in it, on the streams from `round_` on."""
         with self._lock:
             self.round = round_
-            self.received = self.executed_seq = 0
+            self.received, self.executed_seq = received, executed_seq
 
     def _take(self, frame: Any) -> None:
         ordinal = frame.ordinal
@@ -110,6 +112,8 @@ class Inbox:
             # In this order: interrupted between, it is acknowledged again, which changes nothing.
             self._acknowledge(frame.executed_seq)
             self.executed_seq = frame.executed_seq
+        if frame.HasField("checkpointed"):
+            self.checkpointed(frame.checkpointed)
 
     def _store(self, ordinal: int, failures: Any, results: Any) -> None:
         """See Note [Take]."""

@@ -10,7 +10,7 @@ import platform
 import random
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cupool.contract import hosts
 from cupool.contract.errors import (
@@ -26,6 +26,9 @@ from cupool.v1 import pool_pb2
 from . import trace
 from .config import Config
 from .transport import NO_TLS, Trust, disconnected, open_channel
+
+if TYPE_CHECKING:
+    from .redo import Base
 
 _AGAIN = "Run the program again; its arrays are gone."
 _QUEUE = "Try again later, or set CUPOOL_DEADLINE_S to queue for longer, or ask the pool's operator for more servers."
@@ -160,8 +163,10 @@ class PoolClient:
 
         self._stub: Any = pool_pb2_grpc.PoolServiceStub(self._channel)
 
-    def acquire(self, config: Config) -> Lease:
-        """A session. Within `config.deadline_s` it asks again when the pool says when to, and waits for a pool that is away for a moment.
+    def acquire(self, config: Config, base: Base | None = None) -> Lease:
+        """A session; with `base` one that goes on from that checkpoint, where the pool has it.
+
+        Within `config.deadline_s` it asks again when the pool says when to, and waits for a pool that is away for a moment.
 
         Raises:
             PoolUnreachable: no pool answered in time.
@@ -174,7 +179,7 @@ class PoolClient:
         while True:
             left_s = max(give_up_s - time.monotonic(), 0.0)
             try:
-                reply = self._acquire_once(config, left_s, request)
+                reply = self._acquire_once(config, left_s, request, base)
                 break
             except _Again as again:
                 pause_s = again.after_s or min(AWAY_S * 2**attempt, MAX_AWAY_S)
@@ -192,7 +197,7 @@ class PoolClient:
         self._check_tls(lease)
         return lease
 
-    def _acquire_once(self, config: Config, left_s: float, request_id: str) -> Any:
+    def _acquire_once(self, config: Config, left_s: float, request_id: str, base: Base | None = None) -> Any:
         """One Acquire, which may queue for `left_s`. Raises _Again where another one may do better."""
         request = pool_pb2.AcquireRequest(
             function=config.function,
@@ -204,6 +209,10 @@ class PoolClient:
             lifetime_s=config.lifetime_s,
             request_id=request_id,
         )
+        if base is not None and base.data is None:
+            request.restore.session, request.restore.session_token = base.session, base.token
+            request.restore.server, request.restore.where = base.server, base.where
+            request.restore.checkpoint = base.checkpoint
         return self._call(self._stub.Acquire, request, left_s + 10, _Again)
 
     def _check_tls(self, lease: Lease) -> None:

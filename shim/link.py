@@ -9,8 +9,8 @@ Cases when a stream ends:
     connection, attach, resend; until `reconnect_s` have passed without an attach, or the pool says that the session is gone.
   - the link is silent while something waits: probe after 1 s; no answer 1 s later: a new connection (a frozen and thawed
     process, a peer that vanished). Each such round without progress doubles the patience: the server may just be busy.
-  - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch
-    (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
+  - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch, or from the
+    last checkpoint (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
 """
 
 from __future__ import annotations
@@ -23,16 +23,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cupool.contract.errors import STALE_NONCE, CupoolError, ProtocolError, SessionCloned, SessionLost, VersionMismatch
+from cupool.contract.errors import (
+    STALE_NONCE,
+    CupoolError,
+    LeaseRefused,
+    ProtocolError,
+    SessionCloned,
+    SessionLost,
+    VersionMismatch,
+)
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 from cupool.v1 import session_pb2
 
 from . import trace
+from .checkpoints import Checkpoints
 from .inbox import Inbox
 from .lease import Lease, status_error
 from .outbox import Outbox
 from .pending import LOCK
+from .redo import Base
 from .transport import Stream, Transport
 from .turns import Disconnected
 
@@ -98,13 +108,18 @@ class Link:
         on_hello: Callable[[Any], None],
         on_lost: Callable[[BaseException], None],
         client: str,
-        another: Callable[[Lease, CupoolError], Lease] | None = None,
+        another: Callable[[Lease, CupoolError, Base | None], Lease] | None = None,
         on_another: Callable[[], None] = lambda: None,
+        fetch: Callable[[int, int], Any] | None = None,
+        restore: Callable[[Lease, Any], Disconnected | None] | None = None,
     ) -> None:
         """
         Args:
-            another: gives a lease on another server in place of a lost one; None: a lost server is a lost session.
+            another: gives a lease on another server in place of a lost one, with what that one's checkpoint holds; None: a lost server is a
+                lost session.
             on_another: called when that server is about to be attached to: what went up beside the stream must go up again.
+            fetch: brings the bytes of a transfer, for checkpoints that are kept here.
+            restore: begins a lease's session with such a checkpoint; returns why it could not.
         """
         self.lease = lease
         self.inbox = Inbox(outbox.acknowledge, self._control, outbox.redo)
@@ -115,11 +130,15 @@ class Link:
         self.recoveries = 0
         self._another = another
         self._on_another = on_another
+        self._restore = restore
+        self._is_restoring = False
         self._is_replaying = False
         self._reached = 0
         self._futile = 0
         self._transport = transport
         self._outbox = outbox
+        self._checkpoints = Checkpoints(self, outbox, fetch)
+        self.inbox.checkpointed = lambda told: self._checkpoints.answered(told, time.monotonic())
         self._reconnect_s = reconnect_s
         self._fate = fate
         self._digest = digest
@@ -211,15 +230,18 @@ class Link:
         self._reached = max(self._reached, reached)
         if self._futile >= MAX_FUTILE:
             raise SessionLost(f"{error.what} On another server it ended at the same place.", error.cure)
-        old = self.lease
+        old, base = self.lease, redo.base
         try:
-            lease = self._another(old, error)
+            lease = self._another(old, error, base)
         except CupoolError as refused:
             raise SessionLost(f"{error.what} And there is no other server: {refused.what}", refused.cure) from refused
         self._outbox.detach()
         with LOCK:
             self._round += 1
-            self.inbox.restart(self._round)
+            if base is None:
+                self.inbox.restart(self._round)
+            else:
+                self.inbox.restart(self._round, base.ordinal, base.batch.seq)
             self._outbox.restart()
             if not redo.is_whole:
                 raise SessionLost(
@@ -228,6 +250,7 @@ class Link:
             self.lease = lease
             self._nonces = (b"", os.urandom(16))
             self._is_replaying = True
+            self._is_restoring = base is not None and base.data is not None
             self.recoveries += 1
             self.reconnects += 1
         log.info("event=recovering session=%s was=%s reason=%r", lease.session, old.session, str(error))
@@ -259,6 +282,12 @@ class Link:
         """One stream, from attach to its end."""
         self._probe_s = None
         self._started_s = time.monotonic()
+        base = self._outbox.redo.base
+        if self._is_restoring and base is not None and self._restore is not None:
+            end = self._restore(self.lease, base.data)
+            if end is not None:
+                return end
+            self._is_restoring = False
         self._round += 1
         on_frame = partial(self._on_frame, self._round)
         stream = self._stream = self._transport.attach(
@@ -387,6 +416,11 @@ class Link:
         if self.server_hello is None:
             self._on_hello(hello)
         self.server_hello = hello
+        misfit = self._checkpoints.attached(hello, stream.put)
+        if misfit:
+            cure = "Ask the pool's operator, or use durability='replay'."
+            self._end_with(LeaseRefused(misfit, cure))
+            return
         self._is_attached = True
         trace.say("session-attached", session=self.lease.session, server=hello.server, reconnects=self.reconnects)
         self._outbox.attach(stream.put, stream.push)
@@ -397,6 +431,7 @@ class Link:
             return  # never back to a lower epoch
         old = self.lease
         self.lease = Lease(old.session, moved.session_token or old.token, moved.endpoint, moved.epoch, "", "")
+        self._outbox.redo.moved()
         self.renew()
 
     # -- from other threads -----------------------------------------------------------------------------------------------
@@ -410,7 +445,8 @@ class Link:
                 self._patience = min(self._patience * 2, MAX_PATIENCE)
                 stream.cancel()
             return
-        if not (self.inbox.is_awaited or self._outbox.window or self.transfers):
+        self._checkpoints.look(now, partial(self._send_now, stream))
+        if not (self.inbox.is_awaited or self._outbox.window or self.transfers or self._outbox.redo.wish):
             return
         if self._probe_s is None:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:
@@ -420,6 +456,11 @@ class Link:
         elif now - self._probe_s > PROBE_S * self._patience:
             self._patience = min(self._patience * 2, MAX_PATIENCE)
             self.renew()
+
+    @staticmethod
+    def _send_now(stream: Stream, frame: bytes) -> None:
+        stream.put(frame)
+        stream.push()
 
     def pause(self, timeout_s: float) -> None:
         """Drop the connection, and make no other until `resume`. Returns when it is gone, or after `timeout_s`."""

@@ -138,6 +138,7 @@ class Outbox:
     ) -> None:
         self.limits = limits
         self.redo = redo or Redo(why="it keeps nothing for that")
+        self.redo.on_room = self._made_room
         self._received = received
         #: Batches not yet acknowledged, rising. Appended by commits, shortened by `acknowledge` alone.
         self.window: deque[Batch] = deque()
@@ -173,8 +174,11 @@ class Outbox:
     def has_room(self) -> bool:
         """Whether another batch may be sent under the server's limits."""
         tail, acked, limits = self._tail[0], self._acked, self.limits
+        inflight_bytes = tail.end_bytes - acked.end_bytes
         return (
-            tail.end - acked.end < limits.inflight_commands and tail.end_bytes - acked.end_bytes < limits.inflight_bytes
+            tail.end - acked.end < limits.inflight_commands
+            and inflight_bytes < limits.inflight_bytes
+            and not self.redo.is_full(inflight_bytes)
         )
 
     def has_only_frees(self) -> bool:
@@ -358,6 +362,10 @@ class Outbox:
             self._acked = window.popleft()
         if not window:
             GATE.words = 0
+        if self._blocked:
+            self._made_room()
+
+    def _made_room(self) -> None:
         if self._blocked and self.has_room:
             self._room.set()
 
@@ -378,11 +386,11 @@ class Outbox:
         return len(batches)
 
     def restart(self) -> None:
-        """Another server begins from nothing: all batches are unacknowledged again. The caller holds LOCK; there is no link."""
-        batches = self.redo.again(self.window)
+        """Another server begins where the window does: all in it is unacknowledged again. The caller holds LOCK; there is no link."""
+        batches, base = self.redo.again(self.window), self.redo.base
         self.window.clear()
         self.window.extend(batches)
-        self._acked = self._first
+        self._acked = self._first if base is None else base.batch
         GATE.words = GATE_WORDS
 
     def push(self) -> None:

@@ -27,13 +27,13 @@ from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
 from . import embedded, forms, scopes, sites, syncdetect, trace
-from .config import Config, address_of, config, token_of
+from .config import Config, address_of, config, durability_of, token_of
 from .core_stream import CoreTransport
 from .lease import Fate, Lease, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
-from .redo import Redo
+from .redo import Base, Redo
 from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
@@ -99,10 +99,11 @@ class Session:
         lease: Lease = self._pool.acquire(settings)
         chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
         try:
-            keeps = settings.durability == "replay"
+            keeps = settings.durability != "none"
             redo = Redo(
                 settings.redo_bytes,
                 "" if keeps else "it was opened with durability='none', which keeps nothing for that",
+                "client" if settings.durability == "replay" else settings.durability,
             )
             self.outbox = Outbox(received=lambda: self.link.inbox.received, redo=redo)
             self.link = Link(
@@ -117,6 +118,8 @@ class Session:
                 f"cupool-python {_version()}",
                 self._another,
                 self._put_again,
+                self._fetch,
+                self._restore,
             )
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
@@ -149,17 +152,27 @@ class Session:
         fate: Fate | None = self._pool.fate(lease)
         return fate
 
-    def _another(self, old: Lease, error: CupoolError) -> Lease:
-        """A lease in place of one whose server is lost, or that is a clone's now. In the link's thread."""
+    def _another(self, old: Lease, error: CupoolError, base: Base | None) -> Lease:
+        """A lease in place of one whose server is lost, or that is a clone's now; it goes on from `base`. In the link's thread."""
         if self._is_embedded and embedded.has_ended():
             self._pool.close()
             self._pool = _pool_client(self.settings)
-            own: Lease = self._pool.acquire(self.settings)
+            own: Lease = self._pool.acquire(self.settings, base)
             return own
-        lease: Lease = self._pool.acquire(self.settings)
+        lease: Lease = self._pool.acquire(self.settings, base)
         if not isinstance(error, SessionCloned):
             self._pool.release(old, "its server was lost")
         return lease
+
+    def _fetch(self, transfer: int, nbytes: int) -> Any:
+        from . import bulk
+
+        return bulk.fetch(self, transfer, nbytes)
+
+    def _restore(self, lease: Lease, data: Any) -> Any:
+        from . import bulk
+
+        return bulk.restore(self, lease, data)
 
     def _put_again(self) -> None:
         uploads = self.outbox.redo.uploads()
@@ -477,7 +490,7 @@ def _register_exit() -> None:
             util.Finalize(None, _at_exit, exitpriority=0)
 
 
-def connect(addr: str | None = None, token: str | None = None) -> None:
+def connect(addr: str | None = None, token: str | None = None, durability: str | None = None) -> None:
     """Open the session now, at this pool instead of the environment's. Raises CupoolError when a session is open."""
     from dataclasses import replace
 
@@ -488,6 +501,8 @@ def connect(addr: str | None = None, token: str | None = None) -> None:
         settings = replace(settings, addr=address_of(addr, "addr"), token=token_of(token or "", "token"))
     elif token is not None:
         settings = replace(settings, token=token_of(token, "token"))
+    if durability is not None:
+        settings = replace(settings, durability=durability_of(durability, "durability"))
     _process.override = settings
     current()
 

@@ -25,7 +25,7 @@ SESSION_STATE_LOST: SessionState
 SESSION_STATE_ATTACHED: SessionState
 
 class AcquireRequest(_message.Message):
-    __slots__ = ("function", "memory_bytes", "deadline_ms", "priority", "device_kind", "client_pid", "host_id", "request_id", "lifetime_s")
+    __slots__ = ("function", "memory_bytes", "deadline_ms", "priority", "device_kind", "client_pid", "host_id", "request_id", "lifetime_s", "restore")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class AcquireRequest(_message.Message):
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
     function: str
     memory_bytes: int
     deadline_ms: int
@@ -44,7 +45,22 @@ class AcquireRequest(_message.Message):
     host_id: str
     request_id: str
     lifetime_s: int
-    def __init__(self, function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., client_pid: _Optional[int] = ..., host_id: _Optional[str] = ..., request_id: _Optional[str] = ..., lifetime_s: _Optional[int] = ...) -> None: ...
+    restore: RestoreFrom
+    def __init__(self, function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., client_pid: _Optional[int] = ..., host_id: _Optional[str] = ..., request_id: _Optional[str] = ..., lifetime_s: _Optional[int] = ..., restore: _Optional[_Union[RestoreFrom, _Mapping]] = ...) -> None: ...
+
+class RestoreFrom(_message.Message):
+    __slots__ = ("session", "session_token", "server", "where", "checkpoint")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    session_token: str
+    server: str
+    where: str
+    checkpoint: int
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., server: _Optional[str] = ..., where: _Optional[str] = ..., checkpoint: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device", "tenant", "tls", "node")

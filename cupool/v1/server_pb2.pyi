@@ -55,7 +55,7 @@ class AssignRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ..., token_sha256: _Optional[bytes] = ..., epoch: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., limits: _Optional[_Union[_session_pb2.Limits, _Mapping]] = ..., kernel_limit_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., kernel_quota_s: _Optional[float] = ..., lifetime_s: _Optional[int] = ..., allow_offload: bool = ..., incoming: _Optional[_Union[Incoming, _Mapping]] = ...) -> None: ...
 
 class Incoming(_message.Message):
-    __slots__ = ("move", "endpoint", "tls_name", "token", "engine", "checkpoint", "limit_bytes_a_s")
+    __slots__ = ("move", "endpoint", "tls_name", "token", "engine", "checkpoint", "limit_bytes_a_s", "session")
     MOVE_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     TLS_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class Incoming(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_BYTES_A_S_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     move: str
     endpoint: str
     tls_name: str
@@ -70,7 +71,8 @@ class Incoming(_message.Message):
     engine: str
     checkpoint: str
     limit_bytes_a_s: int
-    def __init__(self, move: _Optional[str] = ..., endpoint: _Optional[str] = ..., tls_name: _Optional[str] = ..., token: _Optional[str] = ..., engine: _Optional[str] = ..., checkpoint: _Optional[str] = ..., limit_bytes_a_s: _Optional[int] = ...) -> None: ...
+    session: str
+    def __init__(self, move: _Optional[str] = ..., endpoint: _Optional[str] = ..., tls_name: _Optional[str] = ..., token: _Optional[str] = ..., engine: _Optional[str] = ..., checkpoint: _Optional[str] = ..., limit_bytes_a_s: _Optional[int] = ..., session: _Optional[str] = ...) -> None: ...
 
 class AssignReply(_message.Message):
     __slots__ = ()

@@ -8,21 +8,23 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ClientFrame(_message.Message):
-    __slots__ = ("hello", "batch", "credit", "probe", "goodbye")
+    __slots__ = ("hello", "batch", "credit", "probe", "goodbye", "checkpoint")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     hello: ClientHello
     batch: Batch
     credit: Credit
     probe: Probe
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[ClientHello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    checkpoint: CheckpointWish
+    def __init__(self, hello: _Optional[_Union[ClientHello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointWish, _Mapping]] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
-    __slots__ = ("ordinal", "executed_seq", "results", "failures", "hello", "probe", "moved", "going_away")
+    __slots__ = ("ordinal", "executed_seq", "results", "failures", "hello", "probe", "moved", "going_away", "checkpointed")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +33,7 @@ class ServerFrame(_message.Message):
     PROBE_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
     GOING_AWAY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTED_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     executed_seq: int
     results: _containers.RepeatedCompositeFieldContainer[Result]
@@ -39,7 +42,8 @@ class ServerFrame(_message.Message):
     probe: Probe
     moved: Moved
     going_away: GoingAway
-    def __init__(self, ordinal: _Optional[int] = ..., executed_seq: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., hello: _Optional[_Union[ServerHello, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ..., going_away: _Optional[_Union[GoingAway, _Mapping]] = ...) -> None: ...
+    checkpointed: Checkpointed
+    def __init__(self, ordinal: _Optional[int] = ..., executed_seq: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., hello: _Optional[_Union[ServerHello, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ..., going_away: _Optional[_Union[GoingAway, _Mapping]] = ..., checkpointed: _Optional[_Union[Checkpointed, _Mapping]] = ...) -> None: ...
 
 class ClientHello(_message.Message):
     __slots__ = ("versions", "client", "epoch", "nonce_previous", "nonce_next", "op_table_digest", "limits", "received")
@@ -62,7 +66,7 @@ class ClientHello(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[int]] = ..., client: _Optional[str] = ..., epoch: _Optional[int] = ..., nonce_previous: _Optional[bytes] = ..., nonce_next: _Optional[bytes] = ..., op_table_digest: _Optional[bytes] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., received: _Optional[int] = ...) -> None: ...
 
 class ServerHello(_message.Message):
-    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane")
+    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane", "checkpoints")
     class RowHashesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +85,7 @@ class ServerHello(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     version: int
     server: str
     epoch: int
@@ -92,7 +97,36 @@ class ServerHello(_message.Message):
     limits: Limits
     device: DeviceInfo
     lane: str
-    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ...) -> None: ...
+    checkpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CheckpointWish(_message.Message):
+    __slots__ = ("id", "where", "limit_bytes", "transfer")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    where: str
+    limit_bytes: int
+    transfer: int
+    def __init__(self, id: _Optional[int] = ..., where: _Optional[str] = ..., limit_bytes: _Optional[int] = ..., transfer: _Optional[int] = ...) -> None: ...
+
+class Checkpointed(_message.Message):
+    __slots__ = ("id", "executed_seq", "ordinal", "nbytes", "error", "is_final")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    NBYTES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    IS_FINAL_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    executed_seq: int
+    ordinal: int
+    nbytes: int
+    error: str
+    is_final: bool
+    def __init__(self, id: _Optional[int] = ..., executed_seq: _Optional[int] = ..., ordinal: _Optional[int] = ..., nbytes: _Optional[int] = ..., error: _Optional[str] = ..., is_final: bool = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("frame_bytes", "batch_commands", "inflight_bytes", "inflight_commands", "forms", "inline_bytes", "chunk_bytes", "handles")
@@ -275,6 +309,12 @@ class GetRequest(_message.Message):
     offset: int
     epoch: int
     def __init__(self, transfer: _Optional[int] = ..., offset: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class RestoreReply(_message.Message):
+    __slots__ = ("executed_seq",)
+    EXECUTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    executed_seq: int
+    def __init__(self, executed_seq: _Optional[int] = ...) -> None: ...
 
 class GetChunk(_message.Message):
     __slots__ = ("offset", "data", "total_bytes")

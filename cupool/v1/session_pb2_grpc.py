@@ -49,6 +49,11 @@ class SessionServiceStub(object):
                 request_serializer=cupool_dot_v1_dot_session__pb2.GetRequest.SerializeToString,
                 response_deserializer=cupool_dot_v1_dot_session__pb2.GetChunk.FromString,
                 _registered_method=True)
+        self.Restore = channel.stream_unary(
+                '/cupool.v1.SessionService/Restore',
+                request_serializer=cupool_dot_v1_dot_session__pb2.PutChunk.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_session__pb2.RestoreReply.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer(object):
@@ -82,6 +87,14 @@ class SessionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Restore(self, request_iterator, context):
+        """Begin a session that nobody has attached to out of a checkpoint that its client kept (CheckpointWish.where "client"): the bytes that
+        Get brought, as PutChunks of one transfer. DATA_LOSS: it is damaged; FAILED_PRECONDITION: it cannot be restored here, or the session has begun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +112,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=cupool_dot_v1_dot_session__pb2.GetRequest.FromString,
                     response_serializer=cupool_dot_v1_dot_session__pb2.GetChunk.SerializeToString,
+            ),
+            'Restore': grpc.stream_unary_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=cupool_dot_v1_dot_session__pb2.PutChunk.FromString,
+                    response_serializer=cupool_dot_v1_dot_session__pb2.RestoreReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +200,33 @@ class SessionService(object):
             '/cupool.v1.SessionService/Get',
             cupool_dot_v1_dot_session__pb2.GetRequest.SerializeToString,
             cupool_dot_v1_dot_session__pb2.GetChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/cupool.v1.SessionService/Restore',
+            cupool_dot_v1_dot_session__pb2.PutChunk.SerializeToString,
+            cupool_dot_v1_dot_session__pb2.RestoreReply.FromString,
             options,
             channel_credentials,
             insecure,

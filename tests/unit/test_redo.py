@@ -55,7 +55,7 @@ def test_what_does_not_fit_ends_it_and_frees_what_it_held() -> None:
     redo.executed(batch(10))
     redo.uploaded(Upload(1, np.zeros(3, np.uint8), 0))
     assert redo.nbytes == 0 and redo.uploads() == []
-    assert "MiB" in redo.why
+    assert "1,000 bytes" in redo.why
 
 
 def test_delivered_results_count_too() -> None:
