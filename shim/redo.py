@@ -129,7 +129,7 @@ class Redo:
 
     @property
     def is_durable(self) -> bool:
-        """Whether whoever sends waits for a checkpoint rather than go beyond the window: the program asked for them, and they can be made."""
+        """Whether whoever sends waits for a checkpoint rather than go beyond the window: the program asked for that, and it can be had."""
         return self.where in ("node", "file") and not (self.why or self.failure)
 
     @property
