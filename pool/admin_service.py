@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2
+from cupool.v1 import admin_pb2, admin_pb2_grpc, agent_pb2, pool_pb2
 
 from . import logs
 from .access import Access, refusals
 from .controller import Controller
+from .engines.remote import RemoteEngine
 from .operations import Operations, by_prefix
 from .refusals import Code, Refused
 from .security.tokens import ADMIN, OPERATOR, VIEWER
@@ -38,12 +40,15 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         ring: logs.LogRing,
         folders: list[Path],
         stop: Callable[[], None],
+        agents: RemoteEngine | None = None,
     ) -> None:
         """
         Args:
             folders: where logs of agents and servers may lie.
             stop: ends this process.
+            agents: reaches the logs of other hosts; None: there are none.
         """
+        self._agents = agents
         self._controller = controller
         self._access = access
         self._operations = operations
@@ -127,31 +132,44 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def GetLog(self, request: admin_pb2.GetLogRequest, context: Any) -> AsyncIterator[admin_pb2.LogLine]:
         async with refusals(context):
             self._who(context, VIEWER)
-            source = request.source or "controller"
-            count = request.lines or _LINES
-            session = request.session
+            source, lines = self._log(request)
+            try:
+                async with contextlib.aclosing(lines):
+                    async for line in lines:
+                        yield admin_pb2.LogLine(source=source, line=line)
+            except LookupError as missing:
+                raise Refused(
+                    Code.NOT_FOUND, str(missing.args[0]), "cupool nodes shows which hosts are connected."
+                ) from None
 
-            def wanted(line: str) -> bool:
-                return session in line
+    def _log(self, request: admin_pb2.GetLogRequest) -> tuple[str, AsyncGenerator[str, None]]:
+        """Whose log, and its lines: of this process, of a file on this host, or through another host's agent. Raises Refused."""
+        source = request.source or "controller"
+        count = request.lines or _LINES
 
-            if source == "controller":
-                lines = self._ring.lines(count, request.follow, wanted)
-            else:
-                with self._controller.lock:
-                    ids = [*self._controller.books.nodes, *self._controller.books.servers]
-                path = logs.find_file(self._folders, source)
-                if path is None:
-                    source = by_prefix(source, ids, "log source")
-                    path = logs.find_file(self._folders, source)
-                if path is None:
-                    raise Refused(
-                        Code.NOT_FOUND,
-                        f"The log of {source!r} is not on the controller's host.",
-                        "Look at it on the host of its agent.",
-                    )
-                lines = logs.file_lines(path, count, request.follow, wanted)
-            async for line in lines:
-                yield admin_pb2.LogLine(source=source, line=line)
+        def wanted(line: str) -> bool:
+            return request.session in line
+
+        if source == "controller":
+            return source, self._ring.lines(count, request.follow, wanted)
+        path = logs.find_file(self._folders, source)
+        hosts = self._log_hosts()
+        if path is None:
+            source = by_prefix(source, hosts, "log source")
+            path = logs.find_file(self._folders, source)
+        if path is not None:
+            return source, logs.file_lines(path, count, request.follow, wanted)
+        if self._agents is None:
+            raise Refused(Code.NOT_FOUND, f"{source!r} has no log here.", "Look at it on the host of its agent.")
+        wish = agent_pb2.ReadLog(source=source, lines=count, follow=request.follow, session=request.session)
+        return source, self._agents.log(hosts[source], wish)
+
+    def _log_hosts(self) -> dict[str, str]:
+        """What has a log -> the node that has it. Servers of the last sessions too: of one that failed the log is wanted most."""
+        with self._controller.lock:
+            books = self._controller.books
+            ended = {s.server.id: s.device.node.id for s in books.ended.values()}
+            return ended | {n: n for n in books.nodes} | {s.id: s.device.node.id for s in books.servers.values()}
 
     # ---- doing
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from cupool.contract import redaction
@@ -63,7 +63,7 @@ class LogRing(logging.Handler):
 
         return stop
 
-    async def lines(self, count: int, follow: bool, wanted: Callable[[str], bool]) -> AsyncIterator[str]:
+    async def lines(self, count: int, follow: bool, wanted: Callable[[str], bool]) -> AsyncGenerator[str, None]:
         """The last `count` lines that are wanted; with `follow` those that come, until the caller stops."""
         loop = asyncio.get_running_loop()
         coming: asyncio.Queue[str] = asyncio.Queue(_BEHIND)
@@ -85,7 +85,9 @@ class LogRing(logging.Handler):
                 stop()
 
 
-async def file_lines(path: Path, count: int, follow: bool, wanted: Callable[[str], bool]) -> AsyncIterator[str]:
+async def file_lines(
+    path: Path, count: int, follow: bool, wanted: Callable[[str], bool]
+) -> AsyncGenerator[str, None]:
     """The same of a file. Raises OSError when it cannot be read."""
     with open(path, "rb") as file:
         file.seek(0, 2)

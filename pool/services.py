@@ -106,7 +106,7 @@ class Serving:
         self._auditor = auditor or Auditor(None)
         self.operations = Operations(controller, self._auditor.operator, warnings)
         self._access = Access(config, controller.directory, self._auditor)
-        self._admin = AdminServicer(controller, self._access, self.operations, self._ring, list(folders), stop)
+        self._admin = AdminServicer(controller, self._access, self.operations, self._ring, list(folders), stop, agents)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
         self._thread.start()

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentFrame(_message.Message):
-    __slots__ = ("ordinal", "hello", "servers", "ended", "use", "devices", "host", "moves", "checkpoints")
+    __slots__ = ("ordinal", "hello", "servers", "ended", "use", "devices", "host", "moves", "checkpoints", "logs")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SERVERS_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class AgentFrame(_message.Message):
     HOST_FIELD_NUMBER: _ClassVar[int]
     MOVES_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     hello: AgentHello
     servers: _containers.RepeatedCompositeFieldContainer[ServerNews]
@@ -28,7 +29,20 @@ class AgentFrame(_message.Message):
     host: HostUse
     moves: _containers.RepeatedCompositeFieldContainer[MoveNews]
     checkpoints: _containers.RepeatedCompositeFieldContainer[_server_pb2.CheckpointReport]
-    def __init__(self, ordinal: _Optional[int] = ..., hello: _Optional[_Union[AgentHello, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerNews, _Mapping]]] = ..., ended: _Optional[_Iterable[_Union[SessionEnd, _Mapping]]] = ..., use: _Optional[_Iterable[_Union[ServerUse, _Mapping]]] = ..., devices: _Optional[_Iterable[_Union[_admin_pb2.DeviceStatus, _Mapping]]] = ..., host: _Optional[_Union[HostUse, _Mapping]] = ..., moves: _Optional[_Iterable[_Union[MoveNews, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_server_pb2.CheckpointReport, _Mapping]]] = ...) -> None: ...
+    logs: _containers.RepeatedCompositeFieldContainer[LogLines]
+    def __init__(self, ordinal: _Optional[int] = ..., hello: _Optional[_Union[AgentHello, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerNews, _Mapping]]] = ..., ended: _Optional[_Iterable[_Union[SessionEnd, _Mapping]]] = ..., use: _Optional[_Iterable[_Union[ServerUse, _Mapping]]] = ..., devices: _Optional[_Iterable[_Union[_admin_pb2.DeviceStatus, _Mapping]]] = ..., host: _Optional[_Union[HostUse, _Mapping]] = ..., moves: _Optional[_Iterable[_Union[MoveNews, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_server_pb2.CheckpointReport, _Mapping]]] = ..., logs: _Optional[_Iterable[_Union[LogLines, _Mapping]]] = ...) -> None: ...
+
+class LogLines(_message.Message):
+    __slots__ = ("id", "lines", "last", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    last: bool
+    error: str
+    def __init__(self, id: _Optional[int] = ..., lines: _Optional[_Iterable[str]] = ..., last: bool = ..., error: _Optional[str] = ...) -> None: ...
 
 class MoveNews(_message.Message):
     __slots__ = ("server", "report")
@@ -149,18 +163,36 @@ class HostUse(_message.Message):
     def __init__(self, cpu_load: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., unowned_bytes: _Optional[int] = ...) -> None: ...
 
 class ControllerFrame(_message.Message):
-    __slots__ = ("seq", "received", "start", "orders", "settings")
+    __slots__ = ("seq", "received", "start", "orders", "settings", "logs")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     received: int
     start: _containers.RepeatedCompositeFieldContainer[StartServer]
     orders: _containers.RepeatedCompositeFieldContainer[ServerOrder]
     settings: PoolSettings
-    def __init__(self, seq: _Optional[int] = ..., received: _Optional[int] = ..., start: _Optional[_Iterable[_Union[StartServer, _Mapping]]] = ..., orders: _Optional[_Iterable[_Union[ServerOrder, _Mapping]]] = ..., settings: _Optional[_Union[PoolSettings, _Mapping]] = ...) -> None: ...
+    logs: _containers.RepeatedCompositeFieldContainer[ReadLog]
+    def __init__(self, seq: _Optional[int] = ..., received: _Optional[int] = ..., start: _Optional[_Iterable[_Union[StartServer, _Mapping]]] = ..., orders: _Optional[_Iterable[_Union[ServerOrder, _Mapping]]] = ..., settings: _Optional[_Union[PoolSettings, _Mapping]] = ..., logs: _Optional[_Iterable[_Union[ReadLog, _Mapping]]] = ...) -> None: ...
+
+class ReadLog(_message.Message):
+    __slots__ = ("id", "source", "lines", "follow", "session", "stop")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    source: str
+    lines: int
+    follow: bool
+    session: str
+    stop: bool
+    def __init__(self, id: _Optional[int] = ..., source: _Optional[str] = ..., lines: _Optional[int] = ..., follow: bool = ..., session: _Optional[str] = ..., stop: bool = ...) -> None: ...
 
 class StartServer(_message.Message):
     __slots__ = ("server", "device")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from cupool.v1 import agent_pb2, agent_pb2_grpc, server_pb2
@@ -24,6 +25,10 @@ from ..security.tokens import AGENT
 _log = logging.getLogger(__name__)
 
 _LONGEST_NODE = 64
+#: How long an agent may take to begin its answer to a ReadLog.
+_LOG_ANSWER_S = 10.0
+#: Messages of lines that whoever reads a log may be behind; then it misses some.
+_LOG_BEHIND = 1000
 
 
 class RemoteEngine:
@@ -65,6 +70,43 @@ class RemoteEngine:
         for stream in streams:
             stream.settings(settings)
 
+    async def log(self, node: str, request: agent_pb2.ReadLog) -> AsyncGenerator[str, None]:
+        """Lines of a log of another host, through its agent; call in the loop.
+
+        Args:
+            request: what is wanted; its id is chosen here.
+
+        Raises:
+            LookupError: the node cannot be reached, or cannot read it. The text says why.
+        """
+        stream = self._stream(node)
+        # At random: an answer that comes late, on another stream, is nobody's.
+        asked = agent_pb2.ReadLog()
+        asked.CopyFrom(request)
+        asked.id = secrets.randbits(63)
+        answers: asyncio.Queue[agent_pb2.LogLines] = asyncio.Queue(_LOG_BEHIND)
+        stream.logs[asked.id] = answers
+        limit_s: float | None = _LOG_ANSWER_S
+        try:
+            stream.read_log(asked)
+            while True:
+                try:
+                    answer = await asyncio.wait_for(answers.get(), limit_s)
+                except TimeoutError:
+                    raise LookupError(
+                        f"The agent of {node} did not answer within {limit_s:g} s. It may be of an older version."
+                    ) from None
+                limit_s = None
+                for line in answer.lines:
+                    yield line
+                if answer.error:
+                    raise LookupError(answer.error)
+                if answer.last:
+                    return
+        finally:
+            del stream.logs[asked.id]
+            stream.read_log(agent_pb2.ReadLog(id=asked.id, stop=True))
+
     def _stream(self, node: str) -> _Stream:
         with self._lock:
             stream = self._streams.get(node)
@@ -103,6 +145,28 @@ class _Stream:
         self._is_woken = False
         self._ready = asyncio.Event()
         self.over = ""  #: why it ends
+        #: Who waits for lines of this host's logs, by the id of the ReadLog. The loop's.
+        self.logs: dict[int, asyncio.Queue[agent_pb2.LogLines]] = {}
+
+    def read_log(self, request: agent_pb2.ReadLog) -> None:
+        with self._lock:
+            self._frame.logs.append(request)
+            self._wake()
+
+    def log_lines(self, lines: agent_pb2.LogLines) -> None:
+        """In the loop: an answer."""
+        answers = self.logs.get(lines.id)
+        if answers is None:
+            return
+        if answers.full() and lines.last:
+            answers.get_nowait()
+        if not answers.full():
+            answers.put_nowait(lines)
+
+    def logs_end(self, reason: str) -> None:
+        """In the loop: no more answers come."""
+        for id_ in list(self.logs):
+            self.log_lines(agent_pb2.LogLines(id=id_, last=True, error=reason))
 
     def start(self, start: agent_pb2.StartServer) -> None:
         with self._lock:
@@ -185,6 +249,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                     yield frame
             finally:
                 reader.cancel()
+                stream.logs_end(f"The connection to the host's agent ended: {stream.over or 'its stream broke'}")
                 self._engine.left(node, stream)
 
     async def _read(
@@ -204,6 +269,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         stream.end(reason)
 
     def _tell(self, frame: agent_pb2.AgentFrame, node: str, stream: _Stream, listener: Listener) -> None:
+        for lines in frame.logs:
+            stream.log_lines(lines)
         for news in frame.servers:
             listener.server_news(node, news)
         if frame.ended:

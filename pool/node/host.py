@@ -120,6 +120,11 @@ class Host:
         return iter(self._servers.values())
 
     @property
+    def logs(self) -> Path:
+        """The folder of the servers' logs."""
+        return self._logs
+
+    @property
     def devices(self) -> dict[str, DeviceConfig]:
         return self._devices
 

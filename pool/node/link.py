@@ -23,6 +23,7 @@ from cupool.v1 import admin_pb2, agent_pb2, agent_pb2_grpc
 
 from ..config import PoolConfig
 from .host import Host
+from .logreader import LogReader
 from .outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,10 @@ _OPTIONS = [
 class Link:
     """A `Sink` that tells the controller."""
 
-    def __init__(self, config: PoolConfig, node: str, host: Host, outbox: Outbox) -> None:
+    def __init__(self, config: PoolConfig, node: str, host: Host, outbox: Outbox, logs: LogReader) -> None:
         self._config = config
+        self._logs = logs
+        logs.send = lambda lines: host.loop.post(lambda: self._log_lines(lines))
         self._node = node
         self._host = host
         self._outbox = outbox
@@ -80,6 +83,7 @@ class Link:
         self._thread.join(1.0)
         self._channel.close()
         self._thread.join()
+        self._logs.close()
         self._outbox.close()
 
     # ---- Sink, in the loop
@@ -101,6 +105,11 @@ class Link:
     def device_news(self, devices: list[admin_pb2.DeviceStatus], host: agent_pb2.HostUse) -> None:
         if self._queue is not None and self._queue.qsize() < MANY_FRAMES:
             self._send(agent_pb2.AgentFrame(devices=devices, host=host))
+
+    def _log_lines(self, lines: agent_pb2.LogLines) -> None:
+        # A reader so slow misses lines; that they are over it hears.
+        if lines.last or (self._queue is not None and self._queue.qsize() < MANY_FRAMES):
+            self._send(agent_pb2.AgentFrame(logs=[lines]))
 
     def _flush(self) -> None:
         """News that wait go before whatever comes after them."""
@@ -160,6 +169,7 @@ class Link:
     def _lost(self, outgoing: queue.SimpleQueue[agent_pb2.AgentFrame | None]) -> None:
         if self._queue is outgoing:
             self._queue = None
+            self._logs.stop_all()
 
     def _obey(self, frame: agent_pb2.ControllerFrame) -> None:
         """In the loop. Settings first: they are of the servers that the same frame starts."""
@@ -171,6 +181,8 @@ class Link:
             self._host.start(start)
         for order in frame.orders:
             self._host.order(order)
+        for request in frame.logs:
+            self._logs.ask(request)
         if frame.seq:
             self._command_seq = frame.seq
 

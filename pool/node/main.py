@@ -160,9 +160,15 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
     if config.tls_cert:
         host.extra_arguments = _certificates(config, node, run_folder)
     zygote = None if cold else _zygote(config, loop, host)
+    from ..logs import LogRing
     from .link import Link  # imports grpc, which the zygote's start did not need to wait for
+    from .logreader import LogReader
 
-    link = Link(config, node, host, Outbox(folder / "ends" if folder is not None else None))
+    ring = LogRing()
+    ring.setFormatter(logs.Lines("agent", config.log_format))
+    logging.getLogger().addHandler(ring)
+    reader = LogReader(node, host.logs, ring)
+    link = Link(config, node, host, Outbox(folder / "ends" if folder is not None else None), reader)
     link.start()
     say(node=node, pid=str(os.getpid()))
     try:

@@ -61,6 +61,8 @@ class Pool:
             self.said["agent"],
             "--devices",
             devices,
+            "--log-level",
+            "info",
         ]
         self.agent, _ = self._start([*words, "--token-file", str(self.folder / "agent-token")])
 
@@ -199,6 +201,38 @@ def test_devices_nodes_servers_events_and_logs(pool):
         refused(lambda: pool.admin("MoveSession", admin_pb2.MoveSessionRequest(session=lease.session))).code()
         is grpc.StatusCode.UNIMPLEMENTED
     )
+
+
+def test_logs_of_another_host_come_through_its_agent(pool):
+    """The agent's folder is not the controller's: what it wrote is asked of it."""
+    lease = pool.acquire()
+    log = pool.folder / "agent" / "logs" / f"{lease.server}.log"
+    with open(log, "a") as file:
+        file.write("of nobody\n" + "".join(f"line {k} of {lease.session}\n" for k in range(700)))
+    said = pool.admin("GetLog", admin_pb2.GetLogRequest(source=lease.server[:-2], lines=600, session=lease.session))
+    assert [line.line for line in said] == [f"line {k} of {lease.session}" for k in range(100, 700)]
+    assert {line.source for line in said} == {lease.server}
+    metadata = (("authorization", f"Bearer {TOKENS['admin-token']}"),)
+    with pool.channel("admin") as channel:
+        request = admin_pb2.GetLogRequest(source=lease.server, lines=1, follow=True)
+        following = admin_pb2_grpc.AdminServiceStub(channel).GetLog(request, metadata=metadata, timeout=60)
+        assert next(following).line == f"line 699 of {lease.session}"
+        secret = pool.token()
+        with open(log, "a") as file:
+            file.write(f"new, with {secret} in it\n")
+        new = next(following).line
+        assert new.startswith("new, with ") and "redacted" in new and secret not in new
+        following.cancel()
+        # The host's agent itself, from memory; and a host that goes away while its log is followed.
+        following = admin_pb2_grpc.AdminServiceStub(channel).GetLog(
+            admin_pb2.GetLogRequest(source=lease.node, follow=True), metadata=metadata, timeout=60
+        )
+        assert "event=" in next(following).line
+        pool.agent.terminate()
+        error = refused(lambda: list(following))
+        assert error.code() is grpc.StatusCode.NOT_FOUND and "agent" in error.details()
+        away = refused(lambda: pool.admin("GetLog", admin_pb2.GetLogRequest(source=lease.node)))
+        assert away.code() is grpc.StatusCode.NOT_FOUND and f"{lease.node} is not connected" in away.details()
 
 
 def test_a_drain_goes_on_when_its_caller_goes_away_and_over_a_restart(pool):
