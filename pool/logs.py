@@ -85,9 +85,7 @@ class LogRing(logging.Handler):
                 stop()
 
 
-async def file_lines(
-    path: Path, count: int, follow: bool, wanted: Callable[[str], bool]
-) -> AsyncGenerator[str, None]:
+async def file_lines(path: Path, count: int, follow: bool, wanted: Callable[[str], bool]) -> AsyncGenerator[str, None]:
     """The same of a file. Raises OSError when it cannot be read."""
     with open(path, "rb") as file:
         file.seek(0, 2)
