@@ -33,16 +33,24 @@ class EpochMismatch(Exception):
     """The call names another epoch than the session's."""
 
 
-def put(transfers: Transfers, epoch: int, frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
-    """Serve one Put: serialised PutChunks in, serialised PutAcks out. The first ack says where to go on."""
+def put(
+    transfers: Transfers, epoch: int, frames: Iterator[bytes], context: Any, arrived: Callable[[], None] = lambda: None
+) -> Iterator[bytes]:
+    """Serve one Put: serialised PutChunks in, serialised PutAcks out. The first ack says where to go on.
+
+    Args:
+        arrived: called when a client has come at the session's epoch, before anything is acknowledged.
+    """
     tune_allocator()
     try:
-        yield from _put(transfers, epoch, frames, _stop_when_done(context))
+        yield from _put(transfers, epoch, frames, _stop_when_done(context), arrived)
     except _FAILURES as error:
         _abort(context, error)
 
 
-def _put(transfers: Transfers, epoch: int, frames: Iterator[bytes], stop: Callable[[], bool]) -> Iterator[bytes]:
+def _put(
+    transfers: Transfers, epoch: int, frames: Iterator[bytes], stop: Callable[[], bool], arrived: Callable[[], None]
+) -> Iterator[bytes]:
     inbound: Inbound | None = None
     ticket = acknowledged = 0
     for frame in frames:
@@ -50,6 +58,7 @@ def _put(transfers: Transfers, epoch: int, frames: Iterator[bytes], stop: Callab
         transfer, offset = fields.get(_TRANSFER, 0), fields.get(_OFFSET, 0)
         if inbound is None:
             _check_epoch(fields.get(_EPOCH, 0), epoch)
+            arrived()
             inbound, ticket = transfers.begin(transfer, fields.get(_TOTAL, 0), fields.get(_AFTER_SEQ, 0), stop)
             acknowledged = inbound.received
             yield _ack(inbound)

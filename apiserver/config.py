@@ -6,13 +6,27 @@ import argparse
 import functools
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cupool.contract.limits import GIB
 from cupool.contract.listening import Door, ListenRefused, Tls, check, host_of
 from cupool.contract.logs import FORMATS
 from cupool.contract.sizes import parse_size
+
+from .moving import steps
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a session comes from another server, see `Incoming` in server.proto."""
+
+    move: str
+    endpoint: str
+    token: str
+    tls_name: str = ""
+    limit_bytes_a_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,7 @@ class Assignment:
     kernel_quota_s: float = 0.0  #: seconds of execution after which the session ends; 0: no limit
     lifetime_s: float = 0.0  #: seconds after Assign when it ends; 0: no limit
     allow_offload: bool = False  #: functions sent with cloudpickle may run in this process
+    arrival: Arrival | None = None  #: it comes from another server; None: it begins here
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,8 @@ class Config:
     tls: Tls | None = None
     warnings: tuple[str, ...] = ()
     sandbox: str = "off"
+    authority: bytes = b""
+    move_faults: Mapping[str, str] = field(default_factory=dict)
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -120,6 +137,15 @@ def _parser() -> argparse.ArgumentParser:
         "--tls-cert", type=Path, help="the data listener's certificate, PEM; read again when it changes"
     )
     parser.add_argument("--tls-key", type=Path, help="its private key")
+    parser.add_argument("--tls-ca", type=Path, help="the pool's authority, PEM: of servers that sessions come from")
+    parser.add_argument(
+        "--move-fault",
+        action="append",
+        default=[],
+        type=_argument(steps.parse),  # type: ignore[arg-type]
+        metavar="STEP:ACTION",
+        help="fail at a step of a move; for tests, with --allow-faults",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -141,6 +167,7 @@ def parse(argv: list[str] | None = None) -> Config:
         kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
+        authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
     )  # fmt: skip
 
 
@@ -148,6 +175,16 @@ def _tls(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Tls | Non
     if (args.tls_cert is None) != (args.tls_key is None):
         parser.error("--tls-cert and --tls-key go together")
     return None if args.tls_cert is None else Tls(args.tls_cert, args.tls_key)
+
+
+def _authority(parser: argparse.ArgumentParser, args: argparse.Namespace) -> bytes:
+    """Read now: a confined server does not see the file."""
+    if args.tls_ca is None:
+        return b""
+    try:
+        return bytes(args.tls_ca.read_bytes())
+    except OSError as error:
+        parser.error(f"--tls-ca {args.tls_ca}: {error.strerror}")
 
 
 def _judged(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[str, ...]:

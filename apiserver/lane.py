@@ -28,6 +28,7 @@ from cupool.contract.lane import (
     LAYOUT,
     MAGIC,
     MAX_EXTRA_BYTES,
+    MOVE,
     READ,
     REFUSED,
     RESUME,
@@ -80,6 +81,8 @@ class LaneServer:
     def __init__(self, transfers: Transfers, authorize: Callable[[str, str], bool], where: str | None = None) -> None:
         self._transfers = transfers
         self._authorize = authorize
+        #: (session id, move token) -> what sends a move's bytes to the destination that has just connected; None: there is no such move
+        self.mover: Callable[[str, str], Callable[[Wire, Ring], None] | None] = lambda session, token: None
         self._closed = False
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
@@ -169,7 +172,7 @@ class LaneServer:
                 self._threads.discard(threading.current_thread())
 
     def _serve(self, wire: Wire) -> None:
-        direction = self._greet(wire)
+        direction, move = self._greet(wire)
         tune_allocator()
         try:
             fd = create_segment(SLOTS, SLOT_BYTES)
@@ -188,14 +191,17 @@ class LaneServer:
             os.close(fd)
         self._accepted += 1
         try:
+            if move is not None:
+                move(wire, ring)
+                return
             turn = 0
             while True:
                 turn = (self._upload if direction == UP else self._download)(wire, ring, turn)
         finally:
             ring.close()
 
-    def _greet(self, wire: Wire) -> int:
-        """Read the hello and check who it is; returns the direction."""
+    def _greet(self, wire: Wire) -> tuple[int, Callable[[Wire, Ring], None] | None]:
+        """Read the hello and check who it is; returns the direction, and of a move what sends its bytes."""
         deadline = time.monotonic() + HELLO_DEADLINE_S
 
         def patience() -> None:
@@ -204,19 +210,20 @@ class LaneServer:
 
         wire.patience = patience
         hello = wire.receive()
-        if hello.kind != HELLO or hello.transfer != MAGIC or hello.slot not in (UP, DOWN):
+        if hello.kind != HELLO or hello.transfer != MAGIC or hello.slot not in (UP, DOWN, MOVE):
             raise LaneBroken("not a hello")
         if hello.extra > MAX_EXTRA_BYTES:
             raise LaneBroken("a hello out of bounds")
         session, _, token = wire.receive_exactly(hello.extra).decode("utf-8", "replace").partition("\0")
-        if not self._authorize(session, token):
+        move = self.mover(session, token) if hello.slot == MOVE else None
+        if not (move or (hello.slot != MOVE and self._authorize(session, token))):
             self._refuse(wire, "session or token not known here")
             raise LaneBroken("refused")
         if hello.offset != LAYOUT:
             self._refuse(wire, f"layout {hello.offset}, this server has {LAYOUT}")
             raise LaneBroken("another layout")
         wire.patience = self._patience
-        return hello.slot
+        return hello.slot, move
 
     def _refuse(self, wire: Wire, why: str) -> None:
         self._refused += 1

@@ -174,10 +174,13 @@ def _landlock(grants: Grants, version: int) -> None:
     for since, bits in _FS_SINCE.items():
         handled |= bits if version >= since else 0
     attributes = struct.pack("=Q", handled)
+    # A session that moves here is pulled from another server, over TCP or its lane's socket: before `seal`, which forbids every
+    # connection for good, and before any code of a tenant runs. Where there will be no seal, Landlock forbids them from the start.
+    will_seal = has_seccomp()
     if version >= 4:
-        attributes += struct.pack("=Q", _BIND_TCP | _CONNECT_TCP)
+        attributes += struct.pack("=Q", _BIND_TCP if will_seal else _BIND_TCP | _CONNECT_TCP)
     if version >= 6:
-        attributes += struct.pack("=Q", _SCOPE_ABSTRACT | _SCOPE_SIGNAL)
+        attributes += struct.pack("=Q", _SCOPE_SIGNAL if will_seal else _SCOPE_ABSTRACT | _SCOPE_SIGNAL)
     ruleset = _libc.syscall(_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:
         raise _error("landlock_create_ruleset")

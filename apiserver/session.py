@@ -7,6 +7,11 @@ that it received them.
 Note [Resume]: a fenced stream's thread may still be executing its batch. The new stream is told the last batch that is *done*, so the
 client sends the running one again; its thread waits for the lock, finds the batch executed, and drops it as a duplicate. Nothing
 runs twice and nothing waits for a dead connection.
+
+Note [Stopped]: a move looks and stops at batch boundaries, which it has while it holds `_executing`. A session that is stopped for a move
+must not change at all, or the copy would be of what it was: no batch runs, no stream attaches (its nonce would change) and no
+byte of a Put counts (its acknowledgement could be the last). All of these wait for the release, after which they are told where the
+session is, or for the return.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from cupool.contract.codec import _varint, server_frame
-from cupool.contract.errors import STALE_NONCE, ProtocolError
+from cupool.contract.errors import MOVED_AWAY, STALE_NONCE, ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
 from cupool.v1 import session_pb2
@@ -86,6 +91,15 @@ class Session:
         self._kernel_quota_s = assignment.kernel_quota_s or float("inf")
         self._lock = threading.Lock()
         self._executing = threading.Lock()
+        #: See Note [Stopped]. `_go` is clear while a move waits for a boundary: the next batch lets it go first.
+        self._go = threading.Event()
+        self._go.set()
+        self._calm = threading.Condition(self._lock)
+        self._is_stopped = False
+        #: the `cupool.v1.Moved` that says where the session is, once it has been released
+        self.moved: Any = None
+        #: called when a client is about to be answered for the first time since the session came here by a move
+        self.on_arrival: Callable[[], None] | None = None
         self._stream: Stream | None = None
         self._nonce = b""
         #: whether a client has ever attached
@@ -114,17 +128,27 @@ class Session:
         version = negotiate(list(hello.versions))
         if version is None:
             raise Refused("FAILED_PRECONDITION", mismatch_sentence(list(hello.versions), SUPPORTED))
+        with self._calm:
+            self._calm.wait_for(lambda: not self._is_stopped or bool(self.over))
+            moved = self.moved
+        if moved is not None:
+            stream.send(session_pb2.ServerFrame(moved=moved).SerializeToString())
+            raise self.elsewhere()
         if hello.epoch != self.epoch:
             raise Refused("FAILED_PRECONDITION", f"The session is at epoch {self.epoch}, the client's hello says {hello.epoch}. "
-                          "It has moved since: ask the pool where it is.")  # fmt: skip
+                          f"It {MOVED_AWAY} since: ask the pool where it is.")  # fmt: skip
         if len(hello.nonce_next) != NONCE_BYTES:
             raise Refused(
                 "INVALID_ARGUMENT",
                 f"ClientHello.nonce_next must be {NONCE_BYTES} random bytes, it has {len(hello.nonce_next)}.",
             )
-        with self._lock:
+        with self._calm:
+            # Again: what came between must not change either.
+            self._calm.wait_for(lambda: not self._is_stopped or bool(self.over))
             if self.over:
                 raise Refused("NOT_FOUND", f"The session is over: {self.over}")
+            if self.moved is not None:
+                raise self.elsewhere()
             if self._nonce not in (hello.nonce_previous, hello.nonce_next):
                 raise Refused("FAILED_PRECONDITION", STALE_NONCE)  # fmt: skip
             if hello.received > self._ordinal:
@@ -141,6 +165,7 @@ class Session:
             executed, position = self.executor.executed_seq, self.executor.executed_commands
         if old is not None:
             old.close("ABORTED", "A newer stream of the same session took over.")
+        self.arrive()
         self.last_frame_at = time.monotonic()
         same = hello.op_table_digest in (b"", self.table_digest)
         frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
@@ -151,6 +176,13 @@ class Session:
         for data in kept:
             stream.send(data)
         self._on_change()
+
+    def arrive(self) -> None:
+        """A client is about to be answered, at the session's epoch."""
+        arrival = self.on_arrival
+        if arrival is not None:
+            arrival()  # whoever comes at the same time waits in it
+            self.on_arrival = None
 
     def detached(self, stream: Stream) -> None:
         """The stream is over; the session is parked unless a newer stream has it."""
@@ -223,9 +255,13 @@ class Session:
 
     def _batch(self, stream: Stream, batch: Any, digest: bytes) -> None:
         self._credit(batch.received)
+        if not self._go.is_set():
+            self._go.wait()
         with self._executing:
             if self.over:
                 raise Refused("NOT_FOUND", f"The session is over: {self.over}")
+            if self.moved is not None:
+                raise self.elsewhere()
             if stream is not self._stream:
                 raise Refused("ABORTED", "A newer stream of the same session took over.")
             executor = self.executor
@@ -349,6 +385,78 @@ class Session:
             self._kept_bytes = sum(map(len, link.kept))
             self._seen = OrderedDict((link.seen_first + k, link.seen[k * size : (k + 1) * size]) for k in range(count))
 
+    # -- moves ----------------------------------------------------------------------------------------------------------
+
+    def reach_boundary(self, stop: Callable[[], bool]) -> bool:
+        """Wait until no batch runs, and keep it so until `leave_boundary`; False when `stop` said so, or the session is over."""
+        self._go.clear()
+        try:
+            while not self._executing.acquire(timeout=0.05):
+                if stop() or self.over:
+                    return False
+        finally:
+            self._go.set()
+        if self.over:
+            self._executing.release()
+            return False
+        return True
+
+    def leave_boundary(self) -> None:
+        """Batches run again."""
+        self._executing.release()
+
+    def stop(self) -> None:
+        """Change nothing any more, see Note [Stopped]. At a boundary, which the caller keeps."""
+        with self._calm:
+            self._is_stopped = True
+        self.executor.transfers.stop()
+
+    def go_on(self, epoch: int = 0) -> None:
+        """No move after all: what waited goes on.
+
+        Args:
+            epoch: of a session that is taken back; 0: as it was.
+        """
+        with self._calm:
+            self._is_stopped = False
+            self.moved = None
+            self.epoch = epoch or self.epoch
+            self.last_frame_at = time.monotonic()
+            self._calm.notify_all()
+        self.executor.transfers.go_on()
+
+    def depart(self, moved: Any) -> Stream | None:
+        """The session is elsewhere: what waited, and whatever comes, is told so. At the boundary, which the caller still keeps.
+
+        Args:
+            moved: a `cupool.v1.Moved`.
+
+        Returns:
+            the client's stream, which is to be told.
+        """
+        with self._calm:
+            self.moved = moved
+            self._is_stopped = False
+            self._calm.notify_all()
+            stream, self._stream = self._stream, None
+            self.last_frame_at = time.monotonic()
+        self.executor.transfers.depart(self.elsewhere().sentence)
+        return stream
+
+    def elsewhere(self) -> Refused:
+        """What whoever comes here is refused with."""
+        moved = self.moved
+        return Refused(
+            "FAILED_PRECONDITION",
+            f"The session {MOVED_AWAY} to {moved.endpoint}, at epoch {moved.epoch}. Attach there.",
+        )
+
+    def tell(self, frame: Any) -> None:
+        """Send a `cupool.v1.ServerFrame` to the client, if there is one."""
+        stream = self._stream
+        if stream is not None:
+            stream.send(frame.SerializeToString())
+
     # -- the end --------------------------------------------------------------------------------------------------------
 
     def going_away(self, reason: str, grace_ms: int) -> None:
@@ -374,6 +482,7 @@ class Session:
             if self.over:
                 return
             self.over = reason
+            self._calm.notify_all()
         log.info("event=session-ended session=%s reason=%r", self.assignment.session, reason)
         if farewell:
             # A client that does not read would hold whoever tells it.

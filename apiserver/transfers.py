@@ -30,6 +30,23 @@ class TransferEnded(Exception):
     """The session ended, the transfer was freed, or a newer call took it over."""
 
 
+class _Gate:
+    """Whether bytes count: see Note [Stopped] in session.py. `moved`: the session is elsewhere, a sentence."""
+
+    __slots__ = ("is_stopped", "moved")
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self.moved = ""
+
+    def pass_(self, changed: threading.Condition) -> None:
+        """Wait until it is known where the session goes on. With `changed` held. Raises TransferEnded when that is elsewhere."""
+        while self.is_stopped:
+            changed.wait(_LOOK_S)
+        if self.moved:
+            raise TransferEnded(self.moved)
+
+
 class Inbound:
     """One Put.
 
@@ -41,9 +58,11 @@ class Inbound:
         error: why there will be no bytes (out of memory), else None.
     """
 
-    __slots__ = ("_changed", "_store", "error", "received", "staging", "ticket", "total", "transfer")
+    __slots__ = ("_changed", "_gate", "_store", "error", "received", "staging", "ticket", "total", "transfer")
 
-    def __init__(self, transfer: int, total: int, staging: Any, changed: threading.Condition) -> None:
+    def __init__(
+        self, transfer: int, total: int, staging: Any, changed: threading.Condition, gate: _Gate | None = None
+    ) -> None:
         self.transfer = transfer
         self.total = total
         self.staging = staging
@@ -53,6 +72,7 @@ class Inbound:
         #: (offset, bytes) -> stores them; None once everything is there
         self._store: Callable[[int, np.ndarray[Any, Any]], None] | None = None if staging is None else _storing(staging)
         self._changed = changed
+        self._gate = gate or _Gate()
 
     def restore(self, received: int) -> None:
         """So much had come."""
@@ -78,6 +98,7 @@ class Inbound:
         store(offset, data)
         with self._changed:
             # Under the lock: a call that was taken over while it copied must not move the mark that the newer one reads.
+            self._gate.pass_(self._changed)
             if ticket != self.ticket:
                 raise TransferEnded(f"Transfer {self.transfer} was taken over.")
             self.received = offset + size
@@ -154,6 +175,25 @@ class Transfers:
         #: how many exports lie in arrays that commands may write; the executor looks before each write while it is not 0
         self.pinned = 0
         self._closed = False
+        self._gate = _Gate()
+
+    # -- moves --------------------------------------------------------------------------------------------------------
+    def stop(self) -> None:
+        """No byte counts any more until it is known where the session goes on: see Note [Stopped] in session.py."""
+        with self._changed:
+            self._gate.is_stopped = True
+
+    def go_on(self) -> None:
+        """Here."""
+        with self._changed:
+            self._gate.is_stopped, self._gate.moved = False, ""
+            self._changed.notify_all()
+
+    def depart(self, moved: str) -> None:
+        """Elsewhere: every wait ends, with this sentence."""
+        with self._changed:
+            self._gate.is_stopped, self._gate.moved = False, moved
+            self._changed.notify_all()
 
     # -- Puts ---------------------------------------------------------------------------------------------------------
     def begin(self, transfer: int, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Inbound, int]:
@@ -166,6 +206,7 @@ class Transfers:
         if not 0 < transfer < 1 << 63 or not 0 < total < 1 << 62:
             raise ProtocolError(f"Put: transfer {transfer} of {total} bytes is out of bounds.")
         with self._changed:
+            self._gate.pass_(self._changed)
             self._check_open()
             known = self._inbound.get(transfer) or self._finished.get(transfer)
             if known is not None:
@@ -181,8 +222,9 @@ class Transfers:
                 )
         staging, error = self._staging(total, after_seq, stop)
         with self._changed:
+            self._gate.pass_(self._changed)
             self._check_open()
-            inbound = self._inbound.setdefault(transfer, Inbound(transfer, total, staging, self._changed))
+            inbound = self._inbound.setdefault(transfer, Inbound(transfer, total, staging, self._changed, self._gate))
             inbound.error = error
             inbound.ticket += 1  # two calls may have come this far: the later one writes
             self._changed.notify_all()
@@ -295,14 +337,14 @@ class Transfers:
         self, transfer: int, total: int, staging: Any, received: int, error: BaseException | None
     ) -> None:
         """A Put that had begun elsewhere."""
-        inbound = Inbound(transfer, total, staging, self._changed)
+        inbound = Inbound(transfer, total, staging, self._changed, self._gate)
         inbound.error = error
         inbound.restore(received)
         self._inbound[transfer] = inbound
 
     def restore_finished(self, transfer: int, total: int, received: int) -> None:
         """A Put whose bytes were taken."""
-        inbound = Inbound(transfer, total, None, self._changed)
+        inbound = Inbound(transfer, total, None, self._changed, self._gate)
         inbound.received = received
         self._finished[transfer] = inbound
 
@@ -335,6 +377,7 @@ class Transfers:
         """End every wait and drop everything."""
         with self._changed:
             self._closed = True
+            self._gate.is_stopped = False
             for inbound in self._inbound.values():
                 inbound.ticket += 1
             self._inbound.clear()
@@ -360,3 +403,5 @@ class Transfers:
     def _check_open(self) -> None:
         if self._closed:
             raise TransferEnded("The session has ended.")
+        if self._gate.moved:
+            raise TransferEnded(self._gate.moved)

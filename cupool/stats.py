@@ -18,6 +18,7 @@ _EMPTY: dict[str, Any] = {
     "bytes_down": 0,
     "reconnects": 0,
     "recoveries": 0,
+    "moves": 0,
     "waits_by_site": {},
 }
 
@@ -59,6 +60,8 @@ def as_text(record: dict[str, Any]) -> str:
         head += f", {record['reconnects']} reconnects"
     if record["recoveries"]:
         head += f", {record['recoveries']} lost servers replaced"
+    if record["moves"]:
+        head += f", {record['moves']} moves"
     lines = [
         f"  {count:>8} waits  {site}" for site, count in sorted(record["waits_by_site"].items(), key=lambda i: -i[1])
     ]

@@ -113,6 +113,17 @@ class Fate(str):
         return fate
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a session is that has moved. `token`: the session's there; empty: as before."""
+
+    endpoint: str
+    epoch: int
+    tls_name: str = ""
+    server: str = ""
+    token: str = ""
+
+
 def _tls_name(server: str, node: str) -> str:
     from cupool.contract.tlsnames import server_name  # a client without TLS has no use for it
 
@@ -238,8 +249,8 @@ class PoolClient:
         except CupoolError:
             return
 
-    def fate(self, lease: Lease, timeout_s: float = 1.0) -> Fate | None:
-        """Why the session is gone, by WatchSession; None while it is not, or when the pool does not say."""
+    def fate(self, lease: Lease, timeout_s: float = 1.0) -> Fate | Place | None:
+        """Why the session is gone, or where it has moved, by WatchSession; None while neither, or when the pool does not say."""
         import grpc
 
         request = pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.token)
@@ -248,6 +259,9 @@ class PoolClient:
             for status in call:
                 if status.state in (pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST):
                     return Fate(str(status.reason) or "The pool ended the session.", status.replayable)
+                if status.endpoint and status.epoch > lease.epoch:
+                    tls_name = _tls_name(status.server, status.node) if status.tls else ""
+                    return Place(status.endpoint, status.epoch, tls_name, status.server)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return Fate("The pool does not know the session any more.", True)

@@ -9,6 +9,8 @@ Cases when a stream ends:
     connection, attach, resend; until `reconnect_s` have passed without an attach, or the pool says that the session is gone.
   - the link is silent while something waits: probe after 1 s; no answer 1 s later: a new connection (a frozen and thawed
     process, a peer that vanished). Each such round without progress doubles the patience: the server may just be busy.
+  - the session has moved: the server says so (MOVED), or the pool does to a client that lost its connection. Another connection, there, at
+    the next epoch, and the ordinary resend; never back to a lower epoch, and to no server that has executed less than it has acknowledged.
   - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch, or from the
     last checkpoint (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
 """
@@ -24,6 +26,7 @@ from functools import partial
 from typing import Any
 
 from cupool.contract.errors import (
+    MOVED_AWAY,
     STALE_NONCE,
     CupoolError,
     LeaseRefused,
@@ -39,7 +42,7 @@ from cupool.v1 import session_pb2
 from . import trace
 from .checkpoints import Checkpoints
 from .inbox import Inbox
-from .lease import Lease, status_error
+from .lease import Lease, Place, status_error
 from .outbox import Outbox
 from .pending import LOCK
 from .redo import Base
@@ -95,6 +98,7 @@ class Link:
         server_hello: the last ServerHello.
         reconnects: how often a broken stream was replaced.
         recoveries: how often a lost server was.
+        moves: how often the session moved.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Link:
         lease: Lease,
         outbox: Outbox,
         reconnect_s: float,
-        fate: Callable[[Lease], str | None],
+        fate: Callable[[Lease], str | Place | None],
         digest: bytes,
         on_hello: Callable[[Any], None],
         on_lost: Callable[[BaseException], None],
@@ -128,6 +132,10 @@ class Link:
         self.server_hello: Any = None
         self.reconnects = 0
         self.recoveries = 0
+        self.moves = 0
+        #: What the attached server turned out to be: it cannot be taken, and not mended by another connection to it.
+        self._verdict: CupoolError | None = None
+        self._has_moved = False
         self._another = another
         self._on_another = on_another
         self._restore = restore
@@ -192,11 +200,17 @@ class Link:
             if self._is_attached:
                 broken_s, attempt = now, 0
             try:
-                self._judge(end, now - broken_s, attempt)
+                if not self._has_moved:
+                    self._judge(end, now - broken_s, attempt)
             except CupoolError as error:
                 if not self._recover(error):
                     return
                 broken_s, attempt = time.monotonic(), 0
+                continue
+            if self._has_moved:
+                self._has_moved = False
+                broken_s, attempt = time.monotonic(), 0
+                self.on_broken()
                 continue
             self.reconnects += self.server_hello is not None and self._resumed.is_set()
             self.on_broken()
@@ -337,17 +351,30 @@ class Link:
 
     def _judge(self, end: Disconnected, broken_for_s: float, attempt: int) -> None:
         """Return when another connection should be tried; raise what the session is lost of otherwise."""
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None:
+            raise verdict
         at = f"the server at {self.lease.endpoint}"
+        if end.code == "FAILED_PRECONDITION" and MOVED_AWAY in end.details:
+            end = Disconnected("UNAVAILABLE", end.details)
+            attempt = max(attempt, 1)
         if end.code == "FAILED_PRECONDITION" and STALE_NONCE in end.details:
             raise SessionCloned(f"The session is another process's ({at}): {end.details}", "Make the arrays again.")
         if end.code not in RETRIED:
-            raise self._with_fate(status_error(end.code, end.details, at))
+            error = status_error(end.code, end.details, at)
+            fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
+            if self._goes_to(fate):
+                return
+            # The pool knows better than the server why a session is not there.
+            raise _gone(fate, error.cure) if isinstance(fate, str) else error
         self._damaged = self._damaged + 1 if end.code in DAMAGED else self._damaged
         if self._damaged > MAX_DAMAGED:
             raise status_error(end.code, end.details, at)
         if attempt and end.code == "UNAVAILABLE":
             fate = self._fate(self.lease)
-            if fate is not None:
+            if self._goes_to(fate):
+                return
+            if isinstance(fate, str):
                 raise _gone(fate, "Run the program again; its arrays are gone.")
         if broken_for_s > self._reconnect_s:
             unreachable = SessionLost(
@@ -357,10 +384,19 @@ class Link:
             unreachable.is_server_lost = True
             raise unreachable
 
-    def _with_fate(self, error: CupoolError) -> CupoolError:
-        """The pool knows better than the server why a session is not there."""
-        fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
-        return _gone(fate, error.cure) if fate else error
+    def _goes_to(self, place: Any) -> bool:
+        """Whether the session is at another place by the pool's word, or a server's: then the next connection is made there."""
+        if not isinstance(place, Place) or place.epoch <= self.lease.epoch:
+            return False  # never back to a lower epoch
+        old = self.lease
+        self.lease = Lease(
+            old.session, place.token or old.token, place.endpoint, place.epoch, place.server, old.device, place.tls_name
+        )
+        self._outbox.redo.moved()
+        self.moves += 1
+        self._has_moved = True
+        trace.say("session-moved", session=old.session, was=old.endpoint, now=place.endpoint, epoch=place.epoch)
+        return True
 
     def lose(self, error: BaseException) -> None:
         """The session is over for this process: refuse and wake everybody."""
@@ -407,8 +443,18 @@ class Link:
             self._end_with(SessionLost(sentence, "Run the program again."))
             return
         self._is_replaying = False
-        if hello.executed_seq > self._outbox.seq or hello.executed_seq < self.inbox.executed_seq:
+        if hello.executed_seq > self._outbox.seq:
             raise ProtocolError(f"The server says it executed batch {hello.executed_seq} of {self._outbox.seq}.")
+        if hello.executed_seq < self.inbox.executed_seq or hello.epoch not in (0, self.lease.epoch):
+            behind = SessionLost(
+                f"The server at {self.lease.endpoint} has executed {hello.executed_seq} batches at epoch {hello.epoch}, and "
+                f"{self.inbox.executed_seq} were acknowledged at epoch {self.lease.epoch}: it is not the session's.",
+                "Run the program again; its arrays are gone.",
+            )
+            behind.is_server_lost = True
+            self._verdict = behind
+            stream.cancel()
+            return
         self._nonces = (self._nonces[1], os.urandom(16))
         self._outbox.limits = Limits.from_wire(hello.limits)
         self.inbox.executed_seq = hello.executed_seq
@@ -427,12 +473,8 @@ class Link:
         self._attached.set()
 
     def _on_moved(self, moved: Any) -> None:
-        if moved.epoch <= self.lease.epoch:
-            return  # never back to a lower epoch
-        old = self.lease
-        self.lease = Lease(old.session, moved.session_token or old.token, moved.endpoint, moved.epoch, "", "")
-        self._outbox.redo.moved()
-        self.renew()
+        if self._goes_to(Place(moved.endpoint, moved.epoch, moved.tls_name, token=moved.session_token)):
+            self.renew()
 
     # -- from other threads -----------------------------------------------------------------------------------------------
     def look(self, now: float) -> None:

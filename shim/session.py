@@ -29,7 +29,7 @@ from cupool.v1 import session_pb2, value_pb2
 from . import embedded, forms, scopes, sites, syncdetect, trace
 from .config import Config, address_of, config, durability_of, token_of
 from .core_stream import CoreTransport
-from .lease import Fate, Lease, PoolClient
+from .lease import Fate, Lease, Place, PoolClient
 from .link import Link
 from .outbox import Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
@@ -61,6 +61,7 @@ class Statistics:
     bytes_down: int = 0
     reconnects: int = 0
     recoveries: int = 0
+    moves: int = 0
     waits_by_site: dict[str, int] = field(default_factory=dict)
 
 
@@ -145,11 +146,12 @@ class Session:
     def _on_lost(self, error: BaseException) -> None:
         self._stop.set()
 
-    def _fate(self, lease: Lease) -> Fate | None:
-        """Why the session is gone; None while it is not. An embedded pool that was killed says nothing, but its end does."""
+    def _fate(self, lease: Lease) -> Fate | Place | None:
+        """Why the session is gone, or where it has moved; None while neither. An embedded pool that was killed says nothing, but its
+        end does."""
         if self._is_embedded and embedded.has_ended():
             return Fate("This program's own pool was ended.", True)
-        fate: Fate | None = self._pool.fate(lease)
+        fate: Fate | Place | None = self._pool.fate(lease)
         return fate
 
     def _another(self, old: Lease, error: CupoolError, base: Base | None) -> Lease:
@@ -241,7 +243,9 @@ class Session:
     # -- bulk ---------------------------------------------------------------------------------------------------------
     def target(self) -> LinkTarget:
         lease, hello = self.link.lease, self.link.server_hello
-        return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, hello.lane, self.outbox.limits)
+        # After a move, until the new server has said hello, there is no lane: the old one is another server's.
+        lane = hello.lane if hello.epoch == lease.epoch else ""
+        return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits)
 
     def bulk_channel(self) -> Any:
         key = (self.link.lease.endpoint, self.link.reconnects)
@@ -673,6 +677,7 @@ def _sum(before: Statistics, session: Session) -> Statistics:
         bytes_down=before.bytes_down + session.inbox.bytes,
         reconnects=before.reconnects + session.link.reconnects,
         recoveries=before.recoveries + session.link.recoveries,
+        moves=before.moves + session.link.moves,
         waits_by_site=by_site,
     )
 

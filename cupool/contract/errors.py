@@ -64,6 +64,8 @@ class SessionCloned(SessionLost):
 
 
 #: What a server says to a clone that comes second.
+#: In the sentence of a server that had a session and has it no more, or has it at a later epoch.
+MOVED_AWAY = "has moved"
 STALE_NONCE = (
     "The nonce is stale: another process, a clone of this one, attached to the session. Acquire a session of its own."
 )

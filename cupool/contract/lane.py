@@ -4,7 +4,7 @@ Shared by both ends, which never import each other: the hello, the messages, the
 
 A connection carries one direction, so that uploads never queue behind downloads; a client that does both opens two. It starts with
 
-    client   HELLO, then `extra` bytes: session id, a zero byte, session token
+    client   HELLO, then `extra` bytes: session id, a zero byte, session token (of a MOVE: the move's)
     server   WELCOME (slot = slots, length = bytes of a slot) with the segment's descriptor as ancillary data; or REFUSED and a text
 
 The segment is a memfd that the server makes, fills to its size and seals against shrinking and growing: neither end can make the
@@ -17,6 +17,10 @@ other fault on it, and it has no name that a killed process could leave behind. 
             server  FAILED, then `extra` bytes: a serialised `cupool.v1.Error`
     down    client  READ (offset to start at, length = total that it expects)
             server  FILLED (slot, offset, length); FAILED as above
+            client  FREED (slot)
+    move    the client is a move's destination, and this server its source; in the slot lies what `MoveBytes` in move.proto says
+            server  FILLED (slot, offset = pieces, length)
+            server  END                                         of a round
             client  FREED (slot)
 
 Each end trusts nothing that the other says: a slot out of turn, a length beyond a slot, an offset that is not the next one end
@@ -37,10 +41,10 @@ import numpy as np
 
 from cupool.contract.limits import MIB
 
-HELLO, WELCOME, REFUSED, BEGIN, RESUME, FILLED, FREED, FAILED, READ = range(1, 10)
+HELLO, WELCOME, REFUSED, BEGIN, RESUME, FILLED, FREED, FAILED, READ, END = range(1, 11)
 
 #: Directions, in HELLO.slot.
-UP, DOWN = 1, 2
+UP, DOWN, MOVE = 1, 2, 3
 
 #: First word of a HELLO, in `transfer`: "cupoollane" cut to eight bytes, and the layout's number in `offset`.
 MAGIC = int.from_bytes(b"cupoolln", "little")

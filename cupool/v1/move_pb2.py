@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63upool/v1/move.proto\x12\tcupool.v1\"\xaf\x01\n\x0bMoveControl\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.cupool.v1.MoveHelloH\x00\x12%\n\x05ready\x18\x02 \x01(\x0b\x32\x14.cupool.v1.MoveReadyH\x00\x12!\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x12.cupool.v1.MoveAckH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.cupool.v1.MoveFailedH\x00\x42\x06\n\x04kind\"\xae\x02\n\tMoveFrame\x12#\n\x04plan\x18\x01 \x01(\x0b\x32\x13.cupool.v1.MovePlanH\x00\x12%\n\x05round\x18\x02 \x01(\x0b\x32\x14.cupool.v1.MoveRoundH\x00\x12%\n\x05\x62ytes\x18\x03 \x01(\x0b\x32\x14.cupool.v1.MoveBytesH\x00\x12#\n\x04stop\x18\x04 \x01(\x0b\x32\x13.cupool.v1.MoveStopH\x00\x12+\n\x08\x64ocument\x18\x05 \x01(\x0b\x32\x17.cupool.v1.MoveDocumentH\x00\x12+\n\x08released\x18\x06 \x01(\x0b\x32\x17.cupool.v1.MoveReleasedH\x00\x12\'\n\x06\x66\x61iled\x18\x07 \x01(\x0b\x32\x15.cupool.v1.MoveFailedH\x00\x42\x06\n\x04kind\"\xbe\x01\n\tMoveHello\x12\x0c\n\x04move\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x12\n\narena_base\x18\x04 \x01(\x04\x12\x13\n\x0b\x61rena_bytes\x18\x05 \x01(\x04\x12\x17\n\x0fop_table_digest\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x08 \x01(\r\x12\x12\n\nfree_bytes\x18\t \x01(\x04\"G\n\x08MovePlan\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x18\n\x10\x64ocument_version\x18\x03 \x01(\r\"e\n\tMoveRound\x12\r\n\x05round\x18\x01 \x01(\r\x12&\n\x07\x62uffers\x18\x02 \x03(\x0b\x32\x15.cupool.v1.MoveBuffer\x12\x0c\n\x04gone\x18\x03 \x03(\x04\x12\x13\n\x0b\x64irty_bytes\x18\x04 \x01(\x04\"=\n\nMoveBuffer\x12\x0e\n\x06\x62uffer\x18\x01 \x01(\x04\x12\x0e\n\x06nbytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\x04\"(\n\tMoveBytes\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\">\n\x07MoveAck\x12\x16\n\x0ereceived_bytes\x18\x01 \x01(\x04\x12\x0c\n\x04lane\x18\x02 \x01(\x08\x12\r\n\x05round\x18\x03 \x01(\r\" \n\x08MoveStop\x12\x14\n\x0c\x65xecuted_seq\x18\x01 \x01(\x04\"8\n\x0cMoveDocument\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\"\x0b\n\tMoveReady\"$\n\x0cMoveReleased\x12\x14\n\x0c\x65xecuted_seq\x18\x01 \x01(\x04\"\x1c\n\nMoveFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t2G\n\x0bMoveService\x12\x38\n\x04Pull\x12\x16.cupool.v1.MoveControl\x1a\x14.cupool.v1.MoveFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63upool/v1/move.proto\x12\tcupool.v1\"\xaf\x01\n\x0bMoveControl\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.cupool.v1.MoveHelloH\x00\x12%\n\x05ready\x18\x02 \x01(\x0b\x32\x14.cupool.v1.MoveReadyH\x00\x12!\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x12.cupool.v1.MoveAckH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.cupool.v1.MoveFailedH\x00\x42\x06\n\x04kind\"\xae\x02\n\tMoveFrame\x12#\n\x04plan\x18\x01 \x01(\x0b\x32\x13.cupool.v1.MovePlanH\x00\x12%\n\x05round\x18\x02 \x01(\x0b\x32\x14.cupool.v1.MoveRoundH\x00\x12%\n\x05\x62ytes\x18\x03 \x01(\x0b\x32\x14.cupool.v1.MoveBytesH\x00\x12#\n\x04stop\x18\x04 \x01(\x0b\x32\x13.cupool.v1.MoveStopH\x00\x12+\n\x08\x64ocument\x18\x05 \x01(\x0b\x32\x17.cupool.v1.MoveDocumentH\x00\x12+\n\x08released\x18\x06 \x01(\x0b\x32\x17.cupool.v1.MoveReleasedH\x00\x12\'\n\x06\x66\x61iled\x18\x07 \x01(\x0b\x32\x15.cupool.v1.MoveFailedH\x00\x42\x06\n\x04kind\"\xbe\x01\n\tMoveHello\x12\x0c\n\x04move\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x12\n\narena_base\x18\x04 \x01(\x04\x12\x13\n\x0b\x61rena_bytes\x18\x05 \x01(\x04\x12\x17\n\x0fop_table_digest\x18\x06 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x08 \x01(\r\x12\x12\n\nfree_bytes\x18\t \x01(\x04\"G\n\x08MovePlan\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x18\n\x10\x64ocument_version\x18\x03 \x01(\r\"\x8c\x01\n\tMoveRound\x12\r\n\x05round\x18\x01 \x01(\r\x12&\n\x07\x62uffers\x18\x02 \x03(\x0b\x32\x15.cupool.v1.MoveBuffer\x12\x0c\n\x04gone\x18\x03 \x03(\x04\x12\x13\n\x0b\x64irty_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cis_announced\x18\x05 \x01(\x08\x12\x0f\n\x07is_sent\x18\x06 \x01(\x08\"=\n\nMoveBuffer\x12\x0e\n\x06\x62uffer\x18\x01 \x01(\x04\x12\x0e\n\x06nbytes\x18\x02 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\x04\"(\n\tMoveBytes\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\">\n\x07MoveAck\x12\x16\n\x0ereceived_bytes\x18\x01 \x01(\x04\x12\x0c\n\x04lane\x18\x02 \x01(\x08\x12\r\n\x05round\x18\x03 \x01(\r\" \n\x08MoveStop\x12\x14\n\x0c\x65xecuted_seq\x18\x01 \x01(\x04\"8\n\x0cMoveDocument\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\"\x0b\n\tMoveReady\"$\n\x0cMoveReleased\x12\x14\n\x0c\x65xecuted_seq\x18\x01 \x01(\x04\"\x1c\n\nMoveFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t2G\n\x0bMoveService\x12\x38\n\x04Pull\x12\x16.cupool.v1.MoveControl\x1a\x14.cupool.v1.MoveFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,24 +39,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOVEHELLO']._serialized_end=709
   _globals['_MOVEPLAN']._serialized_start=711
   _globals['_MOVEPLAN']._serialized_end=782
-  _globals['_MOVEROUND']._serialized_start=784
-  _globals['_MOVEROUND']._serialized_end=885
-  _globals['_MOVEBUFFER']._serialized_start=887
-  _globals['_MOVEBUFFER']._serialized_end=948
-  _globals['_MOVEBYTES']._serialized_start=950
-  _globals['_MOVEBYTES']._serialized_end=990
-  _globals['_MOVEACK']._serialized_start=992
-  _globals['_MOVEACK']._serialized_end=1054
-  _globals['_MOVESTOP']._serialized_start=1056
-  _globals['_MOVESTOP']._serialized_end=1088
-  _globals['_MOVEDOCUMENT']._serialized_start=1090
-  _globals['_MOVEDOCUMENT']._serialized_end=1146
-  _globals['_MOVEREADY']._serialized_start=1148
-  _globals['_MOVEREADY']._serialized_end=1159
-  _globals['_MOVERELEASED']._serialized_start=1161
-  _globals['_MOVERELEASED']._serialized_end=1197
-  _globals['_MOVEFAILED']._serialized_start=1199
-  _globals['_MOVEFAILED']._serialized_end=1227
-  _globals['_MOVESERVICE']._serialized_start=1229
-  _globals['_MOVESERVICE']._serialized_end=1300
+  _globals['_MOVEROUND']._serialized_start=785
+  _globals['_MOVEROUND']._serialized_end=925
+  _globals['_MOVEBUFFER']._serialized_start=927
+  _globals['_MOVEBUFFER']._serialized_end=988
+  _globals['_MOVEBYTES']._serialized_start=990
+  _globals['_MOVEBYTES']._serialized_end=1030
+  _globals['_MOVEACK']._serialized_start=1032
+  _globals['_MOVEACK']._serialized_end=1094
+  _globals['_MOVESTOP']._serialized_start=1096
+  _globals['_MOVESTOP']._serialized_end=1128
+  _globals['_MOVEDOCUMENT']._serialized_start=1130
+  _globals['_MOVEDOCUMENT']._serialized_end=1186
+  _globals['_MOVEREADY']._serialized_start=1188
+  _globals['_MOVEREADY']._serialized_end=1199
+  _globals['_MOVERELEASED']._serialized_start=1201
+  _globals['_MOVERELEASED']._serialized_end=1237
+  _globals['_MOVEFAILED']._serialized_start=1239
+  _globals['_MOVEFAILED']._serialized_end=1267
+  _globals['_MOVESERVICE']._serialized_start=1269
+  _globals['_MOVESERVICE']._serialized_end=1340
 # @@protoc_insertion_point(module_scope)

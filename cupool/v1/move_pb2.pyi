@@ -69,16 +69,20 @@ class MovePlan(_message.Message):
     def __init__(self, lane: _Optional[str] = ..., total_bytes: _Optional[int] = ..., document_version: _Optional[int] = ...) -> None: ...
 
 class MoveRound(_message.Message):
-    __slots__ = ("round", "buffers", "gone", "dirty_bytes")
+    __slots__ = ("round", "buffers", "gone", "dirty_bytes", "is_announced", "is_sent")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     BUFFERS_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
     DIRTY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IS_ANNOUNCED_FIELD_NUMBER: _ClassVar[int]
+    IS_SENT_FIELD_NUMBER: _ClassVar[int]
     round: int
     buffers: _containers.RepeatedCompositeFieldContainer[MoveBuffer]
     gone: _containers.RepeatedScalarFieldContainer[int]
     dirty_bytes: int
-    def __init__(self, round: _Optional[int] = ..., buffers: _Optional[_Iterable[_Union[MoveBuffer, _Mapping]]] = ..., gone: _Optional[_Iterable[int]] = ..., dirty_bytes: _Optional[int] = ...) -> None: ...
+    is_announced: bool
+    is_sent: bool
+    def __init__(self, round: _Optional[int] = ..., buffers: _Optional[_Iterable[_Union[MoveBuffer, _Mapping]]] = ..., gone: _Optional[_Iterable[int]] = ..., dirty_bytes: _Optional[int] = ..., is_announced: bool = ..., is_sent: bool = ...) -> None: ...
 
 class MoveBuffer(_message.Message):
     __slots__ = ("buffer", "nbytes", "address")

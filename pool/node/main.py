@@ -251,12 +251,15 @@ def _certificates(config: PoolConfig, node: str, folder: Path) -> Callable[[str]
     except CertsError as error:
         raise Bad(str(error)) from error
 
+    # Servers pull sessions from servers of other nodes: they must know whom to believe.
+    trust = ["--tls-ca", str(Path(config.tls_ca).resolve())] if config.tls_ca else []
+
     def issue(server: str) -> list[str]:
         try:
             files = authority.issue(server, node, folder / server)
         except CertsError as error:
             raise OSError(f"it has no certificate: {error}") from error
-        return ["--tls-cert", str(files.cert), "--tls-key", str(files.key)]
+        return ["--tls-cert", str(files.cert), "--tls-key", str(files.key), *trust]
 
     return issue
 
