@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cupool.contract import ids
 from cupool.contract.limits import MIB
 from cupool.v1 import session_pb2
 
 from . import trace
-from .mint import mint
 from .pending import extend
 from .redo import Base, Mark
 
@@ -55,7 +55,7 @@ class Checkpoints:
         if self._redo.wants_checkpoint and now >= self._not_before_s:
             mark = self._redo.wished()
             if self._redo.where == "client":
-                self._transfer = mint()
+                self._transfer = ids.minter()()
             send(self._frame(mark))
 
     def _frame(self, mark: Mark) -> bytes:
