@@ -21,7 +21,7 @@ from cupool.contract.framing import Unpacker, delimited, write_all
 from cupool.contract.limits import Limits
 from cupool.v1 import server_pb2, server_pb2_grpc
 
-from .config import Assignment, Config
+from .config import Arrival, Assignment, Config
 from .service import ApiServer
 from .session import Refused
 
@@ -51,7 +51,14 @@ def assignment_of(request: Any, config: Config) -> Assignment:
         kernel_quota_s=request.kernel_quota_s,
         lifetime_s=float(request.lifetime_s),
         allow_offload=request.allow_offload,
+        arrival=_arrival_of(request.incoming) if request.HasField("incoming") else None,
     )
+
+
+def _arrival_of(incoming: Any) -> Arrival:
+    if incoming.checkpoint or not (incoming.move and incoming.endpoint and incoming.token):
+        raise Refused("INVALID_ARGUMENT", "An incoming session needs a move, its source's endpoint and a token.")
+    return Arrival(incoming.move, incoming.endpoint, incoming.token, incoming.tls_name, incoming.limit_bytes_a_s)
 
 
 class Orders:
@@ -67,6 +74,7 @@ class Orders:
         self._reports = reports
         self._writing = threading.Lock()
         server.report = lambda change: self._send(session=change)
+        server.moves.report = lambda report: self._send(move=report)
 
     def start(self, endpoint: str) -> None:
         """Tell that the server is warm, and follow orders from now on."""
@@ -111,6 +119,12 @@ class Orders:
                 self._send(unassign_refused=refused)
         elif kind == "end":
             server.end(command.end.reason or "the pool ended it")
+        elif kind == "move_out":
+            server.moves.order_out(command.move_out)
+        elif kind == "cancel_move":
+            server.moves.cancel(command.cancel_move)
+        elif kind == "take_back":
+            server.moves.take_back(command.take_back)
         else:
             log.warning("event=unknown-order")  # of a newer agent
 

@@ -29,6 +29,7 @@ from .devices.base import Device
 from .doors import server_credentials
 from .executor import Executor, resolve_table
 from .lane import LaneServer
+from .moving.moves import Moves
 from .session import Refused, Session, parse_frame
 from .streams import CallbackStream, QueueStream
 
@@ -111,6 +112,7 @@ class ApiServer:
         self._lane: LaneServer | None = None
         self._impls = resolve_table(device)
         self._digests = contract_digests()
+        self.moves = Moves(self)
         #: guards `assignment`, `session` and what follows, up to their being opened
         self._changed = threading.Condition()
         self._assigned_limits = self.limits
@@ -131,6 +133,8 @@ class ApiServer:
         with self._changed:
             if self.assignment == assignment:
                 return  # the agent did not see our answer
+            if self._is_here_now(assignment):
+                return
             if self.assignment is not None:
                 raise Refused(
                     "FAILED_PRECONDITION",
@@ -143,6 +147,18 @@ class ApiServer:
             self._assigned_at = time.monotonic()
             self._changed.notify_all()
             self._tell(CHANGE.ASSIGNED)
+            if assignment.arrival is not None:
+                self.moves.begin_arrival(assignment)
+
+    def _is_here_now(self, assignment: Assignment) -> bool:
+        """Whether this is the controller's word that a session which came here by a move is this server's. With `_changed` held."""
+        known, destination = self.assignment, self.moves.destination
+        if known is None or destination is None or assignment.arrival is not None:
+            return False
+        if (known.session, known.epoch) != (assignment.session, assignment.epoch):
+            return False
+        destination.released()
+        return True
 
     def unassign(self, session: str) -> None:
         """Take the session back: the server is warm again. One that is not here is no error.
@@ -153,6 +169,10 @@ class ApiServer:
         with self._changed:
             if self.assignment is None or self.assignment.session != session:
                 return
+            if self.moves.destination is not None:
+                raise Refused(
+                    "FAILED_PRECONDITION", "The session comes here by a move. Cancel the move, or end the session."
+                )
             if self.session is not None:
                 raise Refused(
                     "FAILED_PRECONDITION",
@@ -163,9 +183,18 @@ class ApiServer:
 
     def _opened(self, assignment: Assignment) -> Session:
         """The session, made for its first client. With `_changed` held."""
-        limit = min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
+        session = self.open_for(assignment)
+        self.limits = session.limits
+        self._watch(assignment)
+        self.session = session
+        return session
+
+    def open_for(self, assignment: Assignment) -> Session:
+        """A fresh session on the device, to which nobody can attach yet. From here on the process is the session's: it is sealed."""
         limits = self._assigned_limits
-        executor = Executor(self.device, limit, limits, self.status, self.config.allow_faults, self._impls)
+        executor = Executor(
+            self.device, self.limit_of(assignment), limits, self.status, self.config.allow_faults, self._impls
+        )
         executor.allow_offload = assignment.allow_offload
         session = Session(
             assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed
@@ -173,12 +202,41 @@ class ApiServer:
         self._lane = LaneServer(
             executor.transfers, lambda name, token: name == assignment.session and _is_token(assignment, token)
         )
-        self.limits = limits
+        self._lane.mover = self.moves.lane
+        confine.seal()  # all that it listens at is there
+        return session
+
+    def limit_of(self, assignment: Assignment) -> int:
+        """Bytes that the session may hold here."""
+        return min(assignment.limit_bytes or self.config.memory_bytes, self.config.memory_bytes)
+
+    def _watch(self, assignment: Assignment) -> None:
         if assignment.kernel_limit_s > 0:
             Watchdog(self.status, assignment.kernel_limit_s).start()
-        confine.seal()  # the process is the session's now; all that it listens at is there
-        self.session = session
-        return session
+
+    def admit(self, session: Session) -> None:
+        """A session that came from another server is whole: its client may come.
+
+        Raises:
+            ValueError: it was ended meanwhile.
+        """
+        with self._changed:
+            if self.done.is_set():
+                raise ValueError(f"this server ends: {self.reason}")
+            self.limits = session.limits
+            self._watch(session.assignment)
+            session.last_frame_at = time.monotonic()
+            self.session = session
+
+    @property
+    def digest(self) -> bytes:
+        """The op table's."""
+        return self._digests[0]
+
+    @property
+    def lane_for_moves(self) -> str:
+        """Where a move's destination on this host may connect for its bytes; empty: nowhere."""
+        return self._lane.where if self._lane is not None else ""
 
     def _hello_fields(self) -> dict[str, Any]:
         info = self.device.describe()
@@ -266,6 +324,9 @@ class ApiServer:
     def _look_at_clocks(self) -> None:
         """Cases: no client for too long, attached before or not; the session's lifetime; its kernel seconds while a batch runs."""
         assignment, session, now = self.assignment, self.session, time.monotonic()
+        self.moves.look(now)
+        if session is None and self.moves.destination is not None:
+            return  # on its way here
         if assignment is None or (session is not None and session.over):
             return
         parked = now - self._assigned_at if session is None else session.parked_s()
@@ -311,6 +372,8 @@ class ApiServer:
                 "The session token is missing or wrong. Send `authorization: Bearer <session token>`.",
             )
         session = self.session
+        if session is None and self.moves.destination is not None:
+            raise Refused("UNAVAILABLE", "The session is on its way to this server, and not all of it is here yet.")
         if session is None:
             with self._changed:
                 if self.assignment is not assignment or self.done.is_set():
@@ -397,7 +460,7 @@ class ApiServer:
     def put(self, frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """SessionService.Put."""
         session = self._authenticated(context)
-        return bulk.put(session.executor.transfers, session.epoch, frames, context)
+        return bulk.put(session.executor.transfers, session.epoch, frames, context, session.arrive)
 
     def get(self, request: bytes, context: Any) -> Iterator[bytes]:
         """SessionService.Get."""
@@ -406,7 +469,10 @@ class ApiServer:
 
     def _authenticated(self, context: Any) -> Session:
         try:
-            return self.authenticate(context)
+            session = self.authenticate(context)
+            if session.moved is not None:
+                raise session.elsewhere()
+            return session
         except Refused as refusal:
             context.abort(grpc.StatusCode[refusal.status], refusal.sentence)
             raise
@@ -419,10 +485,15 @@ class ApiServer:
             "Get": grpc.unary_stream_rpc_method_handler(self.get),
         })  # fmt: skip
 
+    def move_handlers(self) -> grpc.GenericRpcHandler:
+        """MoveService, raw bytes as above."""
+        pull = grpc.stream_stream_rpc_method_handler(self.moves.pull)
+        return grpc.method_handlers_generic_handler("cupool.v1.MoveService", {"Pull": pull})
+
     def serve(self) -> tuple[grpc.Server, str]:
         """Start the data listener; returns it and the endpoint."""
         server = grpc.server(futures.ThreadPoolExecutor(MAX_CALLS, "cupool-call"), options=server_options(self.limits))
-        server.add_generic_rpc_handlers((self.handlers(),))
+        server.add_generic_rpc_handlers((self.handlers(), self.move_handlers()))
         listen, tls = self.config.listen, self.config.tls
         # A unix socket is this machine's own: its traffic is not on a wire.
         if tls is None or listen.startswith("unix"):
