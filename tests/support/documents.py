@@ -7,14 +7,21 @@ from typing import Any
 from cupool.apiserver.config import Assignment
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.document import Incoming, capture
+from cupool.apiserver.document.checks import digest
 from cupool.apiserver.executor import Executor
 from cupool.apiserver.session import Session
+from cupool.apiserver.tracking import PIECE_BYTES
 from executing import MIB
 
 from cupool.contract.limits import DEFAULT_LIMITS
 
 DIGEST = b"the table's"
 LIMIT = 64 * MIB
+
+
+def sealed_bytes(data: bytes) -> bytes:
+    """A document's bytes with their hash."""
+    return digest(data) + data
 
 
 def session_over(executor: Any, epoch: int = 1) -> Session:
@@ -52,3 +59,39 @@ def restored(document: bytes, buffers: list[tuple[Any, bytes]], epoch: int = 2) 
         coming.begin(piece)[:] = memoryview(data)
     session: Session = coming.finish(document, Assignment("s", b"", epoch, LIMIT))
     return session
+
+
+class Mirror:
+    """What a mover would have: copies of what looks report, and of nothing else."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, tuple[Any, bytearray]] = {}
+        self.reported = 0
+
+    def follow(self, tracker: Any) -> None:
+        """Look, and copy what is reported."""
+        look = tracker.look()
+        self.reported += look.dirty_bytes
+        for buffer in look.gone:
+            self._copies.pop(buffer, None)
+        for piece in look.new:
+            memory = piece.memory()
+            if memory is not None:
+                self._copies[piece.buffer] = (piece, bytearray(memory))
+                piece.copied(0, memory)
+        for buffer, offset, nbytes in look.written:
+            piece, copied = self._copies[buffer]
+            memory = piece.memory()
+            if memory is not None:
+                copied[offset : offset + nbytes] = bytes(memory[offset : offset + nbytes])
+                if offset % PIECE_BYTES == 0:
+                    piece.copied(offset, memory[offset : offset + nbytes])
+
+    def check(self) -> None:
+        """Every copy is what the buffer holds."""
+        for piece, copied in self._copies.values():
+            memory = piece.memory()
+            assert memory is None or bytes(memory) == bytes(copied), f"buffer {piece.buffer} at {piece.address:#x}"
+
+    def buffers(self) -> list[tuple[int, int, int, bytes]]:
+        return [(p.buffer, p.nbytes, p.address, bytes(copied)) for p, copied in self._copies.values()]

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import documents
 import numpy as np
 import pytest
-from documents import restored, session_over, written
-from executing import Client
+from cupool.apiserver.config import Assignment
+from cupool.apiserver.devices.cpu.device import CpuDevice
+from cupool.apiserver.document import DocumentError, Store, capture, fixed, read, write
+from cupool.apiserver.document.checks import VERSION, opened, sealed
+from cupool.apiserver.session import Refused
+from cupool.apiserver.transfers import ExportFailed
+from document_programs import Program
+from document_worker import Worker
+from documents import LIMIT, incoming, restored, session_over, written
+from executing import MIB, Client
+from wire import OBJECT, REPLY, H, I, form, spec, value
 
 from cupool.contract.errors import ContractViolation, ForeignArray
+from cupool.v1 import move_pb2, session_pb2
+
+MORE = {
+    "export": form(50, "@export", [H, I], [REPLY]),
+    "upload": form(51, "@upload", [I], [spec((MIB // 8,))]),
+    "ones": form(53, "ones", [(MIB // 4,)], [spec((MIB // 4,))]),
+    "double": form(54, "multiply", [H, 2.0], [], out=H),
+    "malloc": form(55, "@malloc", [I, I], [OBJECT]),
+}
+
+
+def never() -> bool:
+    return False
 
 
 def moved(client: Client) -> Client:
     """The same client, whose session is now over another executor."""
     document, buffers = written(session_over(client.executor))
-    session = restored(document, buffers)
-    client.executor = session.executor
+    client.executor = restored(document, buffers).executor
     return client
 
 
@@ -45,11 +71,494 @@ def test_faults_come_back() -> None:
     client = Client()
     client.array(1)
     client.run(("wrong", 2, 1, 1))
+    client.array(3)
+    client.run(("view", 4, 3, 8), ("iadd", 3, 99, 3))
     moved(client)
-    assert client.executor.handles.faults == 1
-    with pytest.raises(ContractViolation):
-        client.fetch(2)
-    client.run(("free", 2))
+    assert client.executor.handles.faults == 2
+    for handle, error in ((2, ContractViolation), (3, ForeignArray), (4, ForeignArray)):
+        with pytest.raises(error):
+            client.fetch(handle)
+    client.run(("fill", 3), ("free", 2))
     assert client.executor.handles.faults == 0
+    np.testing.assert_array_equal(client.fetch(4), [7.0, 7.0])
     with pytest.raises(ForeignArray):
-        client.fetch(7)
+        client.fetch(77)
+
+
+def test_a_failed_command_keeps_no_array_in_memory() -> None:
+    client = Client()
+    client.array(1)
+    client.run(("wrong", 2, 1, 1))
+    error: Any = client.executor.handles.table[2].error
+    assert error.__traceback__ is None
+
+
+# -- what the client is promised ------------------------------------------------------------------------------------------
+
+
+class Stream:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+
+    def send(self, frame: bytes) -> bool:
+        self.frames.append(session_pb2.ServerFrame.FromString(frame))
+        return True
+
+    def close(self, status: str, sentence: str) -> None:
+        self.frames.append(status)
+
+
+def frame_of(batch: Any) -> bytes:
+    return bytes(session_pb2.ClientFrame(batch=batch).SerializeToString())
+
+
+def attach(session: Any, previous: bytes, following: bytes, received: int = 0) -> Stream:
+    stream = Stream()
+    hello = session_pb2.ClientHello(
+        versions=[1], epoch=session.epoch, nonce_previous=previous, nonce_next=following, received=received
+    )
+    session.attach(stream, hello)
+    return stream
+
+
+def test_kept_frames_duplicates_and_the_nonce_come_back() -> None:
+    client = Client()
+    session = session_over(client.executor)
+    stream = attach(session, b"", b"a" * 16)
+    forms = client.forms
+    batches = [
+        client.writer.batch([forms["array"].id, 1, value(np.arange(4.0).tobytes())], 1, forms["array"]),
+        client.writer.batch([forms["fetch"].id, 2, 1], 1, forms["fetch"]),
+        client.writer.batch([forms["fetch"].id, 3, 1], 1),
+    ]
+    for batch in batches:
+        session.receive(stream, frame_of(batch))
+    told = [f for f in stream.frames if f.ordinal]
+    assert [f.ordinal for f in told] == [1, 2]
+    again = restored(*written(session))
+    with pytest.raises(Refused, match="epoch 2"):
+        hello = session_pb2.ClientHello(versions=[1], epoch=1, nonce_previous=b"a" * 16, nonce_next=b"b" * 16)
+        again.attach(Stream(), hello)
+    with pytest.raises(Refused, match="nonce"):
+        attach(again, b"x" * 16, b"b" * 16)
+    resumed = attach(again, b"a" * 16, b"b" * 16, received=1)
+    assert resumed.frames[0].hello.resumed and resumed.frames[0].hello.executed_seq == 3
+    assert resumed.frames[1:] == told[1:]
+    again.receive(resumed, frame_of(batches[2]))  # known: not executed again
+    assert again.executor.executed_seq == 3
+    batches[1].position = 7
+    with pytest.raises(Refused, match="other contents"):
+        again.receive(resumed, frame_of(batches[1]))
+    fourth = client.writer.batch([forms["fetch"].id, 4, 1], 1)
+    again.receive(resumed, frame_of(fourth))
+    assert resumed.frames[-1].ordinal == 3
+
+
+# -- transfers on their way -----------------------------------------------------------------------------------------------
+
+
+def test_a_put_goes_on_where_it_was() -> None:
+    client = Client(more=MORE)
+    data = np.random.default_rng(0).integers(0, 255, MIB, np.uint8)
+    transfers = client.executor.transfers
+    inbound, ticket = transfers.begin(70, MIB, 0, never)
+    inbound.write(ticket, 0, data[: MIB // 2])
+    other, other_ticket = transfers.begin(71, MIB, 0, never)
+    other.write(other_ticket, 0, data)
+    client.run(("upload", 5, 71))
+    staged = client.executor.accounting._staged
+    assert staged == MIB
+    transfers.freeze()
+    moved(client)
+    transfers = client.executor.transfers
+    assert client.executor.accounting._staged == staged
+    inbound, ticket = transfers.begin(70, MIB, 0, never)
+    assert inbound.received == MIB // 2
+    inbound.write(ticket, MIB // 2, data[MIB // 2 :])
+    known, _ = transfers.begin(71, MIB, 0, never)
+    assert known.received == MIB
+    client.run(("upload", 6, 70))
+    assert client.executor.accounting._staged == 0
+    for handle in (5, 6):
+        np.testing.assert_array_equal(client.fetch(handle), data.view(np.float64))
+
+
+def test_exports_come_back_pinned_or_copied_and_failed_ones_fail() -> None:
+    client = Client(more=MORE)
+    client.array(1)
+    client.run(("ones", 2), ("export", 3, 2, 100), ("export", 4, 1, 101), ("export", 5, 99, 102))
+    assert client.executor.transfers.pinned == 1
+    client.run(("free", 2))  # alive in its export alone
+    client.run(("ones", 6), ("export", 7, 6, 103), ("double", 6, 6))  # written: the export has a copy
+    client.run(("ones", 8), ("export", 9, 8, 104))
+    before = client.executor.accounting._staged, client.executor.transfers.pinned, client.used
+    moved(client)
+    transfers = client.executor.transfers
+    assert (client.executor.accounting._staged, transfers.pinned, client.used) == before
+    for transfer in (100, 103, 104):
+        assert bytes(transfers.outbound(transfer, never).data) == np.ones(MIB // 4).tobytes()
+    assert bytes(transfers.outbound(101, never).data) == np.arange(4.0).tobytes()
+    with pytest.raises(ExportFailed):
+        transfers.outbound(102, never)
+    client.run(("double", 8, 8))
+    assert bytes(transfers.outbound(104, never).data) == np.ones(MIB // 4).tobytes()
+    client.run(("free", 100), ("free", 101), ("free", 103), ("free", 104))
+    assert client.executor.accounting._staged == 0
+    assert transfers.pinned == 0
+
+
+# -- programs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.close()
+
+
+def compare(worker: Worker, seed: int, length: int, with_kernels: bool) -> None:
+    """A program, written down at one of its batches and gone on with in another process, against the program undisturbed."""
+    program, rng = Program(seed, length, with_kernels), random.Random(seed)
+    n = len(program.batches)
+    cut = rng.randint(1, n - 1)
+    begin = rng.randint(0, cut)
+    whole = worker.ask(batches=program.batches)
+    first = worker.ask(batches=program.batches[:cut], track_from=begin, pages=bool(seed % 2))
+    assert first["seen"] == whole["seen"][:cut]
+    rest = worker.ask(batches=program.batches[cut:], document=first["document"], buffers=first["buffers"])
+    assert rest["seen"] == whole["seen"][cut:]
+    assert rest["end"] == whole["end"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_program_goes_on_as_if_nothing_had_been(worker: Worker, seed: int) -> None:
+    compare(worker, seed, 14, with_kernels=False)
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_a_program_with_kernels_does_so_too(worker: Worker, seed: int) -> None:
+    compare(worker, seed, 14, with_kernels=True)
+
+
+# -- what is refused ------------------------------------------------------------------------------------------------------
+
+
+def document() -> tuple[Any, list[Any]]:
+    client = Client(more=MORE)
+    client.array(1)
+    client.run(("view", 2, 1, 8), ("wrong", 3, 1, 1), ("ones", 4), ("export", 5, 4, 100))
+    data, buffers = written(session_over(client.executor))
+    return opened(data), buffers
+
+
+def refuse(data: bytes, buffers: list[Any], sentence: str) -> None:
+    with pytest.raises(DocumentError, match=sentence) as caught:
+        restored(data, buffers)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_and_newer_versions_are_refused() -> None:
+    message, buffers = document()
+    data = sealed(message)
+    for bad in (b"", data[:20], data[:-1], data[:40] + b"x" + data[41:], b"\0" * len(data)):
+        refuse(bad, buffers, "damaged or cut off")
+    message.version, message.version_name = VERSION + 1, "later"
+    refuse(sealed(message), buffers, f"version {VERSION + 1} .'later'.")
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "sentence"),
+    [("fingerprint", "cpu numpy-0", "fingerprint"), ("kind", "cuda", "device"), ("op_table_digest", b"x", "op table"),
+     ("session", "another", "session")],
+)  # fmt: skip
+def test_another_origin_is_refused(field: str, content: Any, sentence: str) -> None:
+    message, buffers = document()
+    setattr(message.origin, field, content)
+    refuse(sealed(message), buffers, sentence)
+
+
+def test_inconsistencies_are_refused() -> None:
+    def broken(change: Any, sentence: str) -> None:
+        message, buffers = document()
+        change(message)
+        refuse(sealed(message), buffers, sentence)
+
+    broken(lambda m: m.table.buffer.__setitem__(0, 999), "inconsistent")
+    broken(lambda m: m.table.offset.__setitem__(1, 1 << 40), "inconsistent")
+    broken(lambda m: m.table.number.__setitem__(0, 99), "inconsistent")
+    broken(lambda m: m.table.handle.__setitem__(1, m.table.handle[0]), "twice")
+    broken(lambda m: m.table.offset.pop(), "columns of handles")
+    broken(lambda m: m.buffers.nbytes.__setitem__(0, 1 << 50), "bytes")
+    broken(lambda m: m.buffers.id.__setitem__(0, 500), "did not come")
+    broken(lambda m: m.buffers.records.pop(), "inconsistent")
+    broken(lambda m: m.layouts[0].shape.__setitem__(0, 1 << 40), "inconsistent")
+    broken(lambda m: m.layouts[0].strides.__setitem__(0, -(1 << 40)), "inconsistent")
+    broken(lambda m: setattr(m.account, "used", 1 << 40), "may hold")
+    broken(lambda m: setattr(m.link, "nonce", b"short"), "nonce")
+    broken(lambda m: setattr(m.link, "seen", b"x" * 32), "hashes")
+    broken(lambda m: m.link.kept.extend([b""] * 9), "frames")
+    broken(lambda m: m.forms.append(m.forms[0]), "two forms")
+    broken(lambda m: m.forms.append(b"\xff\xff"), "inconsistent")
+    broken(lambda m: m.objects.add(kind="pickle"), "inconsistent")
+    broken(lambda m: m.transfers.outbound[0].__setattr__("offset", 1 << 40), "does not lie")
+    broken(lambda m: m.arena.__setattr__("top", 512), "arena")
+
+
+def test_another_arena_is_refused() -> None:
+    client = Client(more=MORE)
+    client.run(("malloc", 1, 4096, 0))
+    data, buffers = written(session_over(client.executor))
+    coming = incoming(CpuDevice(0, LIMIT))  # whose arena lies elsewhere: this process has both
+    with pytest.raises(DocumentError, match="does not lie in the arena"):
+        for piece, _ in buffers:
+            coming.begin(piece)
+    message = opened(data)
+    message.buffers.address[0] = 0
+    del message.buffers.records[:]
+    with pytest.raises(DocumentError, match="its arena is"):
+        coming = incoming(CpuDevice(0, LIMIT))
+        coming.begin(move_pb2.MoveBuffer(buffer=message.buffers.id[0], nbytes=4096))
+        coming.finish(sealed(message), Assignment("s", b"", 2, LIMIT))
+
+
+def test_a_server_takes_one_session_and_no_more_memory_than_it_may() -> None:
+    message, buffers = document()
+    coming = incoming()
+    with pytest.raises(DocumentError, match="larger than"):
+        coming.begin(move_pb2.MoveBuffer(buffer=1, nbytes=1 << 60))
+    for piece, data in buffers:
+        coming.begin(piece)[:] = memoryview(data)
+    with pytest.raises(DocumentError, match="came twice"):
+        coming.begin(buffers[0][0])
+    with pytest.raises(DocumentError, match="at epoch"):
+        coming.finish(sealed(message), Assignment("s", b"", 0, LIMIT))
+    coming.finish(sealed(message), Assignment("s", b"", 1, LIMIT))
+    with pytest.raises(DocumentError, match="already"):
+        coming.finish(sealed(message), Assignment("s", b"", 1, LIMIT))
+    with pytest.raises(DocumentError, match="already"):
+        coming.begin(move_pb2.MoveBuffer(buffer=1, nbytes=1))
+
+
+def test_a_destination_with_less_memory_is_refused() -> None:
+    message, buffers = document()
+    coming = incoming(limit=MIB)
+    with pytest.raises(DocumentError, match="it may hold 1048576 here"):
+        for piece, data in buffers:
+            coming.begin(piece)[:] = memoryview(data)
+        coming.finish(sealed(message), Assignment("s", b"", 2, LIMIT))
+
+
+def test_functions_of_the_program_stay_where_they_are() -> None:
+    from cupool.apiserver.offload import Offload
+
+    client = Client()
+    session = session_over(client.executor)
+    assert fixed(session) == ""
+    Offload.of(client.executor)
+    assert "cupool.offload" in fixed(session)
+    with pytest.raises(DocumentError, match=r"cupool\.offload"):
+        capture(session, client.executor.tracking())
+
+
+def test_random_damage_never_gets_further_than_an_error() -> None:
+    """With the hash made right again: what a hostile writer could send."""
+    message, buffers = document()
+    data = message.SerializeToString()
+    rng = random.Random(7)
+    refused = 0
+    for _ in range(400):
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(mutated))
+            match rng.randint(0, 3):
+                case 0:
+                    mutated[at] = rng.randrange(256)
+                case 1:
+                    del mutated[at : at + rng.randint(1, 9)]
+                case 2:
+                    mutated[at:at] = rng.randbytes(rng.randint(1, 9))
+                case 3:
+                    mutated[at] ^= 1 << rng.randrange(8)
+        try:
+            again = restored(documents.sealed_bytes(bytes(mutated)), buffers)
+        except DocumentError:
+            refused += 1
+            continue
+        again.executor.handles.clear()  # what was made of it can be used and freed
+    assert refused > 200
+
+
+def test_every_field_of_a_document_may_hold_anything() -> None:
+    _, buffers = document()
+    rng = random.Random(11)
+    for _ in range(150):
+        message, _ = document()
+        for _ in range(rng.randint(1, 3)):
+            scramble(message, rng)
+        try:
+            again = restored(sealed(message), buffers)
+        except DocumentError:
+            continue
+        again.executor.handles.clear()
+
+
+def scramble(message: Any, rng: random.Random) -> None:
+    """One number, text or list of a message, at any depth, becomes something else."""
+    fields = [(f, v) for f, v in message.ListFields()]
+    if not fields:
+        return
+    field, content = rng.choice(fields)
+    odd = [0, 1, 2, 255, 1 << 20, (1 << 31) - 1, (1 << 32) - 1, 1 << 62, (1 << 63) - 1]
+    repeated = isinstance(content, list) or hasattr(content, "add") or hasattr(content, "append")
+    if field.type == field.TYPE_MESSAGE:
+        scramble(rng.choice(list(content)) if repeated else content, rng)
+    elif repeated and content and field.type not in (field.TYPE_BYTES, field.TYPE_STRING):
+        try:
+            content[rng.randrange(len(content))] = rng.choice(odd)
+        except ValueError:
+            del content[:]
+    elif repeated:
+        del content[: rng.randint(0, len(content))]
+    elif field.type == field.TYPE_BYTES:
+        setattr(message, field.name, rng.randbytes(rng.randint(0, 40)))
+    elif field.type == field.TYPE_STRING:
+        setattr(message, field.name, "x" * rng.randint(0, 9))
+    else:
+        try:
+            setattr(message, field.name, rng.choice(odd))
+        except ValueError:
+            message.ClearField(field.name)
+
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+
+
+def saved_client() -> tuple[Client, Any]:
+    client = Client(more=MORE)
+    client.array(1)
+    client.run(("view", 2, 1, 8), ("ones", 3))
+    return client, session_over(client.executor)
+
+
+def brought(saved: Any) -> Client:
+    coming = incoming()
+    saved.into(coming)
+    client = Client(more=MORE)
+    client.executor = coming.finish(saved.document, Assignment("s", b"", 2, LIMIT)).executor
+    client.writer.seq, client.writer.position = client.executor.executed_seq, client.executor.executed_commands
+    client.sent = {name for name, one in client.forms.items() if one.id in client.executor._forms}
+    return client
+
+
+def save(session: Any, path: Path) -> None:
+    tracker = session.executor.tracking()
+    tracker.start()
+    pieces = tracker.look().new
+    write(path, capture(session, tracker), pieces)
+    tracker.stop()
+
+
+def test_a_file_holds_a_session(tmp_path: Path) -> None:
+    client, session = saved_client()
+    path = tmp_path / "session"
+    save(session, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["session"]
+    again = brought(read(path))
+    np.testing.assert_array_equal(again.fetch(2), [1.0, 2.0])
+    np.testing.assert_array_equal(again.fetch(1), client.fetch(1))
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    _, session = saved_client()
+    path, bad = tmp_path / "session", tmp_path / "bad"
+    save(session, path)
+    data = path.read_bytes()
+    rng = random.Random(3)
+    cases = [data[:n] for n in (0, 10, 40, len(data) // 2, len(data) - 1)] + [data + b"x"]
+    for _ in range(40):
+        at = rng.randrange(len(data))
+        cases.append(data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :])
+    for case in cases:
+        bad.write_bytes(case)
+        with pytest.raises(DocumentError):
+            brought(read(bad))
+    newer = bytearray(data)
+    newer[16] = 9
+    bad.write_bytes(newer)
+    with pytest.raises(DocumentError, match="format 9"):
+        read(bad)
+    with pytest.raises(DocumentError, match="No such file"):
+        read(tmp_path / "none")
+    with pytest.raises(DocumentError, match="cannot be written"):
+        save(session, tmp_path / "no folder" / "session")
+
+
+def test_a_store_writes_what_has_changed(tmp_path: Path) -> None:
+    client, session = saved_client()
+    tracker = client.executor.tracking()
+    store = Store(tmp_path / "store", is_durable=True)
+
+    def checkpoint() -> int:
+        look = tracker.look()
+        return store.write(capture(session, tracker), look)
+
+    tracker.start()
+    assert checkpoint() > 2 * MIB
+    client.run(("iadd", 1, 1, 1))
+    assert checkpoint() < 64 << 10
+    again = brought(Store(tmp_path / "store").read())
+    np.testing.assert_array_equal(again.fetch(1), np.arange(4.0) * 2)
+    np.testing.assert_array_equal(again.fetch(3), np.ones(MIB // 4))
+    for _ in range(6):
+        client.run(("double", 3, 3))
+        checkpoint()
+    sizes = sum(path.stat().st_size for path in (tmp_path / "store").iterdir())
+    assert sizes < 64 << 20  # segments are emptied
+    np.testing.assert_array_equal(brought(read(tmp_path / "store")).fetch(3), np.ones(MIB // 4) * 64)
+    client.run(("free", 3))
+    checkpoint()
+    with pytest.raises(ForeignArray):
+        brought(store.read()).fetch(3)
+    tracker.start()  # begun again: every id is another one
+    checkpoint()
+    np.testing.assert_array_equal(brought(store.read()).fetch(1), np.arange(4.0) * 2)
+    store.close()
+
+
+def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path) -> None:
+    client, session = saved_client()
+    tracker, store = client.executor.tracking(), Store(tmp_path)
+    tracker.start()
+    look = tracker.look()
+    store.write(capture(session, tracker), look)
+    client.run(("double", 3, 3))
+    store.copy(tracker.look())  # and then the process is killed
+    np.testing.assert_array_equal(brought(read(tmp_path)).fetch(3), np.ones(MIB // 4))
+    other = Store(tmp_path)  # another process goes on in the same folder
+    tracker.start()
+    look = tracker.look()
+    other.write(capture(session, tracker), look)
+    np.testing.assert_array_equal(brought(read(tmp_path)).fetch(3), np.ones(MIB // 4) * 2)
+    other.close()
+    store.close()
+
+
+def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    client, session = saved_client()
+    tracker, store = client.executor.tracking(), Store(tmp_path)
+    tracker.start()
+    look = tracker.look()
+    store.write(capture(session, tracker), look)
+    store.close()
+    for path in [p for p in tmp_path.iterdir() if p.is_file()]:
+        data = path.read_bytes()
+        for bad in (data[: len(data) // 2], data[:100] + bytes([data[100] ^ 1]) + data[101:], b""):
+            path.write_bytes(bad)
+            with pytest.raises(DocumentError):
+                brought(read(tmp_path))
+        path.write_bytes(data)
+    brought(read(tmp_path))

@@ -223,7 +223,7 @@ class CpuDevice:
         return placed
 
     def shaped(self, root: Array, spec: Spec) -> bool:
-        if not spec.c_contiguous or spec.nbytes != root.nbytes or not root.nbytes:
+        if not spec.c_contiguous or spec.nbytes != root.nbytes:
             return False
         root.dtype = spec.dtype
         root.shape = spec.shape

@@ -38,7 +38,7 @@ def flat_bytes(root: Array) -> Array:
 def raw_bytes(root: Array) -> Array:
     """As `flat_bytes`, of any dtype, also one that the buffer protocol does not know. Raises ValueError."""
     if not root.nbytes:
-        return np.empty(0, np.uint8)
+        return root.reshape(-1)[:0].view(np.uint8) if root.itemsize else np.empty(0, np.uint8)
     flat = root.ravel(order="K")
     if address_of(flat) != address_of(root):
         raise ValueError("the array's memory is not in one piece")
