@@ -535,6 +535,8 @@ class Executor:
     def close(self) -> None:
         """Free all that the session holds."""
         self.transfers.close()
+        if self.tracker is not None:
+            self.tracker.stop()
         self.handles.clear()
         self._forms.clear()
         self._fast.clear()

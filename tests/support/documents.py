@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cupool.apiserver.config import Assignment
+from cupool.apiserver.devices.cpu.arena import Arena
 from cupool.apiserver.devices.cpu.device import CpuDevice
+from cupool.apiserver.devices.cpu.kernels import Engine
 from cupool.apiserver.document import Incoming, capture
 from cupool.apiserver.document.checks import digest
 from cupool.apiserver.executor import Executor
@@ -42,7 +44,7 @@ def written(session: Any) -> tuple[bytes, list[tuple[Any, bytes]]]:
 
 
 def incoming(device: Any = None, limit: int = LIMIT) -> Incoming:
-    device = device or CpuDevice(0, LIMIT)
+    device = device or small_device()
 
     def open_session(assignment: Any) -> Session:
         return Session(
@@ -50,6 +52,13 @@ def incoming(device: Any = None, limit: int = LIMIT) -> Incoming:
         )
 
     return Incoming(device, DIGEST, limit, open_session)
+
+
+def small_device() -> CpuDevice:
+    """A device of which a process can have hundreds: their arenas are address space."""
+    device = CpuDevice(0, LIMIT)
+    device._engine = Engine(device, arena=Arena(None, 1 << 28))
+    return device
 
 
 def restored(document: bytes, buffers: list[tuple[Any, bytes]], epoch: int = 2) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ import documents
 import numpy as np
 import pytest
 from cupool.apiserver.config import Assignment
-from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.document import DocumentError, Store, capture, fixed, read, write
 from cupool.apiserver.document.checks import VERSION, opened, sealed
 from cupool.apiserver.session import Refused
@@ -247,11 +247,16 @@ def test_a_program_with_kernels_does_so_too(worker: Worker, seed: int) -> None:
 
 
 def document() -> tuple[Any, list[Any]]:
+    data, buffers = document_bytes()
+    return opened(data), buffers
+
+
+@functools.cache
+def document_bytes() -> tuple[bytes, list[Any]]:
     client = Client(more=MORE)
     client.array(1)
     client.run(("view", 2, 1, 8), ("wrong", 3, 1, 1), ("ones", 4), ("export", 5, 4, 100))
-    data, buffers = written(session_over(client.executor))
-    return opened(data), buffers
+    return written(session_over(client.executor))
 
 
 def refuse(data: bytes, buffers: list[Any], sentence: str) -> None:
@@ -311,7 +316,7 @@ def test_another_arena_is_refused() -> None:
     client = Client(more=MORE)
     client.run(("malloc", 1, 4096, 0))
     data, buffers = written(session_over(client.executor))
-    coming = incoming(CpuDevice(0, LIMIT))  # whose arena lies elsewhere: this process has both
+    coming = incoming()  # whose arena lies elsewhere: this process has both
     with pytest.raises(DocumentError, match="does not lie in the arena"):
         for piece, _ in buffers:
             coming.begin(piece)
@@ -319,7 +324,7 @@ def test_another_arena_is_refused() -> None:
     message.buffers.address[0] = 0
     del message.buffers.records[:]
     with pytest.raises(DocumentError, match="its arena is"):
-        coming = incoming(CpuDevice(0, LIMIT))
+        coming = incoming()
         coming.begin(move_pb2.MoveBuffer(buffer=message.buffers.id[0], nbytes=4096))
         coming.finish(sealed(message), Assignment("s", b"", 2, LIMIT))
 
@@ -456,9 +461,11 @@ def brought(saved: Any) -> Client:
 def save(session: Any, path: Path) -> None:
     tracker = session.executor.tracking()
     tracker.start()
-    pieces = tracker.look().new
-    write(path, capture(session, tracker), pieces)
-    tracker.stop()
+    try:
+        pieces = tracker.look().new
+        write(path, capture(session, tracker), pieces)
+    finally:
+        tracker.stop()
 
 
 def test_a_file_holds_a_session(tmp_path: Path) -> None:
@@ -527,6 +534,7 @@ def test_a_store_writes_what_has_changed(tmp_path: Path) -> None:
     checkpoint()
     np.testing.assert_array_equal(brought(store.read()).fetch(1), np.arange(4.0) * 2)
     store.close()
+    client.executor.close()
 
 
 def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path) -> None:
@@ -545,6 +553,7 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path) -> N
     np.testing.assert_array_equal(brought(read(tmp_path)).fetch(3), np.ones(MIB // 4) * 2)
     other.close()
     store.close()
+    client.executor.close()
 
 
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
@@ -554,6 +563,7 @@ def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     look = tracker.look()
     store.write(capture(session, tracker), look)
     store.close()
+    client.executor.close()
     for path in [p for p in tmp_path.iterdir() if p.is_file()]:
         data = path.read_bytes()
         for bad in (data[: len(data) // 2], data[:100] + bytes([data[100] ^ 1]) + data[101:], b""):
