@@ -8,15 +8,17 @@ rests after a move, longer after each.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from cupool.contract.balance import POLICIES
 
 from . import rules
 from .board import Board, Memory, Move
-from .rules import POLICIES
 from .snapshot import Session, Snapshot
 from .tuning import Tuning
 
-__all__ = ["POLICIES", "Decision", "Memory", "Move", "Tuning", "decide", "explain"]
+__all__ = ["POLICIES", "Decision", "Memory", "Move", "Tuning", "decide", "explain", "explain_all"]
 
 _TUNING = Tuning()
 
@@ -67,9 +69,9 @@ def decide(snapshot: Snapshot, memory: Memory | None = None, tuning: Tuning = _T
 
 
 def _rule(policy: str) -> rules.Rule | None:
-    if policy not in POLICIES:
+    if policy not in rules.RULES:
         raise ValueError(f"there is no balancing policy {policy!r}; there are {', '.join(POLICIES)}")
-    return POLICIES[policy][0]
+    return rules.RULES[policy]
 
 
 def _kept(memory: Memory, snapshot: Snapshot) -> dict[str, tuple[float, int]]:
@@ -86,13 +88,25 @@ def explain(snapshot: Snapshot, session: str, memory: Memory | None = None, tuni
     Raises:
         KeyError: the snapshot has no such session.
     """
-    found = next((s for s in snapshot.sessions if s.id == session), None)
-    if found is None:
-        raise KeyError(session)
-    for move in decide(snapshot, memory, tuning).moves:
-        if move.session == session:
-            return f"It goes to {move.destination}. {move.reason}"
-    return _why_stays(Board(snapshot, memory or Memory(), tuning), found)
+    return explain_all(snapshot, [session], decide(snapshot, memory, tuning), memory, tuning)[session]
+
+
+def explain_all(
+    snapshot: Snapshot,
+    sessions: Iterable[str],
+    decision: Decision,
+    memory: Memory | None = None,
+    tuning: Tuning = _TUNING,
+) -> dict[str, str]:
+    """`explain` of several, by session.
+
+    Args:
+        decision, memory: what was decided on the snapshot, and with which memory.
+    """
+    there = {s.id: s for s in snapshot.sessions}
+    goes = {m.session: f"It goes to {m.destination}. {m.reason}" for m in decision.moves}
+    board = Board(snapshot, memory or Memory(), tuning)
+    return {id: goes.get(id) or _why_stays(board, there[id]) for id in sessions}
 
 
 def _why_stays(board: Board, session: Session) -> str:
@@ -110,11 +124,11 @@ def _why_stays(board: Board, session: Session) -> str:
         return f"It stays for now: another move goes to or from {source.id}."
     if board.first_fit(session, source) is None:
         others = sorted((d for d in snapshot.devices if d.id != source.id), key=lambda d: d.id)
-        closed = [f"{d.id}: {board.why_not_to(session, source, d)}" for d in others]
-        more = f"; and {len(closed) - 4} more" if len(closed) > 4 else ""
-        return f"It stays: no device can take it. {'; '.join(closed[:4]) or 'There is no other'}{more}."
+        closed = [f"{d.id}: {board.why_not_to(session, source, d)}" for d in others[:4]]
+        more = f"; and {len(others) - 4} more" if len(others) > 4 else ""
+        return f"It stays: no device can take it. {'; '.join(closed) or 'There is no other'}{more}."
     if snapshot.policy != "cost-aware":
-        return f"It stays: {POLICIES[snapshot.policy][1].lower().rstrip('.')}, and that does not concern it now."
+        return f"It stays: what the policy {snapshot.policy} does concerns others now. {POLICIES[snapshot.policy]}"
     wants, idle = rules.wants_of(board, source)
     wanted = next(w for s, w in wants if s.id == session.id)
     found = rules.relief(board, session, source, wanted, idle, words=True)

@@ -376,11 +376,11 @@ def spread(board: Board) -> None:
 
 Rule = Callable[[Board], None]
 
-#: Every policy by its name, each with a sentence for people. `none` has no rule: nothing is moved, not even from a device being drained.
-POLICIES: dict[str, tuple[Rule | None, str]] = {
-    "cost-aware": (cost_aware, "Moves a session when the time that it saves exceeds what the move costs, by a margin."),
-    "dgsf": (dgsf, "One session of a device with several goes to a device with none; then 5 s of rest. DGSF's rule, for comparison."),
-    "pack": (pack, "Frees whole devices: empties those with few sessions into those with many."),
-    "spread": (spread, "Evens out how many sessions the devices have."),
-    "none": (None, "Moves nothing."),
-}  # fmt: skip
+#: Every policy of `contract.balance` by its name. `none` has no rule: nothing is moved, not even from a device that is being drained.
+RULES: dict[str, Rule | None] = {
+    "cost-aware": cost_aware,
+    "dgsf": dgsf,
+    "pack": pack,
+    "spread": spread,
+    "none": None,
+}

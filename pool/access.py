@@ -19,7 +19,12 @@ class Access:
         self._directory = directory
         self._auditor = auditor
         self._asks_certificates = config.tls_client_auth
-        given = ((config.token, tokens.CLIENT), (config.admin_token, tokens.ADMIN), (config.agent_token, tokens.AGENT))
+        given = (
+            (config.token, tokens.CLIENT),
+            (config.admin_token, tokens.ADMIN),
+            (config.agent_token, tokens.AGENT),
+            (config.balancer_token, tokens.BALANCER),
+        )
         fixed = [tokens.fixed(text, role) for text, role in given if text]
         self._credentials = tokens.Credentials(directory.token, fixed)
         #: Where the pool is open, it is so for clients alone.

@@ -16,7 +16,7 @@ from .controller import Controller
 from .engines.remote import RemoteEngine
 from .operations import Operations, by_prefix
 from .refusals import Code, Refused
-from .security.tokens import ADMIN, OPERATOR, VIEWER
+from .security.tokens import ADMIN, BALANCER, OPERATOR, VIEWER
 
 #: How often a stream of progress looks.
 _LOOK_S = 0.1
@@ -222,6 +222,29 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             tenant = self._operations.set_quota(who, request)
             await self._kept()
             return admin_pb2.SetQuotaReply(tenant=tenant)
+
+    # ---- balancing
+
+    async def GetSnapshot(self, request: admin_pb2.GetSnapshotRequest, context: Any) -> admin_pb2.Snapshot:
+        async with refusals(context):
+            self._who(context, BALANCER if request.balancer else VIEWER)
+            return self._operations.balancing.snapshot(request.balancer)
+
+    async def ReportDecision(self, request: admin_pb2.BalanceDecision, context: Any) -> admin_pb2.ReportDecisionReply:
+        async with refusals(context):
+            self._operations.balancing.report(self._who(context, BALANCER), request)
+            return admin_pb2.ReportDecisionReply()
+
+    async def GetBalance(self, request: admin_pb2.GetBalanceRequest, context: Any) -> admin_pb2.GetBalanceReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return self._operations.balancing.shown(request.last)
+
+    async def SetBalance(self, request: admin_pb2.SetBalanceRequest, context: Any) -> admin_pb2.SetBalanceReply:
+        async with refusals(context):
+            self._operations.balancing.choose(self._who(context, ADMIN), request)
+            await self._kept()
+            return admin_pb2.SetBalanceReply()
 
     # ---- tokens and the end
 

@@ -91,6 +91,7 @@ class PoolConfig:
     token: str = ""  #: the credential of the tenant `default`; empty: only tokens of the directory
     admin_token: str = ""  #: a credential of the role admin; empty: only tokens of the directory
     agent_token: str = ""  #: a credential of the role agent; empty: only tokens of the directory
+    balancer_token: str = ""  #: a credential of the role balancer; empty: only tokens of the directory
     tells_token: bool = True  #: the ready line names the credential; not where it came from a file
     tells_admin_token: bool = True
     anonymous: bool = False  #: whoever reaches the pool is the tenant `default`, without a credential
@@ -121,6 +122,8 @@ class PoolConfig:
         int, ...
     ] = ()  #: GPU errors that are programs' fault; empty: `node.health.APPLICATION_XIDS`
     launch_wrapper: tuple[str, ...] = ()  #: words before a server's command line: a sandbox such as runsc
+    balance: str = "none"  #: the balancer's policy until an operator chooses another; `contract.balance` has them
+    balance_dry_run: bool = False  #: it decides and tells, and moves nothing
     log_level: str = "warning"
     log_format: str = "text"  #: "text" or "json"
 

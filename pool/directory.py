@@ -89,6 +89,7 @@ class Directory:
         self._tokens: dict[str, TokenRecord] = {}
         self._cordons: dict[str, Cordon] = {}
         self._leases: dict[str, LeaseRecord] = {}
+        self._choices: dict[str, str] = {}
 
     @property
     def failure(self) -> str:
@@ -101,6 +102,15 @@ class Directory:
 
     def close(self) -> None:
         """Write what is left, and let go."""
+
+    # ---- what operators chose
+
+    def choice(self, name: str) -> str:
+        """What was chosen while the pool ran; "": nothing was."""
+        return self._choices.get(name, "")
+
+    def set_choice(self, name: str, value: str) -> None:
+        self._choices[name] = value
 
     # ---- tenants
 

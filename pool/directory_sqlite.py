@@ -35,6 +35,8 @@ SCHEMA = 1
 KEPT_ENDS = 100_000
 _PRUNE_EACH = 1000
 _AGAIN_S = 1.0
+#: Before the names of what operators chose, among the keys of `meta`.
+_CHOICE = "choice:"
 #: How long leases and ends are gathered until they are written.
 _GATHER_S = 0.05
 
@@ -140,6 +142,7 @@ class SqliteDirectory(Directory):
             )
         meta = dict(db.execute("SELECT key, value FROM meta"))
         self.pool, self.restarts = meta.get("pool", self.pool), max(0, int(meta.get("starts", "1")) - 1)
+        self._choices = {k.removeprefix(_CHOICE): v for k, v in meta.items() if k.startswith(_CHOICE)}
         for row in db.execute("SELECT name, quota, kernel_s, leases_given, leases_refused FROM tenants"):
             quota = Quota(**json.loads(row[1])) if row[1] else None
             super().set_tenant(TenantRecord(row[0], quota, *row[2:]))
@@ -170,6 +173,10 @@ class SqliteDirectory(Directory):
     def set_token(self, record: TokenRecord) -> None:
         super().set_token(record)
         self._put(*_insert("tokens", record))
+
+    def set_choice(self, name: str, value: str) -> None:
+        super().set_choice(name, value)
+        self._put("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHOICE + name, value))
 
     def set_cordon(self, cordon: Cordon) -> None:
         super().set_cordon(cordon)

@@ -46,6 +46,7 @@ class Snapshot:
     tenants: Sequence[admin_pb2.TenantStatus] = field(default_factory=tuple)
     servers: Sequence[server_pb2.ServerStatus] = field(default_factory=tuple)
     sessions: Sequence[pool_pb2.SessionStatus] = field(default_factory=tuple)
+    balance: admin_pb2.GetBalanceReply = field(default_factory=admin_pb2.GetBalanceReply)
 
 
 Source = Callable[[], Snapshot]
@@ -66,6 +67,7 @@ def from_admin(channel: Any, token: str, timeout_s: float = 5.0) -> Source:
         tenants=ask("ListTenants", admin_pb2.ListTenantsRequest()).tenants,
         servers=ask("ListServers", admin_pb2.ListServersRequest()).servers,
         sessions=ask("ListAllSessions", admin_pb2.ListAllSessionsRequest()).sessions,
+        balance=ask("GetBalance", admin_pb2.GetBalanceRequest(last=1)),
     )
 
 
@@ -78,6 +80,7 @@ def from_operations(operations: Operations) -> Source:
         tenants=operations.tenants(),
         servers=operations.servers(),
         sessions=operations.sessions(""),
+        balance=operations.balancing.shown(1),
     )
 
 
@@ -93,7 +96,7 @@ class PoolCollector:
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Every metric of the pool."""
-    for part in (_pool, _queue_and_leases, _nodes, _servers_and_sessions, _devices, _tenants):
+    for part in (_pool, _queue_and_leases, _nodes, _servers_and_sessions, _devices, _tenants, _balance):
         yield from part(snapshot)
 
 
@@ -147,6 +150,19 @@ def _queue_and_leases(snapshot: Snapshot) -> Iterator[Metric]:
         yield HistogramMetricFamily(
             "cupool_lease_seconds", "From Acquire to its lease, the wait in the queue included.", buckets, latency.sum_s
         )
+
+
+def _balance(snapshot: Snapshot) -> Iterator[Metric]:
+    told = snapshot.balance
+    yield _gauge(
+        "cupool_balancer_running", "1: a balancer has asked for a snapshot in the last seconds.", told.is_running
+    )
+    yield _gauge("cupool_balancer_dry_run", "1: it decides and moves nothing.", told.dry_run)
+    yield _counter("cupool_balancer_snapshots", "Snapshots that a balancer asked for.", told.snapshots)
+    yield _counter("cupool_balancer_moves_decided", "Moves that a balancer chose.", told.moves_decided)
+    yield _counter(
+        "cupool_balancer_moves_failed", "Moves that it asked for and that were refused or given up.", told.moves_failed
+    )
 
 
 def _nodes(snapshot: Snapshot) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from cupool import __version__
 from cupool.v1 import admin_pb2, pool_pb2, server_pb2
 
 from . import states
+from .balancing import Balancing
 from .config import Quota
 from .controller import Controller
 from .directory import Cordon
@@ -55,6 +56,7 @@ class Operations:
         self._controller = controller
         self._audit = audit
         self.warnings = list(warnings)
+        self.balancing = Balancing(controller, audit)
 
     # ---- seeing
 

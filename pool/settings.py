@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cupool.contract import balance
 from cupool.contract.errors import CupoolError
 
 from . import setting_kinds as kinds
@@ -61,6 +62,7 @@ SECTIONS = {
     "limits": "What sessions and servers may take.",
     "security": "Who may come, and what servers may touch.",
     "tenants": "What a tenant has that nobody set a quota for. Quotas of single tenants are set with `cupool quota set` and kept in the pool's directory.",
+    "balance": "Whether and how running sessions are moved between devices.",
     "log": "What the pool writes down.",
 }
 
@@ -104,6 +106,8 @@ KEYS: dict[str, Key] = {
         Key("tenants.weight", kinds.number(0.001, 1000), 1.0, "Share of the queue."),
         Key("tenants.lifetime", kinds.duration(0, 365 * _DAY), 0.0, "Of one session; 0: no limit."),
         Key("tenants.allow_offload", kinds.switch(), False, "It may send functions with cupool.offload, to run in its sessions' processes."),
+        Key("balance.policy", kinds.choice(*balance.POLICIES), balance.DEFAULT, "Which sessions are moved to other devices, until `cupool balance set` chooses otherwise; none: no balancer is started.", "--balance"),
+        Key("balance.dry_run", kinds.switch(), False, "The balancer decides and tells what it would do, and moves nothing.", "--balance-dry-run"),
         Key("log.level", kinds.choice("debug", "info", "warning", "error"), "info", "The least severe that is written.", "--log-level"),
         Key("log.format", kinds.choice("text", "json"), "text", "How lines are written.", "--log-format"),
     )
@@ -349,6 +353,8 @@ def pool_config(settings: Settings, folder: Path, devices: Iterable[DeviceConfig
         sandbox=value["security.sandbox"],
         application_xids=value["limits.application_xids"],
         launch_wrapper=value["security.launch_wrapper"],
+        balance=value["balance.policy"],
+        balance_dry_run=value["balance.dry_run"],
         log_level=value["log.level"],
         log_format=value["log.format"],
     )

@@ -46,7 +46,7 @@ STEADY_S = 30.0
 END_S = 10.0
 _LOCK = "up.lock"
 #: Files of the folder that are there while the pool runs, and hold its credentials.
-TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent"}
+TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent", "balancer-token": "balancer"}
 _RECORDS = ("controller.record", "agent.record")
 
 
@@ -290,6 +290,11 @@ class Supervisor:
 
         self._controller = child("controller") if controller is not None else None
         self._agent = child("agent")
+        self._balancer = None
+        if controller is not None and controller.balance != "none":
+            # Its command line is whole when the controller has said where operators come.
+            self._balancer = child("balancer")
+            self._balancer.command = (commands or {}).get("balancer") or [sys.executable, "-P", "-m", "cupool.balancer"]
         self._is_ending = False
         self._stop_grace_s = stop_grace_s
         self._is_asked = False
@@ -297,7 +302,7 @@ class Supervisor:
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def _children(self) -> Iterator[Child]:
-        return (c for c in (self._controller, self._agent) if c is not None)
+        return (c for c in (self._controller, self._agent, self._balancer) if c is not None)
 
     def run(self, on_ready: Callable[[Running], None]) -> None:
         """Start all, call `on_ready` when they are, and keep them running until they are told to end. Cleans up.
@@ -369,6 +374,9 @@ class Supervisor:
             self._agent.start()
             self._wait_ready(self._agent)
         if not self._is_ending:
+            if self._balancer is not None:
+                self._balancer.command = [*self._balancer.command, *self._balancer_arguments()]
+                self._start_again(self._balancer)  # a pool serves without one: nobody waits for it
             self._tell()
             on_ready(self.running)
 
@@ -416,12 +424,32 @@ class Supervisor:
             ca_file=self._controller_config.tls_ca if self._controller_config.tls_cert else "",
         )
 
+    def _balancer_arguments(self) -> list[str]:
+        """It asks the controller as operators do, with a credential of its own."""
+        config = self._controller_config
+        assert config is not None
+        words = ["--controller", self.running.admin_addr, "--token-file", str(self._folder / "balancer-token")]
+        words += ["--log-level", config.log_level, "--log-format", config.log_format]
+        if config.tls_cert:
+            words += ["--ca", config.tls_ca]
+            if config.tls_client_auth:
+                words += ["--cert", config.tls_cert, "--key", config.tls_key]
+        return words
+
+    def _start_again(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as error:
+            _log(f"the {child.name} could not be started: {error}")
+            child.again()
+
     def _tell(self) -> None:
         """Write `pool.json`."""
         self.running = dataclasses.replace(
             self.running,
             controller_pid=self._controller.pid if self._controller else 0,
             agent_pid=self._agent.pid,
+            balancer_pid=self._balancer.pid if self._balancer else 0,
             started=self.running.started or time.time(),
         )
         place.write(self._folder, self.running)
@@ -461,19 +489,15 @@ class Supervisor:
                 )
                 child.again()
             elif child.process is None and child.starts_at and time.monotonic() >= child.starts_at:
-                try:
-                    child.start()
-                except OSError as error:
-                    _log(f"the {child.name} could not be started: {error}")
-                    child.again()
-                    continue
-                self._tell()
+                self._start_again(child)
+                if child.process is not None:
+                    self._tell()
 
     # ---- ending
 
     def _end(self) -> None:
-        """The agent first, so that the controller hears of the ends of its sessions."""
-        children = [c for c in (self._agent, self._controller) if c is not None]
+        """The agent before the controller, which hears of the ends of its sessions."""
+        children = [c for c in (self._balancer, self._agent, self._controller) if c is not None]
         for child in children:
             if child.process is None:
                 continue

@@ -28,7 +28,10 @@ _added: set[str] = set()
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     return (
         # A role, perhaps an id, and at least 16 characters of base64url. Half a token, cut by a log's line, is one too.
-        (re.compile(r"(cupool_(?:client|viewer|operator|admin|agent)_[0-9a-z]{4,}_)[A-Za-z0-9_-]{8,}"), rf"\1{HIDDEN}"),
+        (
+            re.compile(r"(cupool_(?:client|viewer|operator|admin|agent|balancer)_[0-9a-z]{4,}_)[A-Za-z0-9_-]{8,}"),
+            rf"\1{HIDDEN}",
+        ),
         (re.compile(r"(cupool_session_)[A-Za-z0-9_-]{8,}"), rf"\1{HIDDEN}"),
         (re.compile(r"(?i)\b(bearer\s+)(?!cupool_)[^\s'\",;)\]}]+"), rf"\1{HIDDEN}"),
         # A field of a message, a key of a JSON text, a variable: `session_token: "x"`, `"token": "x"`, `CUPOOL_TOKEN=x`.

@@ -313,7 +313,7 @@ class SnapshotWaiting(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., kind: _Optional[str] = ..., waited_s: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class BalanceDecision(_message.Message):
-    __slots__ = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms", "sessions")
+    __slots__ = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms", "sessions", "balancer", "failed")
     AT_S_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +321,8 @@ class BalanceDecision(_message.Message):
     REASONS_FIELD_NUMBER: _ClassVar[int]
     TOOK_MS_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    BALANCER_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     at_s: float
     policy: str
     dry_run: bool
@@ -328,7 +330,9 @@ class BalanceDecision(_message.Message):
     reasons: _containers.RepeatedScalarFieldContainer[str]
     took_ms: float
     sessions: _containers.RepeatedCompositeFieldContainer[SessionReason]
-    def __init__(self, at_s: _Optional[float] = ..., policy: _Optional[str] = ..., dry_run: bool = ..., moves: _Optional[_Iterable[_Union[BalanceMove, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., took_ms: _Optional[float] = ..., sessions: _Optional[_Iterable[_Union[SessionReason, _Mapping]]] = ...) -> None: ...
+    balancer: str
+    failed: _containers.RepeatedCompositeFieldContainer[SessionReason]
+    def __init__(self, at_s: _Optional[float] = ..., policy: _Optional[str] = ..., dry_run: bool = ..., moves: _Optional[_Iterable[_Union[BalanceMove, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., took_ms: _Optional[float] = ..., sessions: _Optional[_Iterable[_Union[SessionReason, _Mapping]]] = ..., balancer: _Optional[str] = ..., failed: _Optional[_Iterable[_Union[SessionReason, _Mapping]]] = ...) -> None: ...
 
 class SessionReason(_message.Message):
     __slots__ = ("session", "reason")
@@ -365,20 +369,26 @@ class GetBalanceRequest(_message.Message):
     def __init__(self, last: _Optional[int] = ...) -> None: ...
 
 class GetBalanceReply(_message.Message):
-    __slots__ = ("policy", "dry_run", "is_running", "decisions", "balancer", "seen_s")
+    __slots__ = ("policy", "dry_run", "is_running", "decisions", "balancer", "seen_s", "snapshots", "moves_decided", "moves_failed")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     IS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     BALANCER_FIELD_NUMBER: _ClassVar[int]
     SEEN_S_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    MOVES_DECIDED_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FAILED_FIELD_NUMBER: _ClassVar[int]
     policy: str
     dry_run: bool
     is_running: bool
     decisions: _containers.RepeatedCompositeFieldContainer[BalanceDecision]
     balancer: str
     seen_s: float
-    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ..., is_running: bool = ..., decisions: _Optional[_Iterable[_Union[BalanceDecision, _Mapping]]] = ..., balancer: _Optional[str] = ..., seen_s: _Optional[float] = ...) -> None: ...
+    snapshots: int
+    moves_decided: int
+    moves_failed: int
+    def __init__(self, policy: _Optional[str] = ..., dry_run: bool = ..., is_running: bool = ..., decisions: _Optional[_Iterable[_Union[BalanceDecision, _Mapping]]] = ..., balancer: _Optional[str] = ..., seen_s: _Optional[float] = ..., snapshots: _Optional[int] = ..., moves_decided: _Optional[int] = ..., moves_failed: _Optional[int] = ...) -> None: ...
 
 class SetBalanceRequest(_message.Message):
     __slots__ = ("policy", "dry_run")

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cordon": ("devices", "cordon", "no new sessions on a device or node"),
     "uncordon": ("devices", "uncordon", "new sessions again"),
     "drain": ("devices", "drain", "cordon, and wait until no session is left"),
+    "balance": ("balance", "balance", "how sessions are moved between devices, and why"),
     "kill": ("sessions", "kill", "end sessions now"),
     "quota": ("quota", "quota", "what tenants may have, and have"),
     "token": ("tokens", "token", "credentials: create, list, revoke"),

@@ -39,6 +39,7 @@ class Running:
     supervisor_pid: int = 0
     controller_pid: int = 0
     agent_pid: int = 0
+    balancer_pid: int = 0  #: 0: there is none
     run_folder: str = ""  #: sockets and status files; goes with the pool
     started: float = 0.0  #: seconds since 1970
     version: int = VERSION

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "cupool.token/1"
 FIELDS = ("id", "role", "tenant", "created", "expires", "revoked", "last_used", "note")
-ROLES = ("client", "viewer", "operator", "admin", "agent")
+ROLES = ("client", "viewer", "operator", "admin", "agent", "balancer")
 COLUMNS = (
     Column("id", "token"),
     Column("role", "role"),

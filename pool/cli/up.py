@@ -158,6 +158,7 @@ def prepare(found: settings.Settings, folder: Path) -> tuple[PoolConfig, PoolCon
         token=tokens["token"],
         admin_token=tokens["admin-token"],
         agent_token=tokens["agent-token"],
+        balancer_token=tokens["balancer-token"],
         tells_token=False,
         tells_admin_token=False,
     )

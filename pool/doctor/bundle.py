@@ -77,7 +77,7 @@ def _parts(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:
 
 def _hide_credentials(folder: Path) -> None:
     """Whatever form they have: files and variables that hold some."""
-    for name in ("token", "admin-token", "agent-token"):
+    for name in ("token", "admin-token", "agent-token", "balancer-token"):
         try:
             redaction.add((folder / name).read_text().strip())
         except OSError:

@@ -20,8 +20,8 @@ from typing import Any
 
 from cupool.contract import redaction
 
-CLIENT, VIEWER, OPERATOR, ADMIN, AGENT = "client", "viewer", "operator", "admin", "agent"
-ROLES = (CLIENT, VIEWER, OPERATOR, ADMIN, AGENT)
+CLIENT, VIEWER, OPERATOR, ADMIN, AGENT, BALANCER = "client", "viewer", "operator", "admin", "agent", "balancer"
+ROLES = (CLIENT, VIEWER, OPERATOR, ADMIN, AGENT, BALANCER)
 #: A role, and the roles that may do what it may. Clients and agents have services of their own: an admin opens no session by being one.
 _ALLOWED: dict[str, frozenset[str]] = {
     CLIENT: frozenset({CLIENT}),
@@ -29,12 +29,14 @@ _ALLOWED: dict[str, frozenset[str]] = {
     VIEWER: frozenset({VIEWER, OPERATOR, ADMIN}),
     OPERATOR: frozenset({OPERATOR, ADMIN}),
     ADMIN: frozenset({ADMIN}),
+    # It sees what it decides on, tells its decisions, and asks for moves; no more.
+    BALANCER: frozenset({BALANCER, OPERATOR, ADMIN}),
 }
 #: The tenant of a credential that names none.
 DEFAULT_TENANT = "default"
 
 _SECRET_BYTES = 32
-_FORM = re.compile(r"cupool_(client|viewer|operator|admin|agent)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_FORM = re.compile(r"cupool_(client|viewer|operator|admin|agent|balancer)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Compared with when no record is found, so that an unknown id takes as long as a wrong secret.
 _NOBODY = hashlib.sha256(secrets.token_bytes(32)).digest()

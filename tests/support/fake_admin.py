@@ -27,8 +27,9 @@ _READING = {
     "ListAllSessions",
     "WatchEvents",
     "GetLog",
+    "GetBalance",
 }
-_ADMIN = {"CreateToken", "ListTokens", "RevokeToken", "Shutdown"}
+_ADMIN = {"CreateToken", "ListTokens", "RevokeToken", "SetBalance", "Shutdown"}
 
 GIB = 1 << 30
 
@@ -103,6 +104,29 @@ def some_tenants() -> list[admin_pb2.TenantStatus]:
     ]  # fmt: skip
 
 
+def a_balance() -> admin_pb2.GetBalanceReply:
+    moves = [
+        admin_pb2.BalanceMove(
+            session="session-3f01", source="gpu-a/cuda:0", destination="gpu-b/cuda:0", gain_s=12.5, cost_s=0.75,
+            reason="gpu-a/cuda:0 is shared by 2 sessions.",
+        )
+    ]  # fmt: skip
+    why = [
+        admin_pb2.SessionReason(
+            session="session-3f77", reason="It stays: it loses too little to others: 0.020 s a second."
+        )
+    ]
+    failed = [admin_pb2.SessionReason(session="session-3f01", reason="The link is slow.")]
+    B = admin_pb2.BalanceDecision
+    return admin_pb2.GetBalanceReply(
+        policy="cost-aware", is_running=True, balancer="balancer-01", seen_s=0.125, snapshots=400, moves_decided=1, moves_failed=1,
+        decisions=[
+            B(at_s=100.0, policy="cost-aware", moves=moves, took_ms=0.5, sessions=why, balancer="balancer-01"),
+            B(at_s=102.0, policy="cost-aware", reasons=["a move would not pay (2)"], took_ms=0.25, sessions=why, failed=failed),
+        ],
+    )  # fmt: skip
+
+
 class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
     """Answers with the data above; `said` has every changing request. A drain waits for `drained` where that is set."""
 
@@ -128,6 +152,7 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
         self.drain_began = threading.Event()
         self.refuse: tuple[grpc.StatusCode, str] | None = None
         self.pool = a_pool()
+        self.balance = a_balance()
         self.stopped = threading.Event()
 
     # ---- who may
@@ -190,7 +215,18 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
                 source=request.source or "controller", line=f"line {i} of {request.lines} {request.session}".strip()
             )
 
+    def GetBalance(self, request, context):
+        self._check("GetBalance", context)
+        return self.balance
+
     # ---- changing
+
+    def SetBalance(self, request, context):
+        self._check("SetBalance", context)
+        self.said.append(request)
+        self.balance.policy = request.policy or self.balance.policy
+        self.balance.dry_run = request.dry_run
+        return admin_pb2.SetBalanceReply()
 
     def KillSession(self, request, context):
         self._check("KillSession", context)

@@ -1,4 +1,5 @@
-"""Processes as a pool's supervisor starts them, without a pool: `fake_processes.py controller|agent --record FILE`, and `supervise FOLDER`.
+"""Processes as a pool's supervisor starts them, without a pool: `fake_processes.py controller|agent --record FILE`,
+`balancer --token-file FILE`, and `supervise FOLDER`.
 
 The controller serves FakeAdmin. Files in the pool's folder steer them: `refuse-NAME` (it says that it cannot start), `silent-NAME` (it ends
 at once, without a word), `stubborn-NAME` (it does not end when told to), `starts-NAME` counts its starts.
@@ -18,8 +19,9 @@ def main() -> int:
     role = sys.argv[1]
     if role == "supervise":
         return supervise(Path(sys.argv[2]))
-    record = json.loads(Path(sys.argv[sys.argv.index("--record") + 1]).read_text())
-    folder = Path(sys.argv[sys.argv.index("--record") + 1]).parent
+    file = Path(sys.argv[sys.argv.index("--token-file" if role == "balancer" else "--record") + 1])
+    record = {} if role == "balancer" else json.loads(file.read_text())
+    folder = file.parent
     with open(folder / f"starts-{role}", "a") as file:
         file.write(f"{os.getpid()}\n")
     if (folder / f"silent-{role}").exists():
@@ -44,6 +46,11 @@ def main() -> int:
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         return 0
+    if role == "balancer":
+        print(json.dumps({"ready": True}), flush=True)
+        while not told.wait(60):
+            pass
+        return 0
     import fake_admin
 
     with fake_admin.serving(Path(record["admin_listen"].removeprefix("unix:")).parent) as (fake, addr):
@@ -62,7 +69,7 @@ def supervise(folder: Path) -> int:
     from cupool.pool import settings, supervisor
     from cupool.pool.cli import up
 
-    commands = {name: [sys.executable, "-P", __file__, name] for name in ("controller", "agent")}
+    commands = {name: [sys.executable, "-P", __file__, name] for name in ("controller", "agent", "balancer")}
     held = supervisor.lock(folder)
     found = settings.load(flags={"pool.devices": "cpu:1:1GiB", "pool.folder": str(folder)}, environment={})
     controller, agent = up.prepare(found, folder)

@@ -436,7 +436,7 @@ def test_the_audit_log_tells_all_of_it_and_is_whole(pool: Pool) -> None:
 
 def test_no_credential_was_ever_written_down(pool: Pool) -> None:
     """Everything that a pool at debug level wrote, and the command lines and environments of its processes. Last: after all the others."""
-    own = {"token", "admin-token", "agent-token", "controller.record", "agent.record"}
+    own = {"token", "admin-token", "agent-token", "balancer-token", "controller.record", "agent.record"}
     texts = {p: p.read_bytes() for p in pool.folder.rglob("*") if p.is_file() and p.name not in own}
     run = Path(pool.said["run_folder"])
     texts |= {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.name not in own}

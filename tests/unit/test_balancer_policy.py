@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 import pytest
-from cupool.balancer import costs, messages, policy
+from cupool.balancer import costs, messages, policy, rules
 from cupool.balancer.policy import Memory, Tuning, decide
 from cupool.balancer.snapshot import Device, Session, Snapshot, Waiting
 
@@ -181,6 +181,10 @@ def test_what_others_outside_the_pool_take_of_a_device_counts() -> None:
 def test_of_equals_the_less_urgent_moves() -> None:
     a, b, s, t = CROWDED
     assert moves(pool(a, b, dataclasses.replace(s, priority=3), t)) == [("t", "b")]
+
+
+def test_every_policy_of_the_contract_has_a_rule() -> None:
+    assert list(rules.RULES) == list(policy.POLICIES)
 
 
 def test_an_unknown_policy_is_an_error_that_names_the_known() -> None:

@@ -71,6 +71,10 @@ READING = {
     "top": ["top", "--once", "--json"],
     "quota show": ["quota", "show", "--json"],
     "token list": ["token", "list", "--all", "--json"],
+    "balance status": ["balance", "status", "--json"],
+    "balance explain": ["balance", "explain", "--json"],
+    "balance explain session": ["balance", "explain", "3f01", "--json"],
+    "balance set": ["balance", "set", "pack", "--dry-run", "--json"],
     "logs": ["logs", "--json"],
     "logs --events": ["logs", "--events", "--json"],
     "config show": ["config", "show", "--json"],
@@ -131,6 +135,14 @@ def test_tables(fake, run):
         "top --once": ["sessions 3 (1 parked)", "█████░░░░░", "waiting tenant", "images"],
         "quota show": ["2 of 8", "60.0 GiB of 80.0 GiB", "2.0 min of 10 h"],
         "token list": ["t01", "never", "made with the pool"],
+        "balance status": ["cost-aware: Moves a session when", "balancer-01, asked", "1 decided, 1 of them failed"],
+        "balance explain": [
+            "because a move would not pay (2)",
+            "12.50 s",
+            "is shared by 2 sessions",
+            "failed: session-3f01: The link is slow.",
+        ],
+        "balance explain 3f77": ["session-3f77: It stays: it loses too little to others"],
     }.items():
         code, out, err = run(*command.split())
         assert code == 0 and err == "", command

@@ -28,7 +28,7 @@ def refusal(found: tokens.Credentials, shown: str, role: str, now: float = NOW) 
 def test_a_token_opens_what_its_role_may_and_no_more():
     may = {
         "client": {"client"}, "agent": {"agent"}, "viewer": {"viewer"},
-        "operator": {"viewer", "operator"}, "admin": {"viewer", "operator", "admin"},
+        "operator": {"viewer", "operator", "balancer"}, "admin": {"viewer", "operator", "admin", "balancer"}, "balancer": {"balancer"},
     }  # fmt: skip
     for role in tokens.ROLES:
         token, record = tokens.create(role, now=NOW)

@@ -78,7 +78,8 @@ def test_up_and_down(folder, supervised, capsys):
     for file in (running.token_file, running.admin_token_file):
         assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
         assert Path(file).read_text().strip() not in (folder / place.NAME).read_text()
-    assert len(supervisor.marked(running.mark)) == 3  # with the agent's server
+    assert running.balancer_pid
+    assert len(supervisor.marked(running.mark)) == 4  # with the agent's server
     # The pool is found without any variable, and a second one is refused.
     assert app.main(["ps", "--json"]) == 0
     assert app.main(["up", "--devices", "cpu:1:1GiB"]) == 1
@@ -106,11 +107,12 @@ def test_signals_end_it_and_leave_nothing(folder, supervised, number):
     shutdowns.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("name", ["controller", "agent"])
+@pytest.mark.parametrize("name", ["controller", "agent", "balancer"])
 def test_what_died_is_started_again(folder, supervised, name):
     _, _ = supervised()
     running = place.read(folder)
     first = getattr(running, f"{name}_pid")
+    until(lambda: (folder / f"starts-{name}").exists() and (folder / f"starts-{name}").read_text())
     for starts in (2, 3):
         before = getattr(place.read(folder), f"{name}_pid")
         os.kill(before, signal.SIGKILL)
@@ -119,8 +121,8 @@ def test_what_died_is_started_again(folder, supervised, name):
     now = place.read(folder)
     assert getattr(now, f"{name}_pid") != first
     assert (now.addr, now.admin_addr, now.mark) == (running.addr, running.admin_addr, running.mark)
-    other = {"controller": "agent", "agent": "controller"}[name]
-    assert getattr(now, f"{other}_pid") == getattr(running, f"{other}_pid"), "the other one was not left alone"
+    for other in {"controller", "agent", "balancer"} - {name}:
+        assert getattr(now, f"{other}_pid") == getattr(running, f"{other}_pid"), "another one was not left alone"
     until(lambda: app.main(["status", "--json"]) == 0)
 
 
@@ -174,6 +176,18 @@ def test_one_that_cannot_start(folder, supervised, name):
     assert process.wait(30) == 1
     assert not (folder / place.NAME).exists() and not (folder / "admin-token").exists()
     assert list((folder.parent.parent / "run").iterdir()) == []
+
+
+def test_a_balancer_that_cannot_start_keeps_nobody_from_serving(folder, supervised):
+    folder.mkdir(parents=True)
+    (folder / "refuse-balancer").touch()
+    _, said = supervised()
+    assert "ready" in said and app.main(["status", "--json"]) == 0
+    until(lambda: (folder / "starts-balancer").exists())
+    until(lambda: len((folder / "starts-balancer").read_text().split()) >= 3)
+    (folder / "refuse-balancer").unlink()
+    starts = until(lambda: (folder / "starts-balancer").read_text().split())
+    until(lambda: str(place.read(folder).balancer_pid) in starts + (folder / "starts-balancer").read_text().split())
 
 
 def test_one_that_cannot_start_again_is_tried_with_growing_pauses(folder, supervised):
