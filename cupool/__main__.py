@@ -108,6 +108,7 @@ OPERATOR = frozenset(
         "uncordon",
         "drain",
         "kill",
+        "balance",
         "quota",
         "token",
         "certs",

@@ -61,4 +61,5 @@ def snapshot(tenants: int = 3) -> Snapshot:
             pool_pb2.SessionStatus(session="session-a", state=pool_pb2.SESSION_STATE_ATTACHED, tenant="tenant-0", function="secret-name"),
             pool_pb2.SessionStatus(session="session-b", state=pool_pb2.SESSION_STATE_PARKED, tenant="tenant-1"),
         ],
+        balance=admin_pb2.GetBalanceReply(policy="pack", dry_run=True, is_running=True, snapshots=9, moves_decided=4, moves_failed=1),
     )  # fmt: skip

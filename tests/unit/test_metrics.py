@@ -264,6 +264,9 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
     def ListAllSessions(self, request: Any, context: Any) -> Any:
         return pool_pb2.ListSessionsReply(sessions=self.snapshot.sessions)
 
+    def GetBalance(self, request: Any, context: Any) -> Any:
+        return self.snapshot.balance
+
 
 def test_a_snapshot_through_the_admin_service_shows_the_same() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(2))
