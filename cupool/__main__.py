@@ -26,6 +26,7 @@ Commands of the `server` extra; each has --help:
   logs, config, bench                  what was written, settings, speed
   join           make this host one of a pool's
   completion     shell completion for bash, zsh, fish
+  simulate       a whole pool on a virtual clock: policies under a load, faults by seed
 """
 
 
@@ -76,6 +77,15 @@ def doctor(arguments: list[str]) -> int:
     return int(importlib.import_module("cupool.pool.doctor.command").main(arguments))
 
 
+def simulate(arguments: list[str]) -> int:
+    """The pool's own code, so it needs what the pool needs."""
+    try:
+        module = importlib.import_module("cupool.simulate")
+    except ModuleNotFoundError as error:
+        return _lacks_server("simulate", error)
+    return int(module.main(arguments))
+
+
 def usage(arguments: list[str]) -> int:
     print(USAGE, end="")
     return 0
@@ -87,6 +97,7 @@ BASE = {
     "version": version,
     "dropin-path": dropin_path,
     "doctor": doctor,
+    "simulate": simulate,
     "help": usage,
     "-h": usage,
     "--help": usage,
@@ -125,15 +136,19 @@ def extra(name: str, arguments: list[str]) -> int:
     try:
         module = importlib.import_module("cupool.pool.cli.app")
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("cupool"):
-            raise
-        print(
-            f"`cupool {name}` needs the extra `server`, which is not installed here (no module {error.name}). "
-            "Install it: pip install 'cupool[server]'",
-            file=sys.stderr,
-        )
-        return 2
+        return _lacks_server(name, error)
     return int(module.main([name, *arguments] if name else arguments) or 0)
+
+
+def _lacks_server(name: str, error: ModuleNotFoundError) -> int:
+    if (error.name or "").startswith("cupool"):
+        raise error
+    print(
+        f"`cupool {name}` needs the extra `server`, which is not installed here (no module {error.name}). "
+        "Install it: pip install 'cupool[server]'",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def main() -> int:

@@ -32,6 +32,9 @@ RETURN_S = 10.0
 MISSING_S = 2.0
 #: Sessions of a node that was away for so long are lost.
 NODE_LOST_S = 600.0
+#: A node that tells numbers four times a second and has told nothing for so long may be out of reach: a broken connection shows only
+#: after 13 s, and leases on its servers would reach nobody until then.
+SILENT_S = 3.0
 #: A warm server beyond the reserve ends when it has been warm for so long.
 SPARE_S = 30.0
 #: How often the counts of tenants are written down.
@@ -126,6 +129,8 @@ class Controller(Following):
         """Leases, drains and waits that are over; servers that are lacking. Call about four times a second."""
         with self.lock:
             now = self.clock()
+            for node in self.books.nodes.values():
+                node.is_silent = node.tells_numbers and now - node.seen_at > SILENT_S
             for place in [p for p in self.queue if p.item.deadline_at <= now]:
                 self.queue.remove(place)
                 self._refuse(place.item, self._no_capacity(place.item))
@@ -140,6 +145,9 @@ class Controller(Following):
             for server in [s for s in self.books.servers.values() if s.returns_since > float("-inf")]:
                 if now - server.returns_since > RETURN_S:
                     self._order_end(server, "It did not give its session back in time.")
+            if self._awaited and now - self.started_at > NODE_LOST_S:  # their hosts never came
+                for session_id in list(self._awaited):
+                    self._unclaimed.setdefault(session_id, self.started_at)
             for lost in [s for s, since in self._unclaimed.items() if now - since > MISSING_S]:
                 del self._unclaimed[lost]
                 self._unclaimed_end(lost)
@@ -182,6 +190,7 @@ class Controller(Following):
     def _unclaimed_end(self, session_id: str) -> None:
         """A lease of a controller before this one, of which no server knows and whose end nobody told."""
         lease = self.directory.lease(session_id)
+        self._told_of(session_id)
         if lease is None or session_id in self.books.sessions:
             return
         self.sessions_lost += 1

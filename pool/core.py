@@ -92,6 +92,13 @@ class Core:
         self._kept_at = clock()
         for record in self.directory.tenants():
             self.books.tenants[record.name] = tenant_of(record, config)
+        #: Leases of a controller before this one, until a host has told what became of each. They count against quotas.
+        self._awaited: dict[str, LeaseRecord] = {}
+        for lease in self.directory.leases():
+            self._awaited[lease.session] = lease
+            mine = self.tenant(lease.tenant)
+            mine.awaited_sessions += 1
+            mine.awaited_bytes += lease.memory_bytes
         engine.settings(self.settings())
 
     def settings(self) -> agent_pb2.PoolSettings:
@@ -123,6 +130,14 @@ class Core:
         with self.lock:
             for mine in self.books.tenants.values():
                 self.keep_tenant(mine)
+
+    def _told_of(self, session_id: str) -> None:
+        """A lease of a controller before this one: what became of it is known."""
+        lease = self._awaited.pop(session_id, None)
+        if lease is not None:
+            mine = self.tenant(lease.tenant)
+            mine.awaited_sessions -= 1
+            mine.awaited_bytes -= lease.memory_bytes
 
     def views(self) -> list[DeviceView]:
         return [d.view() for d in self.books.devices.values()]

@@ -40,6 +40,7 @@ class Following(Leasing):
             node = self.books.nodes.setdefault(hello.node, Node(hello.node))
             node.host, node.version, node.boot_id = hello.host, hello.version, hello.boot_id
             node.is_connected, node.seen_at, node.reason = True, now, ""
+            node.tells_numbers = node.is_silent = False
             for has in hello.devices:
                 self._device_here(node, has)
             named = {news.server for news in hello.servers}
@@ -112,6 +113,7 @@ class Following(Leasing):
             known = self._seen(node)
             if known is None:
                 return
+            known.tells_numbers = True
             if host is not None:
                 known.use = host
             for status in devices:
@@ -182,7 +184,8 @@ class Following(Leasing):
             return
         else:
             return
-        self._serve(now)
+        if not is_hello:  # what its node has besides is told first: it may have taken the place
+            self._serve(now)
 
     def _resend(self, session: Session) -> None:
         """An assignment that its node had not heard of when the stream broke."""
@@ -225,6 +228,7 @@ class Following(Leasing):
     def _adopt(self, server: Server, news: agent_pb2.ServerNews, now: float) -> Session:
         """A session that a controller before this one gave."""
         assignment, lease = news.assignment, self.directory.lease(news.assignment.session)
+        self._told_of(assignment.session)
         session = Session(
             id=assignment.session,
             tenant=self.tenant(assignment.tenant or DEFAULT_TENANT),
@@ -289,6 +293,7 @@ class Following(Leasing):
     def _unknown_end(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
         """A session that ended while no controller ran, or that is remembered by the directory only."""
         lease = self.directory.lease(end.session)
+        self._told_of(end.session)
         if self.directory.end(end.session) is None:
             self.tenant(end.tenant or DEFAULT_TENANT).ended_kernel_s += end.usage.kernel_s
         self.directory.add_end(

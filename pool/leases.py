@@ -31,6 +31,8 @@ class Node:
     boot_id: str = ""
     is_connected: bool = False
     seen_at: float = 0.0
+    tells_numbers: bool = False  #: it measures its devices, and says so all the time
+    is_silent: bool = False  #: it has not for a while, though it counts as connected: it gets no new sessions
     reason: str = ""  #: why it is not connected
     devices: dict[str, Device] = field(default_factory=dict)  #: by the node's own name of each
     use: agent_pb2.HostUse = field(default_factory=agent_pb2.HostUse)
@@ -75,7 +77,7 @@ class Device:
             self.max_sessions,
             len(self.warm),
             self.measured.utilization,
-            self.node.is_connected and self.cordoned is None and not self.measured.cordoned,
+            self.node.is_connected and not self.node.is_silent and self.cordoned is None and not self.measured.cordoned,
         )
 
     def supply(self, settled_at: float) -> Supply:

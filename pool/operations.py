@@ -6,7 +6,6 @@ Ids may be given as unique prefixes. What changes something is told to the audit
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterable
 
 from cupool import __version__
@@ -224,7 +223,7 @@ class Operations:
 
     def _cordon(self, device: Device, reason: str, is_draining: bool, deadline: float = 0.0) -> None:
         c = self._controller
-        cordon = Cordon(device.key, reason, time.time(), is_draining, deadline)
+        cordon = Cordon(device.key, reason, c.wall(), is_draining, deadline)
         device.cordoned, device.is_draining = reason, is_draining
         c.cordons[device.key] = cordon
         c.directory.set_cordon(cordon)
@@ -249,7 +248,7 @@ class Operations:
             raise Refused(Code.INVALID_ARGUMENT, "A drain needs a reason.", "Say why: people will ask.")
         with self._controller.lock:
             device = self._find_device(prefix)
-            deadline = time.time() + deadline_ms / 1000 if deadline_ms else 0.0
+            deadline = self._controller.wall() + deadline_ms / 1000 if deadline_ms else 0.0
             self._cordon(device, f"{reason} ({who})", True, deadline)
         self._audit(who, "device-draining", device.key, reason)
         self._controller.tick()

@@ -26,6 +26,9 @@ class Tenant:
     quota: Quota
     sessions: int = 0  #: that are not over
     leased_bytes: int = 0  #: promised to them
+    #: The same of sessions that a controller before this one gave, of which no host has told yet.
+    awaited_sessions: int = 0
+    awaited_bytes: int = 0
     used_bytes: int = 0  #: held by them, as their servers said last
     live_kernel_s: float = 0.0  #: executed by them
     ended_kernel_s: float = 0.0  #: executed by sessions that are over, since the directory was made
@@ -89,18 +92,20 @@ def take_open(tenant: Tenant, now_s: float) -> None:
 def over_quota(tenant: Tenant, memory_bytes: int) -> Refused | None:
     """Why one more session of this size must wait for the tenant's own sessions to end; None: it need not."""
     quota = tenant.quota
-    if quota.sessions and tenant.sessions >= quota.sessions:
+    sessions = tenant.sessions + tenant.awaited_sessions
+    leased_bytes = tenant.leased_bytes + tenant.awaited_bytes
+    if quota.sessions and sessions >= quota.sessions:
         return Refused(
             Code.RESOURCE_EXHAUSTED,
-            f"The tenant {tenant.name!r} has {tenant.sessions} of its {quota.sessions} sessions.",
+            f"The tenant {tenant.name!r} has {sessions} of its {quota.sessions} sessions.",
             "End one of them, wait in line (CUPOOL_DEADLINE_S), or ask the pool's operator for more.",
             word="quota-sessions",
             retry_ms=_OWN_SESSIONS_MS,
         )
-    if quota.memory_bytes and tenant.leased_bytes + memory_bytes > quota.memory_bytes:
+    if quota.memory_bytes and leased_bytes + memory_bytes > quota.memory_bytes:
         return Refused(
             Code.RESOURCE_EXHAUSTED,
-            f"The tenant {tenant.name!r} has leased {tenant.leased_bytes:,} of its {quota.memory_bytes:,} bytes; "
+            f"The tenant {tenant.name!r} has leased {leased_bytes:,} of its {quota.memory_bytes:,} bytes; "
             f"this asks for {memory_bytes:,} more.",
             "Ask for less (CUPOOL_MEMORY), end a session, wait in line (CUPOOL_DEADLINE_S), or ask the pool's operator for more.",
             word="quota-memory",

@@ -13,6 +13,7 @@ Cases when a stream ends:
     the next epoch, and the ordinary resend; never back to a lower epoch, and to no server that has executed less than it has acknowledged.
   - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch, or from the
     last checkpoint (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
+  - the server never heard of the session (its host cannot be reached by the pool): another lease, for as long as `reconnect_s`.
 """
 
 from __future__ import annotations
@@ -141,6 +142,9 @@ class Link:
         self._restore = restore
         self._is_restoring = False
         self._is_replaying = False
+        #: the server of this lease has answered a hello
+        self._is_served = False
+        self._unserved_s = 0.0
         self._reached = 0
         self._futile = 0
         self._transport = transport
@@ -240,7 +244,13 @@ class Link:
             raise SessionLost(
                 f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
             )
-        self._futile = self._futile + 1 if self.recoveries and reached <= self._reached else 0
+        if not getattr(error, "is_unserved", False):
+            self._futile = self._futile + 1 if self.recoveries and reached <= self._reached else 0
+            self._unserved_s = 0.0
+        elif time.monotonic() - (self._unserved_s or time.monotonic()) > self._reconnect_s:
+            raise error
+        else:
+            self._unserved_s = self._unserved_s or time.monotonic()
         self._reached = max(self._reached, reached)
         if self._futile >= MAX_FUTILE:
             raise SessionLost(f"{error.what} On another server it ended at the same place.", error.cure)
@@ -265,6 +275,7 @@ class Link:
             self._nonces = (b"", os.urandom(16))
             self._is_replaying = True
             self._is_restoring = base is not None and base.data is not None
+            self._is_served = False
             self.recoveries += 1
             self.reconnects += 1
         log.info("event=recovering session=%s was=%s reason=%r", lease.session, old.session, str(error))
@@ -366,7 +377,12 @@ class Link:
             if self._goes_to(fate):
                 return
             # The pool knows better than the server why a session is not there.
-            raise _gone(fate, error.cure) if isinstance(fate, str) else error
+            if isinstance(fate, str):
+                raise _gone(fate, error.cure)
+            if end.code == "NOT_FOUND" and isinstance(error, SessionLost) and not self._is_served:
+                # Its assignment never came there. Nothing was done that could not be done elsewhere.
+                error.is_server_lost = error.is_unserved = True
+            raise error
         self._damaged = self._damaged + 1 if end.code in DAMAGED else self._damaged
         if self._damaged > MAX_DAMAGED:
             raise status_error(end.code, end.details, at)
@@ -467,7 +483,7 @@ class Link:
             cure = "Ask the pool's operator, or use durability='replay'."
             self._end_with(LeaseRefused(misfit, cure))
             return
-        self._is_attached = True
+        self._is_attached = self._is_served = True
         trace.say("session-attached", session=self.lease.session, server=hello.server, reconnects=self.reconnects)
         self._outbox.attach(stream.put, stream.push)
         self._attached.set()

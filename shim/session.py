@@ -161,6 +161,9 @@ class Session:
             self._pool = _pool_client(self.settings)
             own: Lease = self._pool.acquire(self.settings, base)
             return own
+        if getattr(error, "is_unserved", False):
+            # First: the old one may be all that its tenant may have.
+            self._pool.release(old, "its server did not know it")
         lease: Lease = self._pool.acquire(self.settings, base)
         if not isinstance(error, SessionCloned):
             self._pool.release(old, "its server was lost")

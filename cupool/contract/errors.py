@@ -54,6 +54,8 @@ class SessionLost(CupoolError):
 
     #: Its server was lost, by no fault of the session: another could do again what it did.
     is_server_lost = False
+    #: No server ever had it, though the pool gave it: nothing was done.
+    is_unserved = False
 
 
 class SessionCloned(SessionLost):

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from cupool.pool import states
 from cupool.pool.config import PoolConfig, Quota
-from cupool.pool.controller import NODE_LOST_S, RETURN_S, Controller, Waiting
+from cupool.pool.controller import NODE_LOST_S, RETURN_S, SILENT_S, Controller, Waiting
 from cupool.pool.directory import Directory, EndRecord, TenantRecord
 from cupool.pool.operations import Operations
 from cupool.pool.refusals import Code, Refused
@@ -603,3 +603,72 @@ Anything.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, report_multiple_bugs=False
 )
 TestAnything = Anything.TestCase
+
+
+# ---- found by the simulation
+
+
+def test_a_hello_is_taken_whole_before_anybody_is_served():
+    pool = Pool(dataclasses.replace(CONFIG, max_sessions=1), devices={"cpu:0": 100})
+    pool.later(1.0)
+    spare, leased = pool.host.servers.values()
+    pool.host.servers = {spare.id: spare, leased.id: leased}  # the hello names the warm one first
+    lease = pool.acquire()
+    if lease.server == spare.id:
+        pool.host.servers = {leased.id: leased, spare.id: spare}
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.disconnect()
+    pool.begin(dataclasses.replace(CONFIG, max_sessions=1))
+    waiting = pool.acquire(deadline_ms=10_000)
+    pool.host.connect()
+    check(pool)
+    assert not waiting.future.done(), "the device has its one session"
+
+
+def test_leases_of_the_controller_before_count_before_their_hosts_have_come():
+    pool = Pool()
+    pool.quota("red", sessions=1)
+    lease = pool.acquire("red")
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.disconnect()
+    pool.begin(CONFIG)
+    other = FakeHost(node="node-2")
+    other.listener = pool.controller
+    pool.controller.engine = other
+    other.connect()
+    other.deliver()
+    assert pool.refused("red").word == "quota-sessions"
+    pool.controller.engine = pool.host
+    pool.host.connect()
+    assert pool.refused("red").word == "quota-sessions"
+    pool.release(lease)
+    pool.host.deliver()
+    tenant = pool.controller.books.tenants["red"]
+    assert (tenant.sessions, tenant.awaited_sessions, tenant.awaited_bytes) == (0, 0, 0)
+
+
+def test_leases_of_hosts_that_never_come_again_are_over_one_day():
+    pool = Pool()
+    lease = pool.acquire("red")
+    pool.host.deliver()
+    pool.host.attach(lease.server)
+    pool.host.disconnect()
+    pool.begin(CONFIG)
+    assert pool.controller.tenant("red").awaited_sessions == 1
+    pool.clock.now += NODE_LOST_S + 1
+    pool.controller.tick()
+    assert pool.controller.tenant("red").awaited_sessions == 0
+    assert pool.directory.end(lease.session).lost and not list(pool.directory.leases())
+
+
+def test_a_node_that_has_fallen_silent_gets_no_new_sessions():
+    pool = Pool()
+    pool.controller.device_news("node-1", [], None)
+    pool.clock.now += SILENT_S + 0.1
+    pool.controller.tick()
+    assert pool.refused().word == "capacity"
+    pool.controller.device_news("node-1", [], None)
+    pool.controller.tick()
+    pool.acquire()
