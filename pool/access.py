@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .auditing import Auditor
@@ -15,10 +16,19 @@ from .security import tokens
 class Access:
     """Checks credentials against the directory and the configuration."""
 
-    def __init__(self, config: PoolConfig, directory: Directory, auditor: Auditor) -> None:
+    def __init__(
+        self, config: PoolConfig, directory: Directory, auditor: Auditor, requires_cert: Callable[[str], bool]
+    ) -> None:
+        """
+        Args:
+            requires_cert: whether a tenant must show a client certificate. Called for every call of a client; does not wait.
+        """
         self._directory = directory
         self._auditor = auditor
-        self._asks_certificates = config.tls_client_auth
+        self._asks_certificates = config.tls_client_auth or bool(config.cert_listen)
+        self._requires_cert = requires_cert
+        #: Where certificates are asked for, for people; with its port once that is known.
+        self.cert_address = config.cert_listen
         given = (
             (config.token, tokens.CLIENT),
             (config.admin_token, tokens.ADMIN),
@@ -39,8 +49,11 @@ class Access:
         credentials = self._clients if role == tokens.CLIENT else self._credentials
         try:
             record = credentials.check(tokens.bearer(context.invocation_metadata() or ()), role)
-            if self._asks_certificates and (names := (context.auth_context() or {}).get("x509_common_name", ())):
-                tokens.check_certificate(record, [n.decode() if isinstance(n, bytes) else str(n) for n in names])
+            is_required = role == tokens.CLIENT and self._requires_cert(record.tenant or tokens.DEFAULT_TENANT)
+            if self._asks_certificates or is_required:
+                names = (context.auth_context() or {}).get("x509_common_name", ())
+                shown = [n.decode() if isinstance(n, bytes) else str(n) for n in names]
+                tokens.check_certificate(record, shown, is_required, self.cert_address)
         except tokens.TokenRefused as refused:
             self._auditor.refused_credential(refused.token_id, refused.why, context.peer())
             code = Code.PERMISSION_DENIED if refused.is_known else Code.UNAUTHENTICATED

@@ -69,6 +69,7 @@ class Quota:
     park_grace_ms: int = 0  #: how long a session without a client is kept; 0: as the pool's
     weight: float = 1.0  #: share of the queue, greater than 0
     allow_offload: bool = False  #: may send functions to run in its session's process
+    require_cert: bool = False  #: its tokens open nothing without a client certificate of the tenant
 
 
 #: The tenant of a token file, an embedded pool, or a pool without credentials.
@@ -83,6 +84,8 @@ class PoolConfig:
     #: Where the pool lives between two starts: directory, audit log, logs, pool.json. Empty: an embedded pool, which keeps nothing.
     folder: str = ""
     listen: str = ""  #: "host:port" or "unix:/path"; empty: a unix socket in a folder of its own
+    #: where programs come that show a client certificate, over TLS, beside `listen`; empty: nowhere
+    cert_listen: str = ""
     admin_listen: str = ""  #: where AdminService listens; empty: a unix socket beside it
     agent_listen: str = ""  #: where AgentService listens; empty: a unix socket beside it
     metrics_listen: str = ""  #: "host:port" of /metrics; empty: none

@@ -111,6 +111,11 @@ class Controller(Following):
 
             return self.status(session), stop
 
+    def requires_cert(self, tenant: str) -> bool:
+        """Whether a tenant must show a client certificate. Takes no lock."""
+        known = self.books.tenants.get(tenant)
+        return (self.config.quota if known is None else known.quota).require_cert
+
     def statistics(self) -> Statistics:
         with self.lock:
             return Statistics(

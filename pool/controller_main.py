@@ -1,8 +1,8 @@
 """`python -m cupool.pool controller`: the controller of a pool whose agents are processes of their own, here or on other hosts.
 
-Prints one JSON line on its standard output when it answers: {"addr", "admin", "agent", "metrics", "pool", "pid"}, or {"error", "cure"}
-and ends. When it is told to end (SIGTERM, SIGINT) sessions go on: the next controller takes them over. It ends with status 0 when it was
-told to, also by an operator's Shutdown. `--record FILE` reads what `cupool up` wrote; other options go before it.
+Prints one JSON line on its standard output when it answers: {"addr", "cert", "admin", "agent", "metrics", "pool", "pid"}, or {"error",
+"cure"} and ends. When it is told to end (SIGTERM, SIGINT) sessions go on: the next controller takes them over. It ends with status 0 when
+it was told to, also by an operator's Shutdown. `--record FILE` reads what `cupool up` wrote; other options go before it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--record", type=Path, help="file with the whole configuration, as `cupool up` writes it")
     result.add_argument("--folder", help="the pool's: directory, audit log")
     result.add_argument("--listen", help="where clients come: host:port (port 0: any) or unix:/path")
+    result.add_argument("--cert-listen", help="where clients come that show a certificate")
     result.add_argument("--admin-listen", help="where operators come")
     result.add_argument("--agent-listen", help="where agents come")
     result.add_argument("--metrics-listen", help="where /metrics is")
@@ -127,11 +128,12 @@ def serve(config: PoolConfig) -> int:
     from .engines.remote import RemoteEngine
     from .security import listen
     from .security.audit import AuditLog, AuditUnavailable
-    from .services import Serving, doors, metrics_door
+    from .services import Serving, cert_door, doors, metrics_door
 
     logs.configure("controller", config.log_level, config.log_format)
     metrics_doors = [metrics_door(config)] if config.metrics_listen else []
-    verdict = listen.check([*doors(config), *metrics_doors], config.insecure)
+    cert_doors = [cert_door(config)] if config.cert_listen else []
+    verdict = listen.check([*doors(config), *cert_doors, *metrics_doors], config.insecure)
     config = dataclasses.replace(config, insecure=verdict.insecure)
     for warning in verdict.warnings:
         _log.warning("event=listener text=%r", warning)
@@ -166,7 +168,7 @@ def serve(config: PoolConfig) -> int:
         if metrics is not None:
             stack.callback(metrics.close)
         say(
-            addr=serving.address, admin=serving.admin_address, agent=serving.agent_address,
+            addr=serving.address, cert=serving.cert_address, admin=serving.admin_address, agent=serving.agent_address,
             metrics=metrics.address if metrics is not None else "", pool=directory.pool, pid=str(os.getpid()),
         )  # fmt: skip
         stopping.wait()

@@ -276,6 +276,12 @@ class Operations:
             raise Refused(
                 Code.INVALID_ARGUMENT, f"{wrong} is {fields[wrong]}.", "Write 0 for no limit, or a positive number."
             )
+        if fields.get("require_cert") and not (c.config.cert_listen or c.config.tls_client_auth):
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                "This pool asks nobody for a client certificate, so this tenant could not come any more.",
+                "Start it with --cert-listen HOST:PORT (and --tls-cert, --tls-key, --tls-ca) first.",
+            )
         if "weight" in fields:
             fields["weight"] = fields["weight"] or 1.0
         with c.lock:

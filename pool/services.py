@@ -63,6 +63,34 @@ def doors(config: PoolConfig) -> list[Door]:
     return found
 
 
+def cert_door(config: PoolConfig) -> Door:
+    """The listener for clients that show certificates, where `config` has one.
+
+    Raises:
+        ListenRefused: the pool has no certificate of its own, or no authority to check theirs by.
+    """
+    lacks = [
+        f"{flag} ({what})"
+        for flag, value, what in (
+            ("--tls-cert", config.tls_cert, "the pool's certificate"),
+            ("--tls-key", config.tls_key, "its key"),
+            ("--tls-ca", config.tls_ca, "the authority of its clients' certificates"),
+        )
+        if not value
+    ]
+    if lacks:
+        raise listen.ListenRefused(
+            f"--cert-listen {config.cert_listen} asks programs for certificates, and there is no {', no '.join(lacks)}. "
+            "Make them with `cupool certs init` and `cupool certs issue server`."
+        )
+    if not listen.host_of(config.cert_listen):
+        raise listen.ListenRefused(
+            f"--cert-listen {config.cert_listen} is a unix socket, where nobody can show a certificate. Write host:port."
+        )
+    tls = Tls(Path(config.tls_cert), Path(config.tls_key), Path(config.tls_ca))
+    return Door("clients with certificates", config.cert_listen, tls, has_credentials=not config.anonymous)
+
+
 def metrics_door(config: PoolConfig) -> Door:
     """The listener of /metrics, where `config` has one. Prometheus shows a token and no certificate."""
     tls = Tls(Path(config.tls_cert), Path(config.tls_key)) if config.tls_cert else None
@@ -74,7 +102,7 @@ class Serving:
 
     Attributes:
         operations: what operators see and do, for others in this process.
-        address, admin_address, agent_address: where, with the ports that were given for port 0; "" where there is none.
+        address, cert_address, admin_address, agent_address: where, with the ports that were given for port 0; "" where there is none.
     """
 
     def __init__(
@@ -105,7 +133,7 @@ class Serving:
         self._ring.setFormatter(lines.Lines("controller", config.log_format))
         self._auditor = auditor or Auditor(None)
         self.operations = Operations(controller, self._auditor.operator, warnings)
-        self._access = Access(config, controller.directory, self._auditor)
+        self._access = Access(config, controller.directory, self._auditor, controller.requires_cert)
         self._admin = AdminServicer(controller, self._access, self.operations, self._ring, list(folders), stop, agents)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
@@ -113,7 +141,7 @@ class Serving:
         self._servers: list[aio.Server] = []
         self._healths: list[Health] = []
         self._ticking: asyncio.Task[None] | None = None
-        self.address = self.admin_address = self.agent_address = ""
+        self.address = self.admin_address = self.agent_address = self.cert_address = ""
         try:
             self._do(self._listen())
         except OSError:
@@ -140,6 +168,13 @@ class Serving:
             Health(admin, _service(admin_pb2, "AdminService")),
         ]
         self.address, self.admin_address = listen.bind(pool, clients), listen.bind(admin, operators)
+        if self._config.cert_listen:
+            server = aio.server(options=_OPTIONS)
+            self._servers.append(server)
+            pool_pb2_grpc.add_PoolServiceServicer_to_server(
+                PoolServicer(self._controller, self._access, self._auditor), server
+            )
+            self.cert_address = self._access.cert_address = listen.bind(server, cert_door(self._config))
         if self._agents is not None and agents:
             server = aio.server(options=_AGENT_OPTIONS)
             self._servers.append(server)

@@ -406,6 +406,7 @@ class Supervisor:
         assert self._controller_config is not None
         addresses = {
             "listen": said.get("addr", self._controller_config.listen),
+            "cert_listen": said.get("cert", self._controller_config.cert_listen),
             "admin_listen": said.get("admin", self._controller_config.admin_listen),
             "agent_listen": said.get("agent", self._controller_config.agent_listen),
             "metrics_listen": said.get("metrics", self._controller_config.metrics_listen),
@@ -419,6 +420,7 @@ class Supervisor:
             admin_addr=reachable(addresses["admin_listen"]),
             agent_addr=addresses["agent_listen"],
             metrics_addr=addresses["metrics_listen"],
+            cert_addr=addresses["cert_listen"],
             token_file=str(self._folder / "token"),
             admin_token_file=str(self._folder / "admin-token"),
             ca_file=self._controller_config.tls_ca if self._controller_config.tls_cert else "",

@@ -403,7 +403,7 @@ class SetBalanceReply(_message.Message):
     def __init__(self) -> None: ...
 
 class SetQuotaRequest(_message.Message):
-    __slots__ = ("tenant", "sessions", "memory_bytes", "kernel_s", "opens_per_s", "queue_places", "fields", "allow_offload", "lifetime_s", "park_grace_ms", "weight")
+    __slots__ = ("tenant", "sessions", "memory_bytes", "kernel_s", "opens_per_s", "queue_places", "fields", "allow_offload", "lifetime_s", "park_grace_ms", "weight", "require_cert")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -415,6 +415,7 @@ class SetQuotaRequest(_message.Message):
     LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
     PARK_GRACE_MS_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_CERT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     sessions: int
     memory_bytes: int
@@ -426,7 +427,8 @@ class SetQuotaRequest(_message.Message):
     lifetime_s: int
     park_grace_ms: int
     weight: float
-    def __init__(self, tenant: _Optional[str] = ..., sessions: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., opens_per_s: _Optional[float] = ..., queue_places: _Optional[int] = ..., fields: _Optional[_Iterable[str]] = ..., allow_offload: bool = ..., lifetime_s: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
+    require_cert: bool
+    def __init__(self, tenant: _Optional[str] = ..., sessions: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., opens_per_s: _Optional[float] = ..., queue_places: _Optional[int] = ..., fields: _Optional[_Iterable[str]] = ..., allow_offload: bool = ..., lifetime_s: _Optional[int] = ..., park_grace_ms: _Optional[int] = ..., weight: _Optional[float] = ..., require_cert: bool = ...) -> None: ...
 
 class SetQuotaReply(_message.Message):
     __slots__ = ("tenant",)

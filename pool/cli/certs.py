@@ -108,7 +108,9 @@ def issue_node(node: str, name: str, days: int, place_of: str) -> int:
 @_DAYS
 @_DIR
 def issue_client(tenant: str, name: str, days: int, place_of: str) -> int:
-    """For a tenant's programs, where the pool asks for them (security.tls_client_auth): CUPOOL_CERT and CUPOOL_KEY."""
+    """For a tenant's programs, where the pool asks for them: CUPOOL_CERT and CUPOOL_KEY.
+
+    It asks a tenant with `cupool quota set TENANT --require-cert`, everybody with security.tls_client_auth."""
     from ..security import certs as authority
 
     with _errors():

@@ -19,9 +19,9 @@ from .up import agent_config, detached, flags_of, setting_options, take
 
 #: Flags of `up` that say what the controller does.
 _CONTROLLERS = (
-    "pool.admin_listen", "pool.agent_listen", "pool.metrics_listen", "pool.warm", "pool.max_sessions", "pool.session_memory",
-    "pool.folder", "pool.listen", "security.anonymous", "security.tls_cert", "security.tls_key", "security.tls_client_auth",
-    "limits.stop_grace",
+    "pool.admin_listen", "pool.agent_listen", "pool.cert_listen", "pool.metrics_listen", "pool.warm", "pool.max_sessions",
+    "pool.session_memory", "pool.folder", "pool.listen", "security.anonymous", "security.tls_cert", "security.tls_key",
+    "security.tls_client_auth", "limits.stop_grace",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Running:
     admin_addr: str  #: where operators come
     agent_addr: str = ""  #: where agents of other hosts come
     metrics_addr: str = ""
+    cert_addr: str = ""  #: where programs come that show a certificate
     token_file: str = ""  #: credential of the tenant `default`
     admin_token_file: str = ""
     ca_file: str = ""  #: authority of the pool's certificate; empty: no TLS

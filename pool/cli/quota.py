@@ -18,6 +18,7 @@ SCHEMA = "cupool.quota/1"
 FIELDS = ("tenant", "sessions", "memory_bytes", "used_bytes", "kernel_s", "queued", "leases_given", "leases_refused")
 QUOTA_FIELDS = (
     "sessions", "memory_bytes", "kernel_s", "opens_per_s", "queue_places", "lifetime_s", "park_grace_ms", "weight", "allow_offload",
+    "require_cert",
 )  # fmt: skip
 COLUMNS = (
     Column("tenant", "tenant"),
@@ -29,6 +30,7 @@ COLUMNS = (
     Column("weight", "weight", lambda v: f"{v:g}", drop=5, right=True),
     Column("lifetime", "lifetime", drop=6, right=True),
     Column("offload", "offload", drop=7),
+    Column("cert", "certificate", drop=6),
     Column("leases_given", "leases", show.number, drop=8, right=True),
     Column("leases_refused", "refused", show.number, drop=3, right=True),
 )
@@ -66,6 +68,7 @@ def _cells(row: Document) -> Document:
         "weight": quota["weight"] or 1,
         "lifetime": show.duration(quota["lifetime_s"]) if quota["lifetime_s"] else "",
         "offload": "yes" if quota["allow_offload"] else "",
+        "cert": "yes" if quota["require_cert"] else "",
     }
 
 
@@ -138,6 +141,11 @@ class Measure(click.ParamType):  # type: ignore[type-arg]
     help="how long a session without a client is kept: 5m",
 )
 @click.option("--offload/--no-offload", "allow_offload", default=None, help="it may send functions with cupool.offload")
+@click.option(
+    "--require-cert/--no-require-cert",
+    default=None,
+    help="its programs show a client certificate of the tenant (cupool certs issue client): a token alone opens nothing",
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON, with the version of its schema in it")
 @with_pool
 def set_quota(admin: Admin, tenant: str, as_json: bool, **values: Any) -> int:

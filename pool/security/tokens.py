@@ -226,18 +226,32 @@ def _where(role: str) -> str:
     return "Use a token whose role allows it: cupool token create --role viewer|operator|admin."
 
 
-def check_certificate(record: TokenRecord, certificate_names: Iterable[str]) -> None:
+def check_certificate(
+    record: TokenRecord, certificate_names: Iterable[str], is_required: bool = False, door: str = ""
+) -> None:
     """Refuse a token that comes over another tenant's client certificate: a stolen token opens nothing without its certificate.
 
     Args:
         certificate_names: the common names of the peer's certificate: "x509_common_name" of `context.auth_context()`;
             empty: none was shown.
+        is_required: the token's tenant must show one.
+        door: where the pool asks for certificates, for people.
 
     Raises:
-        TokenRefused: the certificate is another's.
+        TokenRefused: the certificate is another's, or is lacking.
     """
     names = tuple(certificate_names)
-    if names and record.role == CLIENT and record.tenant not in names:
+    if is_required and not names:
+        tenant = record.tenant or DEFAULT_TENANT
+        raise TokenRefused(
+            "certificate",
+            f"The tenant {tenant!r} shows a client certificate with its token, and none came with this call. Set CUPOOL_CERT and "
+            f"CUPOOL_KEY to its certificate and key (cupool certs issue client {tenant}), CUPOOL_CA, and CUPOOL_ADDR to where the pool "
+            f"asks for certificates{': ' + door if door else ''}.",
+            record.id,
+            True,
+        )
+    if names and record.role == CLIENT and (record.tenant or DEFAULT_TENANT) not in names:
         raise TokenRefused(
             "certificate",
             f"The token {record.id} and the client certificate are of different tenants. Use those that belong together.",

@@ -121,7 +121,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         "up", "--folder", str(folder), "--devices", "cpu:1:512MiB", "--warm", "1", "--max-sessions", "8", "--log-level", "debug",
         "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--agent-listen", "127.0.0.1:0",
         "--tls-cert", str(made / "server.pem"), "--tls-key", str(made / "server.key"), "--tls-ca", str(made / certs.TRUST),
-        "--node-cert", str(made / "node.pem"), "--node-key", str(made / "node.key"),
+        "--node-cert", str(made / "node.pem"), "--node-key", str(made / "node.key"), "--cert-listen", "127.0.0.1:0",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = Pool(folder, json.loads((folder / "pool.json").read_text()), [], {})
@@ -270,6 +270,60 @@ def test_expired_and_revoked_tokens(pool: Pool) -> None:
     listed = pool.admin("ListTokens", admin_pb2.ListTokensRequest())
     assert next(t for t in listed.tokens if t.id == token_id).revoked > 0
     assert not [secret for secret in pool.secrets if secret in str(listed)]
+
+
+def test_a_tenant_that_shows_certificates_and_others_that_do_not(pool: Pool) -> None:
+    """One tenant's tokens open nothing without its certificate; others come as before, with or without one of theirs."""
+    made = pool.folder / "certs"
+    for tenant in ("vault", "globex"):
+        certs.issue_client(made, tenant, tenant)
+    vault, plain = pool.token(role="client", tenant="vault")[0], pool.token(role="client", tenant="plain")[0]
+    request, lists = pool_pb2.AcquireRequest(deadline_ms=30_000), pool_pb2.ListSessionsRequest()
+    pool.call("ListSessions", lists, vault)
+    done = cupool("quota", "set", "vault", "--require-cert", "--folder", str(pool.folder))
+    assert done.returncode == 0 and "yes" in done.stdout, done.stderr
+
+    def over(shown: str, method: str, token: str, request: Any = lists) -> Any:
+        files = [(made / f"{shown}.{kind}").read_bytes() for kind in ("key", "pem")] if shown else [None, None]
+        credentials = grpc.ssl_channel_credentials(pool.trust, *files)
+        with grpc.secure_channel(
+            pool.said["cert_addr"], credentials, [("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            stub = getattr(pool_pb2_grpc.PoolServiceStub(channel), method)
+            reply = stub(request, timeout=30, metadata=(("authorization", f"Bearer {token}"),))
+            return next(reply) if method == "WatchSession" else reply
+
+    # Without a certificate: every call, at the door where nobody is asked for one. With another's; and with none where one is asked for.
+    lease = over("vault", "Acquire", vault, request)
+    both = {"session": lease.session, "session_token": lease.session_token}
+    for method, message in (
+        ("Acquire", request),
+        ("Renew", pool_pb2.RenewRequest(**both)),
+        ("Release", pool_pb2.ReleaseRequest(**both)),
+        ("ListSessions", lists),
+    ):
+        code, text = refused(lambda m=method, r=message: pool.call(m, r, vault))
+        assert code is Code.PERMISSION_DENIED and "CUPOOL_CERT" in text and pool.said["cert_addr"] in text, text
+    code, text = refused(lambda: over("globex", "ListSessions", vault))
+    assert code is Code.PERMISSION_DENIED and "different tenants" in text
+    assert refused(lambda: over("", "ListSessions", vault))[0] is Code.UNAVAILABLE
+    assert [s.session for s in over("vault", "ListSessions", vault).sessions] == [lease.session]
+    over("vault", "Release", vault, pool_pb2.ReleaseRequest(**both))
+    # Whoever need not show one goes on as before.
+    assert not pool.call("ListSessions", lists, plain).sessions
+    program = "from cupool.shim import cupy as cp; print(int(cp.arange(10).sum()))"
+    env = {**os.environ, "CUPOOL_CA": str(made / certs.TRUST), "CUPOOL_DEADLINE_S": "60", "CUPOOL_TOKEN": vault}
+    shown = {
+        "CUPOOL_ADDR": pool.said["cert_addr"],
+        "CUPOOL_CERT": str(made / "vault.pem"),
+        "CUPOOL_KEY": str(made / "vault.key"),
+    }
+    for more, prints in ((shown, "45"), ({"CUPOOL_ADDR": pool.said["addr"]}, "")):
+        ran = subprocess.run(
+            [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=90, env=env | more
+        )
+        assert ran.stdout.strip() == prints, ran.stderr
+    assert "CUPOOL_CERT" in ran.stderr and vault not in ran.stderr
 
 
 def test_another_tenant_gets_nowhere_even_with_a_stolen_session_token(pool: Pool) -> None:

@@ -118,6 +118,10 @@ def test_a_certificate_of_another_tenant_refuses_the_token():
     tokens.check_certificate(record, ("acme",))
     with pytest.raises(tokens.TokenRefused) as info:
         tokens.check_certificate(record, ("globex",))
+    tokens.check_certificate(record, ("acme",), is_required=True)
+    with pytest.raises(tokens.TokenRefused, match=r"CUPOOL_CERT.*pool.example:7443") as info:
+        tokens.check_certificate(record, (), is_required=True, door="pool.example:7443")
+    assert info.value.is_known and info.value.why == "certificate"
     assert info.value.why == "certificate"
 
 
