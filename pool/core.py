@@ -243,6 +243,7 @@ class Core:
                 kernel_quota_s=session.tenant.kernel_left_s,
                 lifetime_s=session.lifetime_s,
                 allow_offload=quota.allow_offload,
+                incoming=session.incoming,
             )
         )
         device = server.device

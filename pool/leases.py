@@ -129,6 +129,7 @@ class Session:
     request_id: str = ""
     client_pid: int = 0
     client_host: str = ""
+    incoming: server_pb2.Incoming | None = None  #: the checkpoint that it goes on from
     epoch: int = 1
     state: int = states.SESSION_LEASED
     reason: str = ""

@@ -11,7 +11,7 @@ import logging
 
 from cupool.v1 import pool_pb2
 
-from . import placement, states, tenants
+from . import checkpoints, placement, states, tenants
 from .config import DEFAULT_TENANT
 from .core import Core, Waiting, lease_record
 from .leases import Device, Session
@@ -37,10 +37,9 @@ class Leasing(Core):
         with self.lock:
             mine = self.tenant(tenant)
             now = self.clock()
-            waiting = Waiting(
-                mine, request, Wish(request.device_kind, request.memory_bytes), now, now + request.deadline_ms / 1000
-            )
             try:
+                wish = checkpoints.wish_of(request, tenant, self.books, self.directory)
+                waiting = Waiting(mine, request, wish, now, now + request.deadline_ms / 1000)
                 self._enter(waiting, now)
             except Refused as refused:
                 self._count_refusal(mine, refused)
@@ -186,6 +185,7 @@ class Leasing(Core):
             request_id=request.request_id[:64],
             client_pid=request.client_pid,
             client_host=request.host_id,
+            incoming=checkpoints.incoming_of(request),
         )
         try:
             self._assign(session, server)

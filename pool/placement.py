@@ -41,10 +41,11 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a lease asks for. `kind` "": any; `memory_bytes` 0: the device's default."""
+    """What a lease asks for. `kind` "": any; `memory_bytes` 0: the device's default; `node` "": any, else that host's devices alone."""
 
     kind: str
     memory_bytes: int
+    node: str = ""
 
 
 def wanted_bytes(device: DeviceView, wish: Wish) -> int:
@@ -54,6 +55,8 @@ def wanted_bytes(device: DeviceView, wish: Wish) -> int:
 def is_able(device: DeviceView, wish: Wish) -> bool:
     """Whether the device, empty, could meet the wish."""
     if wish.kind and device.kind != wish.kind:
+        return False
+    if wish.node and device.id.rpartition("/")[0] != wish.node:
         return False
     return not device.total_bytes or wanted_bytes(device, wish) <= device.total_bytes
 

@@ -49,8 +49,9 @@ def sweep(folder: Path) -> None:
 class RunDir:
     """A fresh folder, locked while this process lives."""
 
-    def __init__(self) -> None:
-        where = base()
+    def __init__(self, where: Path | None = None) -> None:
+        """`where`: None: `base()`."""
+        where = where or base()
         sweep(where)
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=where))

@@ -25,6 +25,7 @@ from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 from .. import reasons, states
 from ..config import DeviceConfig, PoolConfig
 from .backoff import STEADY_S, Backoff
+from .checkpoints import Checkpoints
 from .loop import Loop
 from .measure import Measures
 from .server import NotFollowing, Server
@@ -39,6 +40,8 @@ CLIENT_GONE_GRACE_S = 0.5
 TICK_S = 0.25
 #: Logs of so many servers that have ended are kept, for people.
 KEPT_LOGS = 50
+#: How often checkpoints that nobody came for are looked for.
+TIDY_S = 30.0
 #: How often children that nobody waits for are looked for.
 ORPHANS_S = 5.0
 
@@ -98,6 +101,7 @@ class Host:
         self._logs = logs or folder / "logs"
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._measures = measures
+        self._checkpoints = Checkpoints(config)
         self._host_id = hosts.host_id()
         self._devices: dict[str, DeviceConfig] = {d.id: d for d in config.devices}
         self._backoff = {device: Backoff() for device in self._devices}
@@ -109,6 +113,7 @@ class Host:
             allow_faults=config.allow_faults,
         )
         self._is_closing = False
+        loop.later(TIDY_S, self._tidy)
         if measures is not None:
             loop.later(TICK_S, self._tick)
             loop.later(ORPHANS_S, self._reap_orphans_often)
@@ -137,6 +142,11 @@ class Host:
                 found.name, found.uuid = self._measures.identity(device)
         hello.servers.extend(self._news(server) for server in self._servers.values())
         return hello
+
+    def _tidy(self) -> None:
+        self._checkpoints.tidy()
+        if not self._is_closing:
+            self.loop.later(TIDY_S, self._tidy)
 
     # ---- orders
 
@@ -224,6 +234,7 @@ class Host:
             self._reap_orphans()
         if not self._keeps_logs:
             shutil.rmtree(self._logs, ignore_errors=True)
+        self._checkpoints.close()
         if self._measures is not None:
             self._measures.close()
 
@@ -302,6 +313,7 @@ class Host:
             words += ["--sandbox", self._config.sandbox]
         if settings.allow_faults and self._config.allow_faults:
             words += ["--allow-faults"]
+        words += self._checkpoints.arguments(server.id)
         more = self.extra_arguments(server.id)
         server.speaks_tls = "--tls-cert" in more and not is_unix
         return words + more
@@ -345,6 +357,8 @@ class Host:
             elif kind == "unassign_refused":
                 # Its lease is over, and a client has come meanwhile: the session can only end.
                 self.end(server, "Its lease was given back.")
+            elif kind == "checkpoint":
+                self._checkpoints.reported(server.id, report.checkpoint)
 
     def _ready(self, server: Server, ready: Any) -> None:
         if server.endpoint:
@@ -403,7 +417,7 @@ class Host:
             "event=session-ordered session=%s tenant=%s request=%r server=%s",
             given.session, given.tenant, given.request_id, server.id,
         )  # fmt: skip
-        server.order(assign=order.command.assign)
+        server.order(assign=self._checkpoints.given(order.command.assign, server.id))
         if server.assignment is not None or server.pending:
             server.pending[order.command.assign.session] = order  # the server takes it, or refuses it, and says so
         else:
@@ -457,6 +471,7 @@ class Host:
         if (start_failed or (was == states.WARM and is_lost)) and not self._is_closing:
             self._failed(server, why)
         self._keep_log(server)
+        self._checkpoints.ended(server.id, server.assignment is not None and (is_lost or server.is_expired))
         self._forget(server)
         _log.info(
             "event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why
@@ -480,6 +495,7 @@ class Host:
             self.loop.unwatch(descriptor)
         self._forget_client(server)
         self._servers.pop(server.id, None)
+        self._checkpoints.ended(server.id, False)  # of no effect where its death has been dealt with
         server.close()
 
     def _failed(self, server: Server, why: str) -> None:

@@ -1,0 +1,249 @@
+"""The checkpoints of this host's sessions: where their servers write them, what stays when a server is lost, and when it goes.
+
+Each server has a folder of its own in the host's memory, and one in the pool's folder where an operator set one; nothing else may be
+written by it. Cases of what becomes of them:
+  - the session ends by wish: they go
+  - its server is lost: they stay, for its client's next lease, for `keep_s`, unless the bytes are needed
+  - a server goes on from them: it gets links to the files, which do not change; when it has a checkpoint of its own they go
+  - the agent is killed: those in memory go with the next agent's start; those in the pool's folder stay for `keep_s`
+
+Boundary: files, names and bytes. What is in a checkpoint is the apiserver's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cupool.v1 import server_pb2
+
+from ..config import PoolConfig
+from ..rundir import RunDir
+
+_log = logging.getLogger(__name__)
+
+#: A file system in memory, and how much must be free there for it to be used.
+MEMORY = Path("/dev/shm")
+LEAST_FREE_BYTES = 64 << 20
+#: How often folders that others see are touched, and how old one must be beyond `keep_s` to be nobody's.
+TOUCH_S = 60.0
+FORGOTTEN_S = 300.0
+_ALLOWANCE = "allowance"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of this host: folders of living servers and kept ones, and their bytes."""
+
+    live: int
+    kept: int
+    nbytes: int
+    allowed_bytes: int
+
+
+class Checkpoints:
+    """All of one agent. In its loop's thread."""
+
+    def __init__(self, config: PoolConfig) -> None:
+        self._bytes = config.checkpoint_bytes or _memory_bytes() // 4
+        self._keep_s = config.checkpoint_keep_s
+        self._memory: RunDir | None = None
+        if _free_bytes(MEMORY) >= LEAST_FREE_BYTES:
+            self._memory = RunDir(MEMORY)
+        self._roots: dict[str, Path] = {}
+        if self._memory is not None:
+            self._roots["node"] = self._memory.path
+        if config.checkpoint_folder:
+            self._roots["file"] = Path(config.checkpoint_folder) / "running"
+            self._roots["file"].mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._live: set[str] = set()
+        #: server -> when it was lost
+        self._kept: dict[str, float] = {}
+        #: server -> the one whose checkpoint it began with
+        self._origin: dict[str, str] = {}
+        self._touched_s = time.monotonic()
+        self._sweep_forgotten()
+
+    def arguments(self, server: str) -> list[str]:
+        """More words of a server's command line: where it may write. Raises OSError."""
+        words = []
+        for where, root in self._roots.items():
+            folder = root / server
+            folder.mkdir(mode=0o700)
+            words += ["--checkpoints", f"{where}={folder}"]
+        self._live.add(server)
+        self._allow()
+        return words
+
+    def given(self, request: server_pb2.AssignRequest, server: str) -> server_pb2.AssignRequest:
+        """The assignment as its server understands it: with the checkpoint that it goes on from in its own folder."""
+        named = request.incoming.checkpoint
+        if not named:
+            return request
+        where, _, rest = named.partition("/")
+        origin, _, checkpoint = rest.rpartition("/")
+        changed = server_pb2.AssignRequest()
+        changed.CopyFrom(request)
+        # One that is not here any more is looked for in vain by the server, which says so to everybody.
+        changed.incoming.checkpoint = str(Path(f"/nowhere/{checkpoint}.index"))
+        root = self._roots.get(where)
+        if root is None or not origin or "/" in origin or not checkpoint.isdecimal():
+            return changed
+        target = root / server / "restored"
+        try:
+            target.mkdir(mode=0o700, exist_ok=True)
+            for entry in os.scandir(root / origin):
+                if entry.is_file(follow_symlinks=False) and entry.name.endswith((".index", ".data")):
+                    _link(Path(entry.path), target / entry.name)
+        except OSError as error:
+            _log.warning("event=checkpoint-not-given server=%s origin=%s reason=%r", server, origin, str(error))
+            return changed
+        self._origin[server] = origin
+        changed.incoming.checkpoint = str(target / f"{checkpoint}.index")
+        return changed
+
+    def reported(self, server: str, report: server_pb2.CheckpointReport) -> None:
+        """A server has made one, or could not."""
+        if not report.error:
+            origin = self._origin.pop(server, "")
+            self._remove(origin)
+            for root in self._roots.values():
+                shutil.rmtree(root / server / "restored", ignore_errors=True)
+        self._allow()
+
+    def ended(self, server: str, is_kept: bool) -> None:
+        """A server is gone. `is_kept`: its session may go on elsewhere."""
+        if server not in self._live:
+            return
+        self._live.discard(server)
+        origin = self._origin.pop(server, "")
+        if not is_kept:
+            self._remove(server)
+            self._remove(origin)
+        elif self._has_any(server):
+            self._kept[server] = time.monotonic()
+        else:
+            self._remove(server)
+            if origin:
+                self._kept[origin] = time.monotonic()
+        self.tidy()
+
+    def _has_any(self, server: str) -> bool:
+        return any(e.name.endswith(".index") for root in self._roots.values() for e in _entries(root / server))
+
+    def tidy(self) -> None:
+        """Remove what was kept for too long, or for which there is no room; touch what others might take for forgotten."""
+        now, needed = time.monotonic(), set(self._origin.values())
+        for server in [s for s, since in self._kept.items() if now - since > self._keep_s and s not in needed]:
+            _log.info("event=checkpoint-expired server=%s", server)
+            self._remove(server)
+        while self._held() > self._bytes and (kept := {s: t for s, t in self._kept.items() if s not in needed}):
+            oldest = min(kept, key=kept.__getitem__)
+            _log.warning("event=checkpoint-dropped server=%s reason='there was no room for it'", oldest)
+            self._remove(oldest)
+        if now - self._touched_s > TOUCH_S:
+            self._touched_s = now
+            for server in (*self._live, *self._kept):
+                for root in self._roots.values():
+                    if (root / server).exists():
+                        os.utime(root / server)
+            self._sweep_forgotten()
+        self._allow()
+
+    def statistics(self) -> Statistics:
+        return Statistics(len(self._live), len(self._kept), self._held(), self._bytes)
+
+    def close(self) -> None:
+        """The agent ends, and its sessions have."""
+        for server in (*self._live, *self._kept):
+            self._remove(server)
+        if self._memory is not None:
+            self._memory.remove()
+
+    # ---- bytes
+
+    def _allow(self) -> None:
+        """Tell every living server how much it may take: what it has, and its part of what is free."""
+        held = {server: self._held_by(server) for server in (*self._live, *self._kept)}
+        free = max(self._bytes - sum(held.values()), 0) // max(len(self._live), 1)
+        for server in self._live:
+            for root in self._roots.values():
+                path = root / server / _ALLOWANCE
+                text = str(held[server] + free)
+                try:
+                    if not path.exists() or path.read_text() != text:
+                        beside = path.with_suffix(".beside")
+                        beside.write_text(text)
+                        beside.rename(path)
+                except OSError as error:
+                    _log.warning("event=allowance-not-told server=%s reason=%r", server, str(error))
+
+    def _held(self) -> int:
+        return sum(self._held_by(server) for server in (*self._live, *self._kept))
+
+    def _held_by(self, server: str) -> int:
+        return sum(
+            entry.stat(follow_symlinks=False).st_size
+            for root in self._roots.values()
+            for entry in _entries(root / server)
+            if entry.is_file(follow_symlinks=False)
+        )
+
+    # ---- removing
+
+    def _remove(self, server: str) -> None:
+        if server:
+            self._kept.pop(server, None)
+            self._origin.pop(server, None)
+            for root in self._roots.values():
+                shutil.rmtree(root / server, ignore_errors=True)
+
+    def _sweep_forgotten(self) -> None:
+        """Folders of agents that were killed, in the folder that hosts share."""
+        root = self._roots.get("file")
+        if root is None:
+            return
+        oldest = time.time() - self._keep_s - FORGOTTEN_S
+        for entry in _entries(root):
+            try:
+                if entry.name not in self._live and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+            except FileNotFoundError:
+                continue
+
+
+def _link(source: Path, target: Path) -> None:
+    """Where a file system has no hard links, a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        yield from os.scandir(folder)
+    except OSError:
+        return
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        if not os.access(folder, os.W_OK):
+            return 0
+        found = os.statvfs(folder)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+__all__ = ["Checkpoints", "Statistics"]
