@@ -72,6 +72,21 @@ def _put(
                 yield _ack(inbound)
 
 
+def collected(frames: Iterator[bytes], most: int) -> bytearray:
+    """All bytes of a Put that is no session's yet. Raises ProtocolError."""
+    data = bytearray()
+    total = 0
+    for frame in frames:
+        fields, piece = read_chunk(frame)
+        total = total or fields.get(_TOTAL, 0)
+        if not 0 < total <= most or fields.get(_OFFSET, 0) != len(data) or len(data) + len(piece) > total:
+            raise ProtocolError(f"A chunk that does not fit into {total} bytes; {most} are the most.")
+        data += piece
+    if len(data) != total:
+        raise ProtocolError(f"{len(data)} of {total} bytes came.")
+    return data
+
+
 def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_bytes: int = MIB) -> Iterator[bytes]:
     """Serve one Get: a serialised GetRequest in, serialised GetChunks out. Waits for the export that names the transfer."""
     tune_allocator()

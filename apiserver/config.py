@@ -45,6 +45,8 @@ class Assignment:
     lifetime_s: float = 0.0  #: seconds after Assign when it ends; 0: no limit
     allow_offload: bool = False  #: functions sent with cloudpickle may run in this process
     arrival: Arrival | None = None  #: it comes from another server; None: it begins here
+    checkpoint: str = ""  #: file that it goes on from; empty: it begins here
+    checkpoint_of: str = ""  #: the session that the file must be of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Config:
         assignment: the session given at start, for standalone use; else the agent assigns it.
         tls: the data listener's certificate; None: no TLS.
         warnings: what is to be said about the listener.
+        checkpoints: where its session's checkpoints are written: "node" and "file" -> a folder of its own.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -86,6 +89,7 @@ class Config:
     sandbox: str = "off"
     authority: bytes = b""
     move_faults: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -93,6 +97,13 @@ def _device(text: str) -> tuple[str, int]:
     if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
         raise ValueError(f"{text!r} is not a device; write cpu:0 or cuda:0")
     return kind, int(number or 0)
+
+
+def _place(text: str) -> tuple[str, Path]:
+    where, _, folder = text.partition("=")
+    if where not in ("node", "file") or not folder:
+        raise ValueError(f"{text!r} says not where checkpoints are written; write node=/folder or file=/folder")
+    return where, Path(folder)
 
 
 def _argument(parse: object) -> object:
@@ -146,6 +157,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEP:ACTION",
         help="fail at a step of a move; for tests, with --allow-faults",
     )
+    parser.add_argument(
+        "--checkpoints",
+        action="append",
+        default=[],
+        type=_argument(_place),  # type: ignore[arg-type]
+        metavar="WHERE=FOLDER",
+        help="where checkpoints of its session are written: node=FOLDER, file=FOLDER",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -168,6 +187,7 @@ def parse(argv: list[str] | None = None) -> Config:
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
+        checkpoints=dict(args.checkpoints),
     )  # fmt: skip
 
 

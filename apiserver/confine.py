@@ -93,6 +93,7 @@ def confine(config: Config) -> Entered:
     else:
         files |= _for_cuda(own)
     files[str(own)] = WRITE
+    files |= {str(folder.resolve()): WRITE for folder in config.checkpoints.values()}
     sandbox.limit(_LIMITS)
     _entered = sandbox.enter(Grants(files, _ports(config)), demanded)
     return _entered

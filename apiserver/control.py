@@ -51,7 +51,9 @@ def assignment_of(request: Any, config: Config) -> Assignment:
         kernel_quota_s=request.kernel_quota_s,
         lifetime_s=float(request.lifetime_s),
         allow_offload=request.allow_offload,
-        arrival=_arrival_of(request.incoming) if request.HasField("incoming") else None,
+        arrival=_arrival_of(request.incoming) if request.incoming.move else None,
+        checkpoint=request.incoming.checkpoint,
+        checkpoint_of=request.incoming.session,
     )
 
 
@@ -75,6 +77,7 @@ class Orders:
         self._writing = threading.Lock()
         server.report = lambda change: self._send(session=change)
         server.moves.report = lambda report: self._send(move=report)
+        server.report_checkpoint = lambda report: self._send(checkpoint=report)
 
     def start(self, endpoint: str) -> None:
         """Tell that the server is warm, and follow orders from now on."""

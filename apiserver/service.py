@@ -24,6 +24,8 @@ from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
 
 from . import bulk, confine
+from .checkpoints.keeper import Keeper, Place
+from .checkpoints.restoring import Restoring
 from .config import Assignment, Config
 from .devices.base import Device
 from .doors import server_credentials
@@ -109,6 +111,7 @@ class ApiServer:
         self.session: Session | None = None
         #: who is told that the session changed
         self.report: Callable[[Any], None] = lambda change: None
+        self.report_checkpoint: Callable[[Any], None] = lambda report: None
         self._lane: LaneServer | None = None
         self._impls = resolve_table(device)
         self._digests = contract_digests()
@@ -121,6 +124,7 @@ class ApiServer:
         self._telling = threading.Lock()
         self._told = CHANGE.KIND_UNSPECIFIED
         self._is_expired = False
+        self.restoring = Restoring(self)
 
     # -- the session of this server's life --------------------------------------------------------------------------------
 
@@ -149,6 +153,8 @@ class ApiServer:
             self._tell(CHANGE.ASSIGNED)
             if assignment.arrival is not None:
                 self.moves.begin_arrival(assignment)
+            elif assignment.checkpoint:
+                self.restoring.begin(assignment)
 
     def _is_here_now(self, assignment: Assignment) -> bool:
         """Whether this is the controller's word that a session which came here by a move is this server's. With `_changed` held."""
@@ -173,7 +179,7 @@ class ApiServer:
                 raise Refused(
                     "FAILED_PRECONDITION", "The session comes here by a move. Cancel the move, or end the session."
                 )
-            if self.session is not None:
+            if self.session is not None or self.restoring.is_on:
                 raise Refused(
                     "FAILED_PRECONDITION",
                     "A client has attached to the session, so this server cannot be given to another one. End it instead.",
@@ -203,6 +209,8 @@ class ApiServer:
             executor.transfers, lambda name, token: name == assignment.session and _is_token(assignment, token)
         )
         self._lane.mover = self.moves.lane
+        places = {where: Place(folder, where == "file") for where, folder in self.config.checkpoints.items()}
+        session.keeper = Keeper(session, places, functools.partial(self._tell_checkpoint, assignment.session))
         confine.seal()  # all that it listens at is there
         return session
 
@@ -238,6 +246,15 @@ class ApiServer:
         """Where a move's destination on this host may connect for its bytes; empty: nowhere."""
         return self._lane.where if self._lane is not None else ""
 
+    # -- checkpoints ------------------------------------------------------------------------------------------------------
+
+    def _tell_checkpoint(self, session: str, where: str, nbytes: int, executed_seq: int, error: str) -> None:
+        self.report_checkpoint(
+            server_pb2.CheckpointReport(
+                session=session, path=where, nbytes=nbytes, executed_seq=executed_seq, error=error
+            )
+        )
+
     def _hello_fields(self) -> dict[str, Any]:
         info = self.device.describe()
         assert self.session is not None
@@ -246,6 +263,7 @@ class ApiServer:
             "server": self.config.server,
             "device": info,
             "lane": self._lane.where if self._lane is not None else "",
+            "checkpoints": self.session.keeper.wheres if self.session.keeper is not None else [],
         }
 
     # -- what is told -----------------------------------------------------------------------------------------------------
@@ -360,6 +378,22 @@ class ApiServer:
         Raises:
             Refused: NOT_FOUND, UNAUTHENTICATED.
         """
+        assignment = self.authenticated_assignment(context)
+        session = self.session
+        if session is None and self.moves.destination is not None:
+            raise Refused("UNAVAILABLE", "The session is on its way to this server, and not all of it is here yet.")
+        if session is None:
+            self.restoring.wait()
+            with self._changed:
+                if self.assignment is not assignment or self.done.is_set():
+                    raise Refused("NOT_FOUND", f"The session is over: {self.reason or 'its lease was given back'}")
+                session = self.session or self._opened(assignment)
+        if session.over:
+            raise Refused("NOT_FOUND", f"The session is over: {session.over}")
+        return session
+
+    def authenticated_assignment(self, context: Any) -> Assignment:
+        """The same, not opened."""
         metadata = {key: value for key, value in context.invocation_metadata()}
         name, authorization = metadata.get("cupool-session", ""), metadata.get("authorization", "")
         assignment = self._assignment_of(name)
@@ -371,17 +405,7 @@ class ApiServer:
                 "UNAUTHENTICATED",
                 "The session token is missing or wrong. Send `authorization: Bearer <session token>`.",
             )
-        session = self.session
-        if session is None and self.moves.destination is not None:
-            raise Refused("UNAVAILABLE", "The session is on its way to this server, and not all of it is here yet.")
-        if session is None:
-            with self._changed:
-                if self.assignment is not assignment or self.done.is_set():
-                    raise Refused("NOT_FOUND", f"The session is over: {self.reason or 'its lease was given back'}")
-                session = self.session or self._opened(assignment)
-        if session.over:
-            raise Refused("NOT_FOUND", f"The session is over: {session.over}")
-        return session
+        return assignment
 
     def _assignment_of(self, name: str) -> Assignment | None:
         """The session of this name. Waits a little for one that is not here: its client may be faster than its assignment."""
@@ -483,6 +507,7 @@ class ApiServer:
             "Attach": grpc.stream_stream_rpc_method_handler(self.attach),
             "Put": grpc.stream_stream_rpc_method_handler(self.put),
             "Get": grpc.unary_stream_rpc_method_handler(self.get),
+            "Restore": grpc.stream_unary_rpc_method_handler(self.restoring.restore),
         })  # fmt: skip
 
     def move_handlers(self) -> grpc.GenericRpcHandler:

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -34,6 +34,9 @@ from cupool.v1 import session_pb2
 
 from .config import Assignment
 from .executor import BrokenOff, Executor, Outcome
+
+if TYPE_CHECKING:
+    from .checkpoints.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +103,8 @@ class Session:
         self.moved: Any = None
         #: called when a client is about to be answered for the first time since the session came here by a move
         self.on_arrival: Callable[[], None] | None = None
+        #: makes checkpoints; None: nobody does
+        self.keeper: Keeper | None = None
         self._stream: Stream | None = None
         self._nonce = b""
         #: whether a client has ever attached
@@ -201,6 +206,15 @@ class Session:
         """Seconds without a client, None while one is attached."""
         return None if self._stream is not None else time.monotonic() - self.last_frame_at
 
+    @property
+    def ordinal(self) -> int:
+        """Of the last frame with results or failures."""
+        return self._ordinal
+
+    def begin_again(self) -> None:
+        """A restored session that goes on under a new lease: its client comes as to a new one."""
+        self._nonce, self.attached_before = b"", False
+
     # -- frames of the client -------------------------------------------------------------------------------------------
 
     def receive(self, stream: Stream, data: bytes) -> bool:
@@ -220,6 +234,10 @@ class Session:
             stream.send(
                 session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString()
             )
+        elif kind == "checkpoint":
+            if self.keeper is None:
+                raise Refused("INVALID_ARGUMENT", "This server keeps no checkpoints.")
+            self.keeper.wish(frame.checkpoint)
         elif kind == "goodbye":
             with self._lock:
                 if self._stream is stream:

@@ -27,7 +27,12 @@ def wish_of(request: pool_pb2.AcquireRequest, tenant: str, books: Books, directo
     session = books.find(lost.session)
     record = directory.end(lost.session) or directory.lease(lost.session)
     if session is not None:
-        owner, token, node, device = session.tenant.name, session.token_sha256, session.device.node.id, session.device.name
+        owner, token, node, device = (
+            session.tenant.name,
+            session.token_sha256,
+            session.device.node.id,
+            session.device.name,
+        )
     elif record is not None:
         owner, token, node, device = record.tenant, record.token_sha256, record.node, record.device
     else:

@@ -127,8 +127,8 @@ class PoolConfig:
     launch_wrapper: tuple[str, ...] = ()  #: words before a server's command line: a sandbox such as runsc
     balance: str = "none"  #: the balancer's policy until an operator chooses another; `contract.balance` has them
     balance_dry_run: bool = False  #: it decides and tells, and moves nothing
-    checkpoint_folder: str = ""  #: where checkpoints of the durability "file" lie, for all hosts that see it; empty: there are none
-    checkpoint_bytes: int = 0  #: what checkpoints of a host's sessions may take, in memory and folder; 0: a quarter of its memory
+    checkpoint_folder: str = ""  #: where checkpoints with durability "file" lie; empty: there are none
+    checkpoint_bytes: int = 0  #: what those of a host's sessions may take; 0: a quarter of its memory
     checkpoint_keep_s: float = 600.0  #: how long that of a session whose server was lost is kept for its client
     log_level: str = "warning"
     log_format: str = "text"  #: "text" or "json"

@@ -169,7 +169,7 @@ class Keeper:
         if not session.reach_boundary(lambda: bool(session.over)):
             raise CheckpointError("The session is over.")
         try:
-            if session.is_moving:
+            if session.moved is not None:
                 raise _Moving
             yield
         finally:
@@ -178,7 +178,8 @@ class Keeper:
     def _look(self, where: str) -> tuple[Look, bool]:
         """What has changed since the last checkpoint there, at a boundary; and whether that is everything."""
         tracker = self._executor.tracking()
-        is_fresh = not (tracker.is_on and tracker.generation == self._generation and self._tracked == where)
+        self._check_tracker()
+        is_fresh = not (tracker.is_on and self._tracked == where)
         if is_fresh:
             tracker.start()
             self._generation, self._tracked = tracker.generation, where
@@ -209,8 +210,9 @@ class Keeper:
                 self._copy(writing, dirty)
                 copied = writing.nbytes - before
                 with self._boundary():
-                    if self._is_other():
+                    if not executor.tracking().is_on:
                         raise _Moving
+                    self._check_tracker()
                     look = executor.tracking().look()
                     self._note(look)
                     rest = self._dirty(writing, look)
@@ -232,9 +234,11 @@ class Keeper:
         finally:
             writing.close()
 
-    def _is_other(self) -> bool:
+    def _check_tracker(self) -> None:
+        """See Note [Who tracks]. Raises _Moving while a move uses it."""
         tracker = self._executor.tracking()
-        return not (tracker.is_on and tracker.generation == self._generation)
+        if tracker.is_on and tracker.generation != self._generation:
+            raise _Moving
 
     def _note(self, look: Look) -> None:
         for buffer in look.gone:
@@ -298,7 +302,9 @@ class Keeper:
             )
         with self._boundary():
             tracker = executor.tracking()
+            self._check_tracker()
             tracker.start()
+            self._generation, self._tracked = tracker.generation, ""
             try:
                 look = tracker.look()
                 buffers = [(p.buffer, p.nbytes, p.address, np.array(p.memory())) for p in look.new]
@@ -306,9 +312,7 @@ class Keeper:
                 seq, ordinal = executor.executed_seq, session.ordinal
             finally:
                 tracker.stop()
-        data = packed(
-            session.assignment.session, wish.id, document, buffers, seq, ordinal, executor.device.describe()
-        )
+        data = packed(session.assignment.session, wish.id, document, buffers, seq, ordinal, executor.device.describe())
         if wish.limit_bytes and len(data) > 2 * wish.limit_bytes:
             raise CheckpointError(f"Its checkpoint takes {len(data):,} bytes, more than are kept in the client.")
         executor.transfers.export(wish.transfer, memoryview(data))

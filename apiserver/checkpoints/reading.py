@@ -108,7 +108,9 @@ def restore(source: _Source, incoming: Incoming, assignment: Any, session: str, 
         for part in parts(index):
             data = np.frombuffer(source.read(part), np.uint8)
             if len(data) != part.nbytes or hash_of(data) != part.hash:
-                raise CheckpointError(f"The checkpoint is damaged: the bytes of buffer {part.buffer} are not what was written.")
+                raise CheckpointError(
+                    f"The checkpoint is damaged: the bytes of buffer {part.buffer} are not what was written."
+                )
             memory[part.buffer][part.start : part.start + part.nbytes] = data
         memory.clear()
         return incoming.finish(index.document, assignment, came_from=None if is_same else session)

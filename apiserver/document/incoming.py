@@ -62,12 +62,13 @@ class Incoming:
         if root is not None:
             self.nbytes -= root.nbytes
 
-    def finish(self, data: bytes, assignment: Any) -> Any:
+    def finish(self, data: bytes, assignment: Any, came_from: str | None = None) -> Any:
         """All buffers have their last contents, and nobody writes to them any more: make the session.
 
         Args:
             data: what `capture` gave.
             assignment: the session's here; its epoch counts.
+            came_from: the session that it was, where it goes on under a new lease; None: it is the same.
 
         Returns:
             the `Session`, as it was, at the assignment's epoch.
@@ -78,12 +79,14 @@ class Incoming:
         if self._is_done:
             raise DocumentError("This server has a session already.")
         message = opened(data)
-        check_origin(message, self._device, self._table_digest, assignment.session)
-        if assignment.epoch < message.link.epoch:
+        check_origin(message, self._device, self._table_digest, came_from or assignment.session)
+        if came_from is None and assignment.epoch < message.link.epoch:
             raise DocumentError(f"The session was at epoch {message.link.epoch}, which is after {assignment.epoch}.")
         self._is_done = True
         session = self._open_session(assignment)
         restore(message, self._roots, session)
+        if came_from is not None:
+            session.begin_again()
         self._roots.clear()
         session.executor.given_ids = max(message.buffers.id, default=0)
         return session
