@@ -142,7 +142,7 @@ def test_what_a_client_keeps_comes_back(kept: Kept) -> None:
     for at in (3, 12, 40, len(data) - 1):
         broken = bytearray(data)
         broken[at] ^= 1
-        with pytest.raises(CheckpointError, match="damaged|truncated|no checkpoint"):
+        with pytest.raises(CheckpointError, match=r"damaged|truncated|no checkpoint"):
             kept._again(reading.read_packed(bytes(broken)))
     for size in (0, 5, 20, 200, len(data) - 1):
         with pytest.raises(CheckpointError):
