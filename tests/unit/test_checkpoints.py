@@ -207,7 +207,9 @@ def test_damaged_files_are_refused(kept: Kept) -> None:
 def test_an_index_that_lies_is_refused() -> None:
     for wrong in (
         checkpoint_pb2.CheckpointIndex(version=1, part_bytes=0),
-        checkpoint_pb2.CheckpointIndex(version=1, part_bytes=8, buffer=[1], nbytes=[9], address=[0], file=[1], offset=[0]),
+        checkpoint_pb2.CheckpointIndex(
+            version=1, part_bytes=8, buffer=[1], nbytes=[9], address=[0], file=[1], offset=[0]
+        ),
         checkpoint_pb2.CheckpointIndex(version=1, part_bytes=8, buffer=[1], nbytes=[], address=[0]),
     ):
         with pytest.raises(CheckpointError, match="inconsistent"):
