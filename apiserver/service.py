@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from cupool.contract.limits import DEFAULT_LIMITS, Limits
+from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
@@ -101,7 +101,7 @@ class ApiServer:
         self.config = config
         self.device = device
         self.status = status
-        self.limits = DEFAULT_LIMITS
+        self.limits = OUR_LIMITS
         self.done = threading.Event()
         self._end_told = threading.Event()
         self.reason = ""
@@ -147,7 +147,7 @@ class ApiServer:
             if self.done.is_set():
                 raise Refused("FAILED_PRECONDITION", f"This server ends: {self.reason}")
             self.assignment = assignment
-            self._assigned_limits = limits or DEFAULT_LIMITS
+            self._assigned_limits = limits or OUR_LIMITS
             self._assigned_at = time.monotonic()
             self._changed.notify_all()
             self._tell(CHANGE.ASSIGNED)
@@ -489,7 +489,7 @@ class ApiServer:
     def get(self, request: bytes, context: Any) -> Iterator[bytes]:
         """SessionService.Get."""
         session = self._authenticated(context)
-        return bulk.get(session.executor.transfers, session.epoch, request, context, session.limits.chunk_bytes)
+        return bulk.get(session.executor.transfers, session.epoch, request, context, session.chunk_bytes)
 
     def _authenticated(self, context: Any) -> Session:
         try:

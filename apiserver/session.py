@@ -202,6 +202,11 @@ class Session:
     def is_attached(self) -> bool:
         return self._stream is not None
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Of one message of a Get: what both sides can take."""
+        return min(self.limits.chunk_bytes, self._client_limits.chunk_bytes)
+
     def parked_s(self) -> float | None:
         """Seconds without a client, None while one is attached."""
         return None if self._stream is not None else time.monotonic() - self.last_frame_at

@@ -35,7 +35,7 @@ from cupool.contract.blocks import BlockCache
 from cupool.contract.codec import put_chunk, read_chunk
 from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
 from cupool.contract.lane import LaneBroken
-from cupool.contract.limits import DEFAULT_LIMITS, MIB
+from cupool.contract.limits import DEFAULT_LIMITS, MIB, OUR_LIMITS
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.spec import Spec
 from cupool.v1 import session_pb2
@@ -393,7 +393,7 @@ class _Put:
 
     def _chunks(self) -> Iterator[bytes]:
         job, target = self._job, self._target
-        size = target.limits.chunk_bytes
+        size = min(target.limits.chunk_bytes, OUR_LIMITS.chunk_bytes)
         first = {"total_bytes": job.total, "epoch": target.epoch, "after_seq": job.after_seq}
         if self._resume:
             yield put_chunk(job.transfer, 0, b"", **first)
@@ -567,7 +567,7 @@ def fetch(kept: Any, transfer: int, nbytes: int) -> np.ndarray[Any, Any]:
 def restore(lost: Any, lease: Any, data: np.ndarray[Any, Any]) -> Disconnected | None:
     """Begin a lease's session with a checkpoint; returns why it could not be begun."""
     grpc = import_grpc()
-    size = DEFAULT_LIMITS.chunk_bytes
+    size = DEFAULT_LIMITS.chunk_bytes  # this server has stated nothing yet
 
     def chunks() -> Iterator[bytes]:
         first = {"total_bytes": data.nbytes, "epoch": lease.epoch}

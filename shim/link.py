@@ -36,7 +36,7 @@ from cupool.contract.errors import (
     SessionLost,
     VersionMismatch,
 )
-from cupool.contract.limits import DEFAULT_LIMITS, Limits
+from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 from cupool.v1 import session_pb2
 
@@ -327,7 +327,7 @@ class Link:
                 nonce_previous=self._nonces[0],
                 nonce_next=self._nonces[1],
                 op_table_digest=self._digest,
-                limits=DEFAULT_LIMITS.to_wire(),
+                limits=OUR_LIMITS.to_wire(),
                 received=self.inbox.received,
             )
             stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
