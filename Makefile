@@ -63,7 +63,7 @@ check-lint:
 check-mypy: tree
 	$(BIN)/mypy
 check-pyright: tree
-	$(BIN)/pyright
+	$(RUN) tools/pyright_changed.py
 check-imports: tree
 	@# In the tree of links: it looks into the working directory first, and there `cupool` has no components.
 	cd build/typing && ../../$(BIN)/lint-imports --no-cache --config ../../pyproject.toml
@@ -75,7 +75,8 @@ check-proto: $(PROTO_VENV)/.complete
 check-wheel:
 	$(RUN) -m pytest -q tests/unit/test_packaging.py -k test_wheel
 check-tests:
-	$(RUN) -m pytest -q -m 'not slow' tests/unit tests/contract
+	@# What g++ made of the tests' kernels is kept by what went into it.
+	CUPOOL_TEST_KERNEL_CACHE=$(CURDIR)/build/kernels $(RUN) -m pytest -n 2 --dist loadfile -q -m 'not slow' tests/unit tests/contract
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks

@@ -38,13 +38,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
-def started_processes() -> dict[int, str]:
-    """Living processes, other than this one, that came from this run: pid -> command line."""
+def processes() -> set[int]:
+    """Every process of this machine. Of one that a test started, whatever it runs meanwhile, the number is new since the test began."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def started_processes(since: set[int]) -> dict[int, str]:
+    """Living processes, other than this one and those of `since`, that came from this run: pid -> command line."""
     mark = f"{RUN_VARIABLE}={RUN_ID}".encode()
     found = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
+    for pid in processes() - since - {os.getpid()}:
+        folder = Path(f"/proc/{pid}")
         try:
             if mark not in (folder / "environ").read_bytes().split(b"\0"):
                 continue
@@ -53,7 +57,7 @@ def started_processes() -> dict[int, str]:
         except OSError:
             continue  # it ended while we looked
         if state not in "ZX":
-            found[int(folder.name)] = command.strip()
+            found[pid] = command.strip()
     return found
 
 
@@ -76,9 +80,9 @@ def running_threads() -> set[threading.Thread]:
     }
 
 
-def leaks(processes: dict[int, str], descriptors: dict[int, str], threads: set[threading.Thread]) -> list[str]:
+def leaks(known: set[int], descriptors: dict[int, str], threads: set[threading.Thread]) -> list[str]:
     """What is there now and was not in the three snapshots, each as a line."""
-    found = [f"process {pid}: {text}" for pid, text in started_processes().items() if pid not in processes]
+    found = [f"process {pid}: {text}" for pid, text in started_processes(known).items()]
     found += [f"descriptor {fd}: {to}" for fd, to in open_descriptors().items() if descriptors.get(fd) != to]
     found += [f"thread {thread.name}" for thread in running_threads() - threads]
     return found
@@ -111,7 +115,7 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("keeps"):
         yield
         return
-    before = started_processes(), open_descriptors(), running_threads()
+    before = processes(), open_descriptors(), running_threads()
     session, lane = open_session(), lane_connections()
     yield
     deadline = time.monotonic() + GRACE_S
