@@ -14,12 +14,14 @@ from . import logs
 from .access import Access, refusals
 from .controller import Controller
 from .engines.remote import RemoteEngine
+from .move_operations import MoveOperations
 from .operations import Operations, by_prefix
 from .refusals import Code, Refused
 from .security.tokens import ADMIN, BALANCER, OPERATOR, VIEWER
 
 #: How often a stream of progress looks.
 _LOOK_S = 0.1
+_MOVE_LOOK_S = 0.02
 #: Events that a slow watcher may be behind; then it misses some.
 _BEHIND = 1000
 #: How long writing down what an operator did may take.
@@ -37,6 +39,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         controller: Controller,
         access: Access,
         operations: Operations,
+        moves: MoveOperations,
         ring: logs.LogRing,
         folders: list[Path],
         stop: Callable[[], None],
@@ -52,6 +55,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self._controller = controller
         self._access = access
         self._operations = operations
+        self._moves = moves
         self._ring = ring
         self._folders = folders
         self._stop = stop
@@ -198,23 +202,40 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             device = self._operations.drain(who, request.device, request.reason, request.deadline_ms)
             await self._kept()
             last: admin_pb2.DrainProgress | None = None
+            told = 0
             while last is None or not last.done:
-                progress = self._operations.drained(device)
+                progress, told = self._moves.drained(device, told)
                 if progress != last:
                     yield progress
                     last = progress
                 if not progress.done:
                     await asyncio.sleep(_LOOK_S)
 
-    async def MoveSession(self, request: Any, context: Any) -> AsyncIterator[admin_pb2.MoveProgress]:
+    async def MoveSession(
+        self, request: admin_pb2.MoveSessionRequest, context: Any
+    ) -> AsyncIterator[admin_pb2.MoveProgress]:
         async with refusals(context):
-            self._who(context, OPERATOR)
-            raise Refused(
-                Code.UNIMPLEMENTED,
-                "This version of cupool cannot move a running session to another device.",
-                "Drain the device: its sessions are waited for.",
-            )
-            yield admin_pb2.MoveProgress()
+            one = self._moves.move(self._who(context, OPERATOR), request)
+            last: admin_pb2.MoveProgress | None = None
+            while last is None or not last.done:
+                progress = self._moves.progress(one)
+                age_s, progress.age_s = progress.age_s, 0.0
+                if progress != last:
+                    last = admin_pb2.MoveProgress()
+                    last.CopyFrom(progress)
+                    progress.age_s = age_s
+                    yield progress
+                if not last.done:
+                    await asyncio.sleep(_MOVE_LOOK_S)
+
+    async def ListMoves(self, request: admin_pb2.ListMovesRequest, context: Any) -> admin_pb2.ListMovesReply:
+        async with refusals(context):
+            self._who(context, VIEWER)
+            return admin_pb2.ListMovesReply(moves=self._moves.moves(request.recent))
+
+    async def CancelMove(self, request: admin_pb2.CancelMoveRequest, context: Any) -> admin_pb2.CancelMoveReply:
+        async with refusals(context):
+            return self._moves.cancel(self._who(context, OPERATOR), request.session)
 
     async def SetQuota(self, request: admin_pb2.SetQuotaRequest, context: Any) -> admin_pb2.SetQuotaReply:
         async with refusals(context):

@@ -26,9 +26,19 @@ _KINDS = {
     "token-created": audit.TOKEN,
     "token-revoked": audit.TOKEN,
     "shutdown": audit.POOL,
+    "move-asked": audit.MOVE,
+    "move-refused": audit.MOVE,
+    "move-cancelled": audit.MOVE,
 }
 #: Events -> the kind of their line.
-_EVENTS = {"session-ended": audit.END, "session-lost": audit.END, "node-here": audit.POOL, "node-gone": audit.POOL}
+_EVENTS = {
+    "session-ended": audit.END,
+    "session-lost": audit.END,
+    "session-moved": audit.MOVE,
+    "move-given-up": audit.MOVE,
+    "node-here": audit.POOL,
+    "node-gone": audit.POOL,
+}
 
 
 class Auditor:
@@ -76,7 +86,7 @@ class Auditor:
     def _write(self) -> None:
         assert self._audit is not None
         while (event := self._queue.get()) is not None:
-            session = event.subject if event.kind.startswith("session") else ""
+            session = event.subject if event.kind.startswith(("session", "move")) else ""
             self._audit.note(
                 _EVENTS[event.kind], who="controller", tenant=event.tenant, subject=event.subject, session=session,
                 reason=f"{event.kind}: {event.text}",

@@ -63,6 +63,7 @@ class Controller(Following):
 
     def open(self) -> None:
         """Begin: nodes may come."""
+        self.begin_moves()
         self.engine.open(self)
 
     def renew(self, session_id: str, token: str, tenant: str = DEFAULT_TENANT) -> pool_pb2.Lease:
@@ -109,7 +110,7 @@ class Controller(Following):
                     if tell in session.watchers:
                         session.watchers.remove(tell)
 
-            return self.status(session), stop
+            return self.own_status(session), stop
 
     def requires_cert(self, tenant: str) -> bool:
         """Whether a tenant must show a client certificate. Takes no lock."""
@@ -153,11 +154,12 @@ class Controller(Following):
             if self._awaited and now - self.started_at > NODE_LOST_S:  # their hosts never came
                 for session_id in list(self._awaited):
                     self._unclaimed.setdefault(session_id, self.started_at)
-            for lost in [s for s, since in self._unclaimed.items() if now - since > MISSING_S]:
+            self._check_moves(now, MISSING_S)
+            for lost in [s for s, since in self._unclaimed.items() if now - since > MISSING_S and s not in self.moves]:
                 del self._unclaimed[lost]
                 self._unclaimed_end(lost)
             for cordon in [c for c in self.cordons.values() if c.is_draining]:
-                self._drain(cordon)
+                self._drain(cordon, now)
             self._serve(now)
             self._fill(now)
             self._trim(now)
@@ -177,8 +179,8 @@ class Controller(Following):
                 self.books.set_server(oldest, states.ENDING)
                 self._order_end(oldest, "The pool has more warm servers than it keeps.")
 
-    def _drain(self, cordon: Cordon) -> None:
-        """A device that is being emptied: it is empty, or its sessions' time is over, or neither."""
+    def _drain(self, cordon: Cordon, now: float) -> None:
+        """A device that is being emptied: it is empty, or its sessions' time is over, or they are moved away."""
         device = self.books.devices.get(cordon.device)
         if device is None:
             return  # its node is away
@@ -186,7 +188,11 @@ class Controller(Following):
         if sessions and cordon.deadline and self.wall() >= cordon.deadline:
             for session in sessions:
                 self.end(session, f"Its device is drained: {cordon.reason}. Start the program again for a new session.")
-        elif not sessions:
+        elif sessions or any(
+            s.session is not None and s.id in self._sides for s in device.servers[states.LEASED].values()
+        ):
+            self._move_away(device, cordon.reason, now)
+        else:
             device.is_draining = False
             self.cordons[device.key] = done = dataclasses.replace(cordon, is_draining=False)
             self.directory.set_cordon(done)
@@ -221,7 +227,7 @@ class Controller(Following):
         quota = session.tenant.quota
         grace_s = (quota.park_grace_ms or self.config.park_grace_ms) / 1000
         node = session.device.node
-        if session.missing_since and now - session.missing_since > MISSING_S:
+        if session.missing_since and session.id not in self.moves and now - session.missing_since > MISSING_S:
             self._lose(session, "Its host came back without it: its server is gone.", now)
         elif not node.is_connected and now - node.seen_at > NODE_LOST_S:
             self._lose(session, f"Its host could not be reached for {NODE_LOST_S:g} s.", now)

@@ -1,4 +1,7 @@
-"""`python -m cupool.pool controller`: the controller of a pool whose agents are processes of their own, here or on other hosts.
+"""The controller of a pool whose agents are processes of their own, here or on other hosts.
+
+`python -m cupool.controller` runs it with what moves sessions, which is the balancer's; `python -m cupool.pool controller` without: that
+pool moves none.
 
 Prints one JSON line on its standard output when it answers: {"addr", "cert", "admin", "agent", "metrics", "pool", "pid"}, or {"error",
 "cure"} and ends. When it is told to end (SIGTERM, SIGINT) sessions go on: the next controller takes them over. It ends with status 0 when
@@ -25,6 +28,8 @@ from .config import PoolConfig, Quota
 from .rundir import RunDir
 
 if TYPE_CHECKING:
+    from cupool.contract.moves import Machine
+
     from .metrics_http import MetricsServer
     from .services import Serving
 
@@ -94,8 +99,8 @@ def configure(arguments: list[str], run_folder: Path) -> PoolConfig:
     return config
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the controller until it is told to end. Returns its exit status."""
+def main(arguments: list[str] | None = None, machine: Machine | None = None) -> int:
+    """Run the controller until it is told to end. Returns its exit status. `machine`: decides of moves."""
     from .__main__ import missing_modules, say
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -108,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     run_dir = RunDir()
     try:
         config = configure(arguments, run_dir.path)
-        return serve(config)
+        return serve(config, machine)
     except CupoolError as error:
         say(error=error.what, cure=error.cure)
     except (ValueError, OSError) as error:
@@ -118,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def serve(config: PoolConfig) -> int:
+def serve(config: PoolConfig, machine: Machine | None = None) -> int:
     """Listen, wait for agents, and serve until told to end. Raises OSError, CupoolError, ValueError."""
     from .__main__ import say
     from .auditing import Auditor
@@ -154,7 +159,7 @@ def serve(config: PoolConfig) -> int:
                 raise Bad(str(error)) from error
             stack.callback(auditor.close)
         engine = RemoteEngine()
-        controller = Controller(config, engine, directory)
+        controller = Controller(config, engine, directory, machine=machine)
         stack.callback(controller.events.listen(auditor.event))
         controller.open()
         folders = [folder] if folder is not None else []

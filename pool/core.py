@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from cupool.contract.moves import Machine
 from cupool.v1 import agent_pb2, pool_pb2, server_pb2
 
 from . import meters, plan, states
@@ -61,9 +62,11 @@ class Core:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         ids: Callable[[int], str] = secrets.token_hex,
+        machine: Machine | None = None,
     ) -> None:
         """
         Args:
+            machine: decides of moves; None: this pool moves nothing. It is the balancer's, and the facade's to bring here.
             clock: seconds, never back.
             wall: seconds since 1970, for what is written down.
             ids: so many random bytes as text, for ids and tokens that nobody can guess.
@@ -76,6 +79,7 @@ class Core:
         self.ids = ids
         self.lock = threading.Lock()
         self.books = Books()
+        self.machine = machine
         self.queue: FairQueue[Waiting] = FairQueue(config.queue_places)
         self.meter = meters.LeaseMeter()
         self.events = Events()
@@ -165,7 +169,11 @@ class Core:
                 self._order(server, server_pb2.ServerCommand(unassign=server_pb2.UnassignRequest(session=session.id)))
             else:
                 self._order_end(server, reason)
+        self._left(session, reason)
         self._tell(session)
+
+    def _left(self, session: Session, reason: str) -> None:
+        """The session is over, or is being ended: `moving.py` lets go of its copies."""
 
     def _order_end(self, server: Server, reason: str) -> None:
         server.returns_since = float("-inf")
@@ -197,6 +205,7 @@ class Core:
             # Leases that nobody used come and go by the hundred.
             level=logging.INFO if session.was_attached or state == states.SESSION_LOST else logging.DEBUG,
         )
+        self._left(session, session.reason)
         self._tell(session)
 
     def _count_end(self, session: Session, kept: Callable[[], None] | None) -> None:
@@ -229,25 +238,26 @@ class Core:
     # ---- the beginning of sessions and servers
 
     def _assign(self, session: Session, server: Server) -> None:
-        quota = session.tenant.quota
-        command = server_pb2.ServerCommand(
-            assign=server_pb2.AssignRequest(
-                session=session.id,
-                token_sha256=session.token_sha256,
-                epoch=session.epoch,
-                limit_bytes=session.memory_bytes,
-                park_grace_ms=quota.park_grace_ms or self.config.park_grace_ms,
-                kernel_limit_ms=self.config.kernel_limit_ms,
-                tenant=session.tenant.name,
-                request_id=session.request_id,
-                kernel_quota_s=session.tenant.kernel_left_s,
-                lifetime_s=session.lifetime_s,
-                allow_offload=quota.allow_offload,
-                incoming=session.incoming,
-            )
-        )
+        command = server_pb2.ServerCommand(assign=self._assignment(session))
         device = server.device
         self.engine.order(device.node.id, server.id, command, session.client_pid, session.client_host)
+
+    def _assignment(self, session: Session) -> server_pb2.AssignRequest:
+        quota = session.tenant.quota
+        return server_pb2.AssignRequest(
+            session=session.id,
+            token_sha256=session.token_sha256,
+            epoch=session.epoch,
+            limit_bytes=session.memory_bytes,
+            park_grace_ms=quota.park_grace_ms or self.config.park_grace_ms,
+            kernel_limit_ms=self.config.kernel_limit_ms,
+            tenant=session.tenant.name,
+            request_id=session.request_id,
+            kernel_quota_s=session.tenant.kernel_left_s,
+            lifetime_s=session.lifetime_s,
+            allow_offload=quota.allow_offload,
+            incoming=session.incoming,
+        )
 
     def _fill(self, now: float) -> None:
         """Start the servers that are lacking."""
@@ -309,7 +319,16 @@ class Core:
             priority=session.priority,
             client_pid=session.client_pid,
             replayable=session.replayable,
+            move=session.move,
+            moves=session.moves,
         )
+
+    def own_status(self, session: Session) -> pool_pb2.SessionStatus:
+        """For its own client: where it is, too."""
+        status = self.status(session)
+        if not session.is_over:
+            status.endpoint, status.tls = session.server.endpoint, session.server.speaks_tls
+        return status
 
     def device_name(self, device: Device) -> str:
         """A device's name for people: with its node where there are several."""
@@ -332,7 +351,7 @@ class Core:
 
     def _tell(self, session: Session) -> None:
         if session.watchers:
-            status = self.status(session)
+            status = self.own_status(session)
             for tell in session.watchers:
                 tell(status)
         if session.is_over:
@@ -370,6 +389,8 @@ def lease_record(session: Session, given: float) -> LeaseRecord:
         request_id=session.request_id,
         client_pid=session.client_pid,
         lifetime_s=session.lifetime_s,
+        epoch=session.epoch,
+        moves=session.moves,
     )
 
 

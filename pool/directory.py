@@ -37,6 +37,32 @@ class LeaseRecord:
     request_id: str = ""
     client_pid: int = 0
     lifetime_s: int = 0
+    epoch: int = 1
+    moves: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRecord:
+    """One move that is under way, for a controller that starts again. `step` and the three after it are of `contract.moves.Move`."""
+
+    move: str
+    session: str
+    epoch: int
+    source: str  #: server
+    source_node: str
+    destination: str
+    destination_node: str
+    step: str
+    is_ready: bool
+    source_is_dead: bool
+    destination_is_dead: bool
+    engine: str
+    why: str  #: it was asked for
+    by: str
+    max_pause_ms: int
+    timeout_ms: int
+    is_cold: bool
+    asked: float  #: seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,7 @@ class Directory:
         self._cordons: dict[str, Cordon] = {}
         self._leases: dict[str, LeaseRecord] = {}
         self._choices: dict[str, str] = {}
+        self._moves: dict[str, MoveRecord] = {}
 
     @property
     def failure(self) -> str:
@@ -148,7 +175,7 @@ class Directory:
     def remove_cordon(self, device: str) -> None:
         self._cordons.pop(device, None)
 
-    # ---- leases and ends
+    # ---- leases
 
     def lease(self, session: str) -> LeaseRecord | None:
         return self._leases.get(session)
@@ -161,6 +188,28 @@ class Directory:
 
     def remove_lease(self, session: str) -> None:
         self._leases.pop(session, None)
+
+    def switch_lease(self, record: LeaseRecord, server: str, epoch: int) -> bool:
+        """The session is at another server, or at another epoch: `record` says where. False, and nothing is changed, where it was not at
+        `server` and `epoch` until now."""
+        now = self._leases.get(record.session)
+        if now is None or (now.server, now.epoch) not in ((server, epoch), (record.server, record.epoch)):
+            return False
+        self.add_lease(record)
+        return True
+
+    # ---- moves
+
+    def moves(self) -> list[MoveRecord]:
+        return list(self._moves.values())
+
+    def set_move(self, record: MoveRecord) -> None:
+        self._moves[record.move] = record
+
+    def remove_move(self, move: str) -> None:
+        self._moves.pop(move, None)
+
+    # ---- ends
 
     def add_end(self, record: EndRecord, kept: Callable[[], None] | None = None) -> None:
         """Remember the end of a session, count what it used, and forget its lease. `kept` is called when that is

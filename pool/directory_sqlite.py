@@ -4,7 +4,7 @@ What is to be written is queued by whoever calls and written in batches; a lease
 writing fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why,
 and the controller gives no leases. What was committed survives a kill of the process and of the machine.
 
-A file of a newer version is refused and left as it is.
+A file of a newer version is refused and left as it is; an older one gets what it lacks.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from .config import Quota
-from .directory import Cordon, Directory, DirectoryError, EndRecord, LeaseRecord, TenantRecord
+from .directory import Cordon, Directory, DirectoryError, EndRecord, LeaseRecord, MoveRecord, TenantRecord
 from .security.tokens import TokenRecord
 
 _log = logging.getLogger(__name__)
 
 #: Of the tables. A file that says more is of a newer cupool.
-SCHEMA = 1
+SCHEMA = 2
 #: How many ended sessions are remembered one by one; what they used stays counted for ever.
 KEPT_ENDS = 100_000
 _PRUNE_EACH = 1000
@@ -40,6 +40,12 @@ _CHOICE = "choice:"
 #: How long leases and ends are gathered until they are written.
 _GATHER_S = 0.05
 
+_MOVES = """
+CREATE TABLE moves (move TEXT PRIMARY KEY, session TEXT NOT NULL, epoch INTEGER NOT NULL, source TEXT NOT NULL, source_node TEXT NOT NULL,
+    destination TEXT NOT NULL, destination_node TEXT NOT NULL, step TEXT NOT NULL, is_ready INTEGER NOT NULL,
+    source_is_dead INTEGER NOT NULL, destination_is_dead INTEGER NOT NULL, engine TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL,
+    max_pause_ms INTEGER NOT NULL, timeout_ms INTEGER NOT NULL, is_cold INTEGER NOT NULL, asked REAL NOT NULL);
+"""
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tenants (name TEXT PRIMARY KEY, quota TEXT, kernel_s REAL NOT NULL DEFAULT 0,
@@ -52,13 +58,26 @@ CREATE TABLE cordons (device TEXT PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT
     deadline REAL NOT NULL);
 CREATE TABLE leases (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, server TEXT NOT NULL, device TEXT NOT NULL,
     token_sha256 BLOB NOT NULL, function TEXT NOT NULL, memory_bytes INTEGER NOT NULL, priority INTEGER NOT NULL, given REAL NOT NULL,
-    request_id TEXT NOT NULL, client_pid INTEGER NOT NULL, lifetime_s INTEGER NOT NULL);
+    request_id TEXT NOT NULL, client_pid INTEGER NOT NULL, lifetime_s INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 1,
+    moves INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE ends (session TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, device TEXT NOT NULL, function TEXT NOT NULL,
     token_sha256 BLOB NOT NULL, reason TEXT NOT NULL, lost INTEGER NOT NULL, replayable INTEGER NOT NULL, kernel_s REAL NOT NULL,
     peak_bytes INTEGER NOT NULL,
     ended REAL NOT NULL);
+{_MOVES}
 PRAGMA user_version = {SCHEMA};
 """
+#: What a file of each older version lacks, to be of the next.
+_UPGRADES = {
+    1: f"""
+ALTER TABLE leases ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE leases ADD COLUMN moves INTEGER NOT NULL DEFAULT 0;
+{_MOVES}
+PRAGMA user_version = 2;
+""",
+}
+
+_MOVE_FLAGS = ("is_ready", "source_is_dead", "destination_is_dead", "is_cold")
 
 Params = Sequence[Any]
 
@@ -150,9 +169,15 @@ class SqliteDirectory(Directory):
             super().set_token(record)
         for record in _records(db, "cordons", Cordon):
             super().set_cordon(dataclasses.replace(record, is_draining=bool(record.is_draining)))
-        for record in _records(db, "leases", LeaseRecord):
+        old = () if version >= 2 else ("epoch", "moves")
+        for record in _records(db, "leases", LeaseRecord, without=old):
             super().add_lease(record)
             self._written.add(record.session)
+        if version < SCHEMA:
+            return  # it can only be read: it could not be upgraded
+        for record in _records(db, "moves", MoveRecord):
+            flags = {n: bool(getattr(record, n)) for n in _MOVE_FLAGS}
+            super().set_move(dataclasses.replace(record, **flags))
 
     # ---- Directory
 
@@ -191,6 +216,14 @@ class SqliteDirectory(Directory):
         with self._lock:
             self._lease_queue[record.session] = record
         self._work.set()
+
+    def set_move(self, record: MoveRecord) -> None:
+        super().set_move(record)
+        self._put(*_insert("moves", record))
+
+    def remove_move(self, move: str) -> None:
+        super().remove_move(move)
+        self._put("DELETE FROM moves WHERE move = ?", (move,))
 
     def remove_lease(self, session: str) -> None:
         super().remove_lease(session)
@@ -400,6 +433,8 @@ def _prepare(db: sqlite3.Connection, pool: str) -> None:
             raise sqlite3.DatabaseError("it holds something else")
         db.executescript(f"BEGIN; {_TABLES} COMMIT;")
         db.execute("INSERT INTO meta VALUES ('pool', ?), ('starts', '0')", (pool,))
+    for old in range(version or SCHEMA, SCHEMA):
+        db.executescript(f"BEGIN; {_UPGRADES[old]} COMMIT;")
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'starts'")
 
 
@@ -415,7 +450,15 @@ def _write(db: sqlite3.Connection, batch: Sequence[tuple[str, Params, Callable[[
     db.execute("COMMIT")
 
 
-def _records(db: sqlite3.Connection, table: str, cls: type[Any], where: str = "", params: Params = ()) -> list[Any]:
-    names = [f.name for f in dataclasses.fields(cls)]
+def _records(
+    db: sqlite3.Connection,
+    table: str,
+    cls: type[Any],
+    where: str = "",
+    params: Params = (),
+    without: Sequence[str] = (),
+) -> list[Any]:
+    """`without`: columns that an older file does not have."""
+    names = [f.name for f in dataclasses.fields(cls) if f.name not in without]
     rows = db.execute(f"SELECT {','.join(names)} FROM {table} {where}", params)
     return [cls(**dict(zip(names, row, strict=True))) for row in rows]

@@ -28,6 +28,9 @@ class Listener(Protocol):
         """A session is over, with what it used; told before its server is dead. `kept` is called, from any thread, when that is in the
         directory: the node may forget it."""
 
+    def move_news(self, node: str, news: agent_pb2.MoveNews, kept: Callable[[], None]) -> None:
+        """A move's server told how far it is; in the order in which it did, and before its death. `kept`: as of `session_ended`."""
+
     def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
         """Numbers of sessions, about every 250 ms."""
 
@@ -58,7 +61,7 @@ class Engine(Protocol):
     def order(
         self, node: str, server: str, command: server_pb2.ServerCommand, client_pid: int = 0, client_host: str = ""
     ) -> None:
-        """Pass an order on to a server: assign, unassign, end. Orders to one server arrive in the order of these calls.
+        """Pass an order on to a server: assign, unassign, end, those of a move. Orders to one server arrive in the order of these calls.
 
         Args:
             client_pid, client_host: with `assign`, the client's process and its host's boot id, as AcquireRequest has them.

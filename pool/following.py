@@ -6,6 +6,7 @@ Cases of a server's news, by what the books say of its session:
     being ended             it is warm again, or gone: the session is over; or a client came before it was taken back: it is told to end
     over                    it was told so while its node was away: it is told again
     unknown                 the controller started after the lease: the session is taken into the books
+    another server's        it is a copy, of a move that is under way; or it is left over from one, and is told to end
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from cupool.v1 import admin_pb2, agent_pb2
+from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 
 from . import states
 from .config import DEFAULT_TENANT
 from .core import end_record, lease_record
 from .directory import EndRecord
 from .leases import Device, Node, Server, Session
-from .leasing import Leasing
+from .moving import Moving
 from .refusals import Refused
 
 _log = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ _log = logging.getLogger(__name__)
 STABLE_S = 10.0
 
 
-class Following(Leasing):
-    """Leasing, and what follows hosts: the engine's `Listener`."""
+class Following(Moving):
+    """Leasing and moving, and what follows hosts: the engine's `Listener`."""
 
     # ---- what the engine tells
 
@@ -39,13 +40,14 @@ class Following(Leasing):
             now = self.clock()
             node = self.books.nodes.setdefault(hello.node, Node(hello.node))
             node.host, node.version, node.boot_id = hello.host, hello.version, hello.boot_id
-            node.is_connected, node.seen_at, node.reason = True, now, ""
+            node.is_connected, node.has_told, node.seen_at, node.reason = True, False, now, ""
             node.tells_numbers = node.is_silent = False
             for has in hello.devices:
                 self._device_here(node, has)
             named = {news.server for news in hello.servers}
             for server in [s for s in self.books.servers.values() if s.device.node is node and s.id not in named]:
                 self._server_missing(server, now)
+            self._moves_node_here(node, named, now)
             for news in hello.servers:
                 self._news(node, news, now, is_hello=True)
             for lease in self.directory.leases():
@@ -62,7 +64,7 @@ class Following(Leasing):
             known = self.books.nodes.get(node)
             if known is None or not known.is_connected:
                 return
-            known.is_connected, known.reason, known.seen_at = False, reason, self.clock()
+            known.is_connected, known.has_told, known.reason, known.seen_at = False, False, reason, self.clock()
             for device in known.devices.values():
                 # What was being started there may never be: nobody waits for it.
                 for server in list(device.servers[states.STARTING].values()):
@@ -79,9 +81,14 @@ class Following(Leasing):
     def session_ended(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
         with self.lock:
             now = self.clock()
-            session = self.books.find(end.session)
+            session, one = self.books.find(end.session), self.moves.get(end.session)
+            if one is not None and self._end_of_side(one, end, kept):
+                return
             if session is None:
                 self._unknown_end(node, end, kept)
+                return
+            if not session.is_over and end.server and end.server != session.server.id:
+                self.directory.when_kept(kept)  # of a copy: the session goes on elsewhere
                 return
             if not session.is_over:
                 self.books.use(session, end.usage)
@@ -99,12 +106,22 @@ class Following(Leasing):
                 session.usage.CopyFrom(end.usage)
                 self._count_end(session, kept)
 
-    def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
+    def move_news(self, node: str, news: agent_pb2.MoveNews, kept: Callable[[], None]) -> None:
         with self.lock:
             self._seen(node)
+            self._heard(news.server, news.report)
+            self.directory.when_kept(kept)
+
+    def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
+        with self.lock:
+            known = self._seen(node)
+            if known is not None:
+                known.has_told = True  # what must not get lost comes first on a stream
             for one in use:
                 server = self.books.servers.get(one.server)
                 if server is not None and server.session is not None and not server.session.is_over:
+                    if server.session.server is not server:
+                        continue  # a copy of it
                     self.books.use(server.session, one.usage)
                     self._check_kernel(server.session.tenant)
 
@@ -114,6 +131,7 @@ class Following(Leasing):
             if known is None:
                 return
             known.tells_numbers = True
+            known.has_told = True
             if host is not None:
                 known.use = host
             for status in devices:
@@ -149,6 +167,8 @@ class Following(Leasing):
         if news.state == states.DEAD:
             if server is not None:
                 self._server_dead(server, news, now)
+            elif news.server in self._sides:
+                self._side_dead(self._sides[news.server], news.server, news.reason)
             return
         if server is None:
             device = node.devices.get(news.device)
@@ -161,6 +181,12 @@ class Following(Leasing):
         server.speaks_tls = news.tls or server.speaks_tls
         server.fingerprint = news.fingerprint or server.fingerprint
         server.client_pid, server.pid = news.client_pid, news.pid or server.pid
+        if is_hello:
+            if news.HasField("move"):
+                self._heard(server.id, news.move)
+            one = self._sides.get(server.id)
+            if one is not None:
+                self._side_here(one, server, news)
         if news.state == states.WARM:
             self._server_warm(server, now, is_hello)
         elif news.assignment.session:
@@ -177,7 +203,8 @@ class Following(Leasing):
             if session is not None and not session.is_over:
                 self._over(session, states.SESSION_ENDED, "", now)
         elif is_hello and session is not None and server.state == states.LEASED:
-            self._resend(session)
+            if session.server is server:
+                self._resend(session)
             return
         elif is_hello and server.state == states.ENDING:
             self._order_end(server, session.reason if session is not None else "")
@@ -198,7 +225,12 @@ class Following(Leasing):
         """News of a server that has a session."""
         session = self.books.find(news.assignment.session)
         if session is None:
+            if self._must_wait(server, news):
+                return
             session = self._adopt(server, news, now)
+        if session.server is not server and not session.is_over and not self._is_newer(session, server, news):
+            self._copy_news(session, server, news)
+            return
         if session.is_over or session.server is not server:
             self._order_end(server, session.reason)
             return
@@ -225,6 +257,36 @@ class Following(Leasing):
             return
         self._tell(session)
 
+    def _copy_news(self, session: Session, server: Server, news: agent_pb2.ServerNews) -> None:
+        """News of a server whose session is at another one."""
+        one = self._sides.get(server.id)
+        if one is None or one.session is not session:
+            if server.state != states.ENDING or news.state != states.ENDING:
+                self._order_end(server, "Its session is elsewhere.")
+            return
+        self._is_side(one, server)
+        self._copy_here(session, server)
+        if news.state == states.ENDING and server.state in (states.LEASED, states.PARKED):
+            self.books.set_server(server, states.ENDING)
+
+    def _is_newer(self, session: Session, server: Server, news: agent_pb2.ServerNews) -> bool:
+        """Whether this server has the session, and not the one in the books: a move of which this controller knows nothing, because it has
+        no directory, went on while it was away. Then the books follow."""
+        if server.id in self._sides or news.assignment.epoch <= session.epoch:
+            return False
+        is_owner = news.move.phase == server_pb2.MoveReport.OWNER
+        if not is_owner and session.server.move_phase != server_pb2.MoveReport.RELEASED:
+            return False
+        old = session.server
+        self._copy_here(session, server)
+        session.server, session.epoch = server, news.assignment.epoch
+        self.directory.add_lease(lease_record(session, self.wall()))
+        self._end_copy(old, "Its session has moved.")
+        return True
+
+    def _take_up(self, server: Server, news: agent_pb2.ServerNews, now: float) -> None:
+        self._server_has(server, news, now, is_hello=True)
+
     def _adopt(self, server: Server, news: agent_pb2.ServerNews, now: float) -> Session:
         """A session that a controller before this one gave."""
         assignment, lease = news.assignment, self.directory.lease(news.assignment.session)
@@ -242,8 +304,11 @@ class Following(Leasing):
             lifetime_s=assignment.lifetime_s,
             request_id=assignment.request_id,
             client_pid=news.client_pid,
-            epoch=assignment.epoch,
+            client_host=server.device.node.boot_id if news.client_pid else "",
+            epoch=max(assignment.epoch, lease.epoch) if lease and lease.server == server.id else assignment.epoch,
+            moves=lease.moves if lease else 0,
         )
+        server.move_phase = news.move.phase
         if server.state == states.STARTING:
             self.books.set_server(server, states.WARM)
         if server.state == states.WARM:
@@ -252,13 +317,18 @@ class Following(Leasing):
         if lease is None:
             self.directory.add_lease(lease_record(session, self.wall()))
         _log.info("event=session-adopted session=%s server=%s", session.id, server.id)
+        self._revived(session, now)
         return session
 
     def _server_dead(self, server: Server, news: agent_pb2.ServerNews, now: float) -> None:
-        was, session, device = server.state, server.session, server.device
+        was, session, device, one = server.state, server.session, server.device, self._sides.get(server.id)
         is_young = was == states.WARM and now - server.warm_since < STABLE_S
         self.books.set_server(server, states.DEAD)
-        if session is not None and not session.is_over:
+        if one is not None:
+            self._side_dead(one, server.id, news.reason)
+        elif session is not None and session.server is not server:
+            pass  # a copy, of a move that is over
+        elif session is not None and not session.is_over:
             ending = session.state == states.SESSION_ENDING or not news.exit_status
             session.replayable = session.replayable or not ending
             self._over(session, states.SESSION_ENDED if ending else states.SESSION_LOST, news.reason, now)
@@ -285,7 +355,9 @@ class Following(Leasing):
     def _server_missing(self, server: Server, now: float) -> None:
         """Its node came back without it."""
         session = server.session
-        if session is None or session.is_over:
+        if server.id in self._sides and self._sides[server.id].session is not None:
+            return  # `_moves_node_here` has seen it
+        if session is None or session.is_over or session.server is not server:
             self.books.set_server(server, states.DEAD)
         else:
             session.missing_since = now  # its end may be told yet
@@ -293,6 +365,12 @@ class Following(Leasing):
     def _unknown_end(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
         """A session that ended while no controller ran, or that is remembered by the directory only."""
         lease = self.directory.lease(end.session)
+        if lease is not None and end.server and lease.server != end.server:
+            self.directory.when_kept(kept)  # of a copy: the session is elsewhere
+            return
+        if end.session in self.moves:
+            self.moves[end.session].last_end = None
+            self._forget_move(self.moves[end.session])
         self._told_of(end.session)
         if self.directory.end(end.session) is None:
             self.tenant(end.tenant or DEFAULT_TENANT).ended_kernel_s += end.usage.kernel_s

@@ -33,6 +33,7 @@ class Node:
     seen_at: float = 0.0
     tells_numbers: bool = False  #: it measures its devices, and says so all the time
     is_silent: bool = False  #: it has not for a while, though it counts as connected: it gets no new sessions
+    has_told: bool = False  #: since its hello it has told all that must not get lost
     reason: str = ""  #: why it is not connected
     devices: dict[str, Device] = field(default_factory=dict)  #: by the node's own name of each
     use: agent_pb2.HostUse = field(default_factory=agent_pb2.HostUse)
@@ -61,6 +62,8 @@ class Device:
     failures: int = 0  #: servers in a row that could not start
     failed_at: float = 0.0
     failure: str = ""  #: why the last could not
+    link_bytes_a_s: float = 0.0  #: as the last move to or from it went; 0: unknown
+    moved_away: list[str] = field(default_factory=list)  #: sessions, since its drain began
 
     @property
     def warm(self) -> dict[str, Server]:
@@ -105,7 +108,10 @@ class Server:
     endpoint: str = ""
     speaks_tls: bool = False
     fingerprint: str = ""
-    session: Session | None = None  #: whose memory it holds, or may still hold
+    session: Session | None = (
+        None  #: whose memory it holds, or may still hold: its own, or one that is on its way to it or from it
+    )
+    move_phase: int = 0  #: of its last MoveReport
     returns_since: float = float("-inf")  #: when it was told to give its session back
     warm_since: float = 0.0
     client_pid: int = 0
@@ -140,6 +146,12 @@ class Session:
     replayable: bool = False  #: of one that is over: as SessionStatus says
     is_counted: bool = False  #: what it used is in the tenant's books for good
     over_at: float = 0.0
+    move: str = ""  #: id of the move that is under way
+    moves: int = 0  #: that have been made
+    moved_at: float = float("-inf")
+    fixed: str = ""  #: why it cannot be moved, as its server said; "": nobody knows of anything
+    stayed: str = ""  #: why the last move was given up
+    stays_until: float = float("-inf")  #: a drain does not try again before
     watchers: list[Callable[[pool_pb2.SessionStatus], object]] = field(default_factory=list)
 
     @property
@@ -191,6 +203,13 @@ class Books:
             server.device.holding -= 1
             server.device.promised_bytes -= session.memory_bytes if server.device.counts_promises else 0
         server.returns_since = float("-inf")
+
+    def reserve(self, session: Session, server: Server) -> None:
+        """A warm server is to have a session that another one has still: it counts on both devices, and once for its tenant."""
+        self.set_server(server, states.LEASED)
+        server.session = session
+        server.device.holding += 1
+        server.device.promised_bytes += session.memory_bytes if server.device.counts_promises else 0
 
     # ---- sessions
 

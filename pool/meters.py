@@ -63,3 +63,34 @@ class LeaseMeter:
         status.lease_latency.bounds_s[:] = BOUNDS_S
         status.lease_latency.counts[:] = counts
         status.lease_latency.sum_s = sum_s
+
+
+#: Of the pauses of moves, seconds.
+PAUSE_BOUNDS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class MoveMeter:
+    """Counts of moves since the process started, by how they ended. Called with the controller's lock held."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, int] = {}
+        self._counts = [0] * (len(PAUSE_BOUNDS_S) + 1)
+        self._sum_s = 0.0
+        self._bytes = 0
+
+    def ended(self, outcome: str, pause_s: float, nbytes: int) -> None:
+        """A move ended; `pause_s` and `nbytes` count only where the session moved."""
+        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+        if outcome == "done":
+            self._counts[bisect.bisect_left(PAUSE_BOUNDS_S, pause_s)] += 1
+            self._sum_s += pause_s
+            self._bytes += nbytes
+
+    def fill(self, status: admin_pb2.PoolStatus) -> None:
+        """Set what `status` says of moves that have ended."""
+        for outcome, count in sorted(self._outcomes.items()):
+            status.moves.add(outcome=outcome, count=count)
+        status.move_pause.bounds_s[:] = PAUSE_BOUNDS_S
+        status.move_pause.counts[:] = self._counts
+        status.move_pause.sum_s = self._sum_s
+        status.moved_bytes = self._bytes

@@ -83,7 +83,9 @@ class Operations:
                 queue_oldest_s=now - oldest if oldest is not None else 0.0,
                 restarts=c.directory.restarts,
                 warnings=self.warnings,
+                moving=len(c.moves),
             )
+            c.move_meter.fill(status)
             failures = [f"{d.key}: {d.failure}" for d in books.devices.values() if d.failure]
             away = [f"{n.id}: {n.reason}" for n in books.nodes.values() if not n.is_connected]
             status.warnings.extend([*([c.directory.failure] if c.directory.failure else []), *failures, *away])
@@ -200,7 +202,8 @@ class Operations:
         self._audit(who, "session-killed", session.id, reason)
         return session.id
 
-    def _find_device(self, prefix: str) -> Device:
+    def find_device(self, prefix: str) -> Device:
+        """With the controller's lock held. Raises Refused."""
         books = self._controller.books
         exact = [d for d in books.devices.values() if prefix in (d.key, d.name)]
         found = exact or [
@@ -215,7 +218,7 @@ class Operations:
 
     def cordon(self, who: str, prefix: str, reason: str) -> str:
         with self._controller.lock:
-            device = self._find_device(prefix)
+            device = self.find_device(prefix)
             self._cordon(device, f"{reason or 'no reason given'} ({who})", device.is_draining)
             name = self._controller.device_name(device)
         self._audit(who, "device-cordoned", device.key, reason)
@@ -232,7 +235,7 @@ class Operations:
     def uncordon(self, who: str, prefix: str) -> str:
         c = self._controller
         with c.lock:
-            device = self._find_device(prefix)
+            device = self.find_device(prefix)
             device.cordoned, device.is_draining = None, False
             c.cordons.pop(device.key, None)
             c.directory.remove_cordon(device.key)
@@ -243,24 +246,21 @@ class Operations:
         return name
 
     def drain(self, who: str, prefix: str, reason: str, deadline_ms: int) -> str:
-        """Cordon a device and wait for its sessions; the controller's clock goes on with it. Returns the device's key."""
+        """Cordon a device and empty it: its sessions are moved away, or waited for where they cannot be. The pool goes on by itself.
+
+        Returns:
+            The device's key.
+        """
         if not reason.strip():
             raise Refused(Code.INVALID_ARGUMENT, "A drain needs a reason.", "Say why: people will ask.")
         with self._controller.lock:
-            device = self._find_device(prefix)
+            device = self.find_device(prefix)
             deadline = self._controller.wall() + deadline_ms / 1000 if deadline_ms else 0.0
+            device.moved_away.clear()
             self._cordon(device, f"{reason} ({who})", True, deadline)
         self._audit(who, "device-draining", device.key, reason)
         self._controller.tick()
         return device.key
-
-    def drained(self, key: str) -> admin_pb2.DrainProgress:
-        with self._controller.lock:
-            device = self._controller.books.devices.get(key)
-            if device is None:
-                return admin_pb2.DrainProgress(done=True)
-            remaining = sum(1 for _ in self._controller.books.on_device(device))
-            return admin_pb2.DrainProgress(remaining_sessions=remaining, done=not device.is_draining)
 
     def set_quota(self, who: str, request: admin_pb2.SetQuotaRequest) -> admin_pb2.TenantStatus:
         c = self._controller

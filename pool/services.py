@@ -27,6 +27,7 @@ from .controller import Controller
 from .engines.remote import AgentServicer, RemoteEngine
 from .health import Health
 from .logs import LogRing
+from .move_operations import MoveOperations
 from .operations import Operations
 from .pool_service import PoolServicer
 from .security import listen
@@ -134,7 +135,10 @@ class Serving:
         self._auditor = auditor or Auditor(None)
         self.operations = Operations(controller, self._auditor.operator, warnings)
         self._access = Access(config, controller.directory, self._auditor, controller.requires_cert)
-        self._admin = AdminServicer(controller, self._access, self.operations, self._ring, list(folders), stop, agents)
+        self.moves = MoveOperations(controller, self.operations, self._auditor.operator)
+        self._admin = AdminServicer(
+            controller, self._access, self.operations, self.moves, self._ring, list(folders), stop, agents
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)
         self._thread.start()

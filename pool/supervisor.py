@@ -2,7 +2,7 @@
 
     python -m cupool.pool.supervisor --folder DIR      what `cupool up` leaves behind; with --foreground it runs in `up` itself
 
-A process of the pool is started as `python -m cupool.pool NAME --record FILE` in a session of its own, with FILE by
+A process of the pool is started as `python -m MODULES[NAME] --record FILE` in a session of its own, with FILE by
 `settings.write_record`. When it is ready it prints one JSON line; {"error", "cure"} says why it cannot be. SIGTERM ends it.
 A status of 0 says that it was told to end; after any other it is started again. The supervisor's own death ends nothing: the processes
 go on, and `cupool down` finds them.
@@ -44,6 +44,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 STEADY_S = 30.0
 #: How long processes may take to end when told to.
 END_S = 10.0
+#: What runs each process: the controller comes with what moves sessions, which is not the pool's.
+MODULES = {"controller": ("cupool.controller",), "agent": ("cupool.pool", "agent")}
 _LOCK = "up.lock"
 #: Files of the folder that are there while the pool runs, and hold its credentials.
 TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent", "balancer-token": "balancer"}
@@ -283,7 +285,7 @@ class Supervisor:
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"} | {MARK: self.running.mark}
 
         def child(name: str) -> Child:
-            command = (commands or {}).get(name) or [sys.executable, "-P", "-m", "cupool.pool", name]
+            command = (commands or {}).get(name) or [sys.executable, "-P", "-m", *MODULES[name]]
             # Where the controller finds them for `cupool logs`: a node's by its id.
             log = folder / "logs" / f"{(name == 'agent' and agent.node) or name}.log" if logs else None
             return Child(name, [*command, "--record", str(folder / f"{name}.record")], log, environment)

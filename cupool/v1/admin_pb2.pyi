@@ -75,17 +75,27 @@ class DrainRequest(_message.Message):
     def __init__(self, device: _Optional[str] = ..., reason: _Optional[str] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
 
 class DrainProgress(_message.Message):
-    __slots__ = ("remaining_sessions", "moved", "done")
+    __slots__ = ("remaining_sessions", "moved", "done", "waiting")
     REMAINING_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     remaining_sessions: int
     moved: _containers.RepeatedScalarFieldContainer[str]
     done: bool
-    def __init__(self, remaining_sessions: _Optional[int] = ..., moved: _Optional[_Iterable[str]] = ..., done: bool = ...) -> None: ...
+    waiting: _containers.RepeatedCompositeFieldContainer[DrainWaiting]
+    def __init__(self, remaining_sessions: _Optional[int] = ..., moved: _Optional[_Iterable[str]] = ..., done: bool = ..., waiting: _Optional[_Iterable[_Union[DrainWaiting, _Mapping]]] = ...) -> None: ...
+
+class DrainWaiting(_message.Message):
+    __slots__ = ("session", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class MoveSessionRequest(_message.Message):
-    __slots__ = ("session", "device", "engine", "reason", "max_pause_ms", "timeout_ms", "is_cold")
+    __slots__ = ("session", "device", "engine", "reason", "max_pause_ms", "timeout_ms", "is_cold", "by")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +103,7 @@ class MoveSessionRequest(_message.Message):
     MAX_PAUSE_MS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     IS_COLD_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     session: str
     device: str
     engine: str
@@ -100,10 +111,11 @@ class MoveSessionRequest(_message.Message):
     max_pause_ms: int
     timeout_ms: int
     is_cold: bool
-    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., engine: _Optional[str] = ..., reason: _Optional[str] = ..., max_pause_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_cold: bool = ...) -> None: ...
+    by: str
+    def __init__(self, session: _Optional[str] = ..., device: _Optional[str] = ..., engine: _Optional[str] = ..., reason: _Optional[str] = ..., max_pause_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_cold: bool = ..., by: _Optional[str] = ...) -> None: ...
 
 class MoveProgress(_message.Message):
-    __slots__ = ("phase", "copied_bytes", "total_bytes", "done", "error", "move", "session", "source", "destination", "dirty_bytes", "rounds", "pause_ms", "age_s", "reason", "by")
+    __slots__ = ("phase", "copied_bytes", "total_bytes", "done", "error", "move", "session", "source", "destination", "dirty_bytes", "rounds", "pause_ms", "age_s", "reason", "by", "engine", "epoch", "ended_s")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     COPIED_BYTES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +131,9 @@ class MoveProgress(_message.Message):
     AGE_S_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ENDED_S_FIELD_NUMBER: _ClassVar[int]
     phase: str
     copied_bytes: int
     total_bytes: int
@@ -134,7 +149,10 @@ class MoveProgress(_message.Message):
     age_s: float
     reason: str
     by: str
-    def __init__(self, phase: _Optional[str] = ..., copied_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., done: bool = ..., error: _Optional[str] = ..., move: _Optional[str] = ..., session: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., dirty_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., pause_ms: _Optional[float] = ..., age_s: _Optional[float] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+    engine: str
+    epoch: int
+    ended_s: float
+    def __init__(self, phase: _Optional[str] = ..., copied_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., done: bool = ..., error: _Optional[str] = ..., move: _Optional[str] = ..., session: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., dirty_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., pause_ms: _Optional[float] = ..., age_s: _Optional[float] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., engine: _Optional[str] = ..., epoch: _Optional[int] = ..., ended_s: _Optional[float] = ...) -> None: ...
 
 class ListMovesRequest(_message.Message):
     __slots__ = ("recent",)
@@ -155,8 +173,12 @@ class CancelMoveRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class CancelMoveReply(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("move", "session")
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    move: str
+    session: str
+    def __init__(self, move: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class SaveSessionRequest(_message.Message):
     __slots__ = ("session", "name", "end")
@@ -441,7 +463,7 @@ class GetPoolRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class PoolStatus(_message.Message):
-    __slots__ = ("version", "pool", "uptime_s", "nodes", "devices", "cordoned", "servers", "warm", "sessions", "parked", "queued", "leases_given", "leases_refused", "sessions_lost", "reclaimed_bytes", "insecure", "warnings", "draining", "queue_oldest_s", "restarts", "refusals", "lease_latency")
+    __slots__ = ("version", "pool", "uptime_s", "nodes", "devices", "cordoned", "servers", "warm", "sessions", "parked", "queued", "leases_given", "leases_refused", "sessions_lost", "reclaimed_bytes", "insecure", "warnings", "draining", "queue_oldest_s", "restarts", "refusals", "lease_latency", "moving", "moves", "move_pause", "moved_bytes")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -464,6 +486,10 @@ class PoolStatus(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
     LEASE_LATENCY_FIELD_NUMBER: _ClassVar[int]
+    MOVING_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    MOVE_PAUSE_FIELD_NUMBER: _ClassVar[int]
+    MOVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     version: str
     pool: str
     uptime_s: float
@@ -486,7 +512,11 @@ class PoolStatus(_message.Message):
     restarts: int
     refusals: _containers.RepeatedCompositeFieldContainer[RefusalCount]
     lease_latency: LatencyHistogram
-    def __init__(self, version: _Optional[str] = ..., pool: _Optional[str] = ..., uptime_s: _Optional[float] = ..., nodes: _Optional[int] = ..., devices: _Optional[int] = ..., cordoned: _Optional[int] = ..., servers: _Optional[int] = ..., warm: _Optional[int] = ..., sessions: _Optional[int] = ..., parked: _Optional[int] = ..., queued: _Optional[int] = ..., leases_given: _Optional[int] = ..., leases_refused: _Optional[int] = ..., sessions_lost: _Optional[int] = ..., reclaimed_bytes: _Optional[int] = ..., insecure: bool = ..., warnings: _Optional[_Iterable[str]] = ..., draining: bool = ..., queue_oldest_s: _Optional[float] = ..., restarts: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[RefusalCount, _Mapping]]] = ..., lease_latency: _Optional[_Union[LatencyHistogram, _Mapping]] = ...) -> None: ...
+    moving: int
+    moves: _containers.RepeatedCompositeFieldContainer[MoveCount]
+    move_pause: LatencyHistogram
+    moved_bytes: int
+    def __init__(self, version: _Optional[str] = ..., pool: _Optional[str] = ..., uptime_s: _Optional[float] = ..., nodes: _Optional[int] = ..., devices: _Optional[int] = ..., cordoned: _Optional[int] = ..., servers: _Optional[int] = ..., warm: _Optional[int] = ..., sessions: _Optional[int] = ..., parked: _Optional[int] = ..., queued: _Optional[int] = ..., leases_given: _Optional[int] = ..., leases_refused: _Optional[int] = ..., sessions_lost: _Optional[int] = ..., reclaimed_bytes: _Optional[int] = ..., insecure: bool = ..., warnings: _Optional[_Iterable[str]] = ..., draining: bool = ..., queue_oldest_s: _Optional[float] = ..., restarts: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[RefusalCount, _Mapping]]] = ..., lease_latency: _Optional[_Union[LatencyHistogram, _Mapping]] = ..., moving: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[MoveCount, _Mapping]]] = ..., move_pause: _Optional[_Union[LatencyHistogram, _Mapping]] = ..., moved_bytes: _Optional[int] = ...) -> None: ...
 
 class RefusalCount(_message.Message):
     __slots__ = ("reason", "count")
@@ -495,6 +525,14 @@ class RefusalCount(_message.Message):
     reason: str
     count: int
     def __init__(self, reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class MoveCount(_message.Message):
+    __slots__ = ("outcome", "count")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    count: int
+    def __init__(self, outcome: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class LatencyHistogram(_message.Message):
     __slots__ = ("bounds_s", "counts", "sum_s")

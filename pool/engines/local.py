@@ -60,6 +60,10 @@ class LocalEngine:
         assert self._listener is not None
         self._listener.session_ended(NODE, end, lambda: None)
 
+    def move_news(self, news: agent_pb2.MoveNews, must_arrive: bool) -> None:
+        assert self._listener is not None
+        self._listener.move_news(NODE, news, lambda: None)
+
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None:
         assert self._listener is not None
         self._listener.server_use(NODE, use)

@@ -273,8 +273,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             stream.log_lines(lines)
         for news in frame.servers:
             listener.server_news(node, news)
-        if frame.ended:
-            left = len(frame.ended)
+        if frame.ended or frame.moves:
+            left = len(frame.ended) + len(frame.moves)
 
             def kept() -> None:
                 nonlocal left
@@ -282,6 +282,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 if left == 0 and frame.ordinal:
                     stream.received(frame.ordinal)
 
+            for move in frame.moves:
+                listener.move_news(node, move, kept)
             for end in frame.ended:
                 listener.session_ended(node, end, kept)
         if frame.use:

@@ -1,7 +1,8 @@
 """The servers of this host: orders in, news out. All of it in the loop's thread.
 
 Cases of a server's end: it was told to; its session ended by itself (the client said goodbye, a clock, a quota); it crashed; it never
-became warm. Each is told as `SessionEnd`, where there was a session, and then as `ServerNews` of a dead server.
+became warm. Each is told as `SessionEnd`, where there was a session, and then as `ServerNews` of a dead server. A session that has
+moved away, or has not come yet, does not end with its server: of that the death alone is told.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ TIDY_S = 30.0
 ORPHANS_S = 5.0
 
 Change = server_pb2.SessionChange
+Report = server_pb2.MoveReport
+#: Turns of a move that change who owns the session, or that end it: they must not get lost.
+TURNS = (Report.RELEASED, Report.FAILED, Report.TAKEN_BACK, Report.OWNER)
 PARKED = server_pb2.SERVER_STATE_PARKED
 #: Asks for a server's process, given its command line and its ends of the pipes; calls back with its pid, or None: start it cold. False:
 #: it was not asked for.
@@ -58,6 +62,8 @@ class Sink(Protocol):
     def server_news(self, news: agent_pb2.ServerNews) -> None: ...
 
     def session_ended(self, end: agent_pb2.SessionEnd) -> None: ...
+
+    def move_news(self, news: agent_pb2.MoveNews, must_arrive: bool) -> None: ...
 
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None: ...
 
@@ -179,7 +185,9 @@ class Host:
         """Pass an order on to a server."""
         server, kind = self._servers.get(order.server), order.command.WhichOneof("kind")
         if server is None or server.is_ending:
-            if kind == "assign":
+            if kind == "assign" and order.command.assign.incoming.move:
+                self._tell_not_taken(order, "The server ended before it had the order.")
+            elif kind == "assign":
                 self._tell_lost(order.command.assign, order.server, "The server ended before it had the session.")
             return
         if kind == "end":
@@ -188,8 +196,10 @@ class Host:
         try:
             if kind == "assign":
                 self._assign(server, order)
-            elif kind == "unassign":
-                server.order(unassign=order.command.unassign)
+            elif kind is not None:
+                if kind == "move_out":
+                    server.move_out = order.command.move_out.move
+                server.order(**{kind: getattr(order.command, kind)})
         except NotFollowing as error:
             self._kill(server, f"The server did not follow orders any more ({error}).")
 
@@ -359,6 +369,31 @@ class Host:
                 self.end(server, "Its lease was given back.")
             elif kind == "checkpoint":
                 self._checkpoints.reported(server.id, report.checkpoint)
+            elif kind == "move":
+                self._move_changed(server, report.move)
+
+    def _move_changed(self, server: Server, report: server_pb2.MoveReport) -> None:
+        """It told how far its session's move is."""
+        if server.assignment is None or report.session != server.session:
+            return
+        if report.move not in (server.move_out, server.assignment.incoming.move):
+            self._kill(server, "It told of a move that nobody ordered: it is not believed any more.")
+            return
+        turn = report.phase in TURNS
+        _log.log(
+            logging.INFO if turn else logging.DEBUG,
+            "event=move-%s move=%s session=%s server=%s reason=%r",
+            Report.Phase.Name(report.phase).lower(), report.move, report.session, server.id, report.reason,
+        )  # fmt: skip
+        server.move = report
+        if report.phase == Report.RELEASED:
+            server.has_released = True
+        elif report.phase == Report.TAKEN_BACK:
+            server.has_released = False
+        elif report.phase == Report.OWNER:
+            server.is_copy = False
+        if self.sink is not None:
+            self.sink.move_news(agent_pb2.MoveNews(server=server.id, report=report), turn)
 
     def _ready(self, server: Server, ready: Any) -> None:
         if server.endpoint:
@@ -384,8 +419,11 @@ class Host:
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
                     self._tell(self._news(server, reason=change.reason))
             else:  # an assignment that the server refused
-                refused = server.pending.pop(change.session).command.assign
-                self._tell_lost(refused, server.id, change.reason)
+                refused = server.pending.pop(change.session)
+                if refused.command.assign.incoming.move:
+                    self._tell_not_taken(refused, change.reason)
+                else:
+                    self._tell_lost(refused.command.assign, server.id, change.reason)
             return
         if kind == Change.ASSIGNED and (order := server.pending.pop(change.session, None)) is not None:
             self._has(server, order)
@@ -427,6 +465,7 @@ class Host:
         """The session is the server's."""
         request = order.command.assign
         server.assignment, server.assigned_at, server.told = request, time.monotonic(), None
+        server.is_copy, server.has_released = bool(request.incoming.move), False
         if server.state == states.WARM:
             server.state = states.LEASED
         if order.client_pid > 0 and hosts.knows_pids_of(order.client_host, self._host_id):
@@ -457,6 +496,7 @@ class Host:
     # ---- the end of a server
 
     def _dead(self, server: Server) -> None:
+        self._read(server)  # its last words
         returncode = server.reap()
         server.kill()  # compilers that it started
         was, status, usage = server.state, server.status(), server.usage()
@@ -478,7 +518,8 @@ class Host:
         )
         if self._measures is not None:
             self._measures.server_ended(server)
-        if server.assignment is not None:
+        # A copy ends as its session's end only when nobody came to it in time: then it had been given the session.
+        if server.assignment is not None and not server.has_released and (not server.is_copy or server.is_expired):
             end = agent_pb2.SessionEnd(
                 session=server.session, tenant=server.assignment.tenant, reason=why, lost=is_lost, usage=usage,
                 server=server.id, device=server.device.id, client_gone=server.is_client_gone,
@@ -487,7 +528,10 @@ class Host:
             if self.sink is not None:
                 self.sink.session_ended(end)
         for order in server.pending.values():
-            self._tell_lost(order.command.assign, server.id, why)
+            if order.command.assign.incoming.move:
+                self._tell_not_taken(order, why)
+            else:
+                self._tell_lost(order.command.assign, server.id, why)
         self._tell(self._news(server, states.DEAD, why, returncode, start_failed, usage))
 
     def _forget(self, server: Server) -> None:
@@ -544,6 +588,7 @@ class Host:
             client_pid=server.client_pid,
             tls=server.speaks_tls,
             pid=server.pid,
+            move=server.move,
         )
         if server.assignment is not None:
             news.usage.CopyFrom(usage if usage is not None else server.usage())
@@ -558,6 +603,13 @@ class Host:
         self._tell(agent_pb2.ServerNews(
             server=order.server, device=order.device, state=states.DEAD, reason=why, exit_status=1, start_failed=True,
         ))  # fmt: skip
+
+    def _tell_not_taken(self, order: agent_pb2.ServerOrder, why: str) -> None:
+        """A server that was to take a session over never had the order."""
+        given = order.command.assign
+        report = Report(session=given.session, move=given.incoming.move, phase=Report.FAILED, reason=why)
+        if self.sink is not None:
+            self.sink.move_news(agent_pb2.MoveNews(server=order.server, report=report), True)
 
     def _tell_lost(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
         if self.sink is not None:

@@ -98,6 +98,12 @@ class Link:
     def session_ended(self, end: agent_pb2.SessionEnd) -> None:
         self._send(self._outbox.add(end))
 
+    def move_news(self, news: agent_pb2.MoveNews, must_arrive: bool) -> None:
+        if must_arrive:
+            self._send(self._outbox.add(move=news))
+        elif self._queue is not None and self._queue.qsize() < MANY_FRAMES:
+            self._send(agent_pb2.AgentFrame(moves=[news]))
+
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None:
         if self._queue is not None and self._queue.qsize() < MANY_FRAMES:
             self._send(agent_pb2.AgentFrame(use=use))

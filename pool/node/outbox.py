@@ -1,5 +1,5 @@
-"""Ends of sessions that the controller has not said it has: kept in memory and in a file of the agent's folder, so that no count of a quota
-is lost when either of the two dies."""
+"""Ends of sessions, and turns of moves, that the controller has not said it has: kept in memory and in a file of the agent's folder, so
+that no count of a quota and no change of a session's owner is lost when either of the two dies."""
 
 from __future__ import annotations
 
@@ -48,10 +48,14 @@ class Outbox:
         for frame in self._frames.values():
             os.write(self._fd, delimited(frame.SerializeToString()))
 
-    def add(self, end: agent_pb2.SessionEnd) -> agent_pb2.AgentFrame:
-        """Keep an end; returns the frame that tells it."""
+    def add(
+        self, end: agent_pb2.SessionEnd | None = None, move: agent_pb2.MoveNews | None = None
+    ) -> agent_pb2.AgentFrame:
+        """Keep an end, or a move's turn; returns the frame that tells it."""
         self._ordinal += 1
-        frame = agent_pb2.AgentFrame(ordinal=self._ordinal, ended=[end])
+        frame = agent_pb2.AgentFrame(
+            ordinal=self._ordinal, ended=[end] if end is not None else [], moves=[move] if move is not None else []
+        )
         self._frames[self._ordinal] = frame
         if self._fd >= 0:
             os.write(self._fd, delimited(frame.SerializeToString()))

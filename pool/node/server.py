@@ -53,6 +53,10 @@ class Server:
         wish: why the pool ended it; "" when it did not.
         said: why it ends, by its own report.
         is_expired: it ends because no client came, or came back, in time.
+        move_out: id of the last move for which it was ordered to let its session be pulled.
+        move: the last that it said of its session's move; None: there was none.
+        has_released: its session is another server's now.
+        is_copy: its session is another server's still: it is on its way here.
         is_client_gone: it was ended because its client's process ended.
         log_path: where its standard error goes.
     """
@@ -78,6 +82,10 @@ class Server:
     is_client_gone: bool = False
     is_expired: bool = False
     is_ending: bool = False
+    move_out: str = ""
+    move: server_pb2.MoveReport | None = None
+    has_released: bool = False
+    is_copy: bool = False
     #: what was last told of its numbers
     told: Any = None
     #: seconds executed when devices were last measured

@@ -23,11 +23,16 @@ class FakeServer:
     attached: bool = False
     kernel_s: float = 0.0
     used_bytes: int = 0
+    move: server_pb2.MoveReport | None = None
+    is_copy: bool = False
+    has_released: bool = False
+    fingerprint: str = "fake"
 
     def news(self, state: int = 0, reason: str = "", exit_status: int = 0) -> agent_pb2.ServerNews:
         return agent_pb2.ServerNews(
             server=self.id, device=self.device, state=state or self.state, endpoint=f"unix:/{self.id}", assignment=self.assignment,
             attached_before=self.attached_before, usage=self.usage(), reason=reason, exit_status=exit_status,
+            move=self.move, fingerprint=self.fingerprint,
         )  # fmt: skip
 
     def usage(self) -> server_pb2.SessionUsage:
@@ -47,6 +52,8 @@ class FakeHost:
     #: Ends that nobody has said to have kept, as an agent's outbox has them.
     outbox: list = field(default_factory=list)
     fails_to_start: bool = False
+    #: Orders of moves that were carried out: (server, kind), the last ones last.
+    obeyed: list = field(default_factory=list)
 
     # ---- Engine
 
@@ -83,8 +90,9 @@ class FakeHost:
             hello.devices.add(device=name, kind="cpu", memory_bytes=memory)
         hello.servers.extend(s.news() for s in self.servers.values())
         self.listener.node_here(hello)
-        for end in list(self.outbox):
-            self._tell_end(end)
+        for kept in list(self.outbox):
+            self._tell_kept(kept)
+        self.listener.server_use(self.node, [])
 
     def disconnect(self):
         """The stream breaks: orders on their way are lost."""
@@ -122,6 +130,15 @@ class FakeHost:
         elif kind == "assign":
             assert found.assignment is None or found.assignment == command.assign, "a server has one session"
             found.assignment, found.state = command.assign, states.LEASED
+            found.is_copy = bool(command.assign.incoming.move)
+        elif kind in ("move_out", "cancel_move", "take_back"):
+            self.obeyed.append((server, kind))
+            if kind == "cancel_move" and not found.has_released:
+                self.tells(server, "FAILED", command.cancel_move.reason, move=command.cancel_move.move)
+            elif kind == "take_back" and found.has_released:
+                self.tells(server, "TAKEN_BACK", move=command.take_back.move)
+            elif kind == "move_out":
+                found.move = server_pb2.MoveReport(move=command.move_out.move, session=command.move_out.session)
         elif kind == "end" or found.attached_before:
             self.die(server, command.end.reason if kind == "end" else "Its lease was given back.")
         elif found.assignment is not None and found.assignment.session == command.unassign.session:
@@ -149,7 +166,7 @@ class FakeHost:
     def die(self, server, reason="", exit_status=0):
         found = self.servers.pop(server)
         found.attached = False
-        if found.assignment is not None:
+        if found.assignment is not None and not found.has_released and not found.is_copy:
             self._end(
                 agent_pb2.SessionEnd(
                     session=found.assignment.session,
@@ -163,13 +180,34 @@ class FakeHost:
             )
         self._news(found.news(states.DEAD, reason, exit_status))
 
+    def tells(self, server, phase, reason="", move="", **fields):
+        """A server tells how far its session's move is."""
+        found = self.servers[server]
+        report = server_pb2.MoveReport(
+            session=found.assignment.session, move=move or (found.assignment.incoming.move if found.is_copy else found.move.move),
+            phase=phase, reason=reason, **fields,
+        )  # fmt: skip
+        found.move = report
+        if phase == "RELEASED":
+            found.has_released = True
+        elif phase == "TAKEN_BACK":
+            found.has_released = False
+        elif phase == "OWNER":
+            found.is_copy = False
+        news = agent_pb2.MoveNews(server=server, report=report)
+        if phase in ("RELEASED", "FAILED", "TAKEN_BACK", "OWNER"):
+            self._end(news)
+        elif self.is_here:
+            self.listener.move_news(self.node, news, lambda: None)
+
     def _end(self, end):
         self.outbox.append(end)
         if self.is_here:
-            self._tell_end(end)
+            self._tell_kept(end)
 
-    def _tell_end(self, end):
-        self.listener.session_ended(self.node, end, lambda: self.outbox.remove(end) if end in self.outbox else None)
+    def _tell_kept(self, what):
+        tell = self.listener.move_news if isinstance(what, agent_pb2.MoveNews) else self.listener.session_ended
+        tell(self.node, what, lambda: self.outbox.remove(what) if what in self.outbox else None)
 
     def _news(self, news):
         if self.is_here:

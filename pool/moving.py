@@ -1,0 +1,753 @@
+"""Live moves, as the controller drives them: a session goes to another server while it runs. See `core.py` for the lock.
+
+What happens is told to the machine of `contract/moves.py`, one for each move; what it instructs is done here: orders, books, directory. Who
+owns the session at each step, and why, is in docs/decisions/012 and in Note [One owner] of the machine. Nothing is decided here but
+placement.
+
+Of a move the directory knows both servers, so that a controller that starts again goes on with it: `_revive`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from cupool.contract.moves import Event, Happening, Instruction, Move, Step
+from cupool.contract.tlsnames import server_name
+from cupool.v1 import admin_pb2, agent_pb2, server_pb2
+
+from . import placement, states
+from .directory import MoveRecord
+from .leases import Device, Node, Server, Session
+from .leasing import Leasing
+from .meters import MoveMeter
+from .placement import Wish
+from .refusals import Code, Refused
+
+_log = logging.getLogger(__name__)
+
+ENGINES = ("copy", "peer")
+#: The longest stop of a session, and how long a move may be without progress, where nobody says.
+PAUSE_MS, TIMEOUT_MS = 2_000, 10_000
+#: How much longer than its servers the controller waits for progress.
+SLACK_S = 5.0
+#: How many moves that have ended are remembered.
+RECENT = 100
+#: A drain does not try again with a session whose move was given up, for so long; doubled each time.
+AGAIN_S, LONGEST_AGAIN_S = 2.0, 60.0
+
+Report = server_pb2.MoveReport
+#: What a report of the source, and of the destination, is to the machine.
+_OF_SOURCE = {
+    Report.COPYING: Happening.PROGRESS,
+    Report.STOPPED: Happening.PROGRESS,
+    Report.RELEASED: Happening.RELEASED,
+    Report.FAILED: Happening.SOURCE_FAILED,
+    Report.TAKEN_BACK: Happening.TAKEN_BACK,
+}
+_OF_DESTINATION = {
+    Report.COPYING: Happening.PROGRESS,
+    Report.READY: Happening.READY,
+    Report.FAILED: Happening.DESTINATION_FAILED,
+    Report.OWNER: Happening.OWNER,
+}
+
+
+@dataclass(slots=True, eq=False)
+class Ongoing:
+    """One move, from when it was asked for until it is over, and a while longer for people.
+
+    Attributes:
+        wanted: the device that it is to go to; "": any that can take it.
+        source_id, destination_id: servers; the objects are None where no host has told of them, after a start of the controller.
+        missing: servers whose host came back without them, and when.
+        gone: those of its servers whose end is proven.
+        last_end: of the source, told before it was known what became of the session.
+    """
+
+    move: Move
+    session: Session | None
+    wanted: str
+    engine: str
+    why: str
+    by: str
+    max_pause_ms: int
+    timeout_ms: int
+    is_cold: bool
+    asked_at: float
+    asked: float
+    tenant: str = ""
+    source_id: str = ""
+    source_node: str = ""
+    destination_id: str = ""
+    destination_node: str = ""
+    source: Server | None = None
+    destination: Server | None = None
+    source_device: str = ""
+    destination_device: str = ""
+    report: server_pb2.MoveReport = field(default_factory=server_pb2.MoveReport)
+    copying_since: float = 0.0
+    copied_s: float = 0.0
+    ended_at: float = 0.0
+    missing: dict[str, float] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    last_end: tuple[agent_pb2.SessionEnd, Callable[[], None]] | None = None
+    #: before its session is in the books: servers of it that have come, and what was told
+    waiting: dict[str, tuple[Server, agent_pb2.ServerNews]] = field(default_factory=dict)
+    early: list[Event] = field(default_factory=list)
+
+
+class Moving(Leasing):
+    """Leasing, and moves. `moves` has those under way, by session; `moved` the last that have ended."""
+
+    def begin_moves(self) -> None:
+        """Before anything happens: take up what a controller before this one left."""
+        self.moves: dict[str, Ongoing] = {}
+        self.moved: deque[Ongoing] = deque(maxlen=RECENT)
+        self.move_meter = MoveMeter()
+        #: by server: the move that it is a side of
+        self._sides: dict[str, Ongoing] = {}
+        for record in self.directory.moves():
+            self._revive(record)
+
+    # ---- what is asked
+
+    def ask_move(self, session: Session, device: Device | None, request: admin_pb2.MoveSessionRequest) -> Ongoing:
+        """Begin a move; with the lock held. `device` None: any that can take the session.
+
+        Raises:
+            Refused: it cannot be. The session goes on.
+        """
+        now = self.clock()
+        self._check_movable(session, request)
+        if device is not None:
+            unfit = self._unfit(session, device)
+            if unfit is not None:
+                raise unfit
+        elif not self._fitting(session):
+            raise Refused(
+                Code.RESOURCE_EXHAUSTED,
+                "No other device of the pool can take the session now.",
+                "Name one with --to to see why it cannot; `cupool gpus` lists them.",
+            )
+        timeout_ms = request.timeout_ms or TIMEOUT_MS
+        one = Ongoing(
+            move=Move(f"move-{self.ids(6)}", session.id, session.epoch, timeout_ms / 1000 + SLACK_S, now, now),
+            session=session,
+            wanted=device.key if device is not None else "",
+            engine=request.engine or ENGINES[0],
+            why=request.reason,
+            by=request.by or "operator",
+            max_pause_ms=request.max_pause_ms or PAUSE_MS,
+            timeout_ms=timeout_ms,
+            is_cold=request.is_cold,
+            asked_at=now,
+            asked=self.wall(),
+            tenant=session.tenant.name,
+            source_id=session.server.id,
+            source_node=session.device.node.id,
+            source=session.server,
+            source_device=session.device.key,
+        )
+        session.move = one.move.id
+        self.moves[session.id] = one
+        self._sides[one.source_id] = one
+        self.events.emit(
+            "move-asked", session.id, f"{one.why or 'No reason given.'} ({one.by})", one.tenant, level=logging.DEBUG
+        )
+        self._tell(session)
+        self._place(one, now)
+        return one
+
+    def cancel_move(self, session: Session, reason: str) -> Ongoing:
+        """With the lock held. Raises Refused: there is none, or it is too late."""
+        one = self.moves.get(session.id)
+        if one is None:
+            raise Refused(
+                Code.NOT_FOUND, f"The session {session.id} is not moving.", "`cupool move --status` lists moves."
+            )
+        if one.move.step in (Step.RELEASED, Step.RETURNING, Step.ORPHANED):
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                "It is too late: its source has released the session.",
+                "Move it back instead.",
+            )
+        self._happen(one, Happening.CANCELLED, reason or "It was cancelled.")
+        return one
+
+    def _check_movable(self, session: Session, request: admin_pb2.MoveSessionRequest) -> None:
+        if self.machine is None:
+            raise Refused(
+                Code.UNIMPLEMENTED,
+                "This pool was started without what moves sessions.",
+                "Start it with `cupool up`, or its controller as `python -m cupool.controller`.",
+            )
+        if request.engine and request.engine not in ENGINES:
+            raise Refused(
+                Code.INVALID_ARGUMENT, f"There is no engine {request.engine!r}.", f"Engines are: {', '.join(ENGINES)}."
+            )
+        if self.closing:
+            raise Refused(Code.FAILED_PRECONDITION, self.closing, "Its sessions stay where they are.")
+        if session.is_over or session.state == states.SESSION_ENDING:
+            raise Refused(
+                Code.FAILED_PRECONDITION, f"The session {session.id} is ending.", "`cupool ps` lists sessions."
+            )
+        if session.id in self.moves:
+            step = self.moves[session.id].move.step.value
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                f"The session {session.id} is moving already ({step}).",
+                "Wait for it, or end it with `cupool move --cancel`.",
+            )
+        if session.state == states.SESSION_LEASED:
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                f"No client has come to the session {session.id} yet: there is nothing to move.",
+                f"It ends by itself when none comes within {self.config.lease_s} s.",
+            )
+        if not session.device.node.is_connected:
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                f"The session's host cannot be reached: {session.device.node.reason}",
+                "Try again later.",
+            )
+
+    # ---- emptying a device
+
+    def _move_away(self, device: Device, why: str, now: float) -> None:
+        """Begin the moves that can be made now: one at a time between two devices."""
+        request = admin_pb2.MoveSessionRequest(reason=why, by="drain")
+        for session in list(self.books.on_device(device)):
+            if session.id in self.moves or now < session.stays_until or session.state == states.SESSION_LEASED:
+                continue
+            pairs = self._pairs()
+            free = [d for d in self._fitting(session) if (device.key, d.key) not in pairs]
+            if not free:
+                continue
+            try:
+                self.ask_move(session, None, request)
+            except Refused as refused:
+                session.stayed, session.stays_until = str(refused), now + AGAIN_S
+
+    def why_it_stays(self, session: Session) -> str:
+        """Why a session on a device that is drained is not on its way, in one sentence."""
+        if session.state == states.SESSION_ENDING:
+            return "It is ending."
+        if session.state == states.SESSION_LEASED:
+            return "No client has come to it yet."
+        if session.fixed or session.stayed:
+            return session.fixed or session.stayed
+        if self.machine is None:
+            return "This pool does not move sessions."
+        if not self._fitting(session):
+            return "No other device can take it now."
+        return "Other sessions go first."
+
+    # ---- placement
+
+    def _wish(self, session: Session) -> Wish:
+        return Wish(session.device.kind, session.memory_bytes)
+
+    def _fitting(self, session: Session) -> list[Device]:
+        """Devices that can take the session now, the best first: those with a warm server, then as leases are placed."""
+        found = [d for d in self.books.devices.values() if self._unfit(session, d) is None]
+        return sorted(
+            found,
+            key=lambda d: (
+                not d.warm,
+                d.measured.utilization,
+                d.holding / d.max_sessions,
+                d.promised_bytes - d.total_bytes,
+                d.key,
+            ),
+        )
+
+    def _unfit(self, session: Session, device: Device) -> Refused | None:
+        """Why a device cannot take the session; None: it can."""
+        name, view, wish = self.device_name(device), device.view(), self._wish(session)
+        failed, cordoned = (
+            Code.FAILED_PRECONDITION,
+            device.cordoned or (device.measured.cordoned and device.measured.reason),
+        )
+        if device is session.device:
+            return Refused(Code.INVALID_ARGUMENT, f"The session is on {name} already.", "Name another device.")
+        if not device.node.is_connected:
+            return Refused(
+                failed, f"The host of {name} cannot be reached: {device.node.reason}", "Choose another device."
+            )
+        if cordoned:
+            return Refused(failed, f"{name} is cordoned: {cordoned}", "Choose another device, or `cupool uncordon` it.")
+        if device.failure:
+            return Refused(failed, f"Servers do not start on {name}: {device.failure}", "Choose another device.")
+        if device.kind != session.device.kind:
+            return Refused(
+                failed, f"{name} is a {device.kind!r} device; the session is on a {session.device.kind!r} one.",
+                "Choose one of the same kind.",
+            )  # fmt: skip
+        if not placement.is_able(view, wish):
+            return Refused(
+                failed, f"{name} has {device.total_bytes:,} bytes; the session was promised {session.memory_bytes:,}.",
+                "Choose a larger device.",
+            )  # fmt: skip
+        if not placement.has_room(view, wish):
+            return Refused(
+                Code.RESOURCE_EXHAUSTED,
+                f"{name} is full: {device.holding} of {device.max_sessions} sessions, "
+                f"{device.promised_bytes:,} of {device.total_bytes:,} bytes.",
+                "Choose another device, or wait.",
+            )
+        prints = {s.fingerprint for s in device.warm.values()}
+        if prints and session.server.fingerprint not in prints:
+            return Refused(
+                failed, f"Numbers on {name} may differ in their last bits: {_difference(session.server.fingerprint, min(prints))}.",
+                "Choose a device with the same libraries.",
+            )  # fmt: skip
+        return None
+
+    def _pairs(self) -> set[tuple[str, str]]:
+        """Devices between which a move is under way: one at a time, so that they do not slow each other down."""
+        return {
+            (o.source_device, o.destination_device)
+            for o in self.moves.values()
+            if o.destination_device and not o.move.has_committed
+        }
+
+    def _serve(self, now: float) -> None:
+        for one in [o for o in self.moves.values() if o.move.step is Step.WAITING]:
+            self._place(one, now)
+        super()._serve(now)
+
+    def _place(self, one: Ongoing, now: float) -> None:
+        """Find a warm server for a move that waits, or start one."""
+        session = one.session
+        assert session is not None
+        if one.wanted:
+            device = self.books.devices[one.wanted]
+            unfit = self._unfit(session, device)
+            if unfit is not None:
+                self._happen(one, Happening.NO_SERVER, str(unfit))
+                return
+            fitting = [device]
+        else:
+            fitting = self._fitting(session)
+            if not fitting:
+                self._happen(one, Happening.NO_SERVER, "No other device of the pool can take the session any more.")
+                return
+        if not session.device.node.is_connected:
+            return
+        pairs = self._pairs()
+        fitting = [d for d in fitting if (one.source_device, d.key) not in pairs]
+        for device in fitting:
+            for server in device.warm.values():
+                if server.fingerprint == session.server.fingerprint:
+                    self._chosen(one, server)
+                    self._happen(one, Happening.WARM)
+                    return
+        if fitting and not any(d.servers[states.STARTING] for d in fitting):
+            self._start_on(fitting[0])
+
+    def _start_on(self, device: Device) -> None:
+        server = Server(f"server-{self.ids(4)}", device)
+        try:
+            self.engine.start(device.node.id, server.id, device.name)
+        except LookupError as error:
+            _log.info("event=start-not-sent device=%s reason=%r", device.key, str(error))
+            return
+        self.books.add_server(server)
+
+    def _chosen(self, one: Ongoing, server: Server) -> None:
+        one.destination, one.destination_id = server, server.id
+        one.destination_node, one.destination_device = server.device.node.id, server.device.key
+        self._sides[server.id] = one
+
+    # ---- the machine, and what it instructs
+
+    def _happen(self, one: Ongoing, what: Happening, reason: str = "") -> None:
+        if one.session is None:
+            one.early.append(Event(what, reason))  # its servers have not come yet
+            return
+        if one.move.is_over:
+            return
+        assert self.machine is not None
+        now, before = self.clock(), one.move.step
+        one.move, instructions = self.machine(one.move, Event(what, reason), now)
+        if one.move.step is not before:
+            _log.info(
+                "event=move-%s move=%s session=%s source=%s destination=%s reason=%r",
+                one.move.step.value, one.move.id, one.move.session, one.source_id, one.destination_id, one.move.reason,
+            )  # fmt: skip
+        if before is Step.COPYING and one.copying_since and one.move.step is not before:
+            one.copied_s = now - one.copying_since
+        for instruction in instructions:
+            self._DO[instruction](self, one)
+        if one.move.is_over:
+            self._finish(one, now)
+        elif one.move.step is not before and one.destination_id:
+            self.directory.set_move(self._record(one))
+
+    def _reserve(self, one: Ongoing) -> None:
+        session, source, server = one.session, one.source, one.destination
+        assert session is not None and source is not None and server is not None
+        one.copying_since = self.clock()
+        self.books.reserve(session, server)
+        self.directory.set_move(self._record(one))
+        token, epoch = self.ids(32), one.move.epoch + 1
+        out = server_pb2.MoveOut(
+            session=session.id, move=one.move.id, token_sha256=hashlib.sha256(token.encode()).digest(), endpoint=server.endpoint,
+            tls_name=_tls_name(server), epoch=epoch, destination=server.id, max_pause_ms=one.max_pause_ms,
+            timeout_ms=one.timeout_ms, is_cold=one.is_cold,
+        )  # fmt: skip
+        assign = self._assignment(session)
+        assign.epoch = epoch
+        if assign.kernel_quota_s:
+            assign.kernel_quota_s += session.usage.kernel_s  # it brings along what it has used
+        if assign.lifetime_s:
+            assign.lifetime_s = max(1, int(session.given_at + assign.lifetime_s - self.clock()))
+        assign.incoming.CopyFrom(server_pb2.Incoming(
+            move=one.move.id, endpoint=source.endpoint, tls_name=_tls_name(source), token=token, engine=one.engine,
+        ))  # fmt: skip
+        self._order(source, server_pb2.ServerCommand(move_out=out))
+        try:
+            self.engine.order(
+                server.device.node.id,
+                server.id,
+                server_pb2.ServerCommand(assign=assign),
+                session.client_pid,
+                session.client_host,
+            )
+        except LookupError as error:
+            _log.info("event=order-not-sent server=%s reason=%r", server.id, str(error))
+
+    def _cancel_source(self, one: Ongoing) -> None:
+        assert one.session is not None
+        if one.source is not None:
+            cancel = server_pb2.CancelMove(session=one.session.id, move=one.move.id, reason=one.move.reason)
+            self._order(one.source, server_pb2.ServerCommand(cancel_move=cancel))
+
+    def _commit(self, one: Ongoing) -> None:
+        session = one.session
+        assert session is not None and one.destination is not None
+        if session.device.is_draining and one.source is not None:
+            one.source.device.moved_away.append(session.id)
+        session.moves += 1
+        session.moved_at = self.clock()
+        self._switch(one, one.destination, one.move.epoch + 1)
+        where = f"From {one.source_device} to {one.destination_device}: {one.why or 'no reason given'} ({one.by})."
+        self.events.emit("session-moved", session.id, where, session.tenant.name)
+        self._tell(session)
+
+    def _return(self, one: Ongoing) -> None:
+        assert one.session is not None
+        self._switch(one, one.source or one.session.server, one.move.epoch + 2)
+        self._tell(one.session)
+
+    def _switch(self, one: Ongoing, server: Server, epoch: int) -> None:
+        """Books and directory have the session at `server`, at `epoch`."""
+        session = one.session
+        assert session is not None
+        lease = self.directory.lease(session.id)
+        session.server, session.epoch, session.missing_since = server, epoch, 0.0
+        if lease is None:
+            return  # it is in no directory: nothing to compare with
+        record = dataclasses.replace(
+            lease,
+            server=server.id,
+            node=server.device.node.id,
+            device=server.device.name,
+            epoch=epoch,
+            moves=session.moves,
+        )
+        before = (one.source_id, one.move.epoch)
+        if epoch > one.move.epoch + 1 and lease.epoch > one.move.epoch:
+            before = (one.destination_id, one.move.epoch + 1)
+        if not self.directory.switch_lease(record, *before):
+            raise RuntimeError(
+                f"by the directory the session {session.id} is at {lease.server}, epoch {lease.epoch}, not at {before}: "
+                f"it cannot go to {server.id}, epoch {epoch}"
+            )
+
+    def _take_back(self, one: Ongoing) -> None:
+        assert one.session is not None
+        if one.source is not None:
+            take = server_pb2.TakeBack(session=one.session.id, move=one.move.id, epoch=one.move.epoch + 2)
+            self._order(one.source, server_pb2.ServerCommand(take_back=take))
+
+    def _free_destination(self, one: Ongoing) -> None:
+        self._end_copy(one.destination, one.move.reason or "Its move was given up.")
+
+    def _drop_source(self, one: Ongoing) -> None:
+        self._end_copy(one.source, "Its session has moved.")
+
+    def _end_copy(self, server: Server | None, reason: str) -> None:
+        if server is not None and server.state in (states.WARM, states.LEASED, states.PARKED):
+            self.books.set_server(server, states.ENDING)
+            self._order_end(server, reason)
+
+    def _lose_moving(self, one: Ongoing) -> None:
+        session, now = one.session, self.clock()
+        assert session is not None
+        reason = one.move.reason or "Its server was lost while it moved."
+        if one.last_end is None:
+            self._lose(session, reason, now)
+            return
+        end, kept = one.last_end
+        self.books.use(session, end.usage)
+        session.replayable = end.replayable
+        self._over(session, states.SESSION_LOST, end.reason, now, kept)
+        one.last_end = None
+
+    _DO: ClassVar[dict[Instruction, Callable[[Moving, Ongoing], None]]] = {
+        Instruction.RESERVE: _reserve,
+        Instruction.CANCEL_SOURCE: _cancel_source,
+        Instruction.COMMIT: _commit,
+        Instruction.RETURN: _return,
+        Instruction.TAKE_BACK: _take_back,
+        Instruction.FREE_DESTINATION: _free_destination,
+        Instruction.DROP_SOURCE: _drop_source,
+        Instruction.LOSE: _lose_moving,
+    }
+
+    def _finish(self, one: Ongoing, now: float) -> None:
+        """It is over."""
+        session, move = one.session, one.move
+        assert session is not None
+        del self.moves[move.session]
+        for server in (one.source_id, one.destination_id):
+            if self._sides.get(server) is one:
+                del self._sides[server]
+        if one.last_end is not None:
+            self.directory.when_kept(one.last_end[1])  # the session went on without that server
+        self.directory.remove_move(move.id)
+        one.ended_at = now
+        self.moved.append(one)
+        session.move = ""
+        self.move_meter.ended(move.step.value, one.report.pause_ms / 1000, one.report.copied_bytes)
+        if move.step is Step.DONE:
+            session.stayed = ""
+            self._measure_link(one)
+        elif move.step is Step.GIVEN_UP:
+            session.stayed = move.reason
+            waited = max(AGAIN_S, 2 * (session.stays_until - one.asked_at)) if session.stays_until > 0 else AGAIN_S
+            session.stays_until = now + min(waited, LONGEST_AGAIN_S)
+            text = f"It stays on {one.source_device}: {move.reason or 'no reason was told'}"
+            self.events.emit("move-given-up", session.id, text, session.tenant.name)
+        if not session.is_over:
+            self._tell(session)
+
+    def _measure_link(self, one: Ongoing) -> None:
+        if one.copied_s > 0 and one.report.copied_bytes:
+            rate = one.report.copied_bytes / one.copied_s
+            for server in (one.source, one.destination):
+                if server is not None:
+                    server.device.link_bytes_a_s = rate
+
+    # ---- what servers and hosts tell; with the lock held
+
+    def _left(self, session: Session, reason: str) -> None:
+        one = self.moves.get(session.id)
+        if one is not None:
+            self._happen(one, Happening.SESSION_ENDED, reason)
+
+    def _heard(self, server_id: str, report: server_pb2.MoveReport) -> None:
+        """A report of a move's server."""
+        one = self._sides.get(server_id)
+        server = self.books.servers.get(server_id)
+        if server is not None:
+            server.move_phase = report.phase
+        if one is None or report.move != one.move.id:
+            return
+        is_source = server_id == one.source_id
+        mine = one.report
+        mine.phase = report.phase
+        for name in ("total_bytes", "copied_bytes", "rounds", "dirty_bytes", "pause_ms"):
+            value = getattr(report, name)
+            if value:
+                setattr(mine, name, value)
+        what = (_OF_SOURCE if is_source else _OF_DESTINATION).get(report.phase)
+        if what is not None:
+            self._happen(one, what, report.reason)
+
+    def _side_here(self, one: Ongoing, server: Server, news: agent_pb2.ServerNews) -> None:
+        """The host of one of a move's servers has come back, and it lives. Orders to it may have been lost."""
+        one.missing.pop(server.id, None)
+        knows = news.HasField("move") and news.move.move == one.move.id
+        if server.id == one.source_id:
+            self._happen(one, Happening.SOURCE_HERE)
+            if not knows and one.move.step in (Step.COPYING, Step.READY):
+                self._happen(one, Happening.CANCELLED, "Its host was away when it was ordered.")
+        elif news.assignment.session != one.move.session:
+            self._happen(one, Happening.DESTINATION_FAILED, "Its host was away when it was ordered.")
+
+    def _side_dead(self, one: Ongoing, server_id: str, reason: str) -> None:
+        """The process of one of a move's servers is proven to have ended."""
+        one.missing.pop(server_id, None)
+        one.gone.add(server_id)
+        is_source = server_id == one.source_id
+        self._happen(one, Happening.SOURCE_DEAD if is_source else Happening.DESTINATION_DEAD, reason)
+
+    def _end_of_side(self, one: Ongoing, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> bool:
+        """A source's death is told as its session's end; whether it is one is the machine's to say. False: it is not about a move."""
+        session = one.session
+        if end.server != one.source_id or not end.lost or end.client_gone:
+            return False
+        if session is not None and (session.server.id != end.server or session.state == states.SESSION_ENDING):
+            return False
+        one.last_end = (end, kept)
+        one.gone.add(end.server)
+        self._happen(one, Happening.SOURCE_DEAD, end.reason)
+        return True
+
+    def _check_moves(self, now: float, missing_s: float) -> None:
+        """What time brings. `missing_s`: a server is gone when its host came back without it and told nothing of it for so long."""
+        for one in list(self.moves.values()):
+            for server_id, since in list(one.missing.items()):
+                node = self.books.nodes.get(one.source_node if server_id == one.source_id else one.destination_node)
+                if node is not None and node.is_connected and node.has_told and now - since > missing_s:
+                    self._missing_is_dead(one, server_id, now)
+            if one.session is not None:
+                self._happen(one, Happening.TIME)
+
+    def _missing_is_dead(self, one: Ongoing, server_id: str, now: float) -> None:
+        server = self.books.servers.get(server_id)
+        if server is not None:
+            self.books.set_server(server, states.DEAD)
+        self._side_dead(one, server_id, "Its host came back without it.")
+        if one.session is None and one.waiting:
+            # The directory's own server of it is gone: the other one may go on with it.
+            server, news = one.waiting.pop(next(iter(one.waiting)))
+            self._take_up(server, news, now)
+        elif one.session is None and {one.source_id, one.destination_id} <= one.gone:
+            self._forget_move(one)
+
+    def _forget_move(self, one: Ongoing) -> None:
+        """Of a move whose session never came back into the books: its end is told as that of any session."""
+        self.moves.pop(one.move.session, None)
+        for server_id in (one.source_id, one.destination_id):
+            self._sides.pop(server_id, None)
+        self.directory.remove_move(one.move.id)
+        if one.last_end is not None:
+            end, kept = one.last_end
+            self._unknown_end(one.source_node, end, kept)
+
+    def _unknown_end(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
+        """Of a session that is not in the books."""
+        raise NotImplementedError
+
+    def _take_up(self, server: Server, news: agent_pb2.ServerNews, now: float) -> None:
+        """Take a session into the books from a server that has it, or a copy of it: `following.py` knows how."""
+        raise NotImplementedError
+
+    def _moves_node_here(self, node: Node, named: set[str], now: float) -> None:
+        for one in self.moves.values():
+            for server_id, where in ((one.source_id, one.source_node), (one.destination_id, one.destination_node)):
+                if server_id and where == node.id and server_id not in named:
+                    one.missing.setdefault(server_id, now)
+
+    # ---- a controller that starts again
+
+    def _revive(self, record: MoveRecord) -> None:
+        """A move that a controller before this one began. Its servers come with their hosts."""
+        if self.machine is None or self.directory.lease(record.session) is None:
+            self.directory.remove_move(record.move)
+            return
+        now = self.clock()
+        one = Ongoing(
+            move=Move(
+                record.move, record.session, record.epoch, record.timeout_ms / 1000 + SLACK_S, now, now, Step(record.step),
+                record.is_ready, record.source_is_dead, record.destination_is_dead,
+            ),
+            session=None, wanted="", engine=record.engine, why=record.why, by=record.by, max_pause_ms=record.max_pause_ms,
+            timeout_ms=record.timeout_ms, is_cold=record.is_cold, asked_at=now, asked=record.asked,
+            source_id=record.source, source_node=record.source_node, destination_id=record.destination,
+            destination_node=record.destination_node,
+        )  # fmt: skip
+        self.moves[record.session] = one
+        self._sides[one.source_id] = self._sides[one.destination_id] = one
+
+    def _must_wait(self, server: Server, news: agent_pb2.ServerNews) -> bool:
+        """Whether this is the copy of a session that another server has, which has not come yet."""
+        one, lease = self._sides.get(server.id), self.directory.lease(news.assignment.session)
+        if one is None or one.session is not None or lease is None or lease.server == server.id:
+            return False
+        if lease.server in one.gone:
+            return False
+        one.waiting[server.id] = (server, news)
+        return True
+
+    def _revived(self, session: Session, now: float) -> None:
+        """A session that was moving is in the books again: so is its copy, and what was told of it happens now."""
+        one = self.moves.get(session.id)
+        if one is None or one.session is not None:
+            return
+        one.session, one.tenant, session.move = session, session.tenant.name, one.move.id
+        for server in (session.server, *(s for s, _ in one.waiting.values())):
+            self._is_side(one, server)
+        for server, _ in one.waiting.values():
+            self._copy_here(session, server)
+        one.waiting.clear()
+        early, one.early = one.early, []
+        for event in early:
+            self._happen(one, *event)
+
+    def _is_side(self, one: Ongoing, server: Server) -> None:
+        if server.id == one.source_id:
+            one.source, one.source_device = server, server.device.key
+        else:
+            one.destination, one.destination_device = server, server.device.key
+
+    def _copy_here(self, session: Session, server: Server) -> None:
+        """The books know a server that has a copy of the session: they count it."""
+        if server.state == states.STARTING:
+            self.books.set_server(server, states.WARM)
+        if server.state == states.WARM:
+            self.books.reserve(session, server)
+
+    # ---- what people see
+
+    def _record(self, one: Ongoing) -> MoveRecord:
+        move = one.move
+        return MoveRecord(
+            move.id, move.session, move.epoch, one.source_id, one.source_node, one.destination_id, one.destination_node,
+            move.step.value, move.is_ready, move.source_is_dead, move.destination_is_dead, one.engine, one.why, one.by,
+            one.max_pause_ms, one.timeout_ms, one.is_cold, one.asked,
+        )  # fmt: skip
+
+    def all_moves(self, is_recent: bool) -> Iterator[Ongoing]:
+        yield from self.moves.values()
+        if is_recent:
+            yield from self.moved
+
+    def progress(self, one: Ongoing) -> admin_pb2.MoveProgress:
+        now, report, move, session = self.clock(), one.report, one.move, one.session
+        # Where no client is attached, none is waited for.
+        waits = session is not None and session.state == states.SESSION_ATTACHED and move.step is Step.RELEASED
+        failed = move.is_over and move.step is not Step.DONE
+        return admin_pb2.MoveProgress(
+            phase=move.step.value, copied_bytes=report.copied_bytes, total_bytes=report.total_bytes,
+            done=move.is_over or (move.has_committed and not waits),
+            error=(move.reason or "No reason was told.") if failed else "", move=move.id, session=move.session,
+            source=self._device_of(one.source_device), destination=self._device_of(one.destination_device or one.wanted),
+            dirty_bytes=report.dirty_bytes, rounds=report.rounds, pause_ms=report.pause_ms,
+            age_s=(one.ended_at or now) - one.asked_at, reason=one.why, by=one.by, engine=one.engine,
+            epoch=session.epoch if session is not None else move.epoch, ended_s=now - one.ended_at if one.ended_at else 0.0,
+        )  # fmt: skip
+
+    def _device_of(self, key: str) -> str:
+        device = self.books.devices.get(key)
+        return self.device_name(device) if device is not None else key
+
+
+def _tls_name(server: Server) -> str:
+    return server_name(server.id, server.device.node.id) if server.speaks_tls else ""
+
+
+def _difference(mine: str, theirs: str) -> str:
+    """What two fingerprints differ in, for people."""
+    ours, others = mine.split(" "), theirs.split(" ")
+    apart = [f"{a} here, {b} there" for a, b in zip(ours, others, strict=False) if a != b]
+    return ", ".join(apart[:3]) or "other libraries"
