@@ -21,7 +21,7 @@ Commands of the `server` extra; each has --help:
   status, top    the pool at a glance, and live
   ps, kill       sessions
   gpus, nodes, servers                 devices, hosts, server processes
-  cordon, uncordon, drain              keep sessions from devices
+  cordon, uncordon, drain, move        keep sessions from devices, and move them away
   quota, token, certs                  tenants, credentials, certificates
   logs, config, bench                  what was written, settings, speed
   join           make this host one of a pool's
@@ -118,6 +118,7 @@ OPERATOR = frozenset(
         "cordon",
         "uncordon",
         "drain",
+        "move",
         "kill",
         "balance",
         "quota",

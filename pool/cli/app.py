@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "uncordon": ("devices", "uncordon", "new sessions again"),
     "drain": ("devices", "drain", "cordon, and wait until no session is left"),
     "balance": ("balance", "balance", "how sessions are moved between devices, and why"),
+    "drain": ("devices", "drain", "cordon, and move sessions away until none is left"),
+    "move": ("move", "move", "a running session to another device"),
     "kill": ("sessions", "kill", "end sessions now"),
     "quota": ("quota", "quota", "what tenants may have, and have"),
     "token": ("tokens", "token", "credentials: create, list, revoke"),

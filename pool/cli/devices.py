@@ -138,9 +138,10 @@ def uncordon(admin: Admin, device: tuple[str, ...]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="print JSON, with the version of its schema in it")
 @with_pool
 def drain(admin: Admin, device: tuple[str, ...], reason: str, deadline: str, as_json: bool) -> int:
-    """Cordon these devices, or all of a node, and wait until no session is left on them.
+    """Cordon these devices, or all of a node, and move their sessions away until none is left.
 
-    The pool goes on with it when this command is interrupted. `cupool uncordon` ends a drain.
+    A session that cannot be moved is waited for, and named with the reason. The pool goes on with it when this command is
+    interrupted. `cupool uncordon` ends a drain.
     """
     from .. import setting_kinds
 
@@ -178,10 +179,12 @@ def _drain(admin: Admin, devices: list[str], reason: str, deadline_ms: int) -> d
             news.put((device, error))
 
     outcome: dict[str, Document] = {
-        d: {"device": d, "remaining_sessions": 0, "moved": [], "done": False, "error": ""} for d in devices
+        d: {"device": d, "remaining_sessions": 0, "moved": [], "waiting": [], "done": False, "error": ""}
+        for d in devices
     }
     for d in devices:
         threading.Thread(target=follow, args=(d,), name=f"drain {d}", daemon=True).start()
+    told: set[str] = set()
     started, open_streams = time.monotonic(), len(devices)
     with show.Progress() as progress_line:
         while open_streams:
@@ -194,6 +197,11 @@ def _drain(admin: Admin, devices: list[str], reason: str, deadline_ms: int) -> d
             else:
                 row.update(remaining_sessions=said.remaining_sessions, done=said.done)
                 row["moved"] += list(said.moved)
+                row["waiting"] = [show.plain(w, ("session", "reason")) for w in said.waiting]
+                for waiting in row["waiting"]:
+                    if (line := f"{waiting['session']} is waited for: {waiting['reason']}") not in told:
+                        told.add(line)
+                        show.note(line)
             left = sum(r["remaining_sessions"] for r in outcome.values())
             empty = sum(r["done"] for r in outcome.values())
             progress_line(

@@ -18,8 +18,9 @@ SCHEMA = "cupool.ps/1"
 FIELDS = (
     "session", "state", "tenant", "function", "node", "device", "server", "epoch", "memory_bytes", "used_bytes", "peak_bytes", "kernel_s",
     "age_s", "idle_s", "executed_commands", "running_op", "priority", "request_id", "client_pid", "reason",
+    "move", "moves",
 )  # fmt: skip
-STATES = {"attached": "green", "parked": "yellow", "ending": "dim", "lost": "red"}
+STATES = {"attached": "green", "moving": "cyan", "parked": "yellow", "ending": "dim", "lost": "red"}
 COLUMNS = (
     Column("session", "session"),
     Column("state", "state", style=STATES),
@@ -30,6 +31,7 @@ COLUMNS = (
     Column("used_bytes", "used", show.size, right=True),
     Column("kernel_s", "kernel", show.duration, drop=5, right=True),
     Column("executed_commands", "commands", show.number, drop=6, right=True),
+    Column("moves", "moves", lambda v: str(v) if v else "", drop=10, right=True),
     Column("age_s", "age", show.duration, drop=1, right=True),
     Column("idle_s", "idle", show.duration, drop=7, right=True),
     Column("running_op", "runs", drop=8),
@@ -48,7 +50,7 @@ def document(admin: Admin, tenant: str = "", stuck_s: float | None = None) -> Do
 
 
 def render(doc: Document, width: int) -> list[RenderableType]:
-    rows = doc["sessions"]
+    rows = [r | {"state": "moving" if r["move"] and r["state"] == "attached" else r["state"]} for r in doc["sessions"]]
     return [show.table(COLUMNS, rows, width)] if rows else ["no sessions"]
 
 

@@ -17,7 +17,7 @@ SCHEMA = "cupool.status/1"
 FIELDS = (
     "version", "pool", "uptime_s", "nodes", "devices", "cordoned", "servers", "warm", "sessions", "parked", "queued", "queue_oldest_s",
     "leases_given", "leases_refused", "refusals", "lease_latency", "sessions_lost", "reclaimed_bytes", "restarts", "insecure", "draining",
-    "warnings",
+    "warnings", "moving", "moves", "move_pause", "moved_bytes",
 )  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def render(doc: Document, width: int) -> list[RenderableType]:
             + (f", the oldest for {show.duration(pool['queue_oldest_s'])}" if pool["queued"] else ""),
         ),
         ("leases", _leases(pool)),
+        ("moves", _moves(pool)),
         ("state", "draining: it gives no new leases" if pool["draining"] else ""),
     ]
     lines: list[RenderableType] = [f"{name:<10}{value}" for name, value in rows if value]
@@ -80,6 +81,14 @@ def render(doc: Document, width: int) -> list[RenderableType]:
 
 def _some(count: int, what: str) -> str:
     return f", {count} {what}" if count else ""
+
+
+def _moves(pool: Document) -> str:
+    parts = [f"{pool['moving']} under way"] if pool["moving"] else []
+    parts += [f"{m['count']:,} {show.clean(m['outcome'])}" for m in pool["moves"]]
+    text = ", ".join(parts)
+    half = quantile_s(pool["move_pause"], 0.5)
+    return f"{text}; half of them stood still for at most {half * 1000:g} ms" if half is not None else text
 
 
 def _leases(pool: Document) -> str:

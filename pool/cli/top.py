@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import devices, quota, sessions, show, status
+from . import devices, move, quota, sessions, show, status
 from .link import Admin, with_pool
 from .show import Column, Document
 
@@ -33,13 +33,14 @@ _DEVICES = (
 
 
 def document(admin: Admin) -> Document:
-    """One look: four calls."""
+    """One look: five calls."""
     return {
         "schema": SCHEMA,
         "pool": status.document(admin)["pool"],
         "devices": devices.document(admin)["devices"],
         "sessions": sessions.document(admin)["sessions"],
         "tenants": quota.document(admin)["tenants"],
+        "moves": move.document(admin, is_recent=False)["moves"],
     }
 
 
@@ -70,6 +71,8 @@ def render(doc: Document, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [head, "", show.table(_DEVICES, rows, width) if rows else "no devices", ""]
     if waiting:
         parts += [show.table(quota.QUEUE_COLUMNS, waiting, width), ""]
+    if doc["moves"]:
+        parts += [*move.render(doc, width), ""]
     return [*parts, *sessions.render({"sessions": busiest}, width)]
 
 

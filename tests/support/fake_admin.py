@@ -28,6 +28,7 @@ _READING = {
     "WatchEvents",
     "GetLog",
     "GetBalance",
+    "ListMoves",
 }
 _ADMIN = {"CreateToken", "ListTokens", "RevokeToken", "SetBalance", "Shutdown"}
 
@@ -127,6 +128,25 @@ def a_balance() -> admin_pb2.GetBalanceReply:
     )  # fmt: skip
 
 
+_MOVED = {"done": True, "copied_bytes": 3 * GIB, "pause_ms": 41.5, "age_s": 2.5, "ended_s": 60, "epoch": 2}
+
+
+def a_move(phase: str, **fields: object) -> admin_pb2.MoveProgress:
+    return admin_pb2.MoveProgress(
+        phase=phase, move="move-1", session="session-3f01", source="gpu-a/cuda:0", destination="gpu-b/cuda:0", total_bytes=3 * GIB, rounds=2,
+        reason="new fan", by="operator", engine="copy", **fields,
+    )  # fmt: skip
+
+
+def some_moves() -> list[admin_pb2.MoveProgress]:
+    return [
+        admin_pb2.MoveProgress(
+            phase="copying", move="move-7", session="session-3f77", source="gpu-a/cuda:0", destination="gpu-b/cuda:0", total_bytes=8 * GIB,
+            copied_bytes=2 * GIB, rounds=1, dirty_bytes=GIB, age_s=1.5, by="balancer", engine="copy", epoch=1, reason="gpu-a/cuda:0 is busy",
+        )
+    ]  # fmt: skip
+
+
 class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
     """Answers with the data above; `said` has every changing request. A drain waits for `drained` where that is set."""
 
@@ -148,6 +168,11 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
         ]
         self.drain_steps = [(2, []), (1, ["session-3f77"]), (0, [])]
         self.is_drain_done = True
+        self.move_steps = [
+            a_move("copying", copied_bytes=GIB),
+            a_move("released", copied_bytes=3 * GIB),
+            a_move("done", **_MOVED),
+        ]
         self.drain_goes_on: threading.Event | None = None
         self.drain_began = threading.Event()
         self.refuse: tuple[grpc.StatusCode, str] | None = None
@@ -257,6 +282,20 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
             if self.drain_goes_on is not None and not is_last:
                 self.drain_began.set()
                 self.drain_goes_on.wait(30)
+
+    def MoveSession(self, request, context):
+        self._check("MoveSession", context)
+        self.said.append(request)
+        yield from self.move_steps
+
+    def ListMoves(self, request, context):
+        self._check("ListMoves", context)
+        return admin_pb2.ListMovesReply(moves=[*some_moves(), *(self.move_steps[-1:] if request.recent else [])])
+
+    def CancelMove(self, request, context):
+        self._check("CancelMove", context)
+        self.said.append(request)
+        return admin_pb2.CancelMoveReply(move="move-1", session=request.session)
 
     def SetQuota(self, request, context):
         self._check("SetQuota", context)

@@ -78,6 +78,9 @@ READING = {
     "logs": ["logs", "--json"],
     "logs --events": ["logs", "--events", "--json"],
     "config show": ["config", "show", "--json"],
+    "move": ["move", "3f01", "--to", "gpu-b/cuda:0", "--json"],
+    "move status": ["move", "--status", "--json"],
+    "move cancel": ["move", "3f01", "--cancel", "--json"],
     "drain": ["drain", "gpu-a", "--reason", "fans", "--json"],
     "token create": ["token", "create", "--tenant", "images", "--json"],
     "quota set": ["quota", "set", "images", "--sessions", "3", "--json"],
@@ -401,6 +404,57 @@ def test_a_drain_that_cannot_empty_is_partly_done(fake, run):
     fake.drain_steps, fake.is_drain_done = [(2, []), (1, [])], False
     code, out, err = run("drain", "gpu-a", "--reason", "upgrade")
     assert code == 5 and out == "" and "gpu-a/cuda:0: 1 sessions are still there." in err
+
+
+def test_a_move(fake, run):
+    code, out, err = run(
+        "move", "3f01", "--to", "gpu-b/cuda:0", "--max-pause", "500ms", "--give-up", "5s", "--reason", "new fan"
+    )
+    asked = fake.said[-1]
+    assert (
+        (code, out) == (0, "gpu-b/cuda:0\n") and "stood still for 42 ms" in err and "copying, 1.0 GiB of 3.0 GiB" in err
+    )
+    assert (asked.session, asked.device, asked.max_pause_ms, asked.timeout_ms) == (
+        "session-3f01",
+        "gpu-b/cuda:0",
+        500,
+        5000,
+    )
+    assert run("move", "3f01")[0] == 0 and fake.said[-1].device == "", "the pool chooses"
+
+
+def test_a_move_that_is_given_up_says_why_and_that_the_session_goes_on(fake, run):
+    fake.move_steps = [
+        fake_admin.a_move("given-up", done=True, error="The session writes faster than it can be copied.")
+    ]
+    code, out, err = run("move", "3f01", "--to", "gpu-b/cuda:0")
+    assert (code, out) == (1, "") and "faster than" in err and "try: It goes on on gpu-a/cuda:0." in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["move"], 2, "No session was named"),
+        (["move", "session-none"], 6, "no session"),
+        (["move", "session-3f", "--to", "gpu-b/cuda:0"], 2, "not one session but 2"),
+        (["move", "3f01", "--to", "gpu-x"], 6, "no device"),
+        (["move", "3f01", "--to", "gpu-b"], 2, "not one device but 2"),
+        (["move", "3f01", "--engine", "magic"], 2, "magic"),
+        (["move", "3f01", "--max-pause", "soon"], 2, "--max-pause"),
+        (["move", "3f01", "--status"], 2, "lists all moves"),
+        (["move", "3f01", "--watch"], 2, "goes with --status"),
+    ],
+)
+def test_a_move_that_makes_no_sense(fake, run, arguments, code, says):
+    found, _, err = run(*arguments)
+    assert found == code and says in err and not fake.said
+
+
+def test_moves_under_way_are_shown(fake, run):
+    _, out, _ = run("top", "--once")
+    assert "copying" in out and "move-1" not in out
+    _, out, _ = run("move", "--status")
+    assert "session-3f77" in out and "session-3f01" in out and "balancer" in out
 
 
 def test_an_interrupted_drain_goes_on(fake, folder):
