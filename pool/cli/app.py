@@ -30,7 +30,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "servers": ("nodes", "servers", "list server processes"),
     "cordon": ("devices", "cordon", "no new sessions on a device or node"),
     "uncordon": ("devices", "uncordon", "new sessions again"),
-    "drain": ("devices", "drain", "cordon, and wait until no session is left"),
     "balance": ("balance", "balance", "how sessions are moved between devices, and why"),
     "drain": ("devices", "drain", "cordon, and move sessions away until none is left"),
     "move": ("move", "move", "a running session to another device"),
@@ -50,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 BASE = {
     "run": "run a script with `import cupy` being the shim",
     "version": "versions of cupool, its protocol and its Python",
+    "simulate": "a whole pool on a virtual clock, by a seed",
     "dropin-path": "the folder that makes `import cupy` the shim",
 }
 

@@ -10,10 +10,10 @@ from cupool.pool.controller import NODE_LOST_S, RETURN_S, SILENT_S, Waiting
 from cupool.pool.directory import Directory
 from cupool.pool.move_operations import MoveOperations
 from cupool.pool.refusals import Code, Refused
+from fakehost import FakeHost
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from fakehost import FakeHost
 from pool_in_memory import CONFIG, Pool, check, restart
 
 from cupool.v1 import pool_pb2
