@@ -41,14 +41,19 @@ class Copying:
         return self._tracker.wants_hashes
 
     def look(self) -> int:
-        """What has changed is what `announcements` and `parts` give next. Returns its bytes."""
-        found = self._found = self._tracker.look()
+        """What has changed, and was not sent, is what `announcements` and `parts` give next. Returns its bytes."""
+        found, before = self._tracker.look(), self._found
         for buffer in found.gone:
             gone = self._pieces.pop(buffer, None)
             self.total_bytes -= gone.nbytes if gone is not None else 0
         for piece in found.new:
             self._pieces[piece.buffer] = piece
             self.total_bytes += piece.nbytes
+        if before.new or before.written or before.gone:
+            # Found by a look whose round never came: the stop looks again at once.
+            found = Look([p for p in before.new if p.buffer in self._pieces] + found.new, before.gone + found.gone,
+                         before.written + found.written)  # fmt: skip
+        self._found = found
         return found.dirty_bytes
 
     def announcements(self, most: int) -> Iterator[tuple[list[Piece], list[int]]]:
@@ -65,6 +70,10 @@ class Copying:
             known = self._pieces.get(buffer)
             if known is not None:
                 yield from self._of(known, offset, nbytes)
+
+    def was_sent(self) -> None:
+        """All that `parts` gave is on its way."""
+        self._found = Look()
 
     def _of(self, piece: Piece, offset: int, nbytes: int) -> Iterator[Part]:
         memory = piece.memory()

@@ -62,6 +62,12 @@ MAX_DOCUMENT_BYTES = 1 << 30
 TELL_S = 0.25
 #: How often a wait on the lane looks whether the move is over.
 WIRE_S = 0.05
+#: How long a destination that refuses waits for the source to have heard it.
+PART_S = 2.0
+#: What makes a destination say no.
+_REFUSALS = (
+    DocumentError, CupoolError, MemoryError, steps.StepFailed, ValueError, LookupError, OSError, DecodeError
+)  # fmt: skip
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 3_000),
@@ -157,10 +163,7 @@ class DestinationMove:
             self._on(roles.Broken(f"the link to the source is lost: {error.details() or error.code().name}"))  # type: ignore[attr-defined]
         except LaneBroken as broken:
             self._on(roles.Broken(f"the lane to the source broke: {broken}"))
-        except DecodeError:
-            self._on(roles.Refused("the source sent what is no MoveFrame"))
-        except (DocumentError, CupoolError, MemoryError, steps.StepFailed, ValueError, LookupError, OSError) as error:
-            log.warning("event=move-refused move=%s reason=%r", self.arrival.move, str(error))
+        except _REFUSALS as error:
             self._on(roles.Refused(str(error).rstrip(".") or type(error).__name__))
         except Exception as error:
             log.exception("event=move-failed move=%s", self.arrival.move)
@@ -199,12 +202,30 @@ class DestinationMove:
                         self._store(stream.parts_of_frame(frame))
                     elif self._take(move_pb2.MoveFrame.FromString(frame)):
                         break
+            except _REFUSALS as error:
+                log.warning("event=move-refused move=%s reason=%r", self.arrival.move, str(error))
+                self._part(str(error).rstrip(".") or type(error).__name__)
             finally:
-                if not self.is_open and self._machine.reason:
-                    self._say(failed=move_pb2.MoveFailed(reason=self._machine.reason))
                 self._words.put(None)
         if not self.is_open and self._machine.state != "ENDED":
             self._on(roles.Broken("the source ended the copy"))
+
+    def _part(self, reason: str) -> None:
+        """Tell the source that it cannot be, and leave when it has answered."""
+        self._say(failed=move_pb2.MoveFailed(reason=reason))
+        self._words.put(None)
+        if self._lane is not None:
+            self._lane[0].close()
+        patience = threading.Timer(PART_S, self._call.cancel)
+        patience.start()
+        try:
+            for _ in self._call:
+                pass
+        except grpc.RpcError as error:
+            log.debug("event=move-stream-over reason=%r", str(error))
+        finally:
+            patience.cancel()
+        self._on(roles.Refused(reason))
 
     def _channel(self) -> Any:
         arrival = self.arrival
@@ -251,8 +272,9 @@ class DestinationMove:
         self._total = plan.total_bytes
         if plan.lane:
             try:
+                self._reach("destination.lane")
                 self._lane = self._connect_lane(plan.lane)
-            except (LaneBroken, OSError) as error:
+            except (LaneBroken, OSError, steps.StepFailed) as error:
                 log.info("event=move-without-lane move=%s reason=%r", self.arrival.move, str(error))
         self._say(ack=move_pb2.MoveAck(lane=self._lane is not None))
         self._reach("destination.planned")

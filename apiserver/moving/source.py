@@ -332,6 +332,7 @@ class SourceMove:
         if self._lane is not None:
             self._finish_slots(free)
         self._say_round(number, is_sent=True)
+        copying.was_sent()
         return nbytes
 
     def _send_frame(self, chunk: list[stream.Part]) -> None:

@@ -26,6 +26,7 @@ SOURCE_STEPS = (
 DESTINATION_STEPS = (
     "destination.ordered",
     "destination.connected",
+    "destination.lane",
     "destination.planned",
     "destination.copying",
     "destination.stopped",

@@ -38,7 +38,12 @@ class MoveServer:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        self.endpoint: str = self.wait(lambda r: r.HasField("ready"), 60).ready.endpoint
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens; waits for it to be ready."""
+        found: str = self.wait(lambda r: r.HasField("ready"), 60).ready.endpoint
+        return found
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -107,7 +112,7 @@ class MovingPool:
         self.place: Place | None = None
         self.lost: Fate | None = None
 
-    def acquire(self, config: Config) -> Lease:
+    def acquire(self, config: Config, base: Any = None) -> Lease:
         return self.lease
 
     def release(self, lease: Lease, reason: str, timeout_s: float = 2.0) -> None:
@@ -131,16 +136,22 @@ class World:
         epoch: the session's.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, spare: int = 2, first: tuple[str, ...] = ()) -> None:
+        """`options`: of every server; `first`: of the first one."""
         self._stack = contextlib.ExitStack()
         self._numbers = itertools.count(1)
         self.options = options
-        self.here = self.server()
+        #: started ahead, because a start takes long where much else runs
+        self._spare = [self._start() for _ in range(spare)]
+        self.here = self._start(*first)
         self.here.assign()
         self.epoch = 1
         self.pool = MovingPool(self.here.endpoint)
 
     def server(self, *options: str) -> MoveServer:
+        return self._spare.pop() if self._spare and not options else self._start(*options)
+
+    def _start(self, *options: str) -> MoveServer:
         made = MoveServer(*self.options, *options)
         self._stack.callback(made.close)
         return made
@@ -160,7 +171,7 @@ class World:
     def finish(self, move: str, to: MoveServer, timeout_s: float = 60.0) -> Any:
         """Wait for the release, and do what a controller does then; returns the source's report."""
         report = self.here.wait_phase(move, Phase.RELEASED, Phase.FAILED, timeout_s=timeout_s)
-        assert report.phase == Phase.RELEASED, report.reason
+        assert report.phase == Phase.RELEASED, f"{report.reason}; the destination says {to.reports[-3:]}"
         old, self.here = self.here, to
         self.epoch += 1
         self.pool.place = Place(to.endpoint, self.epoch)
@@ -184,9 +195,11 @@ class World:
 
 
 @contextlib.contextmanager
-def world(*options: str, **settings: Any) -> Iterator[tuple[World, session.Session]]:
+def world(
+    *options: str, spare: int = 2, first: tuple[str, ...] = (), **settings: Any
+) -> Iterator[tuple[World, session.Session]]:
     """A world and this process's session in it."""
-    made = World(*options)
+    made = World(*options, spare=spare, first=first)
     try:
         opened = session.open_at(made.pool, Config(**settings))
         try:

@@ -1,0 +1,452 @@
+"""A session moves between two servers, real processes and sockets, while a program uses it; and everything that can come between."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cupool.shim.lease import Fate, Place
+
+from cupool.contract.errors import SessionLost
+from cupool.v1 import server_pb2 as pb
+
+from .faultproxy import FaultProxy
+from .moving import MoveServer, Phase, World, wait_until, world
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def moving() -> Iterator[tuple[World, Any]]:
+    with world("--allow-faults") as found:
+        yield found
+
+
+class Busy:
+    """A thread that goes on with a step of a program while the session moves."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self._step = step
+        self._stop = threading.Event()
+        self.steps = 0
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step()
+                self.steps += 1
+        except BaseException as error:
+            self.error = error
+
+    def __enter__(self) -> Busy:
+        self._thread.start()
+        wait_until(lambda: self.steps > 0 or self.error is not None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+def test_a_session_moves_twice_and_its_client_does_not_notice(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(100_000, dtype="f8")
+    view = x[::2]
+    first = there.move()
+    assert first.rounds >= 1 and first.copied_bytes >= 800_000 and first.is_source
+    x += 1
+    assert float(view.sum()) == float(np.arange(1, 100_001, dtype="f8")[::2].sum())
+    there.move()
+    assert view.get().tolist() == np.arange(1, 100_001, dtype="f8")[::2].tolist()
+    assert session.link.moves == 2 and session.link.reconnects == 0 and session.link.recoveries == 0
+    assert there.here.wait_phase("m2", Phase.OWNER).epoch == 3
+
+
+def test_what_is_in_a_session_moves_with_it(moving: tuple[World, Any]) -> None:
+    """Generators, pending errors, raw pointers in device memory, kernels, graphs, in-place loops: as if nothing had been."""
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    modern = cp.random.default_rng(3)
+    cp.random.seed(7)
+    drawn = [float(cp.random.rand(1)[0])]
+    numbers = [modern.standard_normal(3).get().tolist()]
+    target = cp.zeros(4)
+    pointer = cp.array([target.data.ptr], "u8")
+    store = cp.RawKernel(
+        'extern "C" __global__ void store(double** p) { p[0][threadIdx.x] += threadIdx.x + 1; }', "store"
+    )
+    store((1,), (4,), (pointer,))
+    fine = cp.arange(3.0)
+    broken = cp.zeros(1 << 36)
+    there.move()
+    with pytest.raises(cp.cuda.memory.OutOfMemoryError):
+        fine.get()  # what failed is told at the next wait, wherever that is
+    store((1,), (4,), (pointer,))
+    assert target.get().tolist() == [2.0, 4.0, 6.0, 8.0]
+    assert target.data.ptr == int(pointer.get()[0])
+    drawn.append(float(cp.random.rand(1)[0]))
+    numbers.append(modern.standard_normal(3).get().tolist())
+    with pytest.raises(cp.cuda.memory.OutOfMemoryError):
+        broken[:2].get()
+    assert fine.get().tolist() == [0.0, 1.0, 2.0]
+    there.move()
+    drawn.append(float(cp.random.rand(1)[0]))
+    store((1,), (4,), (pointer,))
+    assert target.get().tolist() == [3.0, 6.0, 9.0, 12.0]
+    again = cp.random.default_rng(3)
+    assert numbers == [again.standard_normal(3).get().tolist() for _ in range(2)]
+    cp.random.seed(7)
+    assert drawn == [float(cp.random.rand(1)[0]) for _ in range(3)]
+
+
+def test_an_in_place_loop_goes_on_under_many_moves(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x, y = cp.zeros(200_000), cp.ones(50_000)
+
+    def step() -> None:
+        nonlocal y
+        for _ in range(20):
+            x.__iadd__(1.0)
+        y = y * 1.0
+        assert float(x[5]) == float(x[-1])
+
+    with Busy(step) as busy:
+        for _ in range(3):
+            there.move()
+            before = busy.steps
+            wait_until(lambda before=before: busy.steps > before + 1 or busy.error is not None)
+    assert x.get().tolist() == [20.0 * busy.steps] * 200_000
+    assert session.link.moves == 3 and session.link.reconnects == 0
+
+
+@pytest.mark.parametrize("lane", ["1", "0"])
+def test_uploads_and_downloads_go_on_at_the_destination(lane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cupool.shim import cupy as cp
+
+    monkeypatch.setenv("CUPOOL_LANE", lane)
+    data = np.random.default_rng(1).random(1_000_000)
+    with world() as (there, session):
+
+        def step() -> None:
+            sent = cp.asarray(data)
+            assert np.array_equal(sent.get(), data)
+
+        with Busy(step) as busy:
+            for _ in range(2):
+                there.move()
+                before = busy.steps
+                wait_until(lambda before=before: busy.steps > before + 1 or busy.error is not None)
+        assert session.link.moves == 2 and session.link.recoveries == 0
+
+
+def test_an_open_capture_is_waited_for(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    x = cp.zeros(8)
+    stream = cp.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        x += 1
+        assert stream.is_capturing
+        to = there.server()
+        move = there.begin(to)
+        there.here.wait(lambda r: r.HasField("move") and r.move.phase in (Phase.COPYING, Phase.STOPPED))
+        assert Phase.STOPPED not in there.here.phases(move)
+        graph = stream.end_capture()
+    there.finish(move, to)
+    graph.launch(stream)
+    graph.launch(stream)
+    stream.synchronize()
+    assert x.get().tolist() == [2.0] * 8
+
+
+def test_a_parked_session_moves_and_its_client_finds_it(moving: tuple[World, Any]) -> None:
+    """The connection is gone while it moves: the source answers MOVED, and the pool knows too."""
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(10.0)
+    assert float(x.sum()) == 45
+    session.pause(5.0)
+    there.move()
+    session.link.resume()
+    assert float((x + 1).sum()) == 55
+    assert session.link.moves == 1
+    session.pause(5.0)
+    there.move()
+    there.old.kill()  # the source cannot say it any more
+    session.link.resume()
+    assert float((x + 2).sum()) == 65
+    assert session.link.moves == 2 and session.link.recoveries == 0
+
+
+def test_after_a_move_a_lost_server_is_replaced_from_the_first_batch() -> None:
+    from cupool.shim import cupy as cp
+
+    with world() as (there, session):
+        x = cp.arange(1000.0)
+        x *= 2
+        there.move()
+        x += 1
+        assert float(x[3]) == 7
+        fresh = there.server()
+        fresh.assign(epoch=1, session="again")
+        there.pool.lost = Fate("Its server was lost.", True)
+        old = there.pool.lease
+        there.pool.lease = type(old)("again", old.token, fresh.endpoint, 1, "", "")
+        there.here.kill()
+        assert float(x.sum()) == float((np.arange(1000.0) * 2 + 1).sum())
+        assert session.link.recoveries == 1
+
+
+STEPS = ["ordered", "came", "planned", "copying", "copied", "stopping", "stopped", "rest", "sent", "ready"]
+DESTINATION = ["ordered", "connected", "planned", "copying", "stopped", "restoring", "ready"]
+
+
+def fails_and_goes_on(there: World, session: Any, source: str = "", destination: str = "", **out: Any) -> Any:
+    """A move that fails; the session works at the source, and the next move works."""
+    from cupool.shim import cupy as cp
+
+    x = cp.arange(300_000.0)
+    to = there.server(*(("--move-fault", destination) if destination else ()))
+    move = there.begin(to, **out)
+    report = there.here.wait_phase(move, Phase.FAILED, Phase.RELEASED)
+    assert report.phase == Phase.FAILED, report
+    x += 1
+    assert float(x[-1]) == 300_000
+    to.wait_end()
+    assert session.link.moves == 0
+    return report
+
+
+@pytest.mark.parametrize("step", ["planned", "copying", "restoring", "ready"])
+def test_a_destination_that_dies_leaves_the_session_where_it_is(moving: tuple[World, Any], step: str) -> None:
+    there, session = moving
+    report = fails_and_goes_on(there, session, destination=f"destination.{step}:kill")
+    assert "destination broke off" in report.reason or "lane" in report.reason
+    there.move()
+    assert session.link.moves <= 1
+
+
+def test_a_destination_that_says_no_is_named(moving: tuple[World, Any]) -> None:
+    there, session = moving
+    report = fails_and_goes_on(there, session, destination="destination.restoring:fail")
+    assert "a test made step destination.restoring fail" in report.reason
+
+
+@pytest.mark.parametrize("step", ["copied", "rest"])
+def test_a_source_that_gives_up_goes_on(step: str) -> None:
+    with world("--allow-faults", first=("--move-fault", f"source.{step}:fail")) as (there, session):
+        report = fails_and_goes_on(there, session)
+        assert f"source.{step}" in report.reason
+
+
+def test_a_destination_that_stops_half_way_costs_no_more_than_the_longest_pause(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(10.0)
+    assert float(x.sum()) == 45
+    to = there.server("--move-fault", "destination.restoring:freeze")
+    move = there.begin(to, max_pause_ms=400)
+    report = there.here.wait_phase(move, Phase.FAILED)
+    assert "stood still for more than 0.4 s" in report.reason
+    assert report.pause_ms >= 400
+    assert float((x * 2).sum()) == 90
+    to.process.send_signal(signal.SIGCONT)
+    to.wait_end()
+    assert to.phases(move)[-1] == Phase.FAILED
+    assert session.link.moves == 0
+
+
+def test_a_move_can_be_cancelled_before_its_release(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(2_000_000.0)
+    assert float(x[-1]) == 1_999_999
+    to = there.server()
+    move = there.begin(to, incoming={"limit_bytes_a_s": 4_000_000})
+    there.here.wait_phase(move, Phase.COPYING)
+    for server in (there.here, to):
+        server.order(cancel_move=pb.CancelMove(session="s", move=move, reason="somebody changed his mind"))
+    assert there.here.wait_phase(move, Phase.FAILED).reason == "somebody changed his mind"
+    to.wait_end()
+    assert float(x.sum()) == float(np.arange(2_000_000.0).sum())
+    there.move()
+    there.here.order(cancel_move=pb.CancelMove(session="s", move="m2"))  # of no effect
+    assert float(x[7]) == 7 and session.link.moves == 1
+
+
+def test_what_was_released_can_be_taken_back(moving: tuple[World, Any]) -> None:
+    """The destination dies after the release, before the client came to it."""
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(10.0)
+    assert float(x.sum()) == 45
+    to = there.server("--move-fault", "destination.claimed:kill")
+    move = there.begin(to)
+    there.here.wait_phase(move, Phase.RELEASED)
+    to.wait_end()
+    there.here.order(take_back=pb.TakeBack(session="s", move=move, epoch=3))
+    report = there.here.wait_phase(move, Phase.TAKEN_BACK)
+    assert report.epoch == 3
+    there.pool.place = Place(there.here.endpoint, 3)
+    there.epoch = 3
+    x += 1
+    assert float(x.sum()) == 55
+    assert session.link.recoveries == 0
+    there.here.order(take_back=pb.TakeBack(session="s", move=move, epoch=9))
+    assert "not given away" in there.here.wait_phase(move, Phase.FAILED).reason
+    there.move()
+    assert float(x.sum()) == 55
+
+
+def test_a_ready_destination_waits_for_the_client_when_its_source_dies() -> None:
+    """It cannot know whether the source had released: whoever comes at its epoch knows."""
+    from cupool.shim import cupy as cp
+
+    with world("--allow-faults", first=("--move-fault", "source.released:kill")) as (there, session):
+        x = cp.arange(10.0)
+        x += 1
+        assert float(x.sum()) == 55
+        to = there.server()
+        move = there.begin(to)
+        to.wait_phase(move, Phase.READY)
+        there.here.wait_end()
+        there.pool.place = Place(to.endpoint, 2)  # the controller: its death is proven, and the destination is whole
+        assert float((x * 2).sum()) == 110
+        to.wait_phase(move, Phase.OWNER)
+        assert session.link.moves == 1
+
+
+def test_an_abandoned_copy_ends_by_itself() -> None:
+    with world("--allow-faults", first=("--move-fault", "source.ready:kill"), redo_bytes=0) as (there, _):
+        from cupool.shim import cupy as cp
+
+        assert float(cp.arange(10.0).sum()) == 45
+        to = there.server()
+        there.begin(to, assign={"park_grace_ms": 700})
+        there.here.wait_end()
+        to.wait_end(15)
+        ended = to.wait(lambda r: r.HasField("session") and r.session.kind == pb.SessionChange.ENDED)
+        assert ended.session.expired
+        there.pool.lost = Fate("Its server was lost.", True)
+
+
+BAD = {
+    "another fingerprint": ({}, ["--arena-base", "0x7e0000000000"], "arena begins"),
+    "too little memory": ({"limit_bytes": 1000}, [], "bytes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_destination_that_does_not_fit_is_refused_before_anything_is_copied(
+    moving: tuple[World, Any], case: str
+) -> None:
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    x = cp.arange(100_000.0)
+    assert float(x[1]) == 1
+    assign, options, text = BAD[case]
+    to = there.server(*options)
+    move = there.begin(to, assign=assign)
+    report = there.here.wait_phase(move, Phase.FAILED)
+    assert text in report.reason and report.copied_bytes == 0
+    to.wait_end()
+    assert float(x.sum()) == float(np.arange(100_000.0).sum())
+
+
+def test_orders_that_cannot_be_followed(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    assert float(cp.arange(3.0).sum()) == 3
+    orders = {
+        "another session": ({"session": "other"}, "does not have the session"),
+        "an old epoch": ({"epoch": 1}, "not above"),
+        "no token": ({"token_sha256": b""}, "no token"),
+    }
+    for name, (fields, text) in orders.items():
+        go = {"session": "s", "move": name, "token_sha256": b"x" * 32, "endpoint": "127.0.0.1:1", "epoch": 2, **fields}
+        there.here.order(move_out=pb.MoveOut(**go))
+        assert text in there.here.wait_phase(name, Phase.FAILED).reason
+    there.here.order(move_out=pb.MoveOut(
+        session="s", move="alone", token_sha256=b"x" * 32, endpoint="127.0.0.1:1", epoch=2, timeout_ms=300
+    ))  # fmt: skip
+    assert "did not come within 0.3 s" in there.here.wait_phase("alone", Phase.FAILED).reason
+
+
+def test_a_wrong_token_pulls_nothing(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    x = cp.arange(3.0)
+    assert float(x.sum()) == 3
+    to = there.server()
+    to.assign(2, incoming=pb.Incoming(move="m", endpoint=there.here.endpoint, token="guessed"))
+    there.here.order(move_out=pb.MoveOut(
+        session="s", move="m", token_sha256=b"x" * 32, endpoint=to.endpoint, epoch=2, timeout_ms=4000
+    ))  # fmt: skip
+    assert "its token is wrong" in to.wait_phase("m", Phase.FAILED).reason
+    to.wait_end()
+    there.here.wait_phase("m", Phase.FAILED)
+    assert float(x.sum()) == 3
+
+
+def test_across_hosts_the_bytes_come_in_the_stream_and_a_cut_link_is_a_return(moving: tuple[World, Any]) -> None:
+    """A proxy stands between the two, and the lane is not tried: the destination believes that it is on another host."""
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(1_000_000.0)
+    assert float(x[-1]) == 999_999
+    with FaultProxy(there.here.endpoint) as proxy:
+        to = there.server("--move-fault", "destination.lane:fail")
+        move = there.begin(to, endpoint=proxy.endpoint, incoming={"limit_bytes_a_s": 8_000_000})
+        there.here.wait_phase(move, Phase.COPYING)
+        proxy.cut_now()
+        assert there.here.wait_phase(move, Phase.FAILED).reason
+        to.wait_end()
+        assert float(x.sum()) == float(np.arange(1_000_000.0).sum())
+        to = there.server("--move-fault", "destination.lane:fail")
+        there.finish(there.begin(to, endpoint=proxy.endpoint), to)
+    assert float((x + 1).sum()) == float(np.arange(1, 1_000_001.0).sum())
+    assert session.link.moves == 1
+
+
+def test_a_server_that_has_executed_less_is_not_taken(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(10.0)
+    for _ in range(3):
+        x += 1
+        assert float(x[0]) > 0
+    session.outbox.redo.end("a test says so")
+    to: MoveServer = there.server()
+    to.assign(epoch=2)
+    # Or it would be refused for these.
+    session.link._nonces = (b"", session.link._nonces[1])
+    session.inbox.received = 0
+    there.pool.place = Place(to.endpoint, 2)
+    there.here.kill()
+    with pytest.raises(SessionLost, match="not the session's"):
+        x.get()
