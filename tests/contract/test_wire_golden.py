@@ -22,9 +22,9 @@ from cupool.contract import codec
 from cupool.contract.limits import DEFAULT_LIMITS
 from cupool.contract.values import SLOT_HANDLE, SlotRef, dtype_to_wire, encode
 from cupool.contract.versions import VERSIONS
-from cupool.v1 import admin_pb2, agent_pb2, move_pb2, pool_pb2, server_pb2, session_pb2, value_pb2
+from cupool.v1 import admin_pb2, agent_pb2, document_pb2, move_pb2, pool_pb2, server_pb2, session_pb2, value_pb2
 
-FILES = (admin_pb2, agent_pb2, move_pb2, pool_pb2, server_pb2, session_pb2, value_pb2)
+FILES = (admin_pb2, agent_pb2, document_pb2, move_pb2, pool_pb2, server_pb2, session_pb2, value_pb2)
 HERE = Path(__file__).parent
 _TEXT = {FieldDescriptor.TYPE_STRING: "text", FieldDescriptor.TYPE_BYTES: b"\x00\xff bytes"}
 _DEPTH = 3

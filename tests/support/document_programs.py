@@ -14,7 +14,7 @@ from wire import OBJECT, REPLY, UNKNOWN, H, I, V, Writer, form, spec, value
 from cupool.contract.codec import STREAM_SHIFT
 from cupool.contract.ops import CLIENT, LOCAL, TABLE, Row
 from cupool.contract.ops._sample_arrays import Remote
-from cupool.contract.values import HandleRef, SlotRef
+from cupool.contract.values import HandleRef
 
 CHASE = r"""
 __device__ double kept[4];
@@ -39,7 +39,7 @@ def sampled() -> list[tuple[Row, tuple[Any, ...], dict[str, Any]]]:
                 continue
             for args, kwargs in row.samples():
                 given = [*args, *kwargs.values()]
-                if any(isinstance(v, Remote) for v in given) or not all(_plain(v) for v in given):
+                if any(isinstance(v, Remote) for v in given) or not all(plain(v) for v in given):
                     continue
                 try:
                     result = ops.resolve(row.impl)(*copy.deepcopy(args), **copy.deepcopy(kwargs))
@@ -50,7 +50,8 @@ def sampled() -> list[tuple[Row, tuple[Any, ...], dict[str, Any]]]:
     return found
 
 
-def _plain(item: Any) -> bool:
+def plain(item: Any) -> bool:
+    """Whether an argument of a sample is a small array of numbers, or a literal."""
     if isinstance(item, np.ndarray):
         return item.dtype.kind in "biufc" and item.nbytes < 1 << 16
     return isinstance(item, _SCALARS) and not (isinstance(item, tuple) and any(isinstance(v, np.ndarray) for v in item))
@@ -457,4 +458,4 @@ class Program:
             self.op("@graph_launch", [H], [], [self.random.choice(graphs)])
 
 
-__all__ = ["Program", "SlotRef", "sampled"]
+__all__ = ["Program", "plain", "sampled"]

@@ -96,11 +96,18 @@ class Mirror:
                 if offset % PIECE_BYTES == 0:
                     piece.copied(offset, memory[offset : offset + nbytes])
 
-    def check(self) -> None:
+    @property
+    def ids(self) -> set[int]:
+        """Of the buffers that there are."""
+        return set(self._copies)
+
+    def check(self, after: str = "") -> None:
         """Every copy is what the buffer holds."""
         for piece, copied in self._copies.values():
             memory = piece.memory()
-            assert memory is None or bytes(memory) == bytes(copied), f"buffer {piece.buffer} at {piece.address:#x}"
+            assert memory is None or bytes(memory) == bytes(copied), (
+                f"buffer {piece.buffer} at {piece.address:#x} {after}"
+            )
 
     def buffers(self) -> list[tuple[int, int, int, bytes]]:
         return [(p.buffer, p.nbytes, p.address, bytes(copied)) for p, copied in self._copies.values()]
