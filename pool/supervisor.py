@@ -45,7 +45,7 @@ STEADY_S = 30.0
 #: How long processes may take to end when told to.
 END_S = 10.0
 #: What runs each process: the controller comes with what moves sessions, which is not the pool's.
-MODULES = {"controller": ("cupool.controller",), "agent": ("cupool.pool", "agent")}
+MODULES = {"controller": ("cupool.controller",), "agent": ("cupool.pool", "agent"), "balancer": ("cupool.balancer",)}
 _LOCK = "up.lock"
 #: Files of the folder that are there while the pool runs, and hold its credentials.
 TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent", "balancer-token": "balancer"}
@@ -296,7 +296,7 @@ class Supervisor:
         if controller is not None and controller.balance != "none":
             # Its command line is whole when the controller has said where operators come.
             self._balancer = child("balancer")
-            self._balancer.command = (commands or {}).get("balancer") or [sys.executable, "-P", "-m", "cupool.balancer"]
+            self._balancer.command = (commands or {}).get("balancer") or [sys.executable, "-P", "-m", *MODULES["balancer"]]
         self._is_ending = False
         self._stop_grace_s = stop_grace_s
         self._is_asked = False
