@@ -296,7 +296,12 @@ class Supervisor:
         if controller is not None and controller.balance != "none":
             # Its command line is whole when the controller has said where operators come.
             self._balancer = child("balancer")
-            self._balancer.command = (commands or {}).get("balancer") or [sys.executable, "-P", "-m", *MODULES["balancer"]]
+            self._balancer.command = (commands or {}).get("balancer") or [
+                sys.executable,
+                "-P",
+                "-m",
+                *MODULES["balancer"],
+            ]
         self._is_ending = False
         self._stop_grace_s = stop_grace_s
         self._is_asked = False
