@@ -190,6 +190,7 @@ class Driver:
             session=move.session,
             device=move.destination,
             reason=move.reason,
+            by="balancer",
             max_pause_ms=int(self._tuning.longest_pause_s * 1000),
         )
 

@@ -215,7 +215,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.MoveSessionRequest, context: Any
     ) -> AsyncIterator[admin_pb2.MoveProgress]:
         async with refusals(context):
-            one = self._moves.move(self._who(context, OPERATOR), request)
+            one = self._moves.move(self._who(context, BALANCER), request)
             last: admin_pb2.MoveProgress | None = None
             while last is None or not last.done:
                 progress = self._moves.progress(one)

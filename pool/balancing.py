@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from cupool.contract import balance
 from cupool.v1 import admin_pb2
@@ -128,11 +127,10 @@ class Balancing:
         self._counts["snapshots"] += 1
 
     def _session(self, session: Session, share: float, now: float) -> admin_pb2.SnapshotSession:
-        moves: int = getattr(session, "moves", 0)
-        is_moving = bool(getattr(session, "move", ""))
-        fixed: str = getattr(session, "fixed", "")
+        fixed = session.fixed
         if session.state == states.SESSION_LEASED:
             fixed = "no client has come to it yet"
+        move = self._controller.moves.get(session.id)
         return admin_pb2.SnapshotSession(
             session=session.id,
             device=session.device.key,
@@ -142,17 +140,13 @@ class Balancing:
             used_bytes=session.usage.used_bytes,
             utilisation=share,
             age_s=max(0.0, now - session.given_at),
-            last_move_s=now - getattr(session, "moved_at", 0.0) if moves else -1.0,
-            moves=moves,
-            moving=is_moving,
+            last_move_s=max(0.0, now - session.moved_at) if session.moves and session.moved_at > 0.0 else -1.0,
+            moves=session.moves,
+            moving=move is not None,
             attached=session.state == states.SESSION_ATTACHED,
             fixed=fixed,
-            destination=self._destination(session) if is_moving else "",
+            destination=(move.destination_device or move.wanted) if move is not None else "",
         )
-
-    def _destination(self, session: Session) -> str:
-        one: Any = getattr(self._controller, "moves", {}).get(session.id)
-        return one.destination_device if one is not None else ""
 
     def _waiting(self, devices: Iterable[Device], now: float) -> Iterable[admin_pb2.SnapshotWaiting]:
         """Those who wait for room: not those who wait for their own tenant's sessions to end."""
@@ -255,6 +249,6 @@ def _device(device: Device) -> admin_pb2.SnapshotDevice:
         is_connected=device.node.is_connected,
         power_w=device.measured.power_w,
         power_limit_w=device.measured.power_limit_w,
-        link_bytes_a_s=getattr(device, "link_bytes_a_s", 0.0),
+        link_bytes_a_s=device.link_bytes_a_s,
         node=device.node.id,
     )
