@@ -44,7 +44,10 @@ Step = Callable[[list[int], int], None]
 #: Checks a result and makes it storable: (result, words, index of the header) -> array alone in its buffer, or one with a record.
 Admit = Callable[[Any, list[int], int], Any]
 
-_REPORT = "This is a bug of cupool; please report it with the call that caused it."
+_REPORT = (
+    "From cupool's own client this is a bug of cupool: report it with the call that caused it. In a client of your own, mend the "
+    "ResultSpec of the form, or set `unknown` where it cannot be foretold (docs/integrators.md, Promises)."
+)
 #: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
 _KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 

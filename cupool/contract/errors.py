@@ -46,7 +46,10 @@ class ProtocolError(CupoolError):
 
 
 class ContractViolation(CupoolError):
-    """The device's result is not what the rule promised. A bug of cupool: report it. No wrong number was returned."""
+    """The device's result is not what the client promised in its form. No wrong number was returned.
+
+    From cupool's own client a bug of cupool: report it. From another client its form's ResultSpec is wrong.
+    """
 
 
 class SessionLost(CupoolError):

@@ -88,12 +88,12 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 class Ufunc:
     """The implementation of one ufunc; plans by operand types."""
 
-    __slots__ = ("_direct", "_nout", "_plans", "_special", "name")
+    __slots__ = ("_direct", "_nin", "_nout", "_plans", "_special", "name")
 
     def __init__(self, name: str, special: Callable[..., Any] | None = None) -> None:
         """`special`: what computes it on operands in the loop's dtypes; None: `_SPECIAL`'s, or NumPy's ufunc of this name."""
         self.name = name
-        self._nout = KERNELS[name][1]
+        self._nin, self._nout = KERNELS[name][:2]
         self._special = special or _SPECIAL.get(name)
         self._direct: Any = getattr(np, name) if self._special is None else None
         self._plans: dict[Any, Loop | None] = {}
@@ -155,6 +155,11 @@ class Ufunc:
         return bool(tuple(resolved[len(types) :]) == loop.outputs)
 
     def _loop(self, operands: tuple[Any, ...], dtype: Any) -> Loop:
+        if len(operands) != self._nin:
+            raise TypeError(
+                f"Wrong number of arguments for 'cupy_{self.name}'. It must be {self._nin} (outputs are the keyword out), "
+                f"but given {len(operands)}."
+            )
         types = tuple(_operand(x) for x in operands)
         loop = find_loop(self.name, types) if dtype is None else typed_loop(self.name, np.dtype(dtype))
         if loop is None:
