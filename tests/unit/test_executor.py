@@ -49,11 +49,11 @@ def test_a_result_of_another_shape_is_an_error_and_never_a_number(client: Client
     assert client.failures[0].error.type == "cupool.ContractViolation"
     assert list(client.failures[0].handles) == [2]
     assert client.failures[0].tag == 5 and client.failures[0].position == 1
-    with pytest.raises(Exception, match="client expected.*ResultSpec"):
+    with pytest.raises(Exception, match=r"client expected.*ResultSpec"):
         client.fetch(2)
 
 
-@pytest.mark.parametrize("operands", [(), (1,), (1, 1, 1)])
+@pytest.mark.parametrize("operands", [(), (1,), (1, 1, 1, 1)])
 def test_a_ufunc_with_another_number_of_operands_says_so(client: Client, operands: tuple[int, ...]) -> None:
     """A client of one's own may send anything: the text is for whoever wrote it."""
     client.array(1)
@@ -127,20 +127,8 @@ def test_a_failed_write_poisons_all_views_until_overwritten(client: Client) -> N
     with pytest.raises(Exception, match="client expected"):
         client.fetch(1)
     client.run(("fill", 2))  # a view of a part does not either
-    with pytest.raises(Exception, match="client expected.*ResultSpec"):
+    with pytest.raises(Exception, match="client expected"):
         client.fetch(2)
-
-
-@pytest.mark.parametrize("operands", [(), (1,), (1, 1, 1)])
-def test_a_ufunc_with_another_number_of_operands_says_so(client: Client, operands: tuple[int, ...]) -> None:
-    """A client of one's own may send anything: the text is for whoever wrote it."""
-    client.array(1)
-    client.forms["odd"] = form(900, "add", [H] * len(operands), [spec((4,))])
-    client.run(("odd", 2, *operands))
-    (failure,) = client.failures
-    assert failure.error.type == "TypeError"
-    assert failure.error.message.startswith("Wrong number of arguments for 'cupy_add'. It must be 2 ")
-    assert failure.error.message.endswith(f"but given {len(operands)}.")
     client.run(("set_all", 1))
     assert client.fetch(1).tolist() == [1] * 4
     assert client.fetch(2).tolist() == [1, 1]

@@ -11,11 +11,23 @@ import grpc
 import pytest
 from cupool.pool import states
 
-from cupool.v1 import admin_pb2, agent_pb2, pool_pb2, server_pb2, session_pb2, value_pb2
+from cupool.v1 import (
+    admin_pb2,
+    agent_pb2,
+    checkpoint_pb2,
+    document_pb2,
+    move_pb2,
+    pool_pb2,
+    server_pb2,
+    session_pb2,
+    value_pb2,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "integrators.md").read_text()
-FILES = (pool_pb2, session_pb2, value_pb2, admin_pb2, agent_pb2, server_pb2)
+FILES = (
+    pool_pb2, session_pb2, value_pb2, admin_pb2, agent_pb2, server_pb2, move_pb2, document_pb2, checkpoint_pb2,
+)  # fmt: skip
 CALLS = [
     (service.name, method.name)
     for file in FILES
