@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -133,5 +134,17 @@ def leftovers(folder: Path, processes: set[int] = frozenset()) -> list[str]:  # 
     found = [f"process {pid}" for pid in marked_processes() if pid not in processes]
     found += [f"socket {path}" for path in folder.rglob("*") if path.is_socket()]
     found += [str(path) for path in folder.glob("pool.json")]
-    found += [str(path) for path in Path("/dev/shm").glob("cupool*")]
+    found += [str(path) for path in Path("/dev/shm").glob("cupool*") if not _is_held(path)]
     return found
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process has the folder: another pool's on this machine. What is left behind has a lock that nobody holds."""
+    try:
+        with open(path / "lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return not path.exists()
+    return False

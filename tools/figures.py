@@ -96,6 +96,37 @@ def campaigns() -> list[str]:
             "fuzz",
             "{frames:,} hostile frames: {executed:,} executed, {refused:,} refused, none crashed the server; at most {peak_mib} MiB",
         ),
+        ("guesses", "{handles_guesses:,} guessed handles and {sessions_guesses:,} guessed sessions and tokens: {hits} hits"),
+        (
+            "controller_kills",
+            "{kills} kills of the controller at random moments under load: {sessions_lost} running sessions lost; books, quotas and "
+            "the directory agree after each; leases again after {until_leases_are_given_again_s[p50]:.1f} s p50; {failed} failed",
+        ),
+        (
+            "upgrade",
+            "{rounds} rolling upgrades of three hosts and the controller under load, {sessions:,} sessions of programs: "
+            "{errors} errors",
+        ),
+        (
+            "overload",
+            "ten times what the pool can serve for a minute: admitted p99 {0-60[admitted_p99_over_unloaded]:.1f} times the unloaded one, "
+            "refusals {0-60[refused_p99_ms]:.1f} ms p99, memory bounded",
+        ),
+        (
+            "dead_clients",
+            "memory of a killed client back after {killed[p99_s]:.2f} s p99 of {killed[clients]}, a hung one noticed after "
+            "{hung[p99_s]:.1f} s",
+        ),
+        (
+            "cycles",
+            "{unattached[cycles]:,} leases without attach at {unattached[per_s]:.0f} a second, {attached[cycles]:,} attached at "
+            "{attached[per_s]:.0f}: memory flat",
+        ),
+        (
+            "thaws",
+            "{freezes} functions frozen for 1-30 s whose network flow was forgotten: first call after {first_call_p50_s:.2f} s p50, "
+            "{first_call_p99_s:.2f} s p99; {failed} errors",
+        ),
     ):  # fmt: skip
         record = load(f"prove-{name}.json")
         if record is not None and record["complete"]:

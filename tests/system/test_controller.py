@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import grpc
 import pytest
 from fakecontroller import wait_until
 
+from benchmarks.relay import Relay
 from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc, server_pb2
 from tools.prove import campaign
 
@@ -233,6 +235,35 @@ def test_logs_of_another_host_come_through_its_agent(pool):
         assert error.code() is grpc.StatusCode.NOT_FOUND and "agent" in error.details()
         away = refused(lambda: pool.admin("GetLog", admin_pb2.GetLogRequest(source=lease.node)))
         assert away.code() is grpc.StatusCode.NOT_FOUND and f"{lease.node} is not connected" in away.details()
+
+
+class Forgetful(Relay):
+    """The first lease that it passes on is one that no server ever had, and of which the pool knows nothing: as after a kill of the
+    controller between its answer and its order."""
+
+    given = 0
+
+    def leased(self, lease: pool_pb2.Lease) -> None:
+        self.given += 1
+        if self.given == 1:
+            lease.session, lease.session_token = "session-lost", "token-lost"
+
+
+def test_a_lease_that_went_with_its_controller_is_taken_again_and_nobody_notices(pool):
+    program = (
+        "from cupool import cupy as cp; from cupool.shim import session; "
+        "print(int(cp.arange(10).sum()), session.statistics().recoveries)"
+    )
+    relay = Forgetful(pool.said["addr"])
+    try:
+        env = {**os.environ, "CUPOOL_ADDR": relay.addr, "CUPOOL_TOKEN": TOKENS["token"], "CUPOOL_DEADLINE_S": "30"}
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=100, env=env
+        )
+    finally:
+        relay.close()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "45 1\n", ""), done
+    assert relay.given == 2
 
 
 def test_a_drain_goes_on_when_its_caller_goes_away_and_over_a_restart(pool):
