@@ -136,7 +136,9 @@ def compile_form(message: Any, row: Row, leaves: dict[int, Callable[[SlotPlan], 
 def _positional(row: Row, count: int) -> list[str]:
     """The parameters that `count` positional arguments of a form belong to: those without default, then `*args`; where there is no `*args`
     those with a default, which a client that keeps to the convention names: what is written must be known of every client's forms."""
-    names, optional, rest = [], [], ""
+    names: list[str] = []
+    optional: list[str] = []
+    rest = ""
     for parameter in parameters(row.sig):
         if parameter.kind == "positional":
             (names if parameter.default is REQUIRED else optional).append(parameter.name)

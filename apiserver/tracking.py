@@ -18,10 +18,12 @@ Boundary: ids, marks and ranges. What a document says of a buffer is `document/`
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,18 @@ class Look:
     def dirty_bytes(self) -> int:
         """What is to be copied after this look."""
         return sum(piece.nbytes for piece in self.new) + sum(nbytes for _, _, nbytes in self.written)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Many objects are made that live on: looking through them for cycles, again and again, takes longer than making them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Tracker:
@@ -285,10 +299,11 @@ class Tracker:
     def look(self) -> Look:
         """What has changed since the last look, or since `start`."""
         found = Look()
-        self._settle_gone(found)
-        self._find_new(found)
-        self._find_transfers(found)
-        self._find_written(found)
+        with without_collection():
+            self._settle_gone(found)
+            self._find_new(found)
+            self._find_transfers(found)
+            self._find_written(found)
         return found
 
     def _settle_gone(self, found: Look) -> None:
@@ -420,12 +435,12 @@ class Tracker:
 
     # -- for the document ---------------------------------------------------------------------------------------------
 
-    def id_of(self, root: Any) -> int:
-        """The id of a buffer that the last look knew. Raises LookupError for another one: a command has run since."""
+    def known(self, root: Any) -> _Root:
+        """A buffer that the last look knew: its id, size and address. Raises LookupError for another one: a command has run since."""
         known = self._roots.get(id(root))
         if known is None or known() is not root:
             raise LookupError("a buffer that no look has seen")
-        return known.buffer
+        return known
 
     def received(self, transfer: int) -> int:
         """How much of a Put had come at the last look. Raises LookupError for one that has begun since."""

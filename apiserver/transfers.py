@@ -117,7 +117,7 @@ class ExportFailed(Exception):
 
 def root_of(data: Any) -> Any:
     """The array whose memory a memoryview shows."""
-    owner = memoryview(data).obj
+    owner: Any = memoryview(data).obj
     while isinstance(getattr(owner, "base", None), np.ndarray):
         owner = owner.base
     return owner
@@ -302,7 +302,7 @@ class Transfers:
                 is_charged = True
             except MemoryError:
                 # Beyond the limit for a moment, rather than failing who only writes.
-                copied, is_charged = memoryview(np.empty(len(out), np.uint8)), False
+                copied, is_charged = np.empty(len(out), np.uint8).data, False
             with out.lock:
                 copied[: len(out)] = out.data
                 out.data, out.pinned, out.is_charged = copied[: len(out)], False, is_charged

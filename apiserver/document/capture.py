@@ -14,7 +14,7 @@ from cupool.v1 import document_pb2 as pb
 from ..captures import OWN_HANDLES, Graph, Recorder
 from ..faults import StoredError
 from ..rawmemory import RawFree
-from ..tracking import Tracker
+from ..tracking import Tracker, without_collection
 from ..transfers import Outbound, root_of
 from .checks import VERSION, VERSION_NAME, DocumentError, sealed
 
@@ -46,7 +46,8 @@ def capture(session: Any, tracker: Tracker) -> bytes:
     if why:
         raise DocumentError(why)
     try:
-        return sealed(_Writer(session, tracker).document())
+        with without_collection():
+            return sealed(_Writer(session, tracker).document())
     except LookupError as error:
         raise DocumentError(f"The session cannot be written down: {error}.") from error
 
@@ -66,7 +67,7 @@ class _Writer:
         self._objects: dict[int, int] = {}
         self._recorders: dict[int, int] = {}
         self._pools: dict[int, int] = {}
-        self._buffers: dict[int, Any] = {}  # id -> root
+        self._buffers: dict[int, tuple[Any, int, int]] = {}  # id -> its root, size, address in the arena
         self._kept: list[Any] = []  # what an id() above stands for stays alive
 
     def document(self) -> Any:
@@ -82,7 +83,7 @@ class _Writer:
         message.forms.extend(form.message for form in self._executor.all_forms())
         message.place = self._executor._place
         self._buffers_out()
-        self._device.write_state(message, {self._device.arena_address(root) for root in self._buffers.values()})
+        self._device.write_state(message, {address for _, _, address in self._buffers.values()})
         return message
 
     # -- small things -------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class _Writer:
     def _table(self) -> None:
         handles, device, tracker = self._executor.handles, self._device, self._tracker
         table, array_type, root_of_array = handles.table, handles.array_type, handles.root_of
-        buffers, layouts, make_layout, id_of = self._buffers, self._layouts, self._layout, tracker.id_of
+        buffers, layouts, make_layout, known_of = self._buffers, self._layouts, self._layout, tracker.known
         kinds: list[int] = []
         numbers: list[int] = []
         ids: list[int] = []
@@ -145,8 +146,10 @@ class _Writer:
                 else:
                     root = root_of_array(value)
                     offset = device.offset_in(value, root)
-                buffer = id_of(root)
-                buffers[buffer] = root
+                known = known_of(root)
+                buffer = known.buffer
+                if buffer not in buffers:
+                    buffers[buffer] = (root, known.nbytes, known.address)
                 ids.append(buffer)
                 offsets.append(offset)
                 continue
@@ -181,11 +184,15 @@ class _Writer:
             self._kept.append(value)
         return found
 
+    def _buffer(self, root: Any) -> int:
+        known = self._tracker.known(root)
+        self._buffers[known.buffer] = (root, known.nbytes, known.address)
+        return known.buffer
+
     def _records(self) -> None:
         records = self._message.buffers.records
         for buffer in self._executor.handles.buffers.values():
-            number = self._tracker.id_of(buffer.root)
-            self._buffers[number] = buffer.root
+            number = self._buffer(buffer.root)
             made = records.add(buffer=number, charged=buffer.charged, error=self._error(buffer.error))
             free = buffer.on_free
             if free is None:
@@ -197,13 +204,12 @@ class _Writer:
                 made.mempool = self._pool(free.pool)
 
     def _buffers_out(self) -> None:
-        found, address_of, layout = self._message.buffers, self._device.arena_address, self._layout
-        roots = self._buffers.values()
+        found, layout = self._message.buffers, self._layout
+        rows = self._buffers.values()
         found.id.extend(self._buffers)
-        found.nbytes.extend([root.nbytes for root in roots])
-        addresses = [address_of(root) for root in roots]
-        found.address.extend(addresses)
-        found.layout.extend([0 if at else layout(root) for at, root in zip(addresses, roots, strict=True)])
+        found.nbytes.extend([nbytes for _, nbytes, _ in rows])
+        found.address.extend([address for _, _, address in rows])
+        found.layout.extend([0 if address else layout(root) for root, _, address in rows])
 
     # -- raw memory ---------------------------------------------------------------------------------------------------
 
@@ -233,8 +239,7 @@ class _Writer:
             made = found.inbound.add(transfer=one.transfer, total=one.total, error=self._error(one.error))
             if one.staging is not None:
                 root = root_of(one.staging)
-                made.buffer, made.received = self._tracker.id_of(root), self._tracker.received(one.transfer)
-                self._buffers[made.buffer] = root
+                made.buffer, made.received = self._buffer(root), self._tracker.received(one.transfer)
         for one in finished:
             found.finished.add(transfer=one.transfer, total=one.total, received=one.received)
         for transfer, out in outbound.items():
@@ -245,9 +250,8 @@ class _Writer:
             made.nbytes, made.pinned, made.charged = len(out), out.pinned, out.is_charged
             if len(out):
                 root = root_of(out.data)
-                made.buffer = self._tracker.id_of(root)
+                made.buffer = self._buffer(root)
                 made.offset = self._device.offset_of_bytes(out.data, root)
-                self._buffers[made.buffer] = root
 
     # -- captures and graphs ------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tracking import without_collection
 from .checks import DocumentError, opened
 from .restore import Roots, check_origin, restore
 
@@ -84,7 +85,8 @@ class Incoming:
             raise DocumentError(f"The session was at epoch {message.link.epoch}, which is after {assignment.epoch}.")
         self._is_done = True
         session = self._open_session(assignment)
-        restore(message, self._roots, session)
+        with without_collection():
+            restore(message, self._roots, session)
         if came_from is not None:
             session.begin_again()
         self._roots.clear()

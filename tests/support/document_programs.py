@@ -14,7 +14,8 @@ from wire import OBJECT, REPLY, UNKNOWN, H, I, V, Writer, form, spec, value
 from cupool.contract.codec import STREAM_SHIFT
 from cupool.contract.ops import CLIENT, LOCAL, TABLE, Row
 from cupool.contract.ops._sample_arrays import Remote
-from cupool.contract.values import HandleRef
+from cupool.contract.values import HandleRef, decode
+from cupool.v1 import session_pb2
 
 CHASE = r"""
 __device__ double kept[4];
@@ -89,7 +90,7 @@ class Program:
         for _ in range(length):
             for _ in range(self.random.randint(1, 8)):
                 self.random.choice(actions)()
-            self._flush()
+            self.flush()
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -109,7 +110,8 @@ class Program:
         self._items += [known.id | self._stream << STREAM_SHIFT, *words]
         self._count += 1
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """The batch ends here."""
         if self._count:
             self.batches.append(self._writer.batch(self._items, self._count, *self._new).SerializeToString())
         self._items, self._count, self._new = [], 0, []
@@ -210,15 +212,16 @@ class Program:
         except TypeError:  # a literal that the wire has no word for
             return
         self.others += made + ([result] if results else [])
-        self._look(self.random.choice(self.others))
+        self.look_at(self.random.choice(self.others))
 
-    def _look(self, handle: int) -> None:
+    def look_at(self, handle: int) -> None:
+        """Fetch an array."""
         self.op("@fetch", [H], [REPLY], [self.handle(), handle])
 
     def _fetch(self) -> None:
         known = [*self.arrays, *self.others]
         if known:
-            self._look(self.random.choice(known))
+            self.look_at(self.random.choice(known))
 
     def _fail(self) -> None:
         a, handle = self._any(), self.handle()
@@ -233,7 +236,7 @@ class Program:
             )  # an unknown handle: `a` is poisoned
             self.others.append(index)
             handle = a
-        self._look(handle)
+        self.look_at(handle)
         if handle != a:
             self.others.append(handle)
 
@@ -261,7 +264,7 @@ class Program:
         if self.random.random() < 0.15 and not self._count:
             self._forms.clear()
             self.op("@forms_reset", [], [], [])
-            self._flush()
+            self.flush()
             self._forms.clear()
 
     def _limit(self) -> None:
@@ -295,7 +298,7 @@ class Program:
                 handle, arguments = self.handle(), [H, 0, 50] if name == "randint" else [H]
                 size = {"size": 3}
                 self.op(f"random.{kind}.{name}", arguments, [UNKNOWN], [handle, self.random.choice(owners)], **size)
-                self._look(handle)
+                self.look_at(handle)
                 self.others.append(handle)
         states = self.kinds.get("RandomState", [])
         a = next((h for h, shape in self.arrays.items() if len(shape) == 1 and shape[0] > 1), None)
@@ -394,8 +397,21 @@ class Program:
 
     def _global(self) -> None:
         if self.random.random() < 0.2:
-            self._function("keep")
-            self.op("@kernel_global", [H, "factor"], [REPLY], [self.handle(), self._functions["module"]])
+            self.global_address()
+
+    def global_address(self) -> None:
+        """Ask where a variable is: it is mapped into the arena."""
+        self._function("keep")
+        self.op("@kernel_global", [H, "factor"], [REPLY], [self.handle(), self._functions["module"]])
+
+    def address_of(self, worker: Any) -> int:
+        """What the last command of the program so far replies: an address and a size."""
+        results = worker.ask(batches=self.batches)["seen"][-1][0]
+        return int(decode(session_pb2.Result.FromString(results[-1]).value)[0])
+
+    def _capture_whole(self) -> None:
+        self.arrays[self._data(np.arange(4.0))] = (4,)
+        self._capture_some()
 
     def _elementwise(self) -> None:
         a = self._any()
@@ -410,7 +426,7 @@ class Program:
         self.op("@call_elementwise", [H, (H, H), {}, shape, (np.dtype("f8"),), None, 128], [spec(shape)],
                 [handle, self._functions["elementwise"], a, weights])  # fmt: skip
         self.others += [weights, handle]
-        self._look(handle)
+        self.look_at(handle)
 
     def _reduction(self) -> None:
         a = next((h for h, shape in self.arrays.items() if len(shape) == 1 and shape[0]), None)
@@ -423,7 +439,7 @@ class Program:
         handle = self.handle()
         self.op("@call_reduction", [H, (H,), {}, (0,), False, (), (np.dtype("f8"),)], [spec(())],
                 [handle, self._functions["reduction"], a])  # fmt: skip
-        self._look(handle)
+        self.look_at(handle)
         self.others.append(handle)
 
     def _capture_some(self) -> None:
@@ -445,7 +461,7 @@ class Program:
             self._run_kernel("keep", HandleRef(self.exposed[0]))
         self._stream = 0
         if self.random.random() < 0.4:
-            self._flush()
+            self.flush()
         graph = self.handle()
         self.op("@capture_end", [I], [OBJECT], [graph, capture])
         self.kinds.setdefault("graph", []).append(graph)

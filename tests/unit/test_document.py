@@ -243,6 +243,73 @@ def test_a_program_with_kernels_does_so_too(worker: Worker, seed: int) -> None:
     compare(worker, seed, 14, with_kernels=True)
 
 
+def halves(worker: Worker, program: Program, cut: int, with_end: bool = True) -> None:
+    """The program whole, and in two halves in two processes: the same, with all bytes of its memory at the end."""
+    whole = worker.ask(batches=program.batches)
+    first = worker.ask(batches=program.batches[:cut], track_from=0)
+    rest = worker.ask(batches=program.batches[cut:], document=first["document"], buffers=first["buffers"])
+    assert [*first["seen"], *rest["seen"]] == whole["seen"]
+    assert rest["end"] == whole["end"] or not with_end
+    assert not any(failures for _, failures, _ in whole["seen"])
+
+
+def test_pointers_in_device_memory_variables_of_modules_and_graphs_come_back(worker: Worker) -> None:
+    program = Program(1, 0)
+
+    def step(*actions: Any) -> None:
+        for action in actions:
+            action()
+        for handle in program.exposed:
+            program.look_at(handle)
+        program.flush()
+
+    step(program._expose, program._expose, program._table)
+    step(program._chase, program._keep, program._say, program.global_address)
+    step(program._capture_whole, program._launch_graph)
+    cut = len(program.batches)
+    step(program._chase, program._give, program._keep, program._give, program._launch_graph, program._say)
+    step(program.global_address, program._launch_graph, program._give)
+    halves(worker, program, cut)
+
+
+def test_a_variable_written_through_its_address_comes_back(worker: Worker) -> None:
+    program = Program(2, 0)
+    program._expose()
+    program.flush()
+    program.global_address()
+    program.flush()
+    address = program.address_of(worker)
+    view = program.handle()
+    program.op("@from_pointer", [I, np.dtype("f8"), (2,), (8,)], [spec((2,))], [view, address])
+    program.op("ndarray.fill", [H, 2.25], [], [view])
+    program.flush()
+    cut = len(program.batches)
+    program._keep()
+    program._give()
+    program.look_at(program.exposed[0])
+    program.op("ndarray.fill", [H, -1.0], [], [view])
+    program.flush()
+    program._keep()
+    program._give()
+    program.look_at(program.exposed[0])
+    program.flush()
+    halves(worker, program, cut, with_end=False)  # with the variables' page come words of the loader
+
+
+@pytest.mark.parametrize("where", ["x[0] = (long long)&g;", "p = &g;"])
+def test_an_address_inside_of_a_module_cannot_be_taken_along(worker: Worker, where: str) -> None:
+    program = Program(3, 0)
+    program._expose()
+    source = f'__device__ int g; __device__ int *p; extern "C" __global__ void k(long long *x) {{ if (g == 0) g = 1; {where} }}'
+    module, function = program.handle(), program.handle()
+    program.op("@kernel_raw", [source, (), "nvrtc", False, False, None, None, ()], [OBJECT], [module])
+    program.op("@kernel_function", [H, "k"], [OBJECT], [function, module])
+    program.op("@launch", [H, (1,), (1,), (H,), 0], [], [function, program.exposed[0]])
+    program.flush()
+    with pytest.raises(RuntimeError, match="a kernel has kept the address"):
+        worker.ask(batches=program.batches, track_from=0)
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------------
 
 

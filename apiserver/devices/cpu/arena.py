@@ -209,6 +209,11 @@ class Arena:
             self._open_end - base,
         )
 
+    def root_at(self, address: int) -> Array | None:
+        """The root of the block that begins there; None where none does."""
+        reference = self._roots.get(address)
+        return None if reference is None else reference()
+
     def blocks_in_use(self) -> list[tuple[int, int]]:
         """(address, size) of each."""
         return list(self._used.items())
@@ -297,7 +302,9 @@ class Arena:
             raise ValueError(f"{nbytes} bytes at {address:#x} are not open memory of the arena")
         if not nbytes:
             return np.empty(0, np.uint8)
-        return np.frombuffer((ctypes.c_ubyte * nbytes).from_address(address), np.uint8)
+        memory: Any = (ctypes.c_ubyte * nbytes).from_address(address)
+        shown: Array = np.frombuffer(memory, np.uint8)
+        return shown
 
     def contains(self, address: int) -> bool:
         """Whether the address lies in the range."""

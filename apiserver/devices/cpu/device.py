@@ -17,6 +17,7 @@ from cupool.contract.spec import Spec
 
 from ..base import MemoryInfo
 from . import facts, memory, ops, streams
+from .arena import Block
 from .memory import Array
 
 #: Exports from here on are read in place; copying a smaller one costs less than watching for writes.
@@ -181,11 +182,8 @@ class CpuDevice:
         return self.arena.memory_at(address, root.nbytes) if address else memory.raw_bytes(root)
 
     def arena_address(self, root: Array) -> int:
-        arena = self.arena
-        if arena is None or not arena.used_bytes:
-            return 0
-        address = memory.address_of(root)
-        return address if arena.contains(address) else 0
+        block = root.base
+        return block.address if type(block) is Block else 0
 
     def offset_in(self, array: Array, root: Array) -> int:
         return memory.address_of(array) - memory.address_of(root)

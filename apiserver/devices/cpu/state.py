@@ -232,7 +232,12 @@ def read(timeline: Any, engine: Any, message: Any) -> None:
     for module in message.modules:
         if module.arena_block:
             _check_in(module.arena_address, module.data_bytes, module.arena_block, module.arena_block_bytes)
-            block = arena.place(module.arena_block, module.arena_block_bytes)
+            # A program that has made an array over a variable has the block as a buffer also.
+            block = arena.root_at(module.arena_block)
+            if block is None:
+                block = arena.place(module.arena_block, module.arena_block_bytes)
+            if block.nbytes != module.arena_block_bytes:
+                raise Inconsistent("a module's variables lie in a block of another size")
             engine.keep(block)
     for offset, nbytes in zip(found.held, found.held_bytes, strict=True):
         engine.keep(arena.place(arena.base + offset, nbytes))
