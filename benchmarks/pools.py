@@ -53,6 +53,16 @@ class Pool:
         metadata = (("authorization", f"Bearer {self.admin_token}"),)
         return getattr(stub, method)(request, timeout=30, metadata=metadata)
 
+    def move(self, session: str, device: str = "", on_progress: Any = None, **limits: Any) -> admin_pb2.MoveProgress:
+        """Move a session; the last that the pool says of it. Raises grpc.RpcError: it was refused, or the controller ended."""
+        stub: Any = admin_pb2_grpc.AdminServiceStub(self._channel(self.admin_addr))
+        request = admin_pb2.MoveSessionRequest(session=session, device=device, **limits)
+        last = admin_pb2.MoveProgress()
+        for last in stub.MoveSession(request, timeout=60, metadata=(("authorization", f"Bearer {self.admin_token}"),)):
+            if on_progress is not None:
+                on_progress(last)
+        return last
+
     def tenant(self, name: str, **quota: Any) -> str:
         """A client's token of a tenant, with this quota."""
         self.admin("SetQuota", admin_pb2.SetQuotaRequest(tenant=name, fields=list(quota), **quota))

@@ -155,8 +155,12 @@ class Controller(Following):
                 for session_id in list(self._awaited):
                     self._unclaimed.setdefault(session_id, self.started_at)
             self._check_moves(now, MISSING_S)
-            for lost in [s for s, since in self._unclaimed.items() if now - since > MISSING_S and s not in self.moves]:
+            # What was moving may be at its other server, whose host has longer to come.
+            patience = {s: NODE_LOST_S if s in self.moves else MISSING_S for s in self._unclaimed}
+            for lost in [s for s, since in self._unclaimed.items() if now - since > patience[s]]:
                 del self._unclaimed[lost]
+                if lost in self.moves and self.moves[lost].session is None:
+                    self._forget_move(self.moves[lost])
                 self._unclaimed_end(lost)
             for cordon in [c for c in self.cordons.values() if c.is_draining]:
                 self._drain(cordon, now)

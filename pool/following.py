@@ -19,7 +19,7 @@ from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 from . import states
 from .config import DEFAULT_TENANT
 from .core import end_record, lease_record
-from .directory import EndRecord
+from .directory import EndRecord, LeaseRecord
 from .leases import Device, Node, Server, Session
 from .moving import Moving
 from .refusals import Refused
@@ -168,7 +168,7 @@ class Following(Moving):
             if server is not None:
                 self._server_dead(server, news, now)
             elif news.server in self._sides:
-                self._side_dead(self._sides[news.server], news.server, news.reason)
+                self._side_dead(self._sides[news.server], news.server, news.reason, now)
             return
         if server is None:
             device = node.devices.get(news.device)
@@ -226,6 +226,9 @@ class Following(Moving):
         session = self.books.find(news.assignment.session)
         if session is None:
             if self._must_wait(server, news):
+                return
+            if self.directory.end(news.assignment.session) is not None:
+                self._end_copy(server, "Its session is over.")
                 return
             session = self._adopt(server, news, now)
         if session.server is not server and not session.is_over and not self._is_newer(session, server, news):
@@ -325,7 +328,7 @@ class Following(Moving):
         is_young = was == states.WARM and now - server.warm_since < STABLE_S
         self.books.set_server(server, states.DEAD)
         if one is not None:
-            self._side_dead(one, server.id, news.reason)
+            self._side_dead(one, server.id, news.reason, now)
         elif session is not None and session.server is not server:
             pass  # a copy, of a move that is over
         elif session is not None and not session.is_over:
@@ -368,10 +371,11 @@ class Following(Moving):
         if lease is not None and end.server and lease.server != end.server:
             self.directory.when_kept(kept)  # of a copy: the session is elsewhere
             return
-        if end.session in self.moves:
-            self.moves[end.session].last_end = None
-            self._forget_move(self.moves[end.session])
-        self._told_of(end.session)
+        self._keep_end(lease, node, end, kept)
+
+    def _keep_end(
+        self, lease: LeaseRecord | None, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]
+    ) -> None:
         if self.directory.end(end.session) is None:
             self.tenant(end.tenant or DEFAULT_TENANT).ended_kernel_s += end.usage.kernel_s
         self.directory.add_end(

@@ -22,7 +22,7 @@ from cupool.contract.tlsnames import server_name
 from cupool.v1 import admin_pb2, agent_pb2, server_pb2
 
 from . import placement, states
-from .directory import MoveRecord
+from .directory import LeaseRecord, MoveRecord
 from .leases import Device, Node, Server, Session
 from .leasing import Leasing
 from .meters import MoveMeter
@@ -484,7 +484,7 @@ class Moving(Leasing):
         self._end_copy(one.source, "Its session has moved.")
 
     def _end_copy(self, server: Server | None, reason: str) -> None:
-        if server is not None and server.state in (states.WARM, states.LEASED, states.PARKED):
+        if server is not None and server.state in (states.STARTING, states.WARM, states.LEASED, states.PARKED):
             self.books.set_server(server, states.ENDING)
             self._order_end(server, reason)
 
@@ -583,23 +583,44 @@ class Moving(Leasing):
         elif news.assignment.session != one.move.session:
             self._happen(one, Happening.DESTINATION_FAILED, "Its host was away when it was ordered.")
 
-    def _side_dead(self, one: Ongoing, server_id: str, reason: str) -> None:
+    def _side_dead(self, one: Ongoing, server_id: str, reason: str, now: float) -> None:
         """The process of one of a move's servers is proven to have ended."""
         one.missing.pop(server_id, None)
         one.gone.add(server_id)
+        one.waiting.pop(server_id, None)
         is_source = server_id == one.source_id
         self._happen(one, Happening.SOURCE_DEAD if is_source else Happening.DESTINATION_DEAD, reason)
+        if one.session is None and one.waiting:
+            # The directory's own server of it is gone: the other one may go on with it.
+            server, news = one.waiting.pop(next(iter(one.waiting)))
+            self._take_up(server, news, now)
+        elif one.session is None and {one.source_id, one.destination_id} <= one.gone:
+            self._forget_move(one)
 
     def _end_of_side(self, one: Ongoing, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> bool:
         """A source's death is told as its session's end; whether it is one is the machine's to say. False: it is not about a move."""
         session = one.session
+        if session is None:
+            return self._end_of_revived(one, end, kept)
         if end.server != one.source_id or not end.lost or end.client_gone:
             return False
-        if session is not None and (session.server.id != end.server or session.state == states.SESSION_ENDING):
+        if session.server.id != end.server or session.state == states.SESSION_ENDING:
             return False
         one.last_end = (end, kept)
         one.gone.add(end.server)
         self._happen(one, Happening.SOURCE_DEAD, end.reason)
+        return True
+
+    def _end_of_revived(self, one: Ongoing, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> bool:
+        """The same, before the session is in the books. By wish: it is over, whoever had it. By a fault: the other server may go on."""
+        one.last_end = (end, kept)
+        if not end.lost or end.client_gone:
+            for server, _ in one.waiting.values():
+                if server.id != end.server:
+                    self._end_copy(server, end.reason)
+            self._forget_move(one)
+        else:
+            self._side_dead(one, end.server, end.reason, self.clock())
         return True
 
     def _check_moves(self, now: float, missing_s: float) -> None:
@@ -616,13 +637,7 @@ class Moving(Leasing):
         server = self.books.servers.get(server_id)
         if server is not None:
             self.books.set_server(server, states.DEAD)
-        self._side_dead(one, server_id, "Its host came back without it.")
-        if one.session is None and one.waiting:
-            # The directory's own server of it is gone: the other one may go on with it.
-            server, news = one.waiting.pop(next(iter(one.waiting)))
-            self._take_up(server, news, now)
-        elif one.session is None and {one.source_id, one.destination_id} <= one.gone:
-            self._forget_move(one)
+        self._side_dead(one, server_id, "Its host came back without it.", now)
 
     def _forget_move(self, one: Ongoing) -> None:
         """Of a move whose session never came back into the books: its end is told as that of any session."""
@@ -632,10 +647,12 @@ class Moving(Leasing):
         self.directory.remove_move(one.move.id)
         if one.last_end is not None:
             end, kept = one.last_end
-            self._unknown_end(one.source_node, end, kept)
+            self._keep_end(self.directory.lease(end.session), one.source_node, end, kept)
 
-    def _unknown_end(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
-        """Of a session that is not in the books."""
+    def _keep_end(
+        self, lease: LeaseRecord | None, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]
+    ) -> None:
+        """Write down the end of a session that is not in the books."""
         raise NotImplementedError
 
     def _take_up(self, server: Server, news: agent_pb2.ServerNews, now: float) -> None:

@@ -459,6 +459,59 @@ def test_a_controller_that_starts_again_goes_on_with_the_move(step, then):
     check(pool)
 
 
+@pytest.mark.parametrize("when", ["before its host is back", "while its other server is missed"])
+def test_a_session_that_ends_before_a_new_controller_has_it_in_its_books_is_over(when):
+    """The directory is older than the move: it has the session at the source still, and that is gone."""
+    pool = Moves()
+    pool.begun()
+    record, lease = pool.directory.moves(), pool.directory.lease(pool.lease.session)
+    pool.host.tells(pool.destination, "READY")
+    pool.host.tells(pool.source, "RELEASED")
+    pool.host.tells(pool.destination, "OWNER")
+    pool.host.attach(pool.destination)
+    pool.host.deliver()
+    pool.host.outbox.clear()
+    pool.directory.add_lease(lease)
+    pool.directory.set_move(record[0])
+    if when == "before its host is back":
+        pool.host.is_here = False
+        pool.host.work(pool.destination, 2.0, 5)
+        pool.host.die(pool.destination, "goodbye")
+        restart(pool)
+    else:
+        restart(pool)
+        assert not pool.controller.books.sessions, "it is the missed server's, by all that is known"
+        pool.host.work(pool.destination, 2.0, 5)
+        pool.host.die(pool.destination, "goodbye")
+    pool.later(3)
+    pool.later(3)
+    end = pool.directory.end(pool.lease.session)
+    assert (end.lost, end.reason, end.kernel_s) == (False, "goodbye", 2.0)
+    assert not pool.controller.books.sessions and not pool.controller.moves and not list(pool.directory.leases())
+    assert not pool.host.outbox
+    check(pool)
+
+
+def test_a_directory_that_is_older_than_the_move_is_made_good():
+    pool = Moves()
+    pool.begun()
+    record, lease = pool.directory.moves(), pool.directory.lease(pool.lease.session)
+    pool.host.tells(pool.destination, "READY")
+    pool.host.tells(pool.source, "RELEASED")
+    pool.host.tells(pool.destination, "OWNER")
+    pool.host.attach(pool.destination)
+    pool.host.deliver()
+    pool.directory.add_lease(lease)
+    pool.directory.set_move(record[0])
+    restart(pool)
+    pool.later(3)
+    assert (
+        pool.is_at(pool.destination, 2)
+        and pool.state(pool.lease) == states.SESSION_ATTACHED
+        and not pool.controller.moves
+    )
+
+
 def test_a_controller_without_a_directory_finds_who_has_the_session():
     for order in (1, -1):
         pool = Moves()
