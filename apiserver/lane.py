@@ -29,6 +29,7 @@ from cupool.contract.lane import (
     MAGIC,
     MAX_EXTRA_BYTES,
     MOVE,
+    MOVE_SLOTS,
     READ,
     REFUSED,
     RESUME,
@@ -175,14 +176,15 @@ class LaneServer:
         direction, move = self._greet(wire)
         tune_allocator()
         try:
-            fd = create_segment(SLOTS, SLOT_BYTES)
+            slots, slot_bytes = (SLOTS, SLOT_BYTES) if move is None else (MOVE_SLOTS, SLOT_BYTES)
+            fd = create_segment(slots, slot_bytes)
         except OSError as error:
             log.warning("No shared-memory lane, bulk bytes go over gRPC: no segment: %s", error)
             self._refuse(wire, f"no segment: {error}")
             return
         try:
-            ring = Ring(fd, SLOTS, SLOT_BYTES)
-            welcome = Message(WELCOME, slot=SLOTS, length=SLOT_BYTES)
+            ring = Ring(fd, slots, slot_bytes)
+            welcome = Message(WELCOME, slot=slots, length=slot_bytes)
             try:
                 socket.send_fds(wire.sock, [welcome.pack()], [fd])
             except OSError as error:

@@ -57,6 +57,8 @@ REPORT = server_pb2.MoveReport
 PULL = "/cupool.v1.MoveService/Pull"
 #: A source that says nothing for so long is given up.
 SILENT_S = 30.0
+#: So long it may take until it answers at all; its own order may be on the way.
+CONNECT_S = 10.0
 #: Documents larger than this are refused before they are held.
 MAX_DOCUMENT_BYTES = 1 << 30
 TELL_S = 0.25
@@ -76,6 +78,10 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
+    # An attempt to connect that goes nowhere is not waited for 20 s, which is what is usual.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_send_message_length", 16 << 20),
     ("grpc.max_receive_message_length", 16 << 20),
 )
@@ -138,7 +144,11 @@ class DestinationMove:
 
     def look(self, now: float) -> None:
         """Called every now and then: a source that says nothing is given up."""
-        if not self.is_open and now - self._heard_at > SILENT_S and self._machine.state != "RESTORING":
+        silent_s, state = now - self._heard_at, self._machine.state
+        if state == "CONNECTING" and silent_s > CONNECT_S:
+            self._on(roles.Broken(f"no answer of the source at {self.arrival.endpoint} within {CONNECT_S:g} s"))
+            self._hang_up()
+        elif state == "COPYING" and silent_s > SILENT_S:
             self._on(roles.Broken(f"the source has said nothing for {SILENT_S:g} s"))
             self._hang_up()
 
@@ -193,7 +203,7 @@ class DestinationMove:
             )
             self._say(hello=self._hello())
             words = iter(self._words.get, None)
-            self._call = channel.stream_stream(PULL, None, None)(words, metadata=metadata)
+            self._call = channel.stream_stream(PULL, None, None)(words, metadata=metadata, wait_for_ready=True)
             self._reach("destination.connected")
             try:
                 for frame in self._call:
@@ -242,6 +252,7 @@ class DestinationMove:
     def _hello(self) -> Any:
         server, assignment = self._server, self._assignment
         info = server.device.describe()
+        server.device.fixed()  # brings in now what restoring needs, and not during the stop
         limit = server.limit_of(assignment)
         self._incoming = Incoming(server.device, server.digest, limit, server.open_for)
         return move_pb2.MoveHello(

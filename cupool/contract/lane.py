@@ -54,6 +54,8 @@ LAYOUT = 1
 #: more than 8 x 1 MiB, 16 x 256 KiB 15 % less, 32 x 1 MiB 8 % less.
 SLOTS = 4
 SLOT_BYTES = 2 * MIB
+#: Of a move: more, because neither end is waited for by a program, and each sleeps and wakes beside everything else that runs.
+MOVE_SLOTS = 8
 #: What a client accepts from a server, so that a hostile one cannot make it map the whole memory.
 MAX_SEGMENT_BYTES = 256 * MIB
 #: Longest session id and token, or error, behind a message.
