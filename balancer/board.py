@@ -104,7 +104,9 @@ class Board:
         # Of others, outside the pool: they cannot be moved, but they are in the way.
         foreign = measured - own
         foreign[foreign <= self.tuning.foreign] = 0.0
-        return np.minimum(1.0 - (1.0 - np.minimum(own, 1.0)) * (1.0 - np.minimum(foreign, 1.0)), full)
+        idle = (1.0 - np.minimum(own, 1.0)) * (1.0 - np.minimum(foreign, 1.0))
+        load: npt.NDArray[np.float64] = np.minimum(1.0 - idle, full)
+        return load
 
     def load(self, device: Device) -> float:
         """The device's utilisation as the policies count it, 0 to `tuning.full`."""
