@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 #: What is compared, and copied again, at a time where pages are not tracked.
 PIECE_BYTES = 256 << 10
-#: Ranges that are kept of one buffer between two looks; more become one.
-MAX_RANGES = 256
+#: Ranges of one buffer that are kept as they are between two looks.
+MAX_RANGES = 1024
 #: Ops that run code of the program.
 _KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
@@ -113,6 +113,23 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
+class _Ranges:
+    """What was written of one buffer. Where there are very many ranges they become whole pieces."""
+
+    __slots__ = ("_limit", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[int, int]] = []
+        self._limit = MAX_RANGES
+
+    def add(self, low: int, high: int) -> None:
+        self.parts.append((low, high))
+        if len(self.parts) >= self._limit:
+            size = PIECE_BYTES
+            self.parts = _joined([(a // size * size, -(-b // size) * size) for a, b in self.parts])
+            self._limit = 2 * len(self.parts) + MAX_RANGES
+
+
 class Tracker:
     """The tracker of one executor. `start`, `look` and `stop` are called at a batch boundary, with nothing executing."""
 
@@ -131,7 +148,7 @@ class Tracker:
         self._seen: dict[int, weakref.ref[Any]] = {}
         self._gone: list[_Root] = []
         self._marks: set[int] = set()
-        self._ranges: dict[int, list[tuple[int, int]]] = {}
+        self._ranges: dict[int, _Ranges] = {}
         self._moved: set[int] = set()
         self._kernel_ran = False
         self._forms: list[Form] = []
@@ -288,11 +305,10 @@ class Tracker:
             self._add_range(known.buffer, low, high)
 
     def _add_range(self, buffer: int, low: int, high: int) -> None:
-        ranges = self._ranges.setdefault(buffer, [])
-        if len(ranges) >= MAX_RANGES:
-            low, high = min(low, min(r[0] for r in ranges)), max(high, max(r[1] for r in ranges))
-            ranges.clear()
-        ranges.append((low, high))
+        ranges = self._ranges.get(buffer)
+        if ranges is None:
+            ranges = self._ranges[buffer] = _Ranges()
+        ranges.add(low, high)
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -389,10 +405,10 @@ class Tracker:
         self._kernel_ran = False
         new = {piece.buffer for piece in found.new}
         ranges, self._ranges = self._ranges, {}
-        for buffer, parts in ranges.items():
+        for buffer, written in ranges.items():
             known = self._by_buffer.get(buffer)
             if known is not None and buffer not in new:
-                found.written += [(buffer, low, high - low) for low, high in _joined(parts, known.nbytes)]
+                found.written += [(buffer, low, high - low) for low, high in _joined(written.parts, known.nbytes)]
 
     def _find_in_arena(self) -> None:
         blocks = sorted((k.address, k) for k in self._by_buffer.values() if k.address)
@@ -443,15 +459,19 @@ class Tracker:
         return known
 
     def received(self, transfer: int) -> int:
-        """How much of a Put had come at the last look. Raises LookupError for one that has begun since."""
+        """How much of a Put had come at the last look, of one that it has seen."""
         return self._inbound[transfer][1]
+
+    def has_seen(self, transfer: int) -> bool:
+        """Whether the last look knew this Put."""
+        return transfer in self._inbound
 
 
 def _hash(data: Any) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def _joined(parts: list[tuple[int, int]], nbytes: int) -> list[tuple[int, int]]:
+def _joined(parts: list[tuple[int, int]], nbytes: int = 1 << 62) -> list[tuple[int, int]]:
     """Ranges within [0, nbytes), rising, those that touch joined."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(parts):

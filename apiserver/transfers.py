@@ -354,12 +354,6 @@ class Transfers:
         out.is_charged = is_charged
         self.pinned += pinned
 
-    def freeze(self) -> None:
-        """No call writes any more to a Put that has begun: what was acknowledged is what is here. A call that goes on takes it over."""
-        with self._changed:
-            for inbound in self._inbound.values():
-                inbound.ticket += 1
-
     # -- both ---------------------------------------------------------------------------------------------------------
     def drop(self, transfer: int) -> None:
         """The client freed this id: whatever is held under it goes."""

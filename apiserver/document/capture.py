@@ -236,6 +236,8 @@ class _Writer:
         found = self._message.transfers
         inbound, finished, outbound = self._executor.transfers.snapshot()
         for one in inbound:
+            if one.staging is not None and not self._tracker.has_seen(one.transfer):
+                continue  # begun since the look, by another thread: its client begins it again
             made = found.inbound.add(transfer=one.transfer, total=one.total, error=self._error(one.error))
             if one.staging is not None:
                 root = root_of(one.staging)

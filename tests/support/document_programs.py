@@ -80,6 +80,8 @@ class Program:
         self.exports: list[int] = []
         self._functions: dict[str, int] = {}
         self._capture = 0
+        #: whether it has asked where a module's variables are: words of the loader lie beside them
+        self.has_variables = False
         actions = [self._make, self._make, self._view, self._view, self._in_place, self._in_place, self._assign, self._free, self._free,
                    self._sample, self._sample, self._sample, self._fetch, self._fail, self._random_state, self._random_draw,
                    self._generator, self._malloc, self._mempool, self._export, self._limit, self._event, self._reset, self._odd,
@@ -402,6 +404,7 @@ class Program:
     def global_address(self) -> None:
         """Ask where a variable is: it is mapped into the arena."""
         self._function("keep")
+        self.has_variables = True
         self.op("@kernel_global", [H, "factor"], [REPLY], [self.handle(), self._functions["module"]])
 
     def address_of(self, worker: Any) -> int:

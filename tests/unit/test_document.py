@@ -170,7 +170,6 @@ def test_a_put_goes_on_where_it_was() -> None:
     client.run(("upload", 5, 71))
     staged = client.executor.accounting._staged
     assert staged == MIB
-    transfers.freeze()
     moved(client)
     transfers = client.executor.transfers
     assert client.executor.accounting._staged == staged
