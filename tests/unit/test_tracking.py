@@ -230,7 +230,11 @@ def samples() -> Iterator[tuple[Row, tuple[Any, ...], dict[str, Any], int]]:
             continue
         for k, (args, kwargs) in enumerate(row.samples()):
             given = [*args, *kwargs.values()]
-            if k % (4 if row.writes and k > 2 else 1 if row.writes else 11) or any(isinstance(v, Remote) for v in given) or not all(map(plain, given)):
+            if (
+                k % (4 if row.writes and k > 2 else 1 if row.writes else 11)
+                or any(isinstance(v, Remote) for v in given)
+                or not all(map(plain, given))
+            ):
                 continue
             if kwargs.get("out") is not None or row.host:
                 yield row, args, kwargs, 0
