@@ -50,6 +50,7 @@ def step(x, target, weights):
 def main():
     digits = load_digits()
     rng = np.random.default_rng(1)
+    cp.random.seed(1)
     order = rng.permutation(len(digits.data))
     data, labels = (digits.data[order] / 16).astype(np.float32), digits.target[order]
     x = cp.asarray(data[:TRAINING])

@@ -11,6 +11,6 @@
     security/     listeners, certificates, tokens, the audit log
     cli/          the operator's command line
 
-`python -m cupool.pool --embedded` runs controller and host in one process, `python -m cupool.pool controller` and `... agent` each alone.
+`python -m cupool.embedded` runs controller and host in one process, `python -m cupool.pool controller` and `... agent` each alone.
 Boundary: an API server is a program that the agent starts; nothing of `cupool.apiserver` is imported here.
 """

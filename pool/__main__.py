@@ -1,4 +1,5 @@
-"""A pool in one process: `python -m cupool.pool --embedded` or `--listen 127.0.0.1:7070 --devices cpu:2:1GiB --token-file FILE`.
+"""A pool in one process: `python -m cupool.pool --listen 127.0.0.1:7070 --devices cpu:2:1GiB --token-file FILE`. Started as
+`python -m cupool.embedded`, for one program, it can move sessions too: that takes the balancer, which is not of this component.
 
 Prints one JSON line on its standard output when clients may come: {"addr", "token", "admin", "admin_token"}, or {"error", "cure"} and
 ends. With --embedded it lives as long as the program that started it: when its standard input ends, or that process does,
@@ -16,6 +17,7 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ from .config import DeviceConfig, PoolConfig, Quota, is_local, parse_devices
 from .rundir import RunDir
 
 if TYPE_CHECKING:
+    from cupool.contract.moves import Machine
+
     from .node.loop import Loop
 
 #: What the extra `server` brings and a pool or its servers import.
@@ -130,8 +134,8 @@ def say(**record: str) -> None:
         print(json.dumps(record), flush=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the pool until it is told to end. Returns its exit status."""
+def main(arguments: list[str] | None = None, machine: Callable[[], Machine] | None = None) -> int:
+    """Run the pool until it is told to end. Returns its exit status. `machine`: gives what decides of moves; without, none are made."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["agent"]:
         from .node.main import main as agent
@@ -154,12 +158,12 @@ def main(arguments: list[str] | None = None) -> int:
         except (ValueError, OSError) as error:
             say(error=str(error), cure="")
             return 2
-        return serve(config, run_dir.path)
+        return serve(config, run_dir.path, machine)
     finally:
         run_dir.remove()
 
 
-def serve(config: PoolConfig, folder: Path) -> int:
+def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | None = None) -> int:
     """Listen, start warm servers, and serve until told to end."""
     logs.configure("pool", config.log_level, config.log_format)
     from cupool.v1 import agent_pb2
@@ -177,7 +181,7 @@ def serve(config: PoolConfig, folder: Path) -> int:
     from .engines.local import LocalEngine
     from .services import Serving
 
-    controller = Controller(config, LocalEngine(host))
+    controller = Controller(config, LocalEngine(host), machine=machine() if machine is not None else None)
     controller.open()
     if config.embedded:
         _live_with_parent(loop)

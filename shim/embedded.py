@@ -1,6 +1,6 @@
 """The embedded pool: a subprocess with one warm server for this process, when no pool is configured.
 
-Boundary: starts `python -m cupool.pool --embedded` and reads one JSON line from it: {"addr", "token"} or {"error", "cure"}. The child
+Boundary: starts `python -m cupool.embedded` and reads one JSON line from it: {"addr", "token"} or {"error", "cure"}. The child
 watches its stdin: end of file there means that this process is gone, however it ended. Imports no grpc and no numpy, so that
 `cupool run` can start the pool before either is loaded.
 """
@@ -35,7 +35,7 @@ class EmbeddedPool:
         self._address: Address | None = None
         # Its stderr is ours, so that its own warnings reach the user.
         self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cupool.pool", "--embedded"],
+            [sys.executable, "-P", "-m", "cupool.embedded"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # A Ctrl-C is for the program; the pool ends when the program does.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import demo_moves
 import grpc
 
 from cupool.stats import size_text
@@ -62,8 +63,9 @@ class Pool:
 
 
 @contextlib.contextmanager
-def embedded_pool() -> Iterator[Pool]:
-    command = [sys.executable, "-P", "-m", "cupool.pool", "--embedded"]
+def embedded_pool(devices: str = "") -> Iterator[Pool]:
+    """A pool for the time of the block; `devices` as for `--devices`, "": what there is."""
+    command = [sys.executable, "-P", "-m", "cupool.embedded", *(["--devices", devices] if devices else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
@@ -149,6 +151,15 @@ def main() -> int:
     picture = options.out / "china_quantised.png"
     if picture.exists():
         print(f"The quantised photograph: {picture}")
+    if not options.examples:
+        with embedded_pool("cpu:2") as pool:
+            pool.device()
+            print("\nThe same programs, disturbed, on two devices:\n")
+            try:
+                print("\n".join(demo_moves.play(EXAMPLES, options.out, pool.said)))
+            except demo_moves.Disturbed as error:
+                failed.append("disturbed")
+                print(f"FAILED {error}", file=sys.stderr)
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

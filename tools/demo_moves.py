@@ -23,8 +23,8 @@ from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2
 
 MOVED = "colour_quantisation"
 KILLED = "neural_network"
-#: Commands after which a session is taken to be in the middle of its work.
-UNDER_WAY = {MOVED: 40, KILLED: 400}
+#: Lines that the script has printed when it is disturbed. The first prints nothing before its end: as soon as its session is there.
+UNDER_WAY = {MOVED: 0, KILLED: 2}
 LIMIT_S = 120
 
 
@@ -79,22 +79,21 @@ def top(said: dict[str, str]) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def under_way(admin: Admin, process: subprocess.Popen[str], commands: int) -> Any:
-    """The running session, once it has executed so many commands."""
+def under_way(admin: Admin, process: subprocess.Popen[str]) -> Any:
+    """The running session."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         for session in admin.sessions():
-            if session.executed_commands >= commands:
-                return session
+            return session
         if process.poll() is not None:
             raise Disturbed("it ended before it could be disturbed")
-        time.sleep(0.01)
-    raise Disturbed(f"it did not come to {commands} commands within {LIMIT_S} s")
+        time.sleep(0.005)
+    raise Disturbed(f"it had no session within {LIMIT_S} s")
 
 
 @contextlib.contextmanager
 def running(script: Path, out: Path, said: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    environment = dict(os.environ, CUPOOL_ADDR=said["addr"], CUPOOL_TOKEN=said["token"])
+    environment = dict(os.environ, CUPOOL_ADDR=said["addr"], CUPOOL_TOKEN=said["token"], PYTHONUNBUFFERED="1")
     with subprocess.Popen(
         [sys.executable, "-m", "cupool", "run", str(script), *_arguments(script, out)], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -126,9 +125,13 @@ def disturbed(script: Path, out: Path, said: dict[str, str], disturb: Callable[[
         for turn in range(2):
             out.unlink(missing_ok=True)
             with running(script, out, said) as process:
+                output = ""
                 if turn:
-                    what = disturb(under_way(admin, process, UNDER_WAY[script.stem]), admin)
-                output, _ = process.communicate()
+                    assert process.stdout is not None
+                    for _ in range(UNDER_WAY[script.stem]):
+                        output += process.stdout.readline()
+                    what = disturb(under_way(admin, process), admin)
+                output += process.communicate()[0]
             if process.returncode:
                 raise Disturbed(f"exit status {process.returncode}\n{output}")
             seen.append((output, out.read_bytes() if out.exists() else b""))
@@ -144,15 +147,15 @@ def move(session: Any, admin: Admin) -> str:
     target = next(d for d in admin.devices() if d != session.device)
     last = admin.move(session.session, target)
     return (
-        f"moved from {session.device} to {target} after {session.executed_commands:,} commands: {last.copied_bytes:,} bytes in "
-        f"{last.rounds} rounds, the program paused for {last.pause_ms:.0f} ms"
+        f"moved from {session.device} to {target} while it ran: {last.copied_bytes:,} bytes in {last.rounds} rounds, the program paused "
+        f"for {last.pause_ms:.0f} ms"
     )
 
 
 def kill(session: Any, admin: Admin) -> str:
     """Kill a session's server."""
     os.kill(admin.pid_of(session.server), signal.SIGKILL)
-    return f"its server on {session.device} was killed after {session.executed_commands:,} commands, and another one went on"
+    return f"its server on {session.device} was killed in the middle, and another one went on"
 
 
 def play(examples: Path, out: Path, said: dict[str, str]) -> list[str]:
