@@ -96,7 +96,7 @@ class PoolCollector:
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Every metric of the pool."""
-    for part in (_pool, _queue_and_leases, _nodes, _servers_and_sessions, _devices, _tenants, _balance):
+    for part in (_pool, _queue_and_leases, _nodes, _servers_and_sessions, _devices, _tenants, _moves, _balance):
         yield from part(snapshot)
 
 
@@ -141,15 +141,40 @@ def _queue_and_leases(snapshot: Snapshot) -> Iterator[Metric]:
     for reason, count in counts.items():
         refused.add_metric([reason], count)
     yield refused
-    latency = pool.lease_latency
-    if len(latency.counts) == len(latency.bounds_s) + 1:
+    yield from _histogram(
+        "cupool_lease_seconds", "From Acquire to its lease, the wait in the queue included.", pool.lease_latency
+    )
+
+
+def _histogram(name: str, text: str, told: admin_pb2.LatencyHistogram) -> Iterator[Metric]:
+    if len(told.counts) == len(told.bounds_s) + 1:
         total, buckets = 0, []
-        for bound, count in zip([*map(str, latency.bounds_s), "+Inf"], latency.counts, strict=True):
+        for bound, count in zip([*map(str, told.bounds_s), "+Inf"], told.counts, strict=True):
             total += count
             buckets.append((bound, total))
-        yield HistogramMetricFamily(
-            "cupool_lease_seconds", "From Acquire to its lease, the wait in the queue included.", buckets, latency.sum_s
-        )
+        yield HistogramMetricFamily(name, text, buckets, told.sum_s)
+
+
+#: How a move may have ended.
+_OUTCOMES = ("done", "given-up", "lost", "ended")
+
+
+def _moves(snapshot: Snapshot) -> Iterator[Metric]:
+    pool = snapshot.pool
+    yield _gauge("cupool_moves_under_way", "Sessions that are moving to another device.", pool.moving)
+    ended = CounterMetricFamily(
+        "cupool_moves", "Moves that have ended since the start, by outcome.", labels=["outcome"]
+    )
+    counts = dict.fromkeys(_OUTCOMES, 0) | {m.outcome: m.count for m in pool.moves if m.outcome in _OUTCOMES}
+    for outcome, count in counts.items():
+        ended.add_metric([outcome], count)
+    yield ended
+    yield _counter("cupool_moved_bytes", "Copied by moves that were made, since the start.", pool.moved_bytes)
+    yield from _histogram(
+        "cupool_move_pause_seconds",
+        "How long sessions that moved stood still: from the last batch to the release.",
+        pool.move_pause,
+    )
 
 
 def _balance(snapshot: Snapshot) -> Iterator[Metric]:
