@@ -139,6 +139,7 @@ class Balancing:
             memory_bytes=session.memory_bytes if session.device.counts_promises else 0,
             used_bytes=session.usage.used_bytes,
             utilisation=share,
+            dirty_bytes_a_s=session.dirty_bytes_a_s,
             age_s=max(0.0, now - session.given_at),
             last_move_s=max(0.0, now - session.moved_at) if session.moves and session.moved_at > 0.0 else -1.0,
             moves=session.moves,

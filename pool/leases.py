@@ -152,6 +152,7 @@ class Session:
     fixed: str = ""  #: why it cannot be moved, as its server said; "": nobody knows of anything
     stayed: str = ""  #: why the last move was given up
     stays_until: float = float("-inf")  #: a drain does not try again before
+    dirty_bytes_a_s: float = 0.0  #: what it overwrote while it was copied last; 0: unknown
     watchers: list[Callable[[pool_pb2.SessionStatus], object]] = field(default_factory=list)
 
     @property

@@ -36,6 +36,8 @@ ENGINES = ("copy", "peer")
 PAUSE_MS, TIMEOUT_MS = 2_000, 10_000
 #: How much longer than its servers the controller waits for progress.
 SLACK_S = 5.0
+#: A copy of fewer bytes tells how long a copy takes to begin, and nothing of the link.
+MEASURED_BYTES = 64 << 20
 #: How many moves that have ended are remembered.
 RECENT = 100
 #: A drain does not try again with a session whose move was given up, for so long; doubled each time.
@@ -100,6 +102,16 @@ class Ongoing:
     #: before its session is in the books: servers of it that have come, and what was told
     waiting: dict[str, tuple[Server, agent_pb2.ServerNews]] = field(default_factory=dict)
     early: list[Event] = field(default_factory=list)
+
+
+def link_bytes_a_s(report: server_pb2.MoveReport, copied_s: float) -> float:
+    """How fast a copy went; 0: it was too small to tell."""
+    return report.copied_bytes / copied_s if copied_s > 0.0 and report.copied_bytes >= MEASURED_BYTES else 0.0
+
+
+def dirty_bytes_a_s(report: server_pb2.MoveReport, copied_s: float) -> float:
+    """What the session overwrote in a second while it was copied: what was copied again, and what was left to be."""
+    return max(0, report.copied_bytes + report.dirty_bytes - report.total_bytes) / copied_s
 
 
 class Moving(Leasing):
@@ -527,9 +539,9 @@ class Moving(Leasing):
         self.moved.append(one)
         session.move = ""
         self.move_meter.ended(move.step.value, one.report.pause_ms / 1000, one.report.copied_bytes)
+        self._measure(one, session)
         if move.step is Step.DONE:
             session.stayed = ""
-            self._measure_link(one)
         elif move.step is Step.GIVEN_UP:
             session.stayed = move.reason
             waited = max(AGAIN_S, 2 * (session.stays_until - one.asked_at)) if session.stays_until > 0 else AGAIN_S
@@ -539,12 +551,14 @@ class Moving(Leasing):
         if not session.is_over:
             self._tell(session)
 
-    def _measure_link(self, one: Ongoing) -> None:
-        if one.copied_s > 0 and one.report.copied_bytes:
-            rate = one.report.copied_bytes / one.copied_s
-            for server in (one.source, one.destination):
-                if server is not None:
-                    server.device.link_bytes_a_s = rate
+    def _measure(self, one: Ongoing, session: Session) -> None:
+        """What the copy said of the link, and of the session's writes, for who decides of the next."""
+        rate = link_bytes_a_s(one.report, one.copied_s)
+        for server in (one.source, one.destination):
+            if rate and server is not None:
+                server.device.link_bytes_a_s = rate
+        if one.report.rounds > 1 and one.copied_s > 0.0:
+            session.dirty_bytes_a_s = dirty_bytes_a_s(one.report, one.copied_s)
 
     # ---- what servers and hosts tell; with the lock held
 

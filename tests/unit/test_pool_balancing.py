@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 from cupool.balancer import messages
+from cupool.pool import moving
 from cupool.pool.balancing import ALIVE_S, KEPT, Balancing, Share
 from cupool.pool.config import PoolConfig, Quota
 from cupool.pool.controller import Controller
@@ -14,7 +15,7 @@ from cupool.pool.directory_sqlite import SqliteDirectory
 from cupool.pool.refusals import Refused
 from fakehost import FakeHost
 
-from cupool.v1 import admin_pb2, pool_pb2
+from cupool.v1 import admin_pb2, pool_pb2, server_pb2
 
 CONFIG = PoolConfig(max_sessions=4, warm=2, quota=Quota(), balance="cost-aware")
 
@@ -122,6 +123,19 @@ def test_shares_come_from_what_sessions_executed():
         pool.host.work(lease.server, 0.1, 7)
     (session,) = pool.balancing.snapshot("b").sessions
     assert session.utilisation == pytest.approx(0.4) and session.used_bytes == 7
+
+
+def test_a_copy_tells_of_the_link_and_of_what_its_session_writes():
+    report = server_pb2.MoveReport(total_bytes=100 << 20, copied_bytes=150 << 20, dirty_bytes=10 << 20, rounds=3)
+    assert moving.link_bytes_a_s(report, 0.5) == 300 << 20
+    assert moving.dirty_bytes_a_s(report, 0.5) == 120 << 20
+    small = server_pb2.MoveReport(total_bytes=1 << 20, copied_bytes=1 << 20, rounds=2)
+    assert moving.link_bytes_a_s(small, 0.5) == 0.0 == moving.dirty_bytes_a_s(small, 0.5)
+    assert moving.link_bytes_a_s(report, 0.0) == 0.0
+    pool = begin()
+    lease = pool.acquire()
+    pool.controller.books.sessions[lease.session].dirty_bytes_a_s = 5.0
+    assert pool.balancing.snapshot("").sessions[0].dirty_bytes_a_s == 5.0
 
 
 def test_one_balancer_acts_until_it_is_silent():
