@@ -16,7 +16,7 @@ from typing import Any
 from grpc import aio
 
 from cupool.contract import logs as lines
-from cupool.contract.listening import Door, Tls, host_of
+from cupool.contract.listening import Door, ListenRefused, Tls, host_of
 from cupool.v1 import admin_pb2, admin_pb2_grpc, agent_pb2_grpc, pool_pb2, pool_pb2_grpc
 
 from .access import Access
@@ -80,12 +80,12 @@ def cert_door(config: PoolConfig) -> Door:
         if not value
     ]
     if lacks:
-        raise listen.ListenRefused(
+        raise ListenRefused(
             f"--cert-listen {config.cert_listen} asks programs for certificates, and there is no {', no '.join(lacks)}. "
             "Make them with `cupool certs init` and `cupool certs issue server`."
         )
     if not host_of(config.cert_listen):
-        raise listen.ListenRefused(
+        raise ListenRefused(
             f"--cert-listen {config.cert_listen} is a unix socket, where nobody can show a certificate. Write host:port."
         )
     tls = Tls(Path(config.tls_cert), Path(config.tls_key), Path(config.tls_ca))

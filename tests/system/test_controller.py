@@ -147,6 +147,9 @@ def test_roles_tenants_and_tokens(pool):
     quota = admin_pb2.SetQuotaRequest(tenant="acme", sessions=1, fields=["sessions"])
     assert refused(lambda: pool.admin("SetQuota", quota, viewer)).code() is grpc.StatusCode.PERMISSION_DENIED
     assert pool.admin("SetQuota", quota, operator).tenant.quota.sessions == 1
+    locked_out = admin_pb2.SetQuotaRequest(tenant="acme", require_cert=True, fields=["require_cert"])
+    no_door = refused(lambda: pool.admin("SetQuota", locked_out, operator))
+    assert no_door.code() is grpc.StatusCode.FAILED_PRECONDITION and "--cert-listen" in no_door.details()
     assert (
         refused(lambda: pool.admin("ListTokens", admin_pb2.ListTokensRequest(), operator)).code()
         is grpc.StatusCode.PERMISSION_DENIED

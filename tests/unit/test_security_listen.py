@@ -9,8 +9,10 @@ from concurrent import futures
 
 import grpc
 import pytest
+from cupool.pool.config import PoolConfig
 from cupool.pool.security import certs, listen
 from cupool.pool.security.listen import Door, ListenRefused, Tls
+from cupool.pool.services import cert_door
 
 from cupool.contract.listening import TlsFiles, host_of
 from cupool.contract.tlsnames import server_name
@@ -311,3 +313,18 @@ def test_taken_ports_are_told(tmp_path):
     with Echo(Door("clients", "127.0.0.1:0")) as echo, pytest.raises(OSError, match="cannot listen at"):
         server = grpc.server(futures.ThreadPoolExecutor(1), options=[("grpc.so_reuseport", 0)])
         listen.bind(server, Door("clients", echo.address))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, r"no --tls-cert .*no --tls-key .*no --tls-ca"),
+        ({"tls_cert": "c", "tls_key": "k"}, r"no --tls-ca"),
+        ({"tls_cert": "c", "tls_key": "k", "tls_ca": "a", "cert_listen": "unix:/x"}, "unix socket"),
+    ],
+)
+def test_a_door_for_certificates_needs_some(fields, says):
+    with pytest.raises(ListenRefused, match=says):
+        cert_door(PoolConfig(**{"cert_listen": "127.0.0.1:7443", **fields}))
+    door = cert_door(PoolConfig(cert_listen="127.0.0.1:7443", tls_cert="c", tls_key="k", tls_ca="a"))
+    assert door.tls is not None and str(door.tls.client_ca) == "a" and door.has_credentials
