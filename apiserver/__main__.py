@@ -85,6 +85,7 @@ def run(config: Config, server: ApiServer) -> int:
     except RuntimeError as error:
         print(f"cupool.apiserver: cannot listen: {error}", file=sys.stderr)
         return 1
+    server.rehearse()
     if config.tls is None:
         rehearse(server.device, endpoint)
     if orders is not None:

@@ -32,6 +32,7 @@ from .doors import server_credentials
 from .executor import Executor, resolve_table
 from .lane import LaneServer
 from .moving.moves import Moves
+from .rehearsal import rehearse_session
 from .session import Refused, Session, parse_frame
 from .streams import CallbackStream, QueueStream
 
@@ -369,6 +370,12 @@ class ApiServer:
             session.close()
         if self._lane is not None:
             self._lane.close()
+
+    def rehearse(self) -> None:
+        """Before a client comes: what its session will do, on a device that is thrown away."""
+        spare = self.device.spare()
+        if spare is not None:
+            rehearse_session(spare, self._impls, self._digests, self.device.describe())
 
     # -- who may ----------------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,9 @@ class Device(Protocol):
     def describe(self) -> Any:
         """A `cupool.v1.DeviceInfo`, complete but for the session's own limits."""
 
+    def spare(self) -> Device | None:
+        """Another device of this kind, to be thrown away after a rehearsal; None where one more costs something."""
+
     def warm(self) -> None:
         """Create the context and run one op of each library; before the server says READY."""
 

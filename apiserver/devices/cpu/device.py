@@ -68,6 +68,9 @@ class CpuDevice:
     def describe(self) -> Any:
         return facts.describe(self.number, self.limit_bytes, self._engine)
 
+    def spare(self) -> CpuDevice:
+        return CpuDevice(self.number)
+
     def warm(self) -> None:
         """One op of each library, so that the first command of a session finds them loaded."""
         self.enter()

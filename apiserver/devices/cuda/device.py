@@ -114,6 +114,9 @@ class CudaDevice:
     def describe(self) -> Any:
         return facts.describe(self.number, self.limit_bytes or self._device.mem_info[1], self._arena)
 
+    def spare(self) -> None:
+        return None  # its context is the process's, and what a session leaves in it is not nothing
+
     def warm(self) -> None:
         """Context, and one op of each library, so that a session's first command finds them loaded."""
         self.enter()
