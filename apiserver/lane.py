@@ -67,11 +67,9 @@ class LaneStatistics:
 
 
 class LaneServer:
-    """Listens for the session's client on this host.
+    """Listens for the session's client on this host; until the session is open it refuses everybody.
 
     Args:
-        transfers: the session's.
-        authorize: (session id, session token) -> whether they are this session's. Called before anything is allocated.
         where: "@name" in the abstract namespace, or a path in a private directory. None: a random abstract name, which leaves
             nothing behind however the process ends.
 
@@ -79,9 +77,10 @@ class LaneServer:
         where: for `ServerHello.lane`; empty when the lane could not be made.
     """
 
-    def __init__(self, transfers: Transfers, authorize: Callable[[str, str], bool], where: str | None = None) -> None:
-        self._transfers = transfers
-        self._authorize = authorize
+    def __init__(self, where: str | None = None) -> None:
+        #: The session's; None until it is open.
+        self._transfers: Transfers | None = None
+        self._authorize: Callable[[str, str], bool] = lambda session, token: False
         #: (session id, move token) -> what sends a move's bytes to the destination that has just connected; None: there is no such move
         self.mover: Callable[[str, str], Callable[[Wire, Ring], None] | None] = lambda session, token: None
         self._closed = False
@@ -91,6 +90,15 @@ class LaneServer:
         self._accepted = self._refused = self._up = self._down = 0
         self._listener: socket.socket | None = None
         self.where = self._listen(where or f"@cupool-lane-{os.urandom(16).hex()}")
+
+    def open(self, transfers: Transfers, authorize: Callable[[str, str], bool]) -> None:
+        """There is a session now.
+
+        Args:
+            transfers: the session's.
+            authorize: (session id, session token) -> whether they are this session's. Called before anything is allocated.
+        """
+        self._transfers, self._authorize = transfers, authorize
 
     def _listen(self, where: str) -> str:
         try:
@@ -258,6 +266,7 @@ class LaneServer:
     def _upload(self, wire: Wire, ring: Ring, turn: int) -> int:
         """Receive one transfer. Returns whose turn it is then."""
         begin = wire.receive()
+        assert self._transfers is not None
         if begin.kind != BEGIN:
             raise LaneBroken(f"message {begin.kind} where a transfer begins")
         try:
@@ -284,6 +293,7 @@ class LaneServer:
     def _download(self, wire: Wire, ring: Ring, turn: int) -> int:
         """Send one transfer. Returns whose turn it is then."""
         read = wire.receive()
+        assert self._transfers is not None
         if read.kind != READ:
             raise LaneBroken(f"message {read.kind} where a transfer begins")
         try:

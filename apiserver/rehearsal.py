@@ -22,7 +22,6 @@ from cupool.v1 import session_pb2
 from .config import Assignment
 from .devices.base import Device
 from .executor import Executor
-from .lane import LaneServer
 from .session import Session
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,6 @@ def rehearse_session(
         lambda: {"device": about},
         lambda reason: None,
     )
-    lane = LaneServer(executor.transfers, lambda name, token: False)
     stream = _Nobody()
     hello = session_pb2.ClientHello(versions=[1], epoch=1, nonce_next=bytes(16), op_table_digest=digests[0])
     session.attach(stream, hello)
@@ -93,7 +91,6 @@ def rehearse_session(
         words, values = pack_words(items)
         batch = encode_batch(seq, seq - 1, 1, [form.SerializeToString()], words, values, 0)
         session.receive(stream, batch_frame(batch))
-    lane.close()
     session.close()
     if executor.failed_commands or executor.executed_commands != len(forms):
         raise RuntimeError("A session that this server tried by itself failed.")

@@ -206,7 +206,8 @@ class ApiServer:
         session = Session(
             assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed
         )
-        self._lane = LaneServer(
+        self._lane = self._lane or LaneServer()
+        self._lane.open(
             executor.transfers, lambda name, token: name == assignment.session and _is_token(assignment, token)
         )
         self._lane.mover = self.moves.lane
@@ -533,6 +534,7 @@ class ApiServer:
         else:
             port = server.add_secure_port(listen, server_credentials(tls))
         server.start()
+        self._lane = LaneServer()
         if self.config.listen.startswith("unix:"):
             return server, self.config.listen
         return server, f"{self.config.listen.rpartition(':')[0]}:{port}"

@@ -20,7 +20,7 @@ from cupool.shim.config import Config
 from cupool.shim.lease import Lease
 
 class Pool:
-    def acquire(self, config): return Lease("s", "t", sys.argv[1], 1, "", "")
+    def acquire(self, config, base=None): return Lease("s", "t", sys.argv[1], 1, "", "")
     def release(self, lease, reason, timeout_s=2.0): pass
     def fate(self, lease, timeout_s=1.0): return None
     def close(self): pass

@@ -54,7 +54,7 @@ class FixedPool:
         self.released: list[str] = []
         self.reason: str | None = None
 
-    def acquire(self, config: Config) -> Lease:
+    def acquire(self, config: Config, base: Any = None) -> Lease:
         return self.lease
 
     def release(self, lease: Lease, reason: str, timeout_s: float = 2.0) -> None:

@@ -53,7 +53,8 @@ class Server:
         self.memory = Memory()
         self.executed = 0
         self.transfers = Transfers(self.memory, lambda: self.executed)
-        self.lane = LaneServer(self.transfers, lambda session, token: (session, token) == ("s", "t"))
+        self.lane = LaneServer()
+        self.lane.open(self.transfers, lambda session, token: (session, token) == ("s", "t"))
 
     def take(self, transfer: int, nbytes: int) -> Any:
         """As "@upload" does."""
@@ -153,6 +154,13 @@ def test_a_failed_export_ends_the_get(server: Server) -> None:
 def test_another_token_is_refused(server: Server) -> None:
     with pytest.raises(LaneBroken, match="not known"):
         connect(server, UP, token="wrong")
+
+
+def test_nobody_is_let_in_before_the_session_is_open() -> None:
+    lane = LaneServer()
+    with pytest.raises(LaneBroken, match="not known"):
+        Connection(lane.where, UP, "s", "t", lambda: None)
+    lane.close()
 
 
 def test_no_server_turns_the_lane_off_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
