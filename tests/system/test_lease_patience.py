@@ -236,7 +236,7 @@ Link.__init__ = resumed
 first, other = FixedPool({endpoint!r}), FixedPool({other!r})
 class Pool(FixedPool):
     leases = [first.lease, other.lease]
-    def acquire(self, config):
+    def acquire(self, config, base=None):
         return self.leases.pop(0)
 pool = Pool("")
 session.open_at(pool, Config())
