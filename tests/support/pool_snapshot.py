@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cupool.pool.meters import LeaseMeter
+from cupool.pool.meters import LeaseMeter, MoveMeter
 from cupool.pool.metrics import Snapshot
 
 from cupool.v1 import admin_pb2, pool_pb2, server_pb2
@@ -19,9 +19,13 @@ def snapshot(tenants: int = 3) -> Snapshot:
     pool = admin_pb2.PoolStatus(
         version="1.2.3", pool="pool-1", uptime_s=60, nodes=2, devices=2, cordoned=1, servers=4, warm=2, sessions=2, parked=1,
         queued=3, sessions_lost=1, reclaimed_bytes=5 * GIB, insecure=True, warnings=["It listens without TLS."], draining=False,
-        queue_oldest_s=2.5, restarts=1,
+        queue_oldest_s=2.5, restarts=1, moving=1,
     )  # fmt: skip
     meter.fill(pool)
+    moves = MoveMeter()
+    for outcome, pause_s in (("done", 0.03), ("done", 0.3), ("given-up", 0.0)):
+        moves.ended(outcome, pause_s, GIB)
+    moves.fill(pool)
     return Snapshot(
         pool=pool,
         nodes=[

@@ -282,6 +282,7 @@ class _Growing:
         for refusal in found.pool.refusals:
             refusal.count += self.scrapes
         found.pool.lease_latency.counts[2] += self.scrapes
+        found.pool.move_pause.counts[2] += self.scrapes
         for tenant in found.tenants:
             tenant.leases_refused += self.scrapes
         return found
