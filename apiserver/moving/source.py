@@ -474,10 +474,11 @@ class SourceMove:
         log.info("event=session-released session=%s move=%s to=%s", order.session, order.move, order.destination)
 
     def _keep(self, instruction: roles.Keep) -> None:
+        # Told first: from the next batch on, a destination that believes itself ready is behind.
+        self._tell(REPORT.FAILED, instruction.reason)
         if self._is_stopped:
             self._session.go_on()
         self._leave()
-        self._tell(REPORT.FAILED, instruction.reason)
         failed = move_pb2.MoveFailed(reason=instruction.reason)
         if self._has_stream:
             self._put_last(move_pb2.MoveFrame(failed=failed).SerializeToString())

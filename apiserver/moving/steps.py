@@ -38,6 +38,8 @@ DESTINATION_STEPS = (
     "destination.owned",
 )
 ACTIONS = ("kill", "freeze", "fail")
+#: Steps at which this process stopped itself: once each, also where a step comes again and again.
+_frozen: set[str] = set()
 
 
 class StepFailed(Exception):
@@ -57,7 +59,8 @@ def reach(faults: Mapping[str, str], step: str) -> None:
     action = faults.get(step)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "freeze":
+    elif action == "freeze" and step not in _frozen:
+        _frozen.add(step)
         os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "fail":
         raise StepFailed(f"a test made step {step} fail")

@@ -151,6 +151,10 @@ class World:
     def server(self, *options: str) -> MoveServer:
         return self._spare.pop() if self._spare and not options else self._start(*options)
 
+    def ahead(self) -> None:
+        """Start one that `server` will give."""
+        self._spare.append(self._start())
+
     def _start(self, *options: str) -> MoveServer:
         made = MoveServer(*self.options, *options)
         self._stack.callback(made.close)

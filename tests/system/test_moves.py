@@ -5,17 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim.lease import Fate, Place
+from cupool.pool.security import certs
+from cupool.shim import session as sessions
+from cupool.shim.config import Config
+from cupool.shim.lease import Fate, Lease, Place
 
 from cupool.contract.errors import SessionLost
+from cupool.contract.tlsnames import server_name
 from cupool.v1 import server_pb2 as pb
 
 from .faultproxy import FaultProxy
-from .moving import MoveServer, Phase, World, wait_until, world
+from .moving import TOKEN, MoveServer, MovingPool, Phase, World, wait_until, world
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -450,3 +455,105 @@ def test_a_server_that_has_executed_less_is_not_taken(moving: tuple[World, Any])
     there.here.kill()
     with pytest.raises(SessionLost, match="not the session's"):
         x.get()
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_between_hosts_with_tls_each_asks_for_the_others_name(tmp_path: Path, knows: bool) -> None:
+    """The destination asks for the source's own name, the client for the destination's, which MOVED says."""
+    from cupool.shim import cupy as cp
+
+    certs.init(tmp_path)
+    node = certs.issue_node(tmp_path, "node-1")
+    authority = str(tmp_path / "trust.pem")
+
+    def options(server: str) -> tuple[str, ...]:
+        files = certs.NodeAuthority(node.cert, node.key).issue(server, "node-1", tmp_path / server)
+        own = ("--tls-cert", str(files.cert), "--tls-key", str(files.key), "--server-id", server)
+        return (*own, "--tls-ca", authority) if knows else own
+
+    there = World("--listen", "127.0.0.1:0", spare=0, first=options("a"))
+    try:
+        to = there.server(*options("b"))
+        pool = there.pool = MovingPool(there.here.endpoint)
+        pool.lease = Lease("s", TOKEN, there.here.endpoint, 1, "a", "", server_name("a", "node-1"))
+        sessions.open_at(pool, Config(ca=authority))
+        try:
+            x = cp.arange(1000.0)
+            assert float(x[5]) == 5
+            move = there.begin(to, incoming={"tls_name": server_name("a", "node-1")}, tls_name=server_name("b", "node-1"),
+                               timeout_ms=3000)  # fmt: skip
+            if not knows:
+                assert "no authority" in to.wait_phase(move, Phase.FAILED).reason
+                there.here.wait_phase(move, Phase.FAILED)
+            else:
+                there.finish(move, to)
+                to_name = sessions.current().link
+                assert float(x.sum()) == 499500.0
+                assert to_name.moves == 1 and to_name.lease.tls_name == server_name("b", "node-1")
+            assert float(x[7]) == 7
+        finally:
+            sessions._close("the test ended", 2.0)
+    finally:
+        there.close()
+
+
+def test_a_session_that_writes_faster_than_the_link_stays_and_the_figures_say_why(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.zeros(20_000)
+    with Busy(lambda: float(x.__iadd__(1.0)[0])) as busy:
+        to = there.server()
+        move = there.begin(to, incoming={"limit_bytes_a_s": 400_000}, max_pause_ms=100)
+        report = there.here.wait_phase(move, Phase.FAILED, Phase.RELEASED)
+        assert report.phase == Phase.FAILED
+        assert "MB/s" in report.reason and "0.1 s are allowed" in report.reason
+        assert report.rounds == 10 and report.pause_ms == 0
+        to.wait_end()
+    assert float(x[-1]) == busy.steps
+    assert session.link.moves == 0
+
+
+def test_a_long_kernel_delays_a_move_and_does_not_lengthen_its_pause(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.zeros(8)
+    spin = cp.RawKernel(
+        'extern "C" __global__ void spin(double* x, long n) { double s = x[0]; '
+        "for (long k = 0; k < n; ++k) s = s * 1.0000001 + 1e-9; x[threadIdx.x] = s; }",
+        "spin",
+    )
+    spin((1,), (1,), (x, 10))
+    assert float(x[1]) == 0
+    spin((1,), (1,), (x, 300_000_000))
+    session.outbox.flush()
+    to = there.server()
+    move = there.begin(to, max_pause_ms=1500)
+    report = there.finish(move, to)
+    assert report.pause_ms < 1500
+    assert float(x[0]) > 0 and session.link.moves == 1
+
+
+def test_two_threads_of_a_program_move_with_it(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+
+    def work() -> Callable[[], None]:
+        x, done = cp.zeros(5_000), 0
+
+        def step() -> None:
+            nonlocal done
+            x.__iadd__(1.0)
+            done += 1
+            assert float(x[-1]) == done
+
+        return step
+
+    with Busy(work()) as one, Busy(work()) as two:
+        for _ in range(2):
+            there.move()
+            before = one.steps, two.steps
+            wait_until(lambda before=before: one.steps > before[0] and two.steps > before[1])
+    assert session.link.moves == 2 and session.link.recoveries == 0
