@@ -310,6 +310,7 @@ class Following(Moving):
             client_host=server.device.node.boot_id if news.client_pid else "",
             epoch=max(assignment.epoch, lease.epoch) if lease and lease.server == server.id else assignment.epoch,
             moves=lease.moves if lease else 0,
+            is_adopted=True,
         )
         server.move_phase = news.move.phase
         if server.state == states.STARTING:

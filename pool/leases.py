@@ -143,6 +143,7 @@ class Session:
     parked_since: float = 0.0
     missing_since: float = 0.0  #: its node came back without it; 0: it did not
     was_attached: bool = False
+    is_adopted: bool = False  #: a controller before this one gave it
     replayable: bool = False  #: of one that is over: as SessionStatus says
     is_counted: bool = False  #: what it used is in the tenant's books for good
     over_at: float = 0.0

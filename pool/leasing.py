@@ -95,6 +95,7 @@ class Leasing(Core):
         tenants.check_possible(mine, request.memory_bytes)
         tenants.check_kernel(mine)
         tenants.take_open(mine, now)
+        self._end_unheard(mine, request)
         if not len(self.queue):
             if self._attempt(waiting, self.views(), now, set()) is Outcome.SERVED:
                 return
@@ -114,6 +115,15 @@ class Leasing(Core):
         except Refused:
             self.queue.remove(waiting.place)
             raise
+
+    def _end_unheard(self, mine: Tenant, request: pool_pb2.AcquireRequest) -> None:
+        """End a lease whose client asks again for it: a controller before this one gave it, and its answer was lost with that one.
+        Until it expired it would count against the tenant's quota, which it may fill."""
+        if not request.request_id:
+            return
+        for session in [s for s in self.books.unattached.values() if s.is_adopted and s.tenant is mine]:
+            if (session.request_id, session.client_pid) == (request.request_id[:64], request.client_pid):
+                self.end(session, "Its client did not hear of it, and asked again.")
 
     def _check_worth(self, waiting: Waiting, now: float) -> None:
         """Whether waiting is of use. Raises Refused."""

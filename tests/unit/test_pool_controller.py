@@ -33,6 +33,24 @@ def test_a_lease_that_is_given_back_leaves_its_server_warm():
     check(pool)
 
 
+def test_a_lease_whose_answer_went_with_its_controller_does_not_fill_the_quota():
+    """Its client asks the next one, with the same id. Somebody else who asks waits for the quota, as ever."""
+    pool = Pool()
+    pool.quota(sessions=1)
+    unheard = pool.acquire(request_id="request-1")
+    pool.host.deliver()
+    restart(pool)
+    assert pool.refused(request_id="request-2").word == "quota-sessions"
+    assert pool.refused(request_id="request-1", client_pid=8).word == "quota-sessions"
+    again = pool.acquire(request_id="request-1", deadline_ms=1000)
+    pool.host.deliver()
+    assert again.future.result(0).session != unheard.session
+    assert pool.state(unheard) == states.SESSION_ENDED
+    # One that this controller gave is its client's own, whatever it calls its requests.
+    assert pool.refused(request_id="request-1").word == "quota-sessions"
+    check(pool)
+
+
 def test_a_lease_whose_client_came_first_ends_with_its_server():
     pool = Pool()
     lease = pool.acquire()
