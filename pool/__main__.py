@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
         "--kernel-limit-ms", type=int, default=120_000, help="end a server whose kernel runs longer; 0: never"
     )
     result.add_argument("--park-grace-ms", type=int, default=60_000, help="how long a session without a client is kept")
+    result.add_argument(
+        "--checkpoints-folder",
+        default=os.environ.get("CUPOOL_CHECKPOINTS_FOLDER", ""),
+        help="where sessions with CUPOOL_DURABILITY=file are kept",
+    )
     result.add_argument("--allow-faults", action="store_true", help="let clients ask a server to fail; for tests")
     result.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return result
@@ -104,6 +109,7 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
         warm=options.spare,
         kernel_limit_ms=options.kernel_limit_ms,
         park_grace_ms=options.park_grace_ms,
+        checkpoint_folder=os.path.abspath(options.checkpoints_folder) if options.checkpoints_folder else "",
         allow_faults=options.allow_faults,
         log_level=options.log_level,
     )
