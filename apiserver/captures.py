@@ -171,7 +171,7 @@ class Captures:
     def __init__(self, executor: Executor, beside: Captures | None = None) -> None:
         """`beside`: others over the same handles."""
         self._executor = executor
-        self.numbers = Numbers(OWN_HANDLES) if beside is None else beside.numbers
+        self.numbers: Numbers = Numbers(OWN_HANDLES) if beside is None else beside.numbers
         #: captures under way
         self.recorders: dict[int, Recorder] = {}
         #: stream number -> the capture that it is part of; empty while there is none

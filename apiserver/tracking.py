@@ -48,10 +48,11 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 class _Root(weakref.ref[Any]):
     """A root array that was seen. Its id is never given to another one."""
 
-    __slots__ = ("address", "buffer", "nbytes")
+    __slots__ = ("address", "buffer", "key", "nbytes")
 
     address: int
     buffer: int
+    key: int
     nbytes: int
 
 
@@ -325,6 +326,8 @@ class Tracker:
     def _settle_gone(self, found: Look) -> None:
         gone, self._gone = self._gone, []
         for known in gone:
+            if self._roots.get(known.key) is known:
+                del self._roots[known.key]
             if self._by_buffer.pop(known.buffer, None) is not None:
                 found.gone.append(known.buffer)
                 self._ranges.pop(known.buffer, None)
@@ -358,8 +361,9 @@ class Tracker:
     def _register(self, root: Any) -> _Root:
         known = _Root(root, self._died)
         known.buffer, known.nbytes, known.address = self._next_id, root.nbytes, self.device.arena_address(root)
+        known.key = id(root)
         self._next_id += 1
-        self._roots[id(root)] = self._by_buffer[known.buffer] = known
+        self._roots[known.key] = self._by_buffer[known.buffer] = known
         return known
 
     def _died(self, known: _Root) -> None:

@@ -245,15 +245,15 @@ class _Writer:
         for one in finished:
             found.finished.add(transfer=one.transfer, total=one.total, received=one.received)
         for transfer, out in outbound.items():
-            made = found.outbound.add(transfer=transfer)
+            export = found.outbound.add(transfer=transfer)
             if not isinstance(out, Outbound):
-                made.error = self._error(out)
+                export.error = self._error(out)
                 continue
-            made.nbytes, made.pinned, made.charged = len(out), out.pinned, out.is_charged
+            export.nbytes, export.pinned, export.charged = len(out), out.pinned, out.is_charged
             if len(out):
                 root = root_of(out.data)
-                made.buffer = self._buffer(root)
-                made.offset = self._device.offset_of_bytes(out.data, root)
+                export.buffer = self._buffer(root)
+                export.offset = self._device.offset_of_bytes(out.data, root)
 
     # -- captures and graphs ------------------------------------------------------------------------------------------
 

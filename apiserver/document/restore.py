@@ -223,7 +223,8 @@ class _Reader:
         columns("handles", found.handle, found.kind, found.number, found.buffer, found.offset)
         if len(found.handle) > handles.limit:
             raise DocumentError(f"The session has {len(found.handle)} handles; it may have {handles.limit} here.")
-        table, alone = handles.table, {}
+        table = handles.table
+        alone: dict[int, int] = {}
         records = self._with_record = {record.buffer: record for record in self._message.buffers.records}
         if len(records) != len(self._message.buffers.records):
             raise inconsistent("two records of one buffer")

@@ -178,14 +178,16 @@ class CpuDevice:
         return getattr(self._engine, "arena", None)
 
     def fixed(self) -> str:
-        return ""
+        from . import state
+
+        return state.fixed(self._engine)
 
     def bytes_of(self, root: Array) -> Array:
         address = self.arena_address(root)
         return self.arena.memory_at(address, root.nbytes) if address else memory.raw_bytes(root)
 
     def arena_address(self, root: Array) -> int:
-        block = root.base
+        block: Any = root.base
         return block.address if type(block) is Block else 0
 
     def offset_in(self, array: Array, root: Array) -> int:
@@ -226,8 +228,9 @@ class CpuDevice:
     def shaped(self, root: Array, spec: Spec) -> bool:
         if not spec.c_contiguous or spec.nbytes != root.nbytes:
             return False
-        root.dtype = spec.dtype
-        root.shape = spec.shape
+        bare: Any = root  # in place: a view would not be its own root
+        bare.dtype = spec.dtype
+        bare.shape = spec.shape
         return bool(root.strides == spec.strides)
 
     def staged(self, root: Array) -> memoryview:

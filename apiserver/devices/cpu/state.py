@@ -15,10 +15,13 @@ import numpy as np
 from cupool.contract.values import from_named, named
 
 from . import ops_random
-from .arena import ALIGNMENT
 from .kernels.ops import FunctionObject, RawModuleObject, _Generated
 from .kernels.variables import changes, escaped
 from .streams import Event
+
+#: An arena of at most this is searched for addresses of variables before anything is copied; a larger one at the end.
+QUICK_BYTES = 64 << 20
+_KEPT = "a kernel has kept the address of {} of its module, which is another one in another process"
 
 NumberOf = Callable[[Any], int]
 ObjectAt = Callable[[int], Any]
@@ -168,6 +171,18 @@ def boot_id() -> str:
         return ""
 
 
+def fixed(engine: Any) -> str:
+    """Why the kernels' variables hold a session here; empty: nothing does, as far as can be told at once. `write` looks at all."""
+    if engine is None:
+        return ""
+    try:
+        apart = {place[1] for place in engine.mapped().values()}
+        where = escaped(engine.libraries(), engine.arena if engine.arena.used_bytes <= QUICK_BYTES else None, apart)
+    except LookupError as error:
+        return f"The session cannot be moved or saved: {error}."
+    return f"The session cannot be moved or saved: {_KEPT.format(where)}." if where else ""
+
+
 def write(timeline: Any, engine: Any, message: Any, known: set[int]) -> None:
     """Streams, the arena's map, kernels' variables and output into a `SessionDocument`.
 
@@ -198,9 +213,7 @@ def write(timeline: Any, engine: Any, message: Any, known: set[int]) -> None:
     arena, found = engine.arena, message.arena
     where = escaped(engine.libraries(), arena, {place[1] for place in mapped.values()})
     if where:
-        raise LookupError(
-            f"a kernel has kept the address of {where} of its module, which is another one in another process"
-        )
+        raise LookupError(_KEPT.format(where))
     found.base, found.nbytes = arena.base, arena.nbytes
     used, free, found.top, found.open_end = arena.map()
     found.free.extend(free)
@@ -256,4 +269,4 @@ def _check_in(address: int, nbytes: int, block: int, block_bytes: int) -> None:
         raise Inconsistent("a module's variables do not lie in their block")
 
 
-__all__ = ["ALIGNMENT", "Inconsistent", "boot_id", "object_of", "object_state", "read", "write"]
+__all__ = ["Inconsistent", "boot_id", "fixed", "object_of", "object_state", "read", "write"]

@@ -27,6 +27,7 @@ except ImportError as error:
 
 from . import facts, kernels, memory, names
 from .arena import Arena, ClearedMemory, DriverMapper
+from .state import Staying
 from .streams import Streams
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class ArenaTaken(OSError):
     """The wanted address range cannot be reserved."""
 
 
-class CudaDevice:
+class CudaDevice(Staying):
     """One GPU of one process.
 
     Args:
@@ -184,13 +185,6 @@ class CudaDevice:
         if isinstance(value, cupy.ndarray):
             return value.get()
         raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the client")
-
-    def fixed(self) -> str:
-        return "Sessions on CUDA devices cannot be moved or saved yet: their streams, modules and random states have no written form."
-
-    @property
-    def arena(self) -> Any:
-        return None
 
     def empty(self, spec: Spec) -> Any:
         self._accounting.charge(spec.nbytes)

@@ -23,6 +23,8 @@ from .globals import data_pages_of, span_of
 MAX_DATA_BYTES = 64 << 20
 _CHUNK_WORDS = 1 << 17
 
+Words = np.ndarray[Any, np.dtype[np.uint64]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Library:
@@ -78,10 +80,16 @@ def changes(library: Library) -> tuple[list[int], list[bytes]]:
     return [int(run[0]) * 8 for run in runs], [now[run[0] : run[-1] + 1].tobytes() for run in runs]
 
 
-def _words(library: Library) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _words(library: Library) -> Words:
     if not library.size:
         return np.empty(0, np.uint64)
-    return np.frombuffer((ctypes.c_ubyte * library.size).from_address(library.start), np.uint64)
+    return _words_at(library.start, library.size)
+
+
+def _words_at(address: int, nbytes: int) -> Words:
+    memory: Any = (ctypes.c_ubyte * (nbytes // 8 * 8)).from_address(address)
+    words: Words = np.frombuffer(memory, np.uint64)
+    return words
 
 
 def apply(library: Library, offsets: Iterable[int], data: Iterable[bytes]) -> None:
@@ -94,24 +102,23 @@ def apply(library: Library, offsets: Iterable[int], data: Iterable[bytes]) -> No
 
 def escaped(libraries: Iterable[Library], arena: Any, apart: Set[int]) -> str:
     """Whether an address inside of a module was stored where it outlives a call: of what, or empty. `apart`: blocks that modules' own pages
-    are mapped into."""
+    are mapped into; without an arena the modules alone are searched."""
     with_variables = [library for library in libraries if library.has_variables]
     spans = [(library.low, library.high) for library in with_variables]
     for library in with_variables:
         _, data = changes(library)
         if any(_holds_address(np.frombuffer(run, np.uint64), spans) for run in data):
             return "a variable or function"
-    if spans:
+    if spans and arena is not None:
         for address, nbytes in arena.blocks_in_use():
             if address in apart:
                 continue
-            words = np.frombuffer((ctypes.c_ubyte * (nbytes // 8 * 8)).from_address(address), np.uint64)
-            if _holds_address(words, spans):
+            if _holds_address(_words_at(address, nbytes), spans):
                 return "a variable or function"
     return ""
 
 
-def _holds_address(words: np.ndarray[Any, np.dtype[np.uint64]], spans: list[tuple[int, int]]) -> bool:
+def _holds_address(words: Words, spans: list[tuple[int, int]]) -> bool:
     for at in range(0, words.size, _CHUNK_WORDS):
         chunk = words[at : at + _CHUNK_WORDS]
         if any(bool((chunk - np.uint64(low) < np.uint64(high - low)).any()) for low, high in spans):
