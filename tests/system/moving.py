@@ -29,8 +29,10 @@ class MoveServer:
     """`python -m cupool.apiserver --orders`; its reports are read by a thread and kept."""
 
     def __init__(self, *options: str) -> None:
+        # Confinement begins before libraries start threads.
+        program = "cupool.apiserver.sandboxed" if "--sandbox" in options else "cupool.apiserver"
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cupool.apiserver", "--orders", "--listen", "127.0.0.1:0", *options],
+            [sys.executable, "-P", "-m", program, "--orders", "--listen", "127.0.0.1:0", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self.reports: list[Any] = []

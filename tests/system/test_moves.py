@@ -16,6 +16,7 @@ from cupool.shim.config import Config
 from cupool.shim.lease import Fate, Lease, Place
 
 from cupool.contract.errors import SessionLost
+from cupool.contract.statusfile import create as create_status
 from cupool.contract.tlsnames import server_name
 from cupool.v1 import server_pb2 as pb
 
@@ -557,3 +558,38 @@ def test_two_threads_of_a_program_move_with_it(moving: tuple[World, Any]) -> Non
             before = one.steps, two.steps
             wait_until(lambda before=before: one.steps > before[0] and two.steps > before[1])
     assert session.link.moves == 2 and session.link.recoveries == 0
+
+
+@pytest.mark.parametrize("address", ["tcp", "unix"])
+def test_confined_servers_move_a_session_over_the_lane(tmp_path: Path, address: str) -> None:
+    """The destination connects before it is sealed, and is sealed before anything of the session runs in it."""
+    from cupool.shim import cupy as cp
+
+    def options(name: str) -> tuple[str, ...]:
+        folder = tmp_path / name
+        folder.mkdir()
+        create_status(folder / "status")
+        listen = ("--listen", f"unix:{folder}/s.sock") if address == "unix" else ()
+        return ("--sandbox", "auto", "--status-file", str(folder / "status"), "--log-level", "info", *listen)
+
+    there = World(spare=0, first=options("a"))
+    try:
+        to = there.server(*options("b"))
+        sessions.open_at(there.pool, Config())
+        try:
+            x = cp.arange(300_000.0)
+            add = cp.RawKernel('extern "C" __global__ void add(double* x) { x[threadIdx.x] += 1; }', "add")
+            add((1,), (64,), (x,))
+            assert float(x[5]) == 6
+            move = there.begin(to)
+            there.finish(move, to)
+            add((1,), (64,), (x,))
+            assert float(x[5]) == 7 and float(x[-1]) == 299_999
+            add2 = cp.RawKernel('extern "C" __global__ void add2(double* x) { x[threadIdx.x] += 2; }', "add2")
+            add2((1,), (64,), (x,))
+            assert float(x[5]) == 9
+            there.settle(move)
+        finally:
+            sessions._close("the test ended", 2.0)
+    finally:
+        there.close()
