@@ -210,7 +210,12 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
         return result
     last = done.stderr.strip().splitlines()[-1:] or [""]
     allowed = {"none": "durability='none'", "replay": "that are kept for that"}.get(durability)
-    if not allowed or "SessionLost" not in last[0] or allowed not in last[0] or not reference["output"].startswith(seen["output"]):
+    if (
+        not allowed
+        or "SessionLost" not in last[0]
+        or allowed not in last[0]
+        or not reference["output"].startswith(seen["output"])
+    ):
         raise AssertionError(f"exit status {done.returncode}, {killer.kills} kills: {done.stderr[-2000:]}")
     return {**result, "outcome": "lost"}
 
