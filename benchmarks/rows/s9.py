@@ -115,7 +115,7 @@ def run(quick: bool) -> list[Ratio | Value]:
     medians = {}
     for name in names:
         size = SIZES[name]
-        repeats = 3 if quick or size > GIB else 7
+        repeats = 3 if quick or size > GIB else 5
         touch_memory(min(2 * size, 8 * GIB))
         with world("--memory-limit", str(size + GIB), spare=0) as (there, _):
             kept = [cp.full(BLOCK // 8, float(k)) for k in range(size // BLOCK)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from cupool.pool.security import certs
@@ -18,6 +20,7 @@ from cupool.shim.lease import Fate, Lease, Place
 from cupool.contract.errors import SessionLost
 from cupool.contract.statusfile import create as create_status
 from cupool.contract.tlsnames import server_name
+from cupool.v1 import move_pb2
 from cupool.v1 import server_pb2 as pb
 
 from .faultproxy import FaultProxy
@@ -593,3 +596,84 @@ def test_confined_servers_move_a_session_over_the_lane(tmp_path: Path, address: 
             sessions._close("the test ended", 2.0)
     finally:
         there.close()
+
+
+class Stranger:
+    """Somebody who has a move's token and speaks its protocol badly."""
+
+    def __init__(self, there: World, move: str, **out: Any) -> None:
+        token = "known"
+        go = {"session": "s", "move": move, "token_sha256": hashlib.sha256(token.encode()).digest(),
+              "endpoint": "127.0.0.1:1", "epoch": there.epoch + 1, "timeout_ms": 4_000, **out}  # fmt: skip
+        there.here.order(move_out=pb.MoveOut(**go))
+        self._channel = grpc.insecure_channel(there.here.endpoint)
+        self._metadata = (("authorization", f"Bearer {token}"), ("cupool-session", "s"), ("cupool-move", move))
+
+    def says(self, *controls: bytes) -> list[Any]:
+        """The frames that come back, up to the end of the stream."""
+        call = self._channel.stream_stream("/cupool.v1.MoveService/Pull")(iter(controls), metadata=self._metadata)
+        found = []
+        try:
+            found += [move_pb2.MoveFrame.FromString(frame) for frame in call]
+        except grpc.RpcError as error:
+            found.append(error)
+        return found
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+CONTROLS = {
+    "what is no message": (lambda move: [b"\xff\xff\xff"], "no MoveControl"),
+    "nothing": (lambda move: [], "broke off"),
+    "ready before it has anything": (lambda move: [_control(ready={})], "before it had everything"),
+    "another move": (lambda move: [_control(hello={"move": "other", "epoch": 2})], "came for move 'other'"),
+    "another epoch": (lambda move: [_control(hello={"move": move, "epoch": 7})], "at epoch 7"),
+    "other numbers": (
+        lambda move: [_control(hello={"move": move, "epoch": 2, "fingerprint": "abacus"})],
+        "numbers could differ",
+    ),
+}
+
+
+def _control(**fields: Any) -> bytes:
+    made = move_pb2.MoveControl()
+    for name, values in fields.items():
+        target = getattr(made, name)
+        target.SetInParent()
+        for key, value in values.items():
+            setattr(target, key, value)
+    return made.SerializeToString()
+
+
+def test_a_destination_that_speaks_badly_gets_a_reason_and_the_source_goes_on(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(1000.0)
+    assert float(x[3]) == 3
+    for name, (controls, text) in CONTROLS.items():
+        stranger = Stranger(there, name)
+        frames = stranger.says(*controls(name))
+        assert text in there.here.wait_phase(name, Phase.FAILED).reason, name
+        assert any(getattr(frame, "failed", None) and text in frame.failed.reason for frame in frames) or not frames[1:]
+        stranger.close()
+        x += 1
+        assert float(x[3]) > 3
+    there.move()
+    assert float(x[3]) == 3 + len(CONTROLS) and session.link.moves == 1
+
+
+def test_a_move_has_one_destination(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, _ = moving
+    assert float(cp.arange(3.0).sum()) == 3
+    stranger = Stranger(there, "one", timeout_ms=1500)
+    first = threading.Thread(target=stranger.says, args=(), daemon=True)
+    first.start()
+    there.here.wait_phase("one", Phase.FAILED)
+    first.join(30)
+    (refused,) = stranger.says(_control(hello={"move": "one", "epoch": 2}))
+    assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION and "has its destination" in refused.details()
+    stranger.close()
