@@ -261,28 +261,43 @@ class Tracker:
         return many
 
     def _marking_kernel(self, form: Form, step: Any) -> Callable[[list[int], int], None]:
-        """Everything that it names, and whatever its pointers reach."""
+        """Cases: a raw kernel gets addresses alone, all of them of the arena. A generated kernel writes what its form says, what its
+        pointers reach, and inputs where its code could."""
         named = [s.offset for s in form.slots if s.kind == SLOT_HANDLE]
-        nested = [s.offset for s in form.slots if s.kind == SLOT_VALUE]
-        marked = self._marking_many(named, nested, step)
+        if form.row.name == "@launch" or not named:
 
-        def kernel(words: list[int], i: int) -> None:
+            def launch(words: list[int], i: int) -> None:
+                self._kernel_ran = True
+                step(words, i)
+
+            return launch
+        table, marks, at = self._handles.table, self._marks, named[0]
+        plain = [s.offset for s in form.written if s.kind == SLOT_HANDLE]
+        nested = [s.offset for s in form.slots if s.kind == SLOT_VALUE]
+        marked = self._marking_many(plain, nested, step)
+
+        def call(words: list[int], i: int) -> None:
             self._kernel_ran = True
+            if _may_write_inputs(table.get(words[i + at])):
+                marks.update([words[i + offset] for offset in named])
             marked(words, i)
 
-        return kernel
+        return call
 
     def _marking_launch(self, form: Form, step: Any) -> Callable[[list[int], int], None]:
         at = next((s.offset for s in form.slots if s.kind == SLOT_HANDLE), 1)
-        marks, handles = self._marks, self._handles
+        marks, table = self._marks, self._handles.table
 
         def launch(words: list[int], i: int) -> None:
-            for node in getattr(handles.table.get(words[i + at]), "nodes", ()):
+            for node in getattr(table.get(words[i + at]), "nodes", ()):
                 marks.update(node.targets)
                 marks.update(node.written)
-                if node.form.row.name in _KERNELS:
-                    self._kernel_ran = True
-                    marks.update([node.words[s.offset] for s in node.form.slots if s.kind == SLOT_HANDLE])
+                if node.form.row.name not in _KERNELS:
+                    continue
+                self._kernel_ran = True
+                named = [node.words[s.offset] for s in node.form.slots if s.kind == SLOT_HANDLE]
+                if node.form.row.name != "@launch" and named and _may_write_inputs(table.get(named[0])):
+                    marks.update(named)
             step(words, i)
 
         return launch
@@ -469,6 +484,10 @@ class Tracker:
     def has_seen(self, transfer: int) -> bool:
         """Whether the last look knew this Put."""
         return transfer in self._inbound
+
+
+def _may_write_inputs(kernel: Any) -> bool:
+    return bool(getattr(kernel, "may_write_inputs", True))
 
 
 def _hash(data: Any) -> bytes:

@@ -214,6 +214,30 @@ def test_hashes_say_it_where_pages_cannot(client: Client, monkeypatch: pytest.Mo
     assert look(client).written == [(buffer, MIB, 100)]  # it was reported, and nobody has said that it was copied
 
 
+def elementwise(client: Client, operation: str, first: int) -> None:
+    """Run `operation` with `x` the array under handle 1."""
+    made = form(
+        first + 60, "@kernel_elementwise", ["float64 x", "float64 y", operation, "k", True, "", "", "", ()], [OBJECT]
+    )
+    kernel = (np.dtype("f8"),)
+    called = form(first + 61, "@call_elementwise", [H, (H,), {}, (MIB // 8,), kernel, None, 128], [spec((MIB // 8,))])
+    outcome = client.executor.run(
+        client.writer.batch([made.id, first, called.id, first + 1, first, 1, 0, first + 1], 3, made, called)
+    )
+    assert not outcome.failures
+
+
+def test_inputs_of_generated_kernels_are_written_only_where_the_code_could(client: Client) -> None:
+    client.run(("ones", 1))
+    (piece,) = look(client).new
+    elementwise(client, "y = x * 2", 200)
+    assert look(client) == tracking.Look()
+    elementwise(client, "((double&)x) = 7; y = x", 300)
+    assert look(client).written == [(piece.buffer, 0, MIB)]
+    memory = piece.memory()
+    assert memory is not None and memory[:8].tobytes() == np.full(1, 7.0).tobytes()
+
+
 # -- the table: what is written is reported -------------------------------------------------------------------------------
 
 

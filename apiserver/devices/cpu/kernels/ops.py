@@ -58,6 +58,10 @@ class FunctionObject:
     shared_bytes: int | None = None
 
 
+#: The names of the arrays themselves, casts, and casts to references.
+_AROUND_CONST = re.compile(r"_raw_|_cast\b|&\s*\)")
+
+
 class _Generated:
     """An elementwise or reduction kernel: the source's parts, and a function for each kind of call."""
 
@@ -67,6 +71,7 @@ class _Generated:
         "functions",
         "in_grid",
         "inputs",
+        "may_write_inputs",
         "name",
         "options",
         "outputs",
@@ -92,6 +97,8 @@ class _Generated:
         self.parts = parts
         self.functions: dict[Any, Function] = {}
         code = " ".join(parts.values())
+        #: an input is a reference to const, which code can get around; see tracking.py
+        self.may_write_inputs = _AROUND_CONST.search(code) is not None or not all(p.const for p in self.inputs)
         #: what each thread has of its own, or ends with, must be a thread's here too
         self.in_grid = (
             generate.GRID_NAMES.search(code) is not None
