@@ -208,8 +208,8 @@ class Session:
         return min(self.limits.chunk_bytes, self._client_limits.chunk_bytes)
 
     def parked_s(self) -> float | None:
-        """Seconds without a client, None while one is attached."""
-        return None if self._stream is not None else time.monotonic() - self.last_frame_at
+        """Seconds without a client, None while one is attached, or may not be because the session stands still for a move."""
+        return None if self._stream is not None or self._is_stopped else time.monotonic() - self.last_frame_at
 
     @property
     def ordinal(self) -> int:

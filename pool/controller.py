@@ -206,6 +206,7 @@ class Controller(Following):
         """A lease of a controller before this one, of which no server knows and whose end nobody told."""
         lease = self.directory.lease(session_id)
         self._told_of(session_id)
+        self._end_strays(session_id)
         if lease is None or session_id in self.books.sessions:
             return
         self.sessions_lost += 1
@@ -235,7 +236,7 @@ class Controller(Following):
             self._lose(session, "Its host came back without it: its server is gone.", now)
         elif not node.is_connected and now - node.seen_at > NODE_LOST_S:
             self._lose(session, f"Its host could not be reached for {NODE_LOST_S:g} s.", now)
-        elif session.parked_since and now - session.parked_since > grace_s + SLACK_S:
+        elif session.parked_since and session.id not in self.moves and now - session.parked_since > grace_s + SLACK_S:
             self.end(session, f"No client for {grace_s:g} s.")
         elif session.lifetime_s and now - session.given_at > session.lifetime_s + SLACK_S:
             self.end(session, f"Its lifetime of {session.lifetime_s} s is over.")

@@ -87,7 +87,10 @@ class Following(Moving):
             if session is None:
                 self._unknown_end(node, end, kept)
                 return
-            if not session.is_over and end.server and end.server != session.server.id:
+            if one is not None and self._was_claimed_unseen(one, end.server):
+                self._over_elsewhere(one)
+                self._end_copy(session.server, "Its session has moved.")
+            elif not session.is_over and end.server and end.server != session.server.id:
                 self.directory.when_kept(kept)  # of a copy: the session goes on elsewhere
                 return
             if not session.is_over:
@@ -230,7 +233,12 @@ class Following(Moving):
             if self.directory.end(news.assignment.session) is not None:
                 self._end_copy(server, "Its session is over.")
                 return
+            if self._is_stray(server, news):
+                return
             session = self._adopt(server, news, now)
+            for stray, told in self._strays_of(session.id):
+                if stray is not server:
+                    self._server_has(stray, told, now, is_hello)
         if session.server is not server and not session.is_over and not self._is_newer(session, server, news):
             self._copy_news(session, server, news)
             return
@@ -269,6 +277,7 @@ class Following(Moving):
             return
         self._is_side(one, server)
         self._copy_here(session, server)
+        self._catch_up(one)
         if news.state == states.ENDING and server.state in (states.LEASED, states.PARKED):
             self.books.set_server(server, states.ENDING)
 
@@ -368,15 +377,22 @@ class Following(Moving):
 
     def _unknown_end(self, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
         """A session that ended while no controller ran, or that is remembered by the directory only."""
-        lease = self.directory.lease(end.session)
-        if lease is not None and end.server and lease.server != end.server:
+        lease, one = self.directory.lease(end.session), self.moves.get(end.session)
+        was_there = one is not None and self._was_claimed_unseen(one, end.server)
+        if lease is not None and end.server and lease.server != end.server and not was_there:
             self.directory.when_kept(kept)  # of a copy: the session is elsewhere
             return
+        if one is not None:
+            one.last_end = None
+            self._forget_move(one)
         self._keep_end(lease, node, end, kept)
 
     def _keep_end(
         self, lease: LeaseRecord | None, node: str, end: agent_pb2.SessionEnd, kept: Callable[[], None]
     ) -> None:
+        """Write down the end of a session that is not in the books."""
+        self._told_of(end.session)
+        self._end_strays(end.session)
         if self.directory.end(end.session) is None:
             self.tenant(end.tenant or DEFAULT_TENANT).ended_kernel_s += end.usage.kernel_s
         self.directory.add_end(

@@ -56,6 +56,8 @@ class Device:
     servers: dict[int, dict[str, Server]] = field(default_factory=lambda: {s: {} for s in states.SERVER_STATES})
     promised_bytes: int = 0
     holding: int = 0  #: sessions whose memory may still be taken
+    #: By server: bytes of copies that a controller before this one had ordered, of sessions that have not come into the books yet.
+    expected: dict[str, int] = field(default_factory=dict)
     cordoned: str | None = None  #: why it takes no new sessions; None: it does
     is_draining: bool = False
     measured: admin_pb2.DeviceStatus = field(default_factory=admin_pb2.DeviceStatus)
@@ -74,9 +76,9 @@ class Device:
             self.key,
             self.kind,
             self.total_bytes,
-            self.promised_bytes,
+            self.promised_bytes + (sum(self.expected.values()) if self.counts_promises else 0),
             self.default_bytes,
-            self.holding,
+            self.holding + len(self.expected),
             self.max_sessions,
             len(self.warm),
             self.measured.utilization,
@@ -190,6 +192,7 @@ class Books:
             return
         new = states.server_change(server.state, state)
         del server.device.servers[server.state][server.id]
+        server.device.expected.pop(server.id, None)
         server.state = new
         if new in (states.WARM, states.DEAD):
             self._let_go(server)

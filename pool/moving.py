@@ -124,6 +124,8 @@ class Moving(Leasing):
         self.move_meter = MoveMeter()
         #: by server: the move that it is a side of
         self._sides: dict[str, Ongoing] = {}
+        #: by server: copies of sessions that are not in the books, of moves that no directory knows
+        self._strays: dict[str, tuple[Server, agent_pb2.ServerNews]] = {}
         for record in self.directory.moves():
             self._revive(record)
 
@@ -221,6 +223,12 @@ class Moving(Leasing):
                 Code.FAILED_PRECONDITION,
                 f"No client has come to the session {session.id} yet: there is nothing to move.",
                 f"It ends by itself when none comes within {self.config.lease_s} s.",
+            )
+        if session.missing_since:
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                "The session's host came back without it: its server is gone.",
+                "Its program makes it again elsewhere, where it can.",
             )
         if not session.device.node.is_connected:
             raise Refused(
@@ -380,14 +388,21 @@ class Moving(Leasing):
     # ---- the machine, and what it instructs
 
     def _happen(self, one: Ongoing, what: Happening, reason: str = "") -> None:
-        if one.session is None:
-            one.early.append(Event(what, reason))  # its servers have not come yet
+        if one.session is None or (one.early and self._lacks_destination(one)):
+            if what is not Happening.TIME:
+                one.early.append(Event(what, reason))  # its servers have not come yet
             return
         if one.move.is_over:
             return
         assert self.machine is not None
         now, before = self.clock(), one.move.step
-        one.move, instructions = self.machine(one.move, Event(what, reason), now)
+        after, instructions = self.machine(one.move, Event(what, reason), now)
+        if self._lacks_destination(one) and Instruction.COMMIT in instructions:
+            one.early.append(
+                Event(what, reason)
+            )  # of a controller that starts again: the destination's host has not come yet
+            return
+        one.move = after
         if one.move.step is not before:
             _log.info(
                 "event=move-%s move=%s session=%s source=%s destination=%s reason=%r",
@@ -401,6 +416,15 @@ class Moving(Leasing):
             self._finish(one, now)
         elif one.move.step is not before and one.destination_id:
             self.directory.set_move(self._record(one))
+
+    def _lacks_destination(self, one: Ongoing) -> bool:
+        """Whether the destination's host has not told of it yet: nor that it is there, nor that it is gone."""
+        return bool(one.destination_id) and one.destination is None and one.destination_id not in one.gone
+
+    def _was_claimed_unseen(self, one: Ongoing, server_id: str) -> bool:
+        """Whether a client had come to this destination, and the books never knew it: whatever ends it ends the session."""
+        early = any(e.what is Happening.OWNER for e in one.early)
+        return early and one.destination is None and server_id == one.destination_id
 
     def _reserve(self, one: Ongoing) -> None:
         session, source, server = one.session, one.source, one.destination
@@ -443,7 +467,9 @@ class Moving(Leasing):
 
     def _commit(self, one: Ongoing) -> None:
         session = one.session
-        assert session is not None and one.destination is not None
+        assert session is not None
+        if one.destination is None:
+            return  # it is gone: what follows is its death
         if session.device.is_draining and one.source is not None:
             one.source.device.moved_away.append(session.id)
         session.moves += 1
@@ -536,8 +562,14 @@ class Moving(Leasing):
             self.directory.when_kept(one.last_end[1])  # the session went on without that server
         self.directory.remove_move(move.id)
         one.ended_at = now
+        for server_id in one.missing:  # its host came back without it: nobody will tell of its end
+            gone = self.books.servers.get(server_id)
+            if gone is not None:
+                self.books.set_server(gone, states.DEAD)
         self.moved.append(one)
         session.move = ""
+        if session.parked_since:
+            session.parked_since = now  # whoever came meanwhile had to wait, and may not have been told of yet
         self.move_meter.ended(move.step.value, one.report.pause_ms / 1000, one.report.copied_bytes)
         self._measure(one, session)
         if move.step is Step.DONE:
@@ -600,8 +632,15 @@ class Moving(Leasing):
     def _side_dead(self, one: Ongoing, server_id: str, reason: str, now: float) -> None:
         """The process of one of a move's servers is proven to have ended."""
         one.missing.pop(server_id, None)
+        if one.session is not None and self._was_claimed_unseen(one, server_id):
+            self._over_elsewhere(one)
+            self._lose(one.session, reason, self.clock())
+            self._drop_source(one)
+            return
         one.gone.add(server_id)
         one.waiting.pop(server_id, None)
+        if one.session is not None:
+            self._catch_up(one)
         is_source = server_id == one.source_id
         self._happen(one, Happening.SOURCE_DEAD if is_source else Happening.DESTINATION_DEAD, reason)
         if one.session is None and one.waiting:
@@ -610,6 +649,11 @@ class Moving(Leasing):
             self._take_up(server, news, now)
         elif one.session is None and {one.source_id, one.destination_id} <= one.gone:
             self._forget_move(one)
+
+    def _over_elsewhere(self, one: Ongoing) -> None:
+        """The session ended at a destination that the books never knew: nothing that was told before counts any more."""
+        one.early.clear()
+        one.gone.add(one.destination_id)
 
     def _end_of_side(self, one: Ongoing, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> bool:
         """A source's death is told as its session's end; whether it is one is the machine's to say. False: it is not about a move."""
@@ -708,7 +752,34 @@ class Moving(Leasing):
         if lease.server in one.gone:
             return False
         one.waiting[server.id] = (server, news)
+        server.device.expected[server.id] = lease.memory_bytes
         return True
+
+    def _is_stray(self, server: Server, news: agent_pb2.ServerNews) -> bool:
+        """Whether this is a copy of a session whose own server has not come, of a move that was begun just before a controller was killed:
+        it waits for that server, which alone can say whether the session is here. The first client that comes says so, too."""
+        given, lease = news.assignment, self.directory.lease(news.assignment.session)
+        if server.id in self._sides or (lease is not None and lease.server == server.id):
+            return False
+        if not given.incoming.move or (
+            news.HasField("move")
+            and (news.move.move != given.incoming.move or news.move.phase == server_pb2.MoveReport.OWNER)
+        ):
+            return False
+        self._strays[server.id] = server, news
+        server.device.expected[server.id] = given.limit_bytes
+        return True
+
+    def _strays_of(self, session_id: str) -> list[tuple[Server, agent_pb2.ServerNews]]:
+        """Those that live, each with what was told of it; they are strays no more."""
+        found = [pair for pair in self._strays.values() if pair[1].assignment.session == session_id]
+        for server, _ in found:
+            del self._strays[server.id]
+        return [pair for pair in found if pair[0].id in self.books.servers]
+
+    def _end_strays(self, session_id: str) -> None:
+        for server, _ in self._strays_of(session_id):
+            self._order_end(server, "Its session is over.")
 
     def _revived(self, session: Session, now: float) -> None:
         """A session that was moving is in the books again: so is its copy, and what was told of it happens now."""
@@ -721,6 +792,10 @@ class Moving(Leasing):
         for server, _ in one.waiting.values():
             self._copy_here(session, server)
         one.waiting.clear()
+        self._catch_up(one)
+
+    def _catch_up(self, one: Ongoing) -> None:
+        """What was told before the servers that it is about were known."""
         early, one.early = one.early, []
         for event in early:
             self._happen(one, *event)

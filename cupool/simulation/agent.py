@@ -34,6 +34,9 @@ SMOOTH = 0.3
 
 Change = server_pb2.SessionChange
 NO_HOST = agent_pb2.HostUse()
+Report = server_pb2.MoveReport
+#: Turns of a move that change who owns the session, or that end it: they must not get lost.
+TURNS = (Report.RELEASED, Report.FAILED, Report.TAKEN_BACK, Report.OWNER)
 
 
 class HostWorld(Surroundings, Protocol):
@@ -72,6 +75,9 @@ class Known:
     told_kernel_s: float = -1.0
     told_bytes: int = -1
     move: server_pb2.MoveReport | None = None
+    move_out: str = ""
+    has_released: bool = False  #: its session is another server's now
+    is_copy: bool = False  #: its session is another server's still
 
 
 @dataclass(slots=True)
@@ -191,9 +197,7 @@ class Agent:
         known, kind = self.servers.get(order.server), order.command.WhichOneof("kind")
         if known is None or known.is_ending:
             if kind == "assign":
-                self._tell_lost(order.command.assign, order.server, "The server ended before it had the session.")
-            else:
-                self.undelivered(order, kind)
+                self._not_taken(order.command.assign, order.server, "The server ended before it had the session.")
             return
         if kind == "end":
             self.end(known, order.command.end.reason)
@@ -205,13 +209,22 @@ class Agent:
             else:
                 self._has(known, order.command.assign)
         else:
+            if kind == "move_out":
+                known.move_out = order.command.move_out.move
             known.process.order(order.command)
 
-    def undelivered(self, order: agent_pb2.ServerOrder, kind: str | None) -> None:
-        """An order to a server that is gone."""
+    def _not_taken(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
+        """A server never had an assignment."""
+        move = request.incoming.move
+        if not move:
+            self._tell_lost(request, server, why)
+            return
+        report = Report(session=request.session, move=move, phase=Report.FAILED, reason=why)
+        self.keep("moves", agent_pb2.MoveNews(server=server, report=report))
 
     def _has(self, known: Known, request: server_pb2.AssignRequest) -> None:
         known.assignment, known.assigned_s = request, self.clock.now
+        known.is_copy, known.has_released = bool(request.incoming.move), False
         if known.state == states.WARM:
             known.state = states.LEASED
 
@@ -248,7 +261,7 @@ class Agent:
         kind = change.kind
         if kind == Change.ENDED:
             if change.session in known.pending:
-                self._tell_lost(known.pending.pop(change.session), known.process.id, change.reason)
+                self._not_taken(known.pending.pop(change.session), known.process.id, change.reason)
                 return
             known.said, known.is_expired = change.reason, change.expired
             if not known.is_ending:
@@ -272,6 +285,23 @@ class Agent:
     def _unassign_refused(self, known: Known, refused: server_pb2.UnassignRefused) -> None:
         self.end(known, "Its lease was given back.")
 
+    def _move_changed(self, known: Known, report: server_pb2.MoveReport) -> None:
+        """It told how far its session's move is."""
+        if known.assignment is None or report.session != known.assignment.session:
+            return
+        known.move = report
+        if report.phase == Report.RELEASED:
+            known.has_released = True
+        elif report.phase == Report.TAKEN_BACK:
+            known.has_released = False
+        elif report.phase == Report.OWNER:
+            known.is_copy = False
+        news = agent_pb2.MoveNews(server=known.process.id, report=report)
+        if report.phase in TURNS:
+            self.keep("moves", news)
+        else:
+            self._send("moves", news, 0)
+
     def exited(self, process: Server, status: int) -> None:
         known = self.servers.get(process.id)
         if known is None or known.process is not process or not self.is_up:
@@ -282,13 +312,13 @@ class Agent:
         is_lost = not known.wish and not (known.said and status == 0)
         usage = process.usage()
         usage.attached = False
-        if known.assignment is not None:
+        if known.assignment is not None and not known.has_released and (not known.is_copy or known.is_expired):
             self.keep("ended", agent_pb2.SessionEnd(
                 session=known.assignment.session, tenant=known.assignment.tenant, reason=why, lost=is_lost, usage=usage,
                 server=process.id, device=process.device, replayable=known.is_expired or is_lost,
             ))  # fmt: skip
         for request in known.pending.values():
-            self._tell_lost(request, process.id, why)
+            self._not_taken(request, process.id, why)
         start_failed = known.state == states.STARTING and (is_lost or not known.endpoint)
         self._send("news", self.news(known, states.DEAD, why, status, start_failed))
 
@@ -360,4 +390,5 @@ REPORTS: dict[str, Callable[[Agent, Known, Any], None]] = {
     "ready": Agent._ready,
     "session": Agent._session_changed,
     "unassign_refused": Agent._unassign_refused,
+    "move": Agent._move_changed,
 }

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from cupool.pool.directory import Cordon, Directory, EndRecord, LeaseRecord, TenantRecord
+from cupool.pool.directory import Cordon, Directory, EndRecord, LeaseRecord, MoveRecord, TenantRecord
 from cupool.pool.security.tokens import TokenRecord
 
 from .clock import Clock
@@ -102,6 +102,14 @@ class VirtualDirectory(Kept):
     def remove_lease(self, session: str) -> None:
         super().remove_lease(session)
         self._later("remove_lease", session)
+
+    def set_move(self, record: MoveRecord) -> None:
+        super().set_move(record)
+        self._later("set_move", record)
+
+    def remove_move(self, move: str) -> None:
+        super().remove_move(move)
+        self._later("remove_move", move)
 
     def add_end(self, record: EndRecord, kept: Callable[[], None] | None = None) -> None:
         super().add_end(record)

@@ -1,7 +1,7 @@
 """The controller's `Engine`: orders go down the streams that agents opened, as `pool/engines/remote.py` does with gRPC.
 
 Down a stream go ("settings", PoolSettings), ("start", server, device), ("order", ServerOrder), ("received", ordinal); up come
-("hello", AgentHello), ("news", ServerNews), ("ended", SessionEnd, ordinal), ("numbers", uses, devices, host).
+("hello", AgentHello), ("news", ServerNews), ("ended", SessionEnd, ordinal), ("moves", MoveNews, ordinal), ("numbers", uses, devices, host).
 """
 
 from __future__ import annotations
@@ -102,6 +102,10 @@ def _ended(listener: Listener, node: str, end: End, what: Any, ordinal: int) -> 
     listener.session_ended(node, what, lambda: end.send(("received", ordinal)))
 
 
+def _moves(listener: Listener, node: str, end: End, what: Any, ordinal: int) -> None:
+    listener.move_news(node, what, lambda: end.send(("received", ordinal)) if ordinal else None)
+
+
 def _numbers(listener: Listener, node: str, end: End, use: Any, devices: Any, host: Any) -> None:
     if use:
         listener.server_use(node, use)
@@ -110,4 +114,4 @@ def _numbers(listener: Listener, node: str, end: End, use: Any, devices: Any, ho
 
 
 #: Kind of a message from an agent -> what tells the listener.
-HANDLERS: dict[str, Callable[..., None]] = {"news": _news, "ended": _ended, "numbers": _numbers}
+HANDLERS: dict[str, Callable[..., None]] = {"news": _news, "ended": _ended, "moves": _moves, "numbers": _numbers}

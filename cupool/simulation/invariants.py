@@ -58,10 +58,6 @@ class Owners:
         if owners is not None:
             owners.pop(server, None)
 
-    def taken_back(self, session: str) -> None:
-        """Given back by a server to which nobody had come: the session never was."""
-        self._epochs.pop(session, None)
-
 
 def quotas(now: float, controller: Controller, agents: Iterable[Agent]) -> None:
     """`quotas`: the books count to what is in them, and nobody has more than he may."""
@@ -139,6 +135,8 @@ def nothing_left(now: float, controller: Controller, agents: Iterable[Agent], se
     leases = [lease.session for lease in controller.directory.leases()]
     if leases:
         raise wrong(f"the directory has leases of sessions that are over: {leases}")
+    if controller.moves or controller.directory.moves():
+        raise wrong(f"moves of {sorted(controller.moves)}, in the directory {controller.directory.moves()}")
     for tenant in books.tenants.values():
         if tenant.sessions or tenant.leased_bytes or tenant.used_bytes or tenant.live_kernel_s:
             raise wrong(f"{tenant.name} still holds {tenant}")

@@ -63,10 +63,10 @@ class End:
             self.peer.on_message(message)
 
     def let_go(self) -> None:
-        """The two places are parted no more: what was held arrives."""
+        """The two places are parted no more: what was held arrives, before anything that was sent later."""
         held, self._held = self._held, []
         for message in held:
-            self._net.clock.after(self._net.delay_s(self.here, self.there), self._arrive, message)
+            self._arrive(message)
 
     def broken(self) -> None:
         """The connection is gone, and this side finds it."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
+from cupool.apiserver.moving.steps import DESTINATION_STEPS, SOURCE_STEPS
 from cupool.balancer import workload
 from cupool.balancer.workload import Job
+from cupool.contract import balance
 from cupool.pool.config import PoolConfig, Quota
 
 GIB = 1 << 30
+#: Of moves, at which faults may come.
+STEPS = (*SOURCE_STEPS, *DESTINATION_STEPS)
 #: Tenants of random scenarios.
 TENANTS = ("default", "red", "blue")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that breaks. `at_s`: when; or `at_step`: at which step of the `nth` move, see `steps.py`."""
+    """Something that breaks. `at_s`: when; or `at_step`: when the `nth` move comes to that step."""
 
     kind: str
     at_s: float = -1.0
@@ -75,6 +79,7 @@ class Scenario:
         return PoolConfig(
             max_sessions=self.max_sessions,
             warm=self.warm,
+            balance=self.policy,
             lease_s=self.lease_s,
             park_grace_ms=int(self.park_grace_s * 1000),
             quota=Quota(queue_places=1_000_000),
@@ -110,13 +115,8 @@ STEPPED = (
 )
 
 
-def random_scenario(seed: int, steps: tuple[str, ...] = (), policies: tuple[str, ...] = ("none",)) -> Scenario:
-    """A small pool with everything that may happen to it, of a seed.
-
-    Args:
-        steps: of moves, at which faults may come.
-        policies: that may be drawn.
-    """
+def random_scenario(seed: int) -> Scenario:
+    """A small pool with everything that may happen to it, of a seed."""
     rng = random.Random(f"scenario:{seed}")
     hosts, devices = rng.randint(1, 3), rng.randint(1, 2)
     if hosts * devices == 1:
@@ -136,10 +136,10 @@ def random_scenario(seed: int, steps: tuple[str, ...] = (), policies: tuple[str,
     for _ in range(rng.randint(0, 5)):
         kind = rng.choices(list(TIMED), list(TIMED.values()))[0]
         faults.append(Fault(kind, at_s=rng.uniform(0.0, at + 4.0), for_s=rng.choice((0.2, 1.0, 3.0, 20.0))))
-    for _ in range(rng.randint(0, 3) if steps else 0):
+    for _ in range(rng.randint(0, 3)):
         faults.append(
             Fault(
-                rng.choice(STEPPED), at_step=rng.choice(steps), nth=rng.randint(1, 3),
+                rng.choice(STEPPED), at_step=rng.choice(STEPS), nth=rng.randint(1, 2),
                 for_s=rng.choice((0.2, 1.0, 3.0, 20.0)),
             )
         )  # fmt: skip
@@ -149,7 +149,7 @@ def random_scenario(seed: int, steps: tuple[str, ...] = (), policies: tuple[str,
         devices=devices,
         max_sessions=rng.randint(1, 3),
         warm=rng.randint(1, 2),
-        policy=rng.choice(policies),
+        policy=rng.choice(tuple(balance.POLICIES)),
         latency_s=rng.choice((0.0002, 0.001, 0.01)),
         start_s=rng.choice((0.05, 0.5)),
         step_s=0.1,
@@ -158,7 +158,7 @@ def random_scenario(seed: int, steps: tuple[str, ...] = (), policies: tuple[str,
         park_grace_s=5.0,
         lease_s=8,
         link_bytes_a_s=rng.choice((2e8, 2e9)),
-        random_moves=rng.choice((0.0, 0.5, 2.0)) if steps else 0.0,
+        random_moves=rng.choice((0.0, 1.0, 4.0)),
         faults=tuple(faults),
         jobs=tuple(jobs),
         quotas={

@@ -84,6 +84,8 @@ class Server:
         self._early: list[tuple[End, Any]] = []
         self._patience: Timer | None = None
         self._told = 0
+        self._orders = dict(ORDERS)
+        self._frames = dict(FRAMES)
         self.idle_since_s = self.clock.now
 
     # ---- the process
@@ -153,7 +155,7 @@ class Server:
     def _obey(self, command: server_pb2.ServerCommand) -> None:
         if self.is_alive and not self.over:
             kind = command.WhichOneof("kind")
-            ORDERS[kind](self, getattr(command, kind))
+            self._orders[kind](self, getattr(command, kind))
 
     def assign(self, request: server_pb2.AssignRequest) -> None:
         if self.assignment is not None:
@@ -226,7 +228,7 @@ class Server:
 
     def _frame(self, end: End, frame: Any) -> None:
         if self.is_alive:
-            FRAMES[frame[0]](self, end, frame)
+            self._frames[frame[0]](self, end, frame)
 
     def refuse(self, end: End, status: str, sentence: str) -> None:
         end.send(("refused", status, sentence))
@@ -250,7 +252,7 @@ class Server:
         if hashlib.sha256(token.encode()).digest() != assignment.token_sha256:
             self.refuse(end, "UNAUTHENTICATED", "The session token is wrong.")
             return
-        if not self.admits(end, epoch):
+        if not self.admits(end, frame):
             return
         if epoch != self.epoch:
             self.refuse(end, "FAILED_PRECONDITION", f"The session is at epoch {self.epoch}, the client's is {epoch}.")
@@ -272,13 +274,19 @@ class Server:
             self._patience.cancel()
             self._patience = None
         self.idle_since_s = self.clock.now
+        if not self.arrives():
+            return
         end.send(("hello", self.epoch, content.executed_seq))
         for seq in sorted(content.results or ()):
             end.send(("result", seq, content.results[seq], content.executed_seq))  # type: ignore[index]
         self._presence()
 
-    def admits(self, end: End, epoch: int) -> bool:
-        """Whether a client with this epoch may attach now; else it has been answered."""
+    def admits(self, end: End, frame: Any) -> bool:
+        """Whether a client may attach now; else it has been answered, or waits."""
+        return True
+
+    def arrives(self) -> bool:
+        """A client is about to be answered; False: not by this server any more."""
         return True
 
     def _too_early(self, end: End) -> None:
@@ -346,9 +354,8 @@ class Server:
         assert content is not None and job is not None
         self.job = None
         content.kernel_s += self.clock.now - job.began_s
-        content.execute(batch)
+        self.executed(batch)
         self.idle_since_s = self.clock.now
-        self.world.executed(self)
         if self.stream is not None:
             if batch.waits:
                 self.stream.send(("result", batch.seq, content.state, content.executed_seq))
@@ -356,6 +363,11 @@ class Server:
                 self.stream.send(("ack", content.executed_seq))
         self.at_boundary()
         self.turn()
+
+    def executed(self, batch: Batch) -> None:
+        assert self.content is not None
+        self.content.execute(batch)
+        self.world.executed(self)
 
     def at_boundary(self) -> None:
         """A batch has ended, and none runs."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from cupool.balancer import migration
 from cupool.pool.config import PoolConfig
 from cupool.pool.controller import Controller, Waiting
 from cupool.pool.operations import Operations
@@ -49,7 +50,7 @@ class Site:
         self._engine = VirtualEngine(self._touch)
         self._open: dict[int, End] = {}
         self._tick: Timer | None = None
-        #: Called with each new controller before nodes may come.
+        #: Called with each new controller.
         self.on_start: Callable[[Controller], object] = lambda controller: None
 
     def start(self) -> None:
@@ -62,10 +63,11 @@ class Site:
             self.clock,
             wall=lambda: EPOCH_S + self.clock.now,
             ids=lambda size: f"{self._rng.getrandbits(8 * size):0{2 * size}x}",
+            machine=migration.react,
         )
         self.operations = Operations(self.controller, lambda *_: None)
-        self.on_start(self.controller)
         self.controller.open()
+        self.on_start(self.controller)
         self._tick = self.clock.after(TICK_S, self._look)
 
     def _touch(self) -> None:

@@ -6,14 +6,20 @@ import random
 from collections.abc import Callable
 
 from cupool.balancer import workload
+from cupool.balancer.tuning import Tuning
+from cupool.contract import balance
+from cupool.contract.moves import Step
+from cupool.pool.controller import Controller
 from cupool.pool.directory import TenantRecord
 
 from . import figures, invariants
 from .agent import Agent, VirtualDevice
+from .balance import Balancer
 from .client import Client, program
 from .clock import Clock
 from .faults import Faults
 from .invariants import Owners, Violation
+from .moving import MovingServer
 from .network import End, Network
 from .processor import Processor
 from .scenario import Scenario
@@ -23,7 +29,7 @@ from .site import Site
 #: How often a run's state is noted for the plot, and the books are looked at where not every event is.
 SAMPLE_S = 1.0
 #: Balancing policies that can be simulated.
-POLICIES = ("none",)
+POLICIES = tuple(balance.POLICIES)
 #: How often it is looked whether all has come to rest.
 REST_S = 4.0
 
@@ -48,10 +54,13 @@ class World:
         self.clients: list[Client] = []
         self.running = 0
         self.to_come = 0
-        self.servers: dict[str, Server] = {}  #: that live
+        self.servers: dict[str, MovingServer] = {}  #: that live
         self.deaths: dict[str, int] = {}  #: servers that were killed, by the session that they had
         self.pauses_s: list[float] = []
         self.moves_done = self.moves_failed = 0
+        self.link_bytes_a_s = scenario.link_bytes_a_s
+        self.balancer: Balancer | None = None
+        self.site.on_start = self._follow_moves
         self.log: list[str] | None = [] if keeps_log else None
         self.series: list[dict[str, float]] = []
         self.faults = Faults(self, self._random("faults"))
@@ -85,13 +94,33 @@ class World:
             self.say("server-ended", server.id, status)
             agent.exited(server, status)
 
-        server = self.servers[name] = Server(self, name, node, device, processor, agent.reported, exited)
+        server = self.servers[name] = MovingServer(self, name, node, device, processor, agent.reported, exited)
         self.say("server-started", name, node, device)
         return server
 
     def owns(self, server: Server, session: str) -> None:
         self.say("owns", server.id, session, server.epoch)
         self.owners.owns(self.clock.now, session, server.id, server.epoch)
+
+    def step(self, name: str, server: MovingServer) -> None:
+        self.say("step", name, server.id)
+        self.faults.step(name, server)
+
+    def paused(self, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+
+    def _follow_moves(self, controller: Controller) -> None:
+        ended = controller.move_meter.ended
+
+        def count(word: str, *figures: float) -> None:
+            self.say("move", word)
+            if word == Step.DONE.value:
+                self.moves_done += 1
+            elif word == Step.GIVEN_UP.value:
+                self.moves_failed += 1
+            ended(word, *figures)  # type: ignore[arg-type]
+
+        controller.move_meter.ended = count  # type: ignore[method-assign]
 
     def disowns(self, server: Server, session: str) -> None:
         self.say("disowns", server.id, session)
@@ -151,6 +180,8 @@ class World:
         self.to_come = len(jobs)
         self.faults.begin(warm_up_s)
         self.clock.after(SAMPLE_S, self._sample)
+        if scenario.policy != "none":
+            self.balancer = Balancer(self, Tuning())
         if scenario.is_thorough:
             self.clock.after_each = self._check
 
@@ -199,9 +230,12 @@ class World:
             for device in agent.devices.values():
                 device.processor.settle()
                 busy_s += device.processor.busy_s
+        took_ms = self.balancer.took_ms if self.balancer is not None else []
         found = figures.of(
             self.clients, busy_s, scenario.hosts * scenario.devices, self.pauses_s, moves=self.moves_done,
-            moves_failed=self.moves_failed, events=self.clock.events, series=self.series,
+            moves_failed=self.moves_failed,
+            decision_p50_ms=figures.part(took_ms, 0.5),
+            decision_max_ms=max(took_ms, default=0.0), events=self.clock.events, series=self.series,
         )  # fmt: skip
         self._settle()
         return found

@@ -18,7 +18,7 @@ from cupool.simulation.processor import Processor
 from cupool.simulation.scenario import Scenario, random_scenario
 
 #: Of the sample: the campaign has thousands, `make prove PART=simulate`.
-SEEDS = 150
+SEEDS = 60
 
 
 def test_random_pools_with_random_faults_keep_what_must_be_true():
