@@ -170,7 +170,7 @@ class DestinationMove:
             self._reach("destination.ordered")
             self._pull()
         except grpc.RpcError as error:
-            self._on(roles.Broken(f"the link to the source is lost: {error.details() or error.code().name}"))  # type: ignore[attr-defined]
+            self._on(roles.Broken(f"the link to the source is lost: {error.details() or error.code().name}"))
         except LaneBroken as broken:
             self._on(roles.Broken(f"the lane to the source broke: {broken}"))
         except _REFUSALS as error:

@@ -22,6 +22,7 @@ from cupool.contract.statusfile import create as create_status
 from cupool.contract.tlsnames import server_name
 from cupool.v1 import move_pb2
 from cupool.v1 import server_pb2 as pb
+from tools.prove import campaign
 
 from .faultproxy import FaultProxy
 from .moving import TOKEN, MoveServer, MovingPool, Phase, World, wait_until, world
@@ -677,3 +678,10 @@ def test_a_move_has_one_destination(moving: tuple[World, Any]) -> None:
     (refused,) = stranger.says(_control(hello={"move": "one", "epoch": 2}))
     assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION and "has its destination" in refused.details()
     stranger.close()
+
+
+def test_moves_that_are_killed_and_cut_leave_one_owner_and_the_same_numbers() -> None:
+    """A sample of the campaign."""
+    result = campaign("move_faults", full=False)
+    assert result["complete"] and not result["failed"], result["failed"]
+    assert result["summary"]["faults"] == 3
