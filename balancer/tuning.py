@@ -26,7 +26,7 @@ class Tuning:
         last_rest_bytes: what is left for the pause when a copy has converged.
         full: the most that a device's utilisation counts: what is busier tells nothing more about how much is wanted of it.
         foreign: load of a device beyond its sessions' own counts above this; below it is the lag of the measurements.
-        settled_s: a session's own utilisation is not believed before this age.
+        settled_s: a session's own utilisation is not believed before this age: it has had two samples then.
         waited_s: who waits for less may get room by itself: a server that starts, a session that ends.
         power_warm, power_hot: shares of the power limit. Above the first a device takes no session, above the second it gives some away.
         packed: the most that `pack` lets a device be utilised.
@@ -53,7 +53,7 @@ class Tuning:
     last_rest_bytes: int = 16 * _MB
     full: float = 0.99
     foreign: float = 0.15
-    settled_s: float = 1.0
+    settled_s: float = 0.5
     waited_s: float = 1.0
     power_warm: float = 0.80
     power_hot: float = 0.89
