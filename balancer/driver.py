@@ -196,7 +196,10 @@ class Driver:
 
     def _tell(self, snapshot: Snapshot, decision: Decision, took_ms: float, before: Memory) -> None:
         """Tell the controller, unless it would hear what it has heard."""
-        told = decision.moves, decision.reasons, decision.policy, decision.dry_run, tuple(self._failed)
+        # What changes from one moment to the next is no news: how often a reason came up, what exactly a move saves.
+        moves = tuple((m.session, m.source, m.destination) for m in decision.moves)
+        reasons = frozenset(r.partition(" (")[0] for r in decision.reasons)
+        told = moves, reasons, decision.policy, decision.dry_run, tuple(self._failed)
         if told == self._told and self._clock() - self._told_at < TELL_S:
             return
         busiest = sorted(snapshot.sessions, key=lambda s: (-s.utilisation, s.id))[:EXPLAINED]

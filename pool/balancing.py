@@ -168,12 +168,19 @@ class Balancing:
                 )
 
     def report(self, who: str, decision: admin_pb2.BalanceDecision) -> None:
-        """Keep a decision, and tell of it."""
+        """Keep a decision, and tell of it. Of decisions that moved nothing only the last is kept: those that did are asked about."""
         with self._controller.lock:
+            last = self._decisions[-1] if self._decisions else None
+            if last is not None and not (last.moves or last.failed):
+                self._decisions.pop()
+            # A dry run comes to the same again and again.
+            known = {(m.session, m.destination) for m in last.moves} if last is not None and last.dry_run else set()
             self._decisions.append(decision)
-            self._counts["decided"] += len(decision.moves)
+            self._counts["decided"] += 0 if decision.dry_run else len(decision.moves)
             self._counts["failed"] += len(decision.failed)
         for move in decision.moves[:_TOLD]:
+            if (move.session, move.destination) in known and decision.dry_run:
+                continue
             would = "would move" if decision.dry_run else "moves"
             text = f"{decision.policy} {would} it from {move.source} to {move.destination}: {move.reason}"
             text += f" Saves {move.gain_s:.2f} s, costs {move.cost_s:.2f} s." if move.gain_s else ""
