@@ -120,6 +120,8 @@ class Orders:
             except Refused as refusal:
                 refused = server_pb2.UnassignRefused(session=command.unassign.session, reason=refusal.sentence)
                 self._send(unassign_refused=refused)
+        elif kind == "checkpoint":
+            server.save(command.checkpoint)
         elif kind == "end":
             server.end(command.end.reason or "the pool ended it")
         elif kind == "move_out":

@@ -257,6 +257,17 @@ class ApiServer:
             )
         )
 
+    def save(self, order: Any) -> None:
+        """Write what the session is now to a file, in a thread; what becomes of it is reported. `order`: a `cupool.v1.Checkpoint`."""
+        session = self.session
+        if session is None or session.keeper is None or order.session != session.assignment.session:
+            report = server_pb2.CheckpointReport(session=order.session, checkpoint=order.checkpoint)
+            report.error = "The session has not begun, or is somewhere else."
+            self.report_checkpoint(report)
+            return
+        arguments = (order, self.report_checkpoint)
+        threading.Thread(target=session.keeper.save, args=arguments, name="cupool-save", daemon=True).start()
+
     def _hello_fields(self) -> dict[str, Any]:
         info = self.device.describe()
         assert self.session is not None

@@ -19,7 +19,7 @@ usage: cupool <command> [arguments]
 Commands of the `server` extra; each has --help:
   up, down       start a pool on this host, and end it
   status, top    the pool at a glance, and live
-  ps, kill       sessions
+  ps, kill, session                    sessions; save one to a file, and bring it back
   gpus, nodes, servers                 devices, hosts, server processes
   cordon, uncordon, drain, move        keep sessions from devices, and move them away
   quota, token, certs                  tenants, credentials, certificates
@@ -120,6 +120,7 @@ OPERATOR = frozenset(
         "drain",
         "move",
         "kill",
+        "session",
         "balance",
         "quota",
         "token",

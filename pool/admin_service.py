@@ -17,6 +17,7 @@ from .engines.remote import RemoteEngine
 from .move_operations import MoveOperations
 from .operations import Operations, by_prefix
 from .refusals import Code, Refused
+from .saving import Saving
 from .security.tokens import ADMIN, BALANCER, OPERATOR, VIEWER
 
 #: How often a stream of progress looks.
@@ -40,6 +41,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         access: Access,
         operations: Operations,
         moves: MoveOperations,
+        saving: Saving,
         ring: logs.LogRing,
         folders: list[Path],
         stop: Callable[[], None],
@@ -56,6 +58,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self._access = access
         self._operations = operations
         self._moves = moves
+        self._saving = saving
         self._ring = ring
         self._folders = folders
         self._stop = stop
@@ -236,6 +239,22 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def CancelMove(self, request: admin_pb2.CancelMoveRequest, context: Any) -> admin_pb2.CancelMoveReply:
         async with refusals(context):
             return self._moves.cancel(self._who(context, OPERATOR), request.session)
+
+    async def SaveSession(self, request: admin_pb2.SaveSessionRequest, context: Any) -> admin_pb2.SaveSessionReply:
+        async with refusals(context):
+            one = self._saving.save(self._who(context, OPERATOR), request)
+            while not one.future.done():
+                await asyncio.sleep(_LOOK_S)
+                self._saving.look(one)
+            return one.future.result()
+
+    async def RestoreSession(
+        self, request: admin_pb2.RestoreSessionRequest, context: Any
+    ) -> admin_pb2.RestoreSessionReply:
+        async with refusals(context):
+            reply = self._saving.restore(self._who(context, OPERATOR), request)
+            await self._kept()
+            return reply
 
     async def SetQuota(self, request: admin_pb2.SetQuotaRequest, context: Any) -> admin_pb2.SetQuotaReply:
         async with refusals(context):

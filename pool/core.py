@@ -86,6 +86,8 @@ class Core:
         self.started_at = clock()
         self.closing = ""  #: why no more leases are given
         self.sessions_lost = 0
+        #: called, with the lock held, when a session was saved or could not be
+        self.on_checkpoint: Callable[[server_pb2.CheckpointReport], None] = lambda report: None
         self.reclaimed_bytes = 0
         self.cordons = {c.device: c for c in self.directory.cordons()}
         #: Leases of the directory that their node came without, by session: when it did. Their end may be told yet.

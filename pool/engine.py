@@ -31,6 +31,9 @@ class Listener(Protocol):
     def move_news(self, node: str, news: agent_pb2.MoveNews, kept: Callable[[], None]) -> None:
         """A move's server told how far it is; in the order in which it did, and before its death. `kept`: as of `session_ended`."""
 
+    def checkpointed(self, node: str, report: server_pb2.CheckpointReport) -> None:
+        """A session was saved, or could not be."""
+
     def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
         """Numbers of sessions, about every 250 ms."""
 

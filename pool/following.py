@@ -115,6 +115,11 @@ class Following(Moving):
             self._heard(news.server, news.report)
             self.directory.when_kept(kept)
 
+    def checkpointed(self, node: str, report: server_pb2.CheckpointReport) -> None:
+        with self.lock:
+            self._seen(node)
+            self.on_checkpoint(report)
+
     def server_use(self, node: str, use: Iterable[agent_pb2.ServerUse]) -> None:
         with self.lock:
             known = self._seen(node)

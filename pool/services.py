@@ -30,6 +30,7 @@ from .logs import LogRing
 from .move_operations import MoveOperations
 from .operations import Operations
 from .pool_service import PoolServicer
+from .saving import Saving
 from .security import listen
 
 _log = logging.getLogger(__name__)
@@ -136,8 +137,9 @@ class Serving:
         self.operations = Operations(controller, self._auditor.operator, warnings)
         self._access = Access(config, controller.directory, self._auditor, controller.requires_cert)
         self.moves = MoveOperations(controller, self.operations, self._auditor.operator)
+        self.saving = Saving(controller, self.operations, self._auditor.operator)
         self._admin = AdminServicer(
-            controller, self._access, self.operations, self.moves, self._ring, list(folders), stop, agents
+            controller, self._access, self.operations, self.moves, self.saving, self._ring, list(folders), stop, agents
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cupool-pool", daemon=True)

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cupool.v1 import session_pb2
+from cupool.v1 import server_pb2, session_pb2
 
-from ..document import DocumentError, capture, fixed
+from ..document import DocumentError, capture, file, fixed
 from ..tracking import Look, Piece
 from .layout import PART_BYTES, CheckpointError, parts_of
 from .packing import packed
@@ -290,6 +290,43 @@ class Keeper:
             else:
                 held.append((buffer, part, data))
         return held
+
+    # -- to a file of its own -----------------------------------------------------------------------------------------
+    def save(self, order: Any, report: Callable[[Any], None]) -> None:
+        """Write the whole session to a file, in one stop. What becomes of it is reported before the session ends, where it is to.
+
+        Args:
+            order: a `cupool.v1.Checkpoint`.
+            report: takes a `cupool.v1.CheckpointReport`.
+        """
+        session, executor = self._session, self._executor
+        told = server_pb2.CheckpointReport(session=order.session, checkpoint=order.checkpoint, path=order.path)
+        try:
+            if not order.path:
+                raise CheckpointError("Its host has no folder for it (checkpoints.folder).")
+            with self._boundary():
+                tracker = executor.tracking()
+                self._check_tracker()
+                tracker.start()
+                self._generation, self._tracked = tracker.generation, ""
+                try:
+                    look = tracker.look()
+                    told.nbytes = file.write(order.path, capture(session, tracker), look.new)
+                    told.executed_seq = executor.executed_seq
+                finally:
+                    tracker.stop()
+                if order.end:
+                    report(told)
+                    session.end(f"it was saved as {order.checkpoint}", farewell=True)
+                    return
+        except _Moving:
+            told.error = "The session is being moved."
+        except (CheckpointError, DocumentError) as error:
+            told.error = str(error)
+        except Exception as error:
+            log.exception("event=save-failed")
+            told.error = f"It failed ({type(error).__name__}); the server's log has the traceback."
+        report(told)
 
     # -- to the client ------------------------------------------------------------------------------------------------
     def _pack(self, wish: Any, answer: Any) -> None:

@@ -1,14 +1,14 @@
-"""Restores a session out of a checkpoint: in a folder, in one file, or in memory. Everything is checked before it counts."""
+"""Restores a session out of a checkpoint: in a folder, in memory, or saved in a file. Everything is checked before it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from ..document import DocumentError, Incoming
+from ..document.file import read as read_saved
 from .layout import CheckpointError, Part, hash_of, head_bytes, opened, parts
 
 
@@ -38,25 +38,6 @@ class _Packed:
         """The memory is the caller's."""
 
 
-class _File:
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 - closed by `close`
-        try:
-            start = self._file.read(16)
-            self._start = head_bytes(start)
-            self.index = opened(start + self._file.read(self._start - len(start)))
-        except BaseException:
-            self._file.close()
-            raise
-
-    def read(self, part: Part) -> Any:
-        self._file.seek(self._start + part.offset)
-        return self._file.read(part.nbytes)
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class _Folder:
     def __init__(self, path: Path) -> None:
         """`path`: of the index."""
@@ -77,9 +58,9 @@ class _Folder:
             file.close()
 
 
-def read_file(path: Path) -> _Source:
-    """A checkpoint's source. Raises CheckpointError, OSError."""
-    return _Folder(path) if path.suffix == ".index" else _File(path)
+def read_folder(path: Path) -> _Source:
+    """A checkpoint in a folder, by its index's path. Raises CheckpointError, OSError."""
+    return _Folder(path)
 
 
 def read_packed(data: Any) -> _Source:
@@ -120,11 +101,20 @@ def restore(source: _Source, incoming: Incoming, assignment: Any, session: str, 
         raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.") from error
 
 
+def restore_saved(path: Path, incoming: Incoming, assignment: Any) -> Any:
+    """The `Session` that was saved in a file, at the assignment's epoch. Raises CheckpointError, OSError."""
+    if not path.exists():
+        raise FileNotFoundError(path.name)
+    try:
+        saved = read_saved(path)
+        saved.into(incoming)
+        return incoming.finish(saved.document, assignment)
+    except DocumentError as error:
+        raise CheckpointError(str(error).replace(f"{path.parent}/", "")) from error
+
+
 class _Piece:
     __slots__ = ("address", "buffer", "nbytes")
 
     def __init__(self, buffer: int, nbytes: int, address: int) -> None:
         self.buffer, self.nbytes, self.address = buffer, nbytes, address
-
-
-Opener = Callable[[Any], Any]

@@ -55,12 +55,16 @@ class Restoring:
     def _from_file(self, assignment: Assignment) -> None:
         why = "the server failed, its log has the traceback"
         try:
-            source = reading.read_file(Path(assignment.checkpoint))
-            try:
-                self._make(source, assignment, assignment.checkpoint_of)
-                why = ""
-            finally:
-                source.close()
+            path = Path(assignment.checkpoint)
+            if path.suffix == ".session":
+                self._admit(reading.restore_saved(path, self._incoming(assignment), assignment))
+            else:
+                source = reading.read_folder(path)
+                try:
+                    self._make(source, assignment, assignment.checkpoint_of)
+                finally:
+                    source.close()
+            why = ""
         except CheckpointError as error:
             why = str(error)
         except FileNotFoundError:
@@ -83,12 +87,18 @@ class Restoring:
 
     def _make(self, source: Any, assignment: Assignment, session: str) -> Session:
         """Raises CheckpointError; ValueError when the server ends."""
-        server = self._server
-        incoming = Incoming(server.device, server.digest, server.limit_of(assignment), server.open_for)
+        incoming = self._incoming(assignment)
         restored: Session = reading.restore(source, incoming, assignment, session, session == assignment.session)
-        server.admit(restored)
-        log.info("event=session-restored session=%s seq=%d", assignment.session, restored.executor.executed_seq)
+        self._admit(restored)
         return restored
+
+    def _incoming(self, assignment: Assignment) -> Incoming:
+        server = self._server
+        return Incoming(server.device, server.digest, server.limit_of(assignment), server.open_for)
+
+    def _admit(self, session: Session) -> None:
+        self._server.admit(session)
+        log.info("event=session-restored session=%s seq=%d", session.assignment.session, session.executor.executed_seq)
 
     def restore(self, frames: Iterator[bytes], context: Any) -> bytes:
         """SessionService.Restore."""

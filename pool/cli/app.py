@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "drain": ("devices", "drain", "cordon, and move sessions away until none is left"),
     "move": ("move", "move", "a running session to another device"),
     "kill": ("sessions", "kill", "end sessions now"),
+    "session": ("saving", "session", "save a session to a file, and bring it back"),
     "quota": ("quota", "quota", "what tenants may have, and have"),
     "token": ("tokens", "token", "credentials: create, list, revoke"),
     "certs": ("certs", "certs", "the pool's own authority and certificates"),

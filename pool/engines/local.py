@@ -64,6 +64,10 @@ class LocalEngine:
         assert self._listener is not None
         self._listener.move_news(NODE, news, lambda: None)
 
+    def checkpointed(self, report: server_pb2.CheckpointReport) -> None:
+        assert self._listener is not None
+        self._listener.checkpointed(NODE, report)
+
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None:
         assert self._listener is not None
         self._listener.server_use(NODE, use)

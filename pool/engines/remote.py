@@ -286,6 +286,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 listener.move_news(node, move, kept)
             for end in frame.ended:
                 listener.session_ended(node, end, kept)
+        for report in frame.checkpoints:
+            listener.checkpointed(node, report)
         if frame.use:
             listener.server_use(node, frame.use)
         if frame.devices or frame.HasField("host"):

@@ -12,6 +12,7 @@ Boundary: files, names and bytes. What is in a checkpoint is the apiserver's.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -24,6 +25,7 @@ from cupool.v1 import server_pb2
 
 from ..config import PoolConfig
 from ..rundir import RunDir
+from .server import Server
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,8 @@ class Checkpoints:
         if not named:
             return request
         where, _, rest = named.partition("/")
+        if where == "saved":
+            return self._given_saved(request, rest, server)
         origin, _, checkpoint = rest.rpartition("/")
         changed = server_pb2.AssignRequest()
         changed.CopyFrom(request)
@@ -107,14 +111,68 @@ class Checkpoints:
         changed.incoming.checkpoint = str(target / f"{checkpoint}.index")
         return changed
 
-    def reported(self, server: str, report: server_pb2.CheckpointReport) -> None:
-        """A server has made one, or could not."""
+    def _given_saved(self, request: server_pb2.AssignRequest, name: str, server: str) -> server_pb2.AssignRequest:
+        changed = server_pb2.AssignRequest()
+        changed.CopyFrom(request)
+        changed.incoming.checkpoint = f"/nowhere/{Path(name).name}.session"
+        root = self._roots.get("file")
+        if root is not None and "/" not in name:
+            target = root / server / "restored.session"
+            try:
+                _link(root.parent / "saved" / f"{name}.session", target)
+                changed.incoming.checkpoint = str(target)
+            except OSError as error:
+                _log.warning("event=checkpoint-not-given server=%s name=%s reason=%r", server, name, str(error))
+        return changed
+
+    def saves(self, server: str, order: server_pb2.Checkpoint) -> server_pb2.Checkpoint:
+        """The order to save a session as its server understands it: where to write."""
+        root = self._roots.get("file")
+        changed = server_pb2.Checkpoint()
+        changed.CopyFrom(order)
+        changed.path = str(root / server / f"{order.checkpoint}.session") if root is not None else ""
+        return changed
+
+    def reported(self, of: Server, report: server_pb2.CheckpointReport) -> server_pb2.CheckpointReport | None:
+        """A server has made one, or could not. Returns what is to be told of a session that was saved."""
+        server = of.id
+        if report.checkpoint:
+            return self._saved(of, report)
         if not report.error:
             origin = self._origin.pop(server, "")
             self._remove(origin)
             for root in self._roots.values():
                 shutil.rmtree(root / server / "restored", ignore_errors=True)
         self._allow()
+        return None
+
+    def _saved(self, of: Server, report: server_pb2.CheckpointReport) -> server_pb2.CheckpointReport:
+        """Put a saved session where it stays, with whose it is."""
+        told = server_pb2.CheckpointReport()
+        told.CopyFrom(report)
+        root, given, name = self._roots.get("file"), of.assignment, report.checkpoint
+        if report.error:
+            return told
+        if root is None or given is None or "/" in name or report.session != given.session:
+            told.error = "What its server reports does not fit what was asked."
+            return told
+        folder = root.parent / "saved"
+        whose = {
+            "session": given.session, "tenant": given.tenant, "token_sha256": given.token_sha256.hex(), "function": "",
+            "kind": of.device.kind, "fingerprint": of.fingerprint, "memory_bytes": given.limit_bytes, "epoch": given.epoch,
+            "priority": 0, "executed_seq": report.executed_seq, "nbytes": report.nbytes, "written": time.time(),
+        }  # fmt: skip
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            beside = folder / f"{name}.beside"
+            beside.touch(mode=0o600)
+            beside.write_text(json.dumps(whose, indent=1) + "\n")
+            os.rename(root / of.id / f"{name}.session", folder / f"{name}.session")
+            os.rename(beside, folder / f"{name}.json")
+        except OSError as error:
+            told.error = f"It could not be put into {folder}: {error.strerror or error}."
+        told.path = str(folder / f"{name}.session")
+        return told
 
     def ended(self, server: str, is_kept: bool) -> None:
         """A server is gone. `is_kept`: its session may go on elsewhere."""

@@ -65,6 +65,8 @@ class Sink(Protocol):
 
     def move_news(self, news: agent_pb2.MoveNews, must_arrive: bool) -> None: ...
 
+    def checkpointed(self, report: server_pb2.CheckpointReport) -> None: ...
+
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None: ...
 
     def device_news(self, devices: list[admin_pb2.DeviceStatus], host: agent_pb2.HostUse) -> None: ...
@@ -196,6 +198,8 @@ class Host:
         try:
             if kind == "assign":
                 self._assign(server, order)
+            elif kind == "checkpoint":
+                server.order(checkpoint=self._checkpoints.saves(server.id, order.command.checkpoint))
             elif kind is not None:
                 if kind == "move_out":
                     server.move_out = order.command.move_out.move
@@ -368,7 +372,9 @@ class Host:
                 # Its lease is over, and a client has come meanwhile: the session can only end.
                 self.end(server, "Its lease was given back.")
             elif kind == "checkpoint":
-                self._checkpoints.reported(server.id, report.checkpoint)
+                told = self._checkpoints.reported(server, report.checkpoint)
+                if told is not None and self.sink is not None:
+                    self.sink.checkpointed(told)
             elif kind == "move":
                 self._move_changed(server, report.move)
 
@@ -511,7 +517,9 @@ class Host:
         if (start_failed or (was == states.WARM and is_lost)) and not self._is_closing:
             self._failed(server, why)
         self._keep_log(server)
-        self._checkpoints.ended(server.id, server.assignment is not None and (is_lost or server.is_expired))
+        self._checkpoints.ended(
+            server.id, server.assignment is not None and (is_lost or server.is_expired or server.has_released)
+        )
         self._forget(server)
         _log.info(
             "event=server-ended server=%s device=%s status=%d reason=%r", server.id, server.device.id, returncode, why

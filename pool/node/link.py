@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 
 import cupool
-from cupool.v1 import admin_pb2, agent_pb2, agent_pb2_grpc
+from cupool.v1 import admin_pb2, agent_pb2, agent_pb2_grpc, server_pb2
 
 from ..config import PoolConfig
 from .host import Host
@@ -103,6 +103,9 @@ class Link:
             self._send(self._outbox.add(move=news))
         elif self._queue is not None and self._queue.qsize() < MANY_FRAMES:
             self._send(agent_pb2.AgentFrame(moves=[news]))
+
+    def checkpointed(self, report: server_pb2.CheckpointReport) -> None:
+        self._send(agent_pb2.AgentFrame(checkpoints=[report]))
 
     def server_use(self, use: list[agent_pb2.ServerUse]) -> None:
         if self._queue is not None and self._queue.qsize() < MANY_FRAMES:

@@ -52,7 +52,7 @@ class Kept:
         return self.keeper._made(session_pb2.CheckpointWish(id=number, where=where, **more))
 
     def restored(self, number: int) -> Client:
-        source = reading.read_file(self.folder / f"{number}.index")
+        source = reading.read_folder(self.folder / f"{number}.index")
         try:
             return self._again(source)
         finally:
