@@ -204,7 +204,7 @@ def test_devices_nodes_servers_events_and_logs(pool):
     )
     assert (
         refused(lambda: pool.admin("MoveSession", admin_pb2.MoveSessionRequest(session=lease.session))).code()
-        is grpc.StatusCode.UNIMPLEMENTED
+        is grpc.StatusCode.NOT_FOUND
     )
 
 
