@@ -82,6 +82,7 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
         pages.Pages.over = classmethod(lambda cls, base, nbytes: None)
     if "document" in job:
         coming = documents.incoming(device, LIMIT)
+        memory: Any = None
         for buffer, nbytes, address, data in job["buffers"]:
             memory = coming.begin(move_pb2.MoveBuffer(buffer=buffer, nbytes=nbytes, address=address))
             memory[:] = memoryview(data)
