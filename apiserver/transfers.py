@@ -148,9 +148,13 @@ class Outbound:
     __slots__ = ("data", "is_charged", "lock", "pinned")
 
     def __init__(self, data: memoryview, pinned: bool) -> None:
+        self.is_charged = not pinned and isinstance(data.obj, np.ndarray)
+        if data.nbytes and not isinstance(data.obj, np.ndarray):
+            data = np.frombuffer(
+                data, np.uint8
+            ).data  # what was made beside arrays: a tracker knows memory by its array
         self.data = data.cast("B") if data.nbytes else memoryview(b"")
         self.pinned = pinned
-        self.is_charged = not pinned
         self.lock = threading.Lock()
 
     def __len__(self) -> int:

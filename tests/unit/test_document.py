@@ -208,6 +208,14 @@ def test_exports_come_back_pinned_or_copied_and_failed_ones_fail() -> None:
     assert transfers.pinned == 0
 
 
+def test_an_export_that_is_no_array_comes_back() -> None:
+    client = Client(more=MORE)
+    client.executor.transfers.export(90, memoryview(b"made by the server"))
+    moved(client)
+    assert bytes(client.executor.transfers.outbound(90, never).data) == b"made by the server"
+    assert client.executor.accounting._staged == 0
+
+
 # -- programs ------------------------------------------------------------------------------------------------------------
 
 
