@@ -70,10 +70,15 @@ class Shared:
 def cases(full: bool) -> list[str]:
     programs = ("counter", *EXAMPLES)
     if not full:
-        return ["load-counter-000", "load-neural_network-000", "crash-source.released-000", "controller-002"]
-    crashes = [f"crash-{step}-{k:03d}" for k in range(2) for step in STEPS]
-    controllers = [f"controller-{k:03d}" for k in range(16)]
-    return [f"load-{p}-{k:03d}" for k in range(8) for p in programs] + crashes + controllers
+        return ["load-counter-000", "crash-source.released-000", "controller-002"]
+    found = []
+    for k in range(8):  # an interrupted campaign has some of each
+        found += [f"load-{p}-{k:03d}" for p in programs]
+        found += [
+            f"crash-{step}-{n:03d}" for n in range(2) for i, step in enumerate(STEPS) if (i + n * len(STEPS)) % 8 == k
+        ]
+        found += [f"controller-{2 * k + n:03d}" for n in range(2)]
+    return found
 
 
 @contextmanager
