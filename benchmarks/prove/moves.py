@@ -171,7 +171,7 @@ def _load(shared: Shared, case: str, program: str) -> dict[str, Any]:
         mover.join()
     if seen != shared.references[program]:
         raise AssertionError(f"{mover.moved} moves: {seen}, undisturbed {shared.references[program]}")
-    _nothing_is_left(shared.pool)
+    wait_nothing_is_left(shared.pool)
     return {"moves": mover.moved, "refused": mover.refused, "given_up": mover.given_up, "pauses_ms": mover.pauses_ms}
 
 
@@ -196,7 +196,7 @@ def _crash(shared: Shared, case: str, step: str) -> dict[str, Any]:
             ends.set()
         if seen != {"output": "counted\n"}:
             raise AssertionError(str(seen))
-        _nothing_is_left(pool)
+        wait_nothing_is_left(pool)
         return {"phase": last.phase, "error": last.error}
 
 
@@ -230,11 +230,11 @@ def _controller(shared: Shared, case: str, _: str) -> dict[str, Any]:
         ends.set()
     if seen != {"output": "counted\n"}:
         raise AssertionError(str(seen))
-    _nothing_is_left(pool)
+    wait_nothing_is_left(pool)
     return {"killed": killed[0] if killed else "", "moves_after": again.moved}
 
 
-def _nothing_is_left(pool: Pool) -> None:
+def wait_nothing_is_left(pool: Pool) -> None:
     """No session, no move, and no server that has one: one owner at most was left, and it has ended with its program."""
     deadline = time.monotonic() + 40
     while True:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from cupool.pool.config import Quota
-from cupool.pool.directory import Cordon, DirectoryError, EndRecord, LeaseRecord, TenantRecord
+from cupool.pool.directory import Cordon, DirectoryError, EndRecord, LeaseRecord, MoveRecord, TenantRecord
 from cupool.pool.directory_sqlite import SCHEMA, SqliteDirectory
 from cupool.pool.security import tokens
 
@@ -192,3 +192,51 @@ def test_a_written_lease_that_is_removed_is_soon_gone_though_nothing_else_is_wri
                 threading.Event().wait(0.02)
     finally:
         directory.close()
+
+
+def a_move(**fields: object) -> MoveRecord:
+    return MoveRecord(**{
+        "move": "move-1", "session": "s", "epoch": 1, "source": "server-1", "source_node": "n", "destination": "server-2",
+        "destination_node": "n", "step": "copying", "is_ready": False, "source_is_dead": False, "destination_is_dead": False,
+        "engine": "copy",
+        "why": "fan", "by": "operator", "max_pause_ms": 2000,
+        "timeout_ms": 10000, "is_cold": False, "asked": 5.0,
+    } | fields)  # fmt: skip
+
+
+def test_an_older_directory_gets_what_it_lacks(tmp_path):
+    path = tmp_path / "directory.sqlite"
+    first = SqliteDirectory(path)
+    first.add_lease(lease("s"))
+    first.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:  # as version 1 had it
+        db.executescript(
+            "ALTER TABLE leases DROP COLUMN epoch; ALTER TABLE leases DROP COLUMN moves; DROP TABLE moves; PRAGMA user_version = 1;"
+        )
+    second = SqliteDirectory(path)
+    assert second.lease("s") == lease("s") and second.lease("s").epoch == 1 and not second.moves()
+    second.set_move(a_move(is_ready=True))
+    second.close()
+    third = SqliteDirectory(path)
+    assert third.moves() == [a_move(is_ready=True)] and third.restarts == 2
+    third.remove_move("move-1")
+    fourth = reopened(third, path)
+    assert not fourth.moves()
+    fourth.close()
+
+
+def test_a_lease_switches_only_from_where_it_was(tmp_path):
+    directory = SqliteDirectory(tmp_path / "directory.sqlite")
+    here = lease("s")
+    directory.add_lease(here)
+    there = dataclasses.replace(here, server="server-2", epoch=2, moves=1)
+    assert not directory.switch_lease(there, "server-9", 1) and not directory.switch_lease(there, here.server, 7)
+    assert directory.lease("s") == here
+    assert directory.switch_lease(there, here.server, 1) and directory.lease("s") == there
+    assert directory.switch_lease(there, here.server, 1), "told again"
+    assert not directory.switch_lease(dataclasses.replace(here, epoch=3), here.server, 1)
+    assert not directory.switch_lease(dataclasses.replace(here, session="none"), here.server, 1)
+    directory.close()
+    again = SqliteDirectory(tmp_path / "directory.sqlite")
+    assert again.lease("s") == there
+    again.close()
