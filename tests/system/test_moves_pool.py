@@ -37,7 +37,7 @@ def session_of(pool: pools.Pool) -> pool_pb2.SessionStatus:
 
 
 def test_a_program_does_not_notice_that_an_operator_moves_it(pool: pools.Pool, tmp_path: Path) -> None:
-    process = moves.start(pool, "counter", tmp_path, 4.0)
+    process = moves.start(pool, "counter", tmp_path, float("inf"))
     before = session_of(pool)
     to = "cpu:2" if before.device != "cpu:2" else "cpu:1"
     said = pools.cupool("move", before.session[8:16], "--to", to, "--reason", "new fan", "--folder", str(pool.folder))
@@ -53,7 +53,7 @@ def test_a_program_does_not_notice_that_an_operator_moves_it(pool: pools.Pool, t
 
 
 def test_a_drain_moves_away_what_runs(pool: pools.Pool, tmp_path: Path) -> None:
-    process = moves.start(pool, "counter", tmp_path, 5.0)
+    process = moves.start(pool, "counter", tmp_path, float("inf"))
     before = session_of(pool)
     said = pools.cupool("drain", before.device, "--reason", "upgrade", "--json", "--folder", str(pool.folder))
     (row,) = json.loads(said)["devices"]
@@ -69,7 +69,7 @@ def test_a_drain_moves_away_what_runs(pool: pools.Pool, tmp_path: Path) -> None:
 def test_a_controller_that_is_killed_within_a_move_goes_on_with_it(
     pool: pools.Pool, tmp_path: Path, phase: str
 ) -> None:
-    process = moves.start(pool, "counter", tmp_path, 5.0)
+    process = moves.start(pool, "counter", tmp_path, float("inf"))
     before = session_of(pool)
     killed: list[str] = []
 
