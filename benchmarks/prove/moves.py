@@ -99,7 +99,9 @@ def start(pool: Pool, program: str, folder: Path, seconds: float = 6.0) -> subpr
         words += ["-c", SEEDED, str(ROOT / "examples" / f"{program}.py")]
         words += ["--out", str(folder / "picture.png")] if program == "colour_quantisation" else []
     env = {**environment(), "CUPOOL_ADDR": pool.addr, "CUPOOL_TOKEN": pool.token, "CUPOOL_DEADLINE_S": "30"}
-    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
 
 
 def finish(process: subprocess.Popen[str], folder: Path) -> dict[str, str]:
