@@ -85,15 +85,13 @@ def run(config: Config, server: ApiServer) -> int:
     except RuntimeError as error:
         print(f"cupool.apiserver: cannot listen: {error}", file=sys.stderr)
         return 1
-    server.rehearse()
-    if config.tls is None:
-        rehearse(server.device, endpoint)
     if orders is not None:
         orders.start(endpoint)
     else:
         if config.stdin_watch:
             threading.Thread(target=_watch_stdin, args=(server,), name="cupool-stdin", daemon=True).start()
         print(json.dumps({"ready": True, "endpoint": endpoint, "pid": os.getpid()}), flush=True)
+    _rehearse(config, server, endpoint)
     reason = server.wait_done()
     log.info("event=server-ends reason=%r", reason)
     server.close()
@@ -104,6 +102,14 @@ def run(config: Config, server: ApiServer) -> int:
         stopped.wait(1.0)
     server.status.close()
     return 0
+
+
+def _rehearse(config: Config, server: ApiServer, endpoint: str) -> None:
+    """After the server is said to be warm, and while nobody has come: whoever has waited for this server does not wait for that too."""
+    if server.assignment is None:
+        server.rehearse()
+    if server.assignment is None and config.tls is None:
+        rehearse(server.device, endpoint)
 
 
 def _stop_soon(server: ApiServer, reason: str) -> None:
