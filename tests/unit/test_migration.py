@@ -85,7 +85,7 @@ def at(step: Step, **fields: object) -> Move:
         (at(S.RETURNING), H.SOURCE_DEAD, 0, S.LOST, [I.LOSE]),
         (at(S.RETURNING), H.SOURCE_HERE, 0, S.RETURNING, [I.TAKE_BACK]),
         (at(S.RETURNING), H.SESSION_ENDED, 0, S.ENDED, []),
-        *((at(step), what, 1000, step, []) for step in FINAL for what in H),
+        *((at(step), what, 1000, step, []) for step in sorted(FINAL, key=lambda step: step.name) for what in H),
     ],
     ids=lambda v: v.step.name if isinstance(v, Move) else getattr(v, "name", None),
 )
