@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cupool import simulate
 from cupool.balancer import workload
+
+from cupool import simulate
 from cupool.simulation.scenario import Scenario
 
 TITLE = "2 000 random pools with random faults on a virtual clock: 0 violations; none, dgsf and cost-aware under each load shape"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -9,9 +10,11 @@ import subprocess
 import sys
 
 import pytest
+from cupool.balancer import migration
 from cupool.pool import tenants
 
 from cupool import simulate
+from cupool.contract.moves import Happening, Instruction, Step
 from cupool.simulation.clock import Clock
 from cupool.simulation.network import SILENCE_S, Network
 from cupool.simulation.processor import Processor
@@ -50,6 +53,18 @@ def test_a_broken_rule_is_found_and_found_again_by_its_seed(monkeypatch, capsys)
     assert logs[0] == logs[1]
     assert simulate.main(simulate.replay_command(seed).split()[2:]) == 1
     assert sentence.partition(": ")[2] in capsys.readouterr().err
+
+
+def test_a_session_that_is_taken_back_without_proof_has_two_owners_and_that_is_found(monkeypatch):
+    def impatient(move, event, now):
+        return dataclasses.replace(move, step=Step.RETURNING), (Instruction.RETURN, Instruction.TAKE_BACK)
+
+    monkeypatch.setitem(migration._RULES, (Step.RELEASED, Happening.TIME), impatient)
+    seed = 0
+    while (violation := simulate.run(random_scenario(seed))[1]) is None or violation.name != "one-owner":
+        seed += 1
+        assert seed < 100
+    assert str(simulate.run(random_scenario(seed))[1]) == str(violation)
 
 
 def test_a_load_shape_is_told_in_figures_and_drawn(tmp_path, capsys):
