@@ -22,6 +22,7 @@ Commands of the `server` extra; each has --help:
   ps, kill, session                    sessions; save one to a file, and bring it back
   gpus, nodes, servers                 devices, hosts, server processes
   cordon, uncordon, drain, move        keep sessions from devices, and move them away
+  balance        how sessions are moved between devices by themselves, and why
   quota, token, certs                  tenants, credentials, certificates
   logs, config, bench                  what was written, settings, speed
   join           make this host one of a pool's

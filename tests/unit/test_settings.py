@@ -186,7 +186,8 @@ def test_the_record(write, tmp_path):
 
 def test_defaults_are_those_of_the_record(tmp_path):
     """Where a setting and the record's own default could differ unseen, they do not; those that shall are named."""
-    wanted = {"devices", "folder", "max_sessions", "log_level"}
+    # A controller alone has no balancer: it is the supervisor of `cupool up` that starts one.
+    wanted = {"devices", "folder", "max_sessions", "log_level", "balance"}
     made = settings.pool_config(load(), tmp_path, devices=())
     for field in dataclasses.fields(PoolConfig):
         if field.name not in wanted:
