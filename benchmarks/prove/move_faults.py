@@ -1,7 +1,8 @@
 """Sessions that move between servers under load, and moves that are killed, cut and failed at every step: the same numbers, one owner.
 
 Two kinds of cases. `many-<program>-<k>`: a program goes on while its session moves twenty times, at random moments.
-`<what>-<step>`: one move, in which at that step its source or destination is killed, made to fail, cut from the other, or from the client;
+`<what>-<step>`: one move, in which at that step its source or destination is killed, made to fail, cut from the other or from the
+client, or no longer hears the other (dark);
 what a controller does then is decided as docs/decisions/012 says. Every result that the program saw is compared with those of a run
 without moves.
 """
@@ -184,10 +185,10 @@ def cases(full: bool) -> list[str]:
     faults = [
         f"{what}-{step}"
         for step in SOURCE_STEPS + DESTINATION_STEPS
-        for what in ("kill", "fail", "cutlink", "cutclient")
+        for what in ("kill", "fail", "cutlink", "darklink", "cutclient", "darkclient")
         if step not in _NOT_A_STEP and not (what == "fail" and step in _GIVEN + _TAKEN)
     ]
-    return faults + [f"many-{program}-{k:02d}" for k in range(2) for program in PROGRAMS]
+    return faults + [f"many-{program}-{k:02d}" for k in range(1) for program in PROGRAMS]
 
 
 @contextmanager
@@ -232,7 +233,7 @@ def _many(shared: Shared, program: str, seed: int, moves: int) -> dict[str, Any]
 
 def _one(shared: Shared, what: str, step: str) -> dict[str, Any]:
     """One move with a fault at a step."""
-    action = {"cutlink": "freeze", "cutclient": "freeze"}.get(what, what)
+    action = "freeze" if what in ("cutlink", "darklink", "cutclient", "darkclient") else what
     fault = ("--move-fault", f"{step}:{action}")
     is_source = step.startswith("source")
     made = World("--allow-faults", spare=1, first=fault if is_source else ())
@@ -250,7 +251,7 @@ def _one(shared: Shared, what: str, step: str) -> dict[str, Any]:
                     to, endpoint=link.endpoint, assign={"park_grace_ms": 8_000}, max_pause_ms=3_000, timeout_ms=8_000
                 )
                 if action == "freeze":
-                    _cut_at(faulty, link if what == "cutlink" else to_client)
+                    _cut_at(faulty, to_client if what.endswith("client") else link, what.startswith("dark"))
                 owner = _control(made, to, move)
                 run.wait_steps(2)
                 seen = run.finish()
@@ -270,11 +271,11 @@ def _settings() -> Any:
     return Config()
 
 
-def _cut_at(server: MoveServer, proxy: FaultProxy) -> None:
+def _cut_at(server: MoveServer, proxy: FaultProxy, is_dark: bool) -> None:
     """When the server has stopped itself at the step: cut, and let it go on. A step that a faultless move never reaches is left out."""
     stat = Path(f"/proc/{server.process.pid}/stat")
     wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", LIMIT_S)
-    proxy.cut_now()
+    (proxy.blackhole_now if is_dark else proxy.cut_now)()
     server.process.send_signal(signal.SIGCONT)
 
 

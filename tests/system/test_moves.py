@@ -78,6 +78,8 @@ def test_a_session_moves_twice_and_its_client_does_not_notice(moving: tuple[Worl
     x += 1
     assert float(view.sum()) == float(np.arange(1, 100_001, dtype="f8")[::2].sum())
     there.move()
+    # The program does not call meanwhile: its link goes there by itself.
+    assert there.here.wait_phase("m2", Phase.OWNER).epoch == 3
     assert view.get().tolist() == np.arange(1, 100_001, dtype="f8")[::2].tolist()
     assert session.link.moves == 2 and session.link.reconnects == 0 and session.link.recoveries == 0
     assert there.here.wait_phase("m2", Phase.OWNER).epoch == 3
