@@ -118,21 +118,11 @@ def write(path: Path | str, document: bytes, pieces: Iterable[Buffer]) -> int:
 
 
 class Saved:
-    """A session that lies in files.
+    """A session that lies in a file.
 
     Attributes:
         document: as `capture` gave it; checked only when it is restored.
     """
-
-    document: bytes
-
-    def into(self, incoming: Any) -> None:
-        """Give an `Incoming` all buffers. Raises DocumentError where they are damaged."""
-        raise NotImplementedError
-
-
-class SavedFile(Saved):
-    """What `write` made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -146,6 +136,7 @@ class SavedFile(Saved):
             raise DocumentError(f"{path} cannot be read: {error.strerror}.") from error
 
     def into(self, incoming: Any) -> None:
+        """Give an `Incoming` all buffers. Raises DocumentError where they are damaged."""
         with self._path.open("rb") as raw:
             file = _Hashing(raw)
             document = file.read(_check_head(file.read(_HEAD.size), self._size))
@@ -175,13 +166,8 @@ def _check_head(head: bytes, size: int) -> int:
 
 
 def read(path: Path | str) -> Saved:
-    """A session that was saved, in a file of `write`'s or in the folder of a `Store`. Raises DocumentError."""
-    path = Path(path)
-    if path.is_dir():
-        from .store import Store
-
-        return Store(path).read()
-    return SavedFile(path)
+    """A session that was saved. Raises DocumentError."""
+    return Saved(Path(path))
 
 
-__all__ = ["FORMAT", "MAGIC", "Place", "Saved", "SavedFile", "read", "write"]
+__all__ = ["FORMAT", "MAGIC", "Place", "Saved", "read", "write"]

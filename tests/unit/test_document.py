@@ -13,7 +13,7 @@ import documents
 import numpy as np
 import pytest
 from cupool.apiserver.config import Assignment
-from cupool.apiserver.document import DocumentError, Store, capture, fixed, read, write
+from cupool.apiserver.document import DocumentError, capture, fixed, read, write
 from cupool.apiserver.document.checks import VERSION, opened, sealed
 from cupool.apiserver.session import Refused
 from cupool.apiserver.transfers import ExportFailed
@@ -576,73 +576,3 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "none")
     with pytest.raises(DocumentError, match="cannot be written"):
         save(session, tmp_path / "no folder" / "session")
-
-
-def test_a_store_writes_what_has_changed(tmp_path: Path) -> None:
-    client, session = saved_client()
-    tracker = client.executor.tracking()
-    store = Store(tmp_path / "store", is_durable=True)
-
-    def checkpoint() -> int:
-        look = tracker.look()
-        return store.write(capture(session, tracker), look)
-
-    tracker.start()
-    assert checkpoint() > 2 * MIB
-    client.run(("iadd", 1, 1, 1))
-    assert checkpoint() < 64 << 10
-    again = brought(Store(tmp_path / "store").read())
-    np.testing.assert_array_equal(again.fetch(1), np.arange(4.0) * 2)
-    np.testing.assert_array_equal(again.fetch(3), np.ones(MIB // 4))
-    for _ in range(6):
-        client.run(("double", 3, 3))
-        checkpoint()
-    sizes = sum(path.stat().st_size for path in (tmp_path / "store").iterdir())
-    assert sizes < 64 << 20  # segments are emptied
-    np.testing.assert_array_equal(brought(read(tmp_path / "store")).fetch(3), np.ones(MIB // 4) * 64)
-    client.run(("free", 3))
-    checkpoint()
-    with pytest.raises(ForeignArray):
-        brought(store.read()).fetch(3)
-    tracker.start()  # begun again: every id is another one
-    checkpoint()
-    np.testing.assert_array_equal(brought(store.read()).fetch(1), np.arange(4.0) * 2)
-    store.close()
-    client.executor.close()
-
-
-def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path) -> None:
-    client, session = saved_client()
-    tracker, store = client.executor.tracking(), Store(tmp_path)
-    tracker.start()
-    look = tracker.look()
-    store.write(capture(session, tracker), look)
-    client.run(("double", 3, 3))
-    store.copy(tracker.look())  # and then the process is killed
-    np.testing.assert_array_equal(brought(read(tmp_path)).fetch(3), np.ones(MIB // 4))
-    other = Store(tmp_path)  # another process goes on in the same folder
-    tracker.start()
-    look = tracker.look()
-    other.write(capture(session, tracker), look)
-    np.testing.assert_array_equal(brought(read(tmp_path)).fetch(3), np.ones(MIB // 4) * 2)
-    other.close()
-    store.close()
-    client.executor.close()
-
-
-def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
-    client, session = saved_client()
-    tracker, store = client.executor.tracking(), Store(tmp_path)
-    tracker.start()
-    look = tracker.look()
-    store.write(capture(session, tracker), look)
-    store.close()
-    client.executor.close()
-    for path in [p for p in tmp_path.iterdir() if p.is_file()]:
-        data = path.read_bytes()
-        for bad in (data[: len(data) // 2], data[:100] + bytes([data[100] ^ 1]) + data[101:], b""):
-            path.write_bytes(bad)
-            with pytest.raises(DocumentError):
-                brought(read(tmp_path))
-        path.write_bytes(data)
-    brought(read(tmp_path))
