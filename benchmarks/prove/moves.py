@@ -70,7 +70,7 @@ class Shared:
 def cases(full: bool) -> list[str]:
     programs = ("counter", *EXAMPLES)
     if not full:
-        return ["load-counter-000", "crash-source.released-000", "controller-002"]
+        return ["load-counter-000", "crash-source.released-000"]
     found = []
     for k in range(8):  # an interrupted campaign has some of each
         found += [f"load-{p}-{k:03d}" for p in programs]

@@ -9,7 +9,7 @@ from tools.prove import campaign
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("part", ["cycles", "overload", "tenants", "upgrade"])
+@pytest.mark.parametrize("part", ["cycles", "moves", "overload", "tenants", "upgrade"])
 def test_sample(part: str) -> None:
     record = campaign(part, full=False)
     assert record["complete"] and not record["failed"], record["failed"]
