@@ -205,7 +205,10 @@ class Host:
                     server.move_out = order.command.move_out.move
                 server.order(**{kind: getattr(order.command, kind)})
         except NotFollowing as error:
-            self._kill(server, f"The server did not follow orders any more ({error}).")
+            if error.is_closed:
+                server.kill()  # it is dying or dead, and nobody's wish: its death is told with its own reason
+            else:
+                self._kill(server, f"The server did not follow orders any more ({error}).")
 
     def end(self, server: Server, reason: str, grace_s: float = END_GRACE_S) -> None:
         """End the server and its session; killed if it has not ended within the grace time."""

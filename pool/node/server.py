@@ -33,7 +33,13 @@ _READ_BYTES = 64 << 10
 
 
 class NotFollowing(Exception):
-    """The server does not take orders: its pipe is full or closed."""
+    """The server does not take orders: its pipe is full or closed.
+
+    Attributes:
+        is_closed: it reads no more: its process has ended, or is about to.
+    """
+
+    is_closed = False
 
 
 @dataclass(slots=True)
@@ -157,7 +163,9 @@ class Server:
             # What fits into a pipe's page is written whole or not at all; a larger message does not exist.
             done = os.write(self.commands, data)
         except OSError as error:
-            raise NotFollowing(f"{type(error).__name__}") from error
+            failed = NotFollowing(f"{type(error).__name__}")
+            failed.is_closed = isinstance(error, BrokenPipeError)
+            raise failed from error
         if done != len(data):
             raise NotFollowing("its pipe of orders is full")
 

@@ -157,6 +157,20 @@ def test_a_server_that_tells_of_a_move_that_nobody_ordered_is_ended(source: Plac
     assert source.process.wait(10) == -9 and not source.server.has_released and "not believed" in source.server.wish
 
 
+def test_an_order_that_meets_a_server_which_has_just_died_is_nobodys_wish(source: Place) -> None:
+    """Its death has not been seen yet: it is a fault all the same, and its session is made again."""
+    ends: list[agent_pb2.SessionEnd] = []
+    source.told.session_ended = ends.append  # type: ignore[method-assign]
+    source.process.kill()
+    os.close(source.orders)
+    source.orders = -1
+    out = server_pb2.MoveOut(session="x", move="m")
+    source.host.order(agent_pb2.ServerOrder(server="s1", command=server_pb2.ServerCommand(move_out=out)))
+    source.dies()
+    (end,) = ends
+    assert end.lost and end.replayable and "SIGKILL" in end.reason
+
+
 def test_turns_are_kept_until_they_are_acknowledged(tmp_path: Path) -> None:
     first = Outbox(tmp_path / "outbox")
     turn = agent_pb2.MoveNews(server="s1", report=Report(move="m", phase="RELEASED"))
