@@ -406,7 +406,8 @@ class Session:
             first = link.ordinal - len(link.kept) + 1
             self._kept = deque((first + k, frame) for k, frame in enumerate(link.kept))
             self._kept_bytes = sum(map(len, link.kept))
-            self._seen = OrderedDict((link.seen_first + k, link.seen[k * size : (k + 1) * size]) for k in range(count))
+            seen, first = link.seen, link.seen_first  # each look at a field of bytes copies all of it
+            self._seen = OrderedDict((first + k, seen[k * size : (k + 1) * size]) for k in range(count))
 
     # -- moves ----------------------------------------------------------------------------------------------------------
 
