@@ -112,13 +112,13 @@ class World:
     def _follow_moves(self, controller: Controller) -> None:
         ended = controller.move_meter.ended
 
-        def count(word: str, *figures: float) -> None:
-            self.say("move", word)
-            if word == Step.DONE.value:
+        def count(outcome: str, pause_s: float, nbytes: int) -> None:
+            self.say("move", outcome)
+            if outcome == Step.DONE.value:
                 self.moves_done += 1
-            elif word == Step.GIVEN_UP.value:
+            elif outcome == Step.GIVEN_UP.value:
                 self.moves_failed += 1
-            ended(word, *figures)  # type: ignore[arg-type]
+            ended(outcome, pause_s, nbytes)
 
         controller.move_meter.ended = count  # type: ignore[method-assign]
 
