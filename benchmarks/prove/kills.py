@@ -171,7 +171,7 @@ def run_program(
         "CUPOOL_TOKEN": shared.token,
         "CUPOOL_DURABILITY": durability,
     }
-    env["CUPOOL_DEADLINE_S"] = "30"
+    env["CUPOOL_DEADLINE_S"] = "120"
     window = WINDOWS.get((program, durability)) or WINDOWS.get(("", durability))
     if window:
         env["CUPOOL_REDO"] = window
