@@ -335,6 +335,10 @@ class Following(Moving):
         if lease is None:
             self.directory.add_lease(lease_record(session, self.wall()))
         _log.info("event=session-adopted session=%s server=%s", session.id, server.id)
+        if news.state == states.PARKED:
+            self.books.set_session(session, states.SESSION_PARKED, "", now)
+        elif news.usage.attached or news.attached_before:
+            self.books.set_session(session, states.SESSION_ATTACHED, "", now)
         self._revived(session, now)
         return session
 

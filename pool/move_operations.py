@@ -6,7 +6,7 @@ from cupool.v1 import admin_pb2
 
 from .controller import Controller
 from .leases import Device, Session
-from .moving import Ongoing
+from .move_placing import Ongoing
 from .operations import Audit, Operations, by_prefix
 from .refusals import Refused
 

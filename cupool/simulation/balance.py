@@ -16,7 +16,7 @@ from cupool.balancer.tuning import Tuning
 from cupool.pool.balancing import Balancing
 from cupool.pool.controller import Controller
 from cupool.pool.move_operations import MoveOperations
-from cupool.pool.moving import Ongoing
+from cupool.pool.move_placing import Ongoing
 from cupool.pool.refusals import Refused
 from cupool.v1 import admin_pb2
 

@@ -492,6 +492,25 @@ def test_a_session_that_ends_before_a_new_controller_has_it_in_its_books_is_over
     check(pool)
 
 
+@pytest.mark.parametrize("step", ["released", "done"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_client_that_came_while_no_controller_ran_is_attached(step, order):
+    """Whichever of the two servers the hello names first. A session that seems unattached would be ended."""
+    pool = Moves()
+    pool.ready()
+    pool.host.is_here = False
+    pool.host.tells(pool.source, "RELEASED")
+    if step == "done":
+        pool.host.tells(pool.destination, "OWNER")
+        pool.host.attach(pool.destination)
+    pool.host.servers = dict(list(pool.host.servers.items())[::order])
+    restart(pool)
+    assert pool.state(pool.lease) == states.SESSION_ATTACHED and not pool.controller.books.unattached
+    assert pool.is_at(pool.destination, 2)
+    pool.later(CONFIG.lease_s + 1)
+    assert pool.state(pool.lease) == states.SESSION_ATTACHED
+
+
 def test_a_directory_that_is_older_than_the_move_is_made_good():
     pool = Moves()
     pool.begun()
