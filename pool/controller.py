@@ -144,6 +144,10 @@ class Controller(Following):
                 session = next(iter(self.books.unattached.values()))
                 if session.expires_at > now:
                     break
+                if not session.device.node.is_connected or session.device.node.is_silent:
+                    # A client may have come: its host cannot tell.
+                    self.books.renew(session, now + self.config.lease_s)
+                    continue
                 session.replayable = True
                 self.end(session, f"Nobody attached to it within {self.config.lease_s} s.")
             for session in list(self.books.sessions.values()):

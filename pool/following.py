@@ -332,7 +332,7 @@ class Following(Moving):
         if server.state == states.WARM:
             self.books.set_server(server, states.LEASED)
         self.books.add_session(session)
-        if lease is None:
+        if lease is None or (lease.server != server.id and lease.epoch < session.epoch):
             self.directory.add_lease(lease_record(session, self.wall()))
         _log.info("event=session-adopted session=%s server=%s", session.id, server.id)
         if news.state == states.PARKED:

@@ -591,3 +591,16 @@ def test_a_node_that_has_fallen_silent_gets_no_new_sessions():
     pool.controller.device_news("node-1", [], None)
     pool.controller.tick()
     pool.acquire()
+
+
+def test_a_lease_does_not_run_out_while_its_host_cannot_tell_that_a_client_has_come():
+    pool = Pool()
+    lease = pool.acquire()
+    pool.host.deliver()
+    pool.host.disconnect()
+    pool.host.attach(lease.server)
+    pool.later(CONFIG.lease_s + 1)
+    pool.host.connect()
+    pool.host.deliver()
+    assert pool.state(lease) == states.SESSION_ATTACHED and lease.server in pool.host.servers
+    check(pool)
