@@ -297,6 +297,7 @@ class Following(Moving):
         old = session.server
         self._copy_here(session, server)
         session.server, session.epoch = server, news.assignment.epoch
+        session.moves, session.moved_at = max(1, session.moves), self.clock()
         self.directory.add_lease(lease_record(session, self.wall()))
         self._end_copy(old, "Its session has moved.")
         return True
@@ -326,6 +327,8 @@ class Following(Moving):
             moves=lease.moves if lease else 0,
             is_adopted=True,
         )
+        if session.epoch > 1:  # it has moved, nobody knows when: it rests from now
+            session.moves, session.moved_at = max(1, session.moves), now
         server.move_phase = news.move.phase
         if server.state == states.STARTING:
             self.books.set_server(server, states.WARM)

@@ -480,8 +480,12 @@ class Moving(MovePlacing):
         waiting = list(one.waiting.values())
         for server, _ in waiting:
             self._copy_here(session, server)
+        waiting = list(one.waiting.values())
         one.waiting.clear()
         self._catch_up(one)
+        for server, news in waiting:
+            if session.server is server and server.id in self.books.servers:
+                self._take_up(server, news, now)  # it is this one's now: whether a client is there, too
         for server, news in waiting:
             if session.server is server and not session.is_over:
                 self._take_up(server, news, now)  # it has turned out to have the session: its client may have come
