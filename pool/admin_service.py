@@ -228,7 +228,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
                     last.CopyFrom(progress)
                     progress.age_s = age_s
                     yield progress
-                if not last.done:
+                if last is not None and not last.done:
                     await asyncio.sleep(_MOVE_LOOK_S)
 
     async def ListMoves(self, request: admin_pb2.ListMovesRequest, context: Any) -> admin_pb2.ListMovesReply:

@@ -4,7 +4,7 @@
 
 Pyright keeps nothing between runs of its command, and the whole tree takes half a minute; mypy keeps its own cache. What is checked,
 and how strictly, is pyproject.toml's. Everything is checked again when pyright, its settings or the installed packages changed, and
-with `--all`. The record, `build/pyright.json`, is written only after a run without an error.
+with `--all`. The record, `build/pyright.json`, has only files in which no error was found.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -106,19 +107,26 @@ def main(arguments: list[str]) -> int:
     around = circumstances(settings)
     before = {} if "--all" in arguments or record.get("circumstances") != around else record["states"]
     changed = [f for f, state in now.items() if before.get(f) != state and not _matches(paths[f], settings["exclude"])]
+    status = 0
     print(f"pyright: {len(changed)} of {len(now)} files to check", flush=True)
     if changed:
         # Without a list pyright finds the files itself: a whole run depends on nothing here.
         listed = [str(paths[f].relative_to(ROOT)) for f in changed] if before else []
         command = [str(Path(sys.executable).with_name("pyright")), *(["-"] if listed else [])]
-        done = subprocess.run(command, cwd=ROOT, input=" ".join(listed), text=True, check=False)
-        if done.returncode:
-            return done.returncode
+        done = subprocess.run(command, cwd=ROOT, input=" ".join(listed), stdout=subprocess.PIPE, text=True, check=False)
+        print(done.stdout, end="", flush=True)
+        status = done.returncode
+        if status > 1:  # it found no errors, it failed
+            return status
+        faulty = set(re.findall(r"^ *(/.*?):\d+:\d+ - error: ", done.stdout, re.MULTILINE))
+        if status and not faulty:
+            return status
+        now = {f: state for f, state in now.items() if str(paths[f]) not in faulty}
     kept = {f"{f} {hashes[f]}": names for f, names in imports.items()}
     fresh = RECORD.with_suffix(f".{os.getpid()}")
     fresh.write_text(json.dumps({"circumstances": around, "states": now, "imports": kept}))
     fresh.replace(RECORD)
-    return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class Staying:
     def fixed(self) -> str:
         return WHY
 
-    def _refuse(self, *args: Any) -> NoReturn:
+    def _refuse(self, *args: Any, **named: Any) -> NoReturn:
         raise NotImplementedError(WHY)
 
     bytes_of = arena_address = place_in = offset_in = offset_of_bytes = _refuse
