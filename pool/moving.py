@@ -246,8 +246,6 @@ class Moving(MovePlacing):
         for server in (one.source_id, one.destination_id):
             if self._sides.get(server) is one:
                 del self._sides[server]
-        if one.last_end is not None:
-            self.directory.when_kept(one.last_end[1])  # the session went on without that server
         self.directory.remove_move(move.id)
         one.ended_at = now
         for server_id in one.missing:  # its host came back without it: nobody will tell of its end
@@ -268,8 +266,21 @@ class Moving(MovePlacing):
             session.stays_until = now + min(waited, LONGEST_AGAIN_S)
             text = f"It stays on {one.source_device}: {move.reason or 'no reason was told'}"
             self.events.emit("move-given-up", session.id, text, session.tenant.name)
+        if one.last_end is not None:
+            self._last_of(session, *one.last_end)
+            one.last_end = None
         if not session.is_over:
             self._tell(session)
+
+    def _last_of(self, session: Session, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> None:
+        """The death of a source, when its move is over: it is the session's end, unless that went on elsewhere."""
+        if session.is_over or session.server.id != end.server:
+            self.directory.when_kept(kept)
+            return
+        self.books.use(session, end.usage)
+        session.replayable = end.replayable
+        state = states.SESSION_ENDED if session.state == states.SESSION_ENDING else states.SESSION_LOST
+        self._over(session, state, end.reason, self.clock(), kept)
 
     def _measure(self, one: Ongoing, session: Session) -> None:
         """What the copy said of the link, and of the session's writes, for who decides of the next."""
