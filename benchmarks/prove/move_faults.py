@@ -252,7 +252,7 @@ def _one(shared: Shared, what: str, step: str) -> dict[str, Any]:
                 )
                 if action == "freeze":
                     _cut_at(faulty, to_client if what.endswith("client") else link, what.startswith("dark"))
-                owner = _control(made, to, move)
+                owner = _control(made, to, move, is_doomed=(what, step) == ("kill", "destination.owned"))
                 run.wait_steps(2)
                 seen = run.finish()
                 _one_is_left(made, to, owner)
@@ -279,7 +279,7 @@ def _cut_at(server: MoveServer, proxy: FaultProxy, is_dark: bool) -> None:
     server.process.send_signal(signal.SIGCONT)
 
 
-def _control(there: World, to: MoveServer, move: str) -> str:
+def _control(there: World, to: MoveServer, move: str, is_doomed: bool) -> str:
     """What a controller does, from reports and proven deaths alone; returns who has the session: "source", "destination", or "replay"."""
     source = there.here
 
@@ -295,6 +295,8 @@ def _control(there: World, to: MoveServer, move: str) -> str:
         )
 
     wait_until(is_clear, LIMIT_S)
+    if is_doomed:  # it dies right after it has said that it is the owner
+        to.wait_end(LIMIT_S)
     ours, theirs = source.phases(move), to.phases(move)
     if Phase.FAILED in ours and not source.has_ended:
         return "source"
@@ -309,6 +311,8 @@ def _control(there: World, to: MoveServer, move: str) -> str:
         there.pool.place = Place(to.endpoint, 2)
         to.wait_phase(move, Phase.OWNER)
         return "destination"
+    source.order(end=pb.EndRequest(reason="the session is lost"))
+    source.wait_end(LIMIT_S)
     fresh = there.server()
     fresh.assign(session="again")
     there.pool.lease = Lease("again", TOKEN, fresh.endpoint, 1, "", "")
