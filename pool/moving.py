@@ -248,9 +248,11 @@ class Moving(MovePlacing):
                 del self._sides[server]
         self.directory.remove_move(move.id)
         one.ended_at = now
-        for server_id in one.missing:  # its host came back without it: nobody will tell of its end
+        for server_id, since in one.missing.items():  # its host came back without it: nobody may tell of its end
             gone = self.books.servers.get(server_id)
-            if gone is not None:
+            if gone is not None and gone is session.server and not session.is_over:
+                session.missing_since = since  # its session's end may be told yet
+            elif gone is not None:
                 self.books.set_server(gone, states.DEAD)
         self.moved.append(one)
         session.move = ""
