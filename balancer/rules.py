@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from . import costs
 from .board import Board, general
 from .snapshot import Device, Session, Waiting
+from .tuning import Tuning
 
 # ---- what every policy but `none` does first
 
@@ -152,13 +153,14 @@ def relief(
     if left_s <= 0.0:
         return "nothing is known of it yet, or its client is away"
     best: tuple[Device, float, float, float] | None = None
+    least_rate = _least_rate(session, tuning)
     why = "no device has room for it"
     for destination in board.fits(session, source):
         rate = wanted * (1.0 - board.load(destination) - others_idle)
         if hot:
             # Above its limit a device slows down all that runs on it; below it, it nearly does.
             rate += wanted * (source.power_w / source.power_limit_w - tuning.power_warm)
-        if rate < tuning.least_rate:
+        if rate < least_rate:
             why = "no device with room for it is idle enough"
             if words:
                 why += f": {destination.id} is wanted for {board.load(destination):.0%} of the time, it would save {rate:.3f} s a second"
@@ -179,6 +181,12 @@ def relief(
         if best is None or gain_s - cost_s > best[2] - best[3]:
             best = destination, rate, gain_s, cost_s
     return why if best is None else best
+
+
+def _least_rate(session: Session, tuning: Tuning) -> float:
+    """What a move of the session must save in each second."""
+    moved = min(session.moves, tuning.most_restless) if 0.0 <= session.last_move_s < tuning.restless_s else 0
+    return tuning.least_rate * (1 + moved)
 
 
 def _make_room(board: Board) -> None:

@@ -16,6 +16,8 @@ class Tuning:
         least_rate: of a device's time, what a move must save in each second: below it the measured utilisations are noise.
         horizon_s: a session is not expected to go on for longer than this.
         cooldown_s: a session rests after its first move; after its second twice as long, up to `longest_cooldowns` times.
+        restless_s: a session that has moved within this time moves again only for a larger saving: `least_rate` once more for each of its
+            moves, up to `most_restless`. Noise alone would send it back and forth.
         retry_s: after a move that failed; twice as long after each further one, up to `longest_retry_s`.
         pause_s: of a move whose copy converges, as the client sees it.
         longest_pause_s: a move that must stop its session for longer is not made.
@@ -41,6 +43,8 @@ class Tuning:
     horizon_s: float = 60.0
     cooldown_s: float = 5.0
     longest_cooldowns: int = 8
+    restless_s: float = 120.0
+    most_restless: int = 4
     retry_s: float = 5.0
     longest_retry_s: float = 300.0
     pause_s: float = 0.1

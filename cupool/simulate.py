@@ -210,7 +210,8 @@ def _random(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"schema": SCHEMA, **record, "failed": dict(broken)}, indent=1))
     else:
-        print(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in record.items()))
+        figures = ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in record.items() if key != "took_s")
+        print(f"{figures}; it took {record['took_s']} s")
     return 1 if broken else 0
 
 

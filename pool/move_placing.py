@@ -255,7 +255,11 @@ class MovePlacing(Leasing):
                 failed, f"The host of {name} cannot be reached: {device.node.reason}", "Choose another device."
             )
         if cordoned:
-            return Refused(failed, f"{name} is cordoned: {cordoned}", "Choose another device, or `cupool uncordon` it.")
+            return Refused(
+                failed,
+                f"{name} is cordoned: {cordoned.rstrip('.')}.",
+                "Choose another device, or `cupool uncordon` it.",
+            )
         if device.failure:
             return Refused(failed, f"Servers do not start on {name}: {device.failure}", "Choose another device.")
         if device.kind != session.device.kind:

@@ -57,7 +57,7 @@ class Pool:
                 servers = stub.ListServers(admin_pb2.ListServersRequest(), timeout=30, metadata=metadata).servers
                 warm = [s for s in servers if s.state == server_pb2.SERVER_STATE_WARM]
                 if warm and len(servers) == len(warm):
-                    return f"{warm[0].device.kind}: {warm[0].device.name}"
+                    return " ".join(word for word in (warm[0].device.kind, warm[0].device.name) if word)
                 time.sleep(0.05)
         raise SystemExit("demo: no server became warm within 60 s; see the messages above")
 

@@ -317,7 +317,10 @@ class Keeper:
                     tracker.stop()
                 if order.end:
                     report(told)
-                    session.end(f"it was saved as {order.checkpoint}", farewell=True)
+                    session.end(
+                        f"it was saved as {order.checkpoint}; `cupool session restore {order.checkpoint}` brings it back.",
+                        farewell=True,
+                    )
                     return
         except _Moving:
             told.error = "The session is being moved."

@@ -91,6 +91,20 @@ def test_a_session_that_cannot_move_or_gains_too_little_stays(change: dict[str, 
     assert why in policy.explain(pool(a, b, *changed), "s")
 
 
+def test_what_moved_a_while_ago_moves_again_only_for_more_than_noise() -> None:
+    def chosen(**change: object) -> list[tuple[str, str]]:
+        # u keeps b busy for less of the time than s and t want of a: a little is to be gained.
+        s, t = (session(name, "a", 0.5, **change) for name in ("s", "t"))
+        return moves(pool(device("a", 2), device("b", 1), s, t, session("u", "b", 0.6, fixed="it stays")))
+
+    assert [to for _, to in chosen()] == ["b"]
+    assert chosen(moves=2, last_move_s=30.0) == []
+    assert [to for _, to in chosen(moves=2, last_move_s=130.0)] == ["b"]
+    # Where much is to be gained it moves as before.
+    s, t = (session(name, "a", 0.5, moves=2, last_move_s=30.0) for name in ("s", "t"))
+    assert [to for _, to in moves(pool(device("a", 2), device("b"), s, t))] == ["b"]
+
+
 def test_a_failed_move_is_tried_again_later_and_later() -> None:
     memory = Memory().noted("s", 99.0, failed=True).noted("t", 99.0, failed=True)
     assert moves(pool(*CROWDED), memory) == []
