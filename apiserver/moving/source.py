@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 REPORT = server_pb2.MoveReport
 #: How often the copy's progress is told.
 TELL_S = 0.25
+#: How long a move that is over may take to clear up.
+CLEARING_S = 2.0
 #: How often a wait on the lane looks whether the move is over.
 WIRE_S = 0.05
 #: Frames that wait to be sent at most, of about a chunk each.
@@ -100,7 +102,8 @@ class SourceMove:
 
     @property
     def is_over(self) -> bool:
-        return self._over.is_set()
+        """Whether another move may begin. One that has told how it ended, and clears up, is waited for: the next order may come at once."""
+        return self._over.wait(CLEARING_S if self._machine.is_over else 0.0)
 
     # -- from other threads ---------------------------------------------------------------------------------------------
 
@@ -291,6 +294,8 @@ class SourceMove:
         if self._lane is not None:
             self._lane[0].sock.settimeout(WIRE_S)
             self._lane[0].patience = self._check
+        self._tell(REPORT.COPYING)  # a copy may be too short to be told of while it is made
+        self._told_at = time.monotonic()
         self._reach("source.planned")
 
     def _ack(self) -> Any:

@@ -93,7 +93,7 @@ def test_two_busy_sessions_part_when_the_balancer_may(pool: pools.Pool, tmp_path
         assert after.keys() == before.keys()
         gone = next(s for s in after if after[s] != before[s])
         explained = pools.cupool("balance", "explain", gone, "--folder", str(pool.folder))
-        assert "is shared by 2 sessions" in explained
+        assert explained.count(gone) >= 2, "why it stays now, and the move that was made"
     finally:
         stop.touch()
         said_by = [p.communicate()[0] for p in programs]

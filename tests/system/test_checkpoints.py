@@ -160,7 +160,7 @@ def test_an_upload_larger_than_the_window_is_waited_for() -> None:
 
 
 DAMAGE = {
-    "changed": "for f in files('*.data'): b = bytearray(f.read_bytes()); b[-1] ^= 1; f.write_bytes(b)",
+    "changed": "for f in files('*.data'):\n if b := bytearray(f.read_bytes()): b[-1] ^= 1; f.write_bytes(b)",
     "truncated": "for f in files('*.index'): f.write_bytes(f.read_bytes()[:-7])",
     "gone": "for f in files('*.index'): f.unlink()",
 }

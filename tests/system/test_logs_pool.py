@@ -101,7 +101,7 @@ def test_one_id_follows_a_session_through_all_four(pool: dict[str, Any]) -> None
     assert {"session-leased"} <= {line["event"] for line in controller}
     assert controller[0]["request"] == request and controller[0]["tenant"] == "default"
     (agents_log,) = [
-        file for file in logs.glob("*.log") if file.stem not in ("controller", "supervisor")
+        file for file in logs.glob("*.log") if file.stem not in ("balancer", "controller", "supervisor")
     ]  # by its node
     agent = [line for line in lines_of(agents_log) if line.get("session") == session]
     assert {line["source"] for line in agent} == {"agent"}

@@ -23,7 +23,7 @@ from cupool.shim.lease import status_error
         ("CUPOOL_RECONNECT_S", "-1", "number of seconds"),
         ("CUPOOL_REDO", "much", "not a size"),
         ("CUPOOL_MEMORY", "4 apples", "not a size"),
-        ("CUPOOL_DURABILITY", "forever", "'replay' nor 'none'"),
+        ("CUPOOL_DURABILITY", "forever", "is none of 'replay', 'node', 'file', 'none'"),
         ("CUPOOL_TRANSPORT", "udp", "'core' nor 'grpc'"),
     ],
 )
