@@ -27,6 +27,10 @@ ROWS = (
     ("S5a", "down to a fresh array, 256 MiB", "ring, 256 MiB down to a fresh array / memcpy", "≥"),
     ("S5b", "up, 256 MiB", "gRPC chunks, 256 MiB up / raw TCP", "≥"),
     ("S5b", "down to a warm array, 256 MiB", "gRPC chunks, 256 MiB down / raw TCP", "≥"),
+    ("S7", "unix socket: p50", "a session of a warm pool: lease, attach and first result, p50, ms", "≤"),
+    ("S9", "16 MiB: the client's longest pause", "a live move of a session of 16 MiB: the program's longest pause, ms", "≤"),
+    ("S9", "4 GiB: the client's longest pause", "the same of 4 GiB, ms", "≤"),
+    ("S9", "4 GiB: bytes of a whole move, order to release / memcpy", "bytes of that move / memcpy into warm memory", "≥"),
     ("S13", "import of the shim beyond numpy and grpc", "`import cupy` beyond numpy's and grpc's own import, ms", "≤"),
     ("S13", "import cupy and cupyx.scipy.sparse, beyond numpy and grpc", "`import cupy, cupyx.scipy.sparse` beyond the same, ms", "≤"),
     ("S13", "memory after import, above NumPy", "memory after import above NumPy, MB", "≤"),
@@ -101,6 +105,11 @@ def campaigns() -> list[str]:
             "controller_kills",
             "{kills} kills of the controller at random moments under load: {sessions_lost} running sessions lost; books, quotas and "
             "the directory agree after each; leases again after {until_leases_are_given_again_s[p50]:.1f} s p50; {failed} failed",
+        ),
+        (
+            "move_faults",
+            "{faults} moves with source, destination or a connection killed, cut or failed at a step, and {moves_under_load} moves of "
+            "programs under load: the same numbers each time, one owner left; {failed} failed",
         ),
         (
             "upgrade",
