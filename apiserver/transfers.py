@@ -150,11 +150,7 @@ class Outbound:
     def __init__(self, data: memoryview, pinned: bool) -> None:
         self.is_charged = not pinned and isinstance(data.obj, np.ndarray)
         if data.nbytes and not isinstance(data.obj, np.ndarray):
-            data = np.frombuffer(
-                data, np.uint8
-            ).data  # what was made beside arrays: a tracker knows memory by its array
-        if data.nbytes and not isinstance(data.obj, np.ndarray):
-            data = memoryview(np.frombuffer(data, np.uint8))  # whoever copies the session knows buffers by their arrays
+            data = np.frombuffer(data, np.uint8).data  # whoever copies the session knows buffers by their arrays
         self.data = data.cast("B") if data.nbytes else memoryview(b"")
         self.pinned = pinned
         self.lock = threading.Lock()
