@@ -115,7 +115,7 @@ def test_secrets_and_long_texts_do_not_get_in(path):
     log.record(audit.ADMIN, who="x", subject=token, reason=f"Bearer {token} " + "long " * 1000 + "\n{}\"'\x00\ud800")
     log.close()
     text = path.read_text()
-    assert token.rpartition("_")[2] not in text and max(map(len, text.splitlines())) < 2000
+    assert token[-20:] not in text and max(map(len, text.splitlines())) < 2000
     assert verify(path).is_whole
 
 
