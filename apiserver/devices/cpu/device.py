@@ -244,7 +244,7 @@ class CpuDevice:
     def place_in(self, array: Array, root: Array) -> tuple[int, int]:
         if array is root:
             return 0, root.nbytes
-        low, high = memory.extent_of(array)
+        low, high = memory.extent(array)
         at = memory.address_of(array) - memory.address_of(root)
         return at + low, at + high
 

@@ -57,19 +57,6 @@ def array_over(root: Array, offset: int, spec: Spec) -> Array:
     return np.ndarray(spec.shape, spec.dtype, raw_bytes(root), offset, spec.strides)
 
 
-def extent_of(array: Array) -> tuple[int, int]:
-    """First byte and end of what an array covers, counted from its first element."""
-    low, high = 0, array.itemsize
-    for n, stride in zip(array.shape, array.strides, strict=True):
-        if n == 0:
-            return 0, 0
-        if stride < 0:
-            low += (n - 1) * stride
-        else:
-            high += (n - 1) * stride
-    return low, high
-
-
 def view(array: Array, offset: int, spec: Spec) -> Array:
     """A view of `spec`, its first element `offset` bytes from the first one of `array`.
 
@@ -94,10 +81,10 @@ def view(array: Array, offset: int, spec: Spec) -> Array:
     return np.ndarray(spec.shape, spec.dtype, flat_bytes(root), at, spec.strides)
 
 
-def extent(spec: Spec) -> tuple[int, int]:
-    """First byte and end of the memory that an array of this spec touches, counted from its first element."""
-    low, high = 0, spec.itemsize
-    for n, stride in zip(spec.shape, spec.strides, strict=True):
+def extent(of: Spec | Array) -> tuple[int, int]:
+    """First byte and end of the memory that an array, or one of this spec, touches, counted from its first element."""
+    low, high = 0, of.itemsize
+    for n, stride in zip(of.shape, of.strides, strict=True):
         if n == 0:
             return 0, 0
         if stride < 0:
