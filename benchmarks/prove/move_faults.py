@@ -26,9 +26,9 @@ from cupool.shim import session
 from cupool.shim.lease import Fate, Lease, Place
 
 from benchmarks.harness import mark_run
+from benchmarks.moving import TOKEN, MoveServer, Phase, World, wait_until, world
 from cupool.v1 import server_pb2 as pb
 from tests.system.faultproxy import FaultProxy
-from tests.system.moving import TOKEN, MoveServer, Phase, World, wait_until, world
 
 TITLE = "sessions that move under load, and moves killed, cut or failed at every step: the same numbers, one owner left"
 MOVES = 20

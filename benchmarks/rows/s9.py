@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Ratio, Value, touch_memory
+from benchmarks.moving import Phase, World, world
 from cupool.contract.limits import GIB, MIB
-from tests.system.moving import Phase, World, world
 
 ROW = "S9"
 TITLE = "a live move: the client's longest pause by session size, stop-and-copy beside it; bytes of a move / memcpy"

@@ -17,6 +17,7 @@ from cupool.shim import session as sessions
 from cupool.shim.config import Config
 from cupool.shim.lease import Fate, Lease, Place
 
+from benchmarks.moving import TOKEN, MoveServer, MovingPool, Phase, World, wait_until, world
 from cupool.contract.errors import SessionLost
 from cupool.contract.statusfile import create as create_status
 from cupool.contract.tlsnames import server_name
@@ -25,7 +26,6 @@ from cupool.v1 import server_pb2 as pb
 from tools.prove import campaign
 
 from .faultproxy import FaultProxy
-from .moving import TOKEN, MoveServer, MovingPool, Phase, World, wait_until, world
 
 pytestmark = pytest.mark.timeout(180)
 
