@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-from cupool.contract import logs
+from cupool.contract import logs, offload
 from cupool.contract.limits import GIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
@@ -76,6 +76,7 @@ def limit_memory(memory_bytes: int) -> None:
 
 def run(config: Config, server: ApiServer) -> int:
     """Serve until there is a reason to end."""
+    offload.INSIDE = True
     signal.signal(signal.SIGTERM, lambda *_: _stop_soon(server, "terminated"))
     signal.signal(signal.SIGINT, lambda *_: _stop_soon(server, "interrupted"))
     orders = Orders(server, *_take_pipes()) if config.orders else None

@@ -128,7 +128,6 @@ class Offload:
     """The functions of one session."""
 
     def __init__(self, executor: Executor) -> None:
-        contract.INSIDE = True
         self._executor = executor
         self._numbers = itertools.count(OWN_HANDLES)
         self._runtime: Runtime | None = None

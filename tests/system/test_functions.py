@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -269,9 +270,12 @@ def test_lambda_handler_that_is_none(small_pool: Pool, handlers: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the kernel gives to whoever asks for any: nobody takes it meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def request(
