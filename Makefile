@@ -2,7 +2,8 @@
 #
 #   make demo      the examples, unmodified, through an embedded pool; one table; out/china_quantised.png
 #   make test      every test that needs no GPU            make check   format, lint, types, imports, fresh files, quick tests
-#   make bench     ratio tables, benchmarks/results/       make prove PART=name   a campaign in full; without PART: list them
+#   make bench     ratio tables, benchmarks/results/, what got slower; under 10 minutes      make bench-full   and the curves; goes on where it stopped
+#   make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
 #   make clients   the CuPy-facing tests of opt_einsum, einops and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
@@ -22,7 +23,7 @@ DEVICE ?= cpu
 FOLDERS ?= core15
 
 .PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
-        check-wheel check-tests bench prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
+        check-wheel check-tests bench bench-full prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
 
 venv: .venv/.complete
 
@@ -80,6 +81,9 @@ check-tests:
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks
+
+bench-full: .venv/.complete
+	$(RUN) -m benchmarks --full
 
 prove: .venv/.complete
 	$(RUN) tools/prove.py $(PART)

@@ -1,4 +1,8 @@
-"""`python -m benchmarks [--quick] [ROW ...]`: run rows, each in a process of its own, print the tables, write `benchmarks/results/`."""
+"""`python -m benchmarks [--quick | --full] [ROW ...]`: run rows, each in a process of its own, print the tables, write results.
+
+Without a name: all rows, into `benchmarks/results/bench.json`, and what has changed against the last committed one. With `--full` also the
+curves, each row's record into a file of its own under `full/`; a run that was interrupted goes on where it stopped, `--fresh` starts anew.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +17,43 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from benchmarks import rows
+from benchmarks import compare, curves, rows
 from benchmarks.harness import ROOT, environment, machine, mark_run, marked_processes, plain, versions
 
 RESULTS = ROOT / "benchmarks" / "results"
-#: A row that takes longer is stopped and reported as failed, seconds.
+FULL = RESULTS / "full"
+#: Names of what an interrupted full run has finished.
+STATE = ROOT / "build" / "bench-full.json"
+#: A row that takes longer is stopped and reported as failed, seconds. A module may say `TIMEOUT_S` itself.
 ROW_TIMEOUT_S = 180
 
 
-def names() -> list[str]:
-    """All rows, in the order of goals."""
-    return sorted(info.name for info in pkgutil.iter_modules(rows.__path__) if not info.name.startswith("_"))
+def names(package: ModuleType = rows) -> list[str]:
+    """All rows, in the order of goals; or all curves."""
+    return sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_"))
+
+
+def find(name: str) -> ModuleType:
+    """The module of a row or a curve."""
+    package = "rows" if name in names(rows) else "curves"
+    return importlib.import_module(f"benchmarks.{package}.{name}")
 
 
 def run_row(name: str, quick: bool) -> dict[str, Any]:
     """In this process: the row's record."""
     mark_run()
-    module = importlib.import_module(f"benchmarks.rows.{name}")
-    start = time.perf_counter()
+    module = find(name)
+    start, load = time.perf_counter(), os.getloadavg()[0]
     results = plain(module.run(quick))
     return {
         "row": module.ROW,
         "title": module.TITLE,
         "seconds": round(time.perf_counter() - start, 1),
+        # Of the minute before it: what else the machine did. The row's own processes come on top.
+        "load_before": round(load, 2),
         "results": results,
     }
 
@@ -45,17 +61,16 @@ def run_row(name: str, quick: bool) -> dict[str, Any]:
 def run_apart(name: str, quick: bool) -> dict[str, Any]:
     """In a fresh process; a row that fails or hangs is a record with `error`, and the others go on."""
     mark_run()
+    limit_s = getattr(find(name), "TIMEOUT_S", ROW_TIMEOUT_S)
     command = [sys.executable, "-m", "benchmarks", "--in-process", name] + (["--quick"] if quick else [])
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=ROW_TIMEOUT_S, env=environment()
-        )
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=limit_s, env=environment())
     except subprocess.TimeoutExpired:
         # A pool that the row started outlives it.
         for pid in marked_processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return {"row": name, "title": "", "results": [], "error": f"not done after {ROW_TIMEOUT_S} s"}
+        return {"row": name, "title": "", "results": [], "error": f"not done after {limit_s} s"}
     if done.returncode:
         return {
             "row": name,
@@ -80,6 +95,8 @@ def table(record: dict[str, Any]) -> str:
 
 
 def line(result: dict[str, Any]) -> str:
+    if result["kind"] == "missing":
+        return f"{result['what']:<64} {'-':>11}  {result['note']}"
     is_ratio = result["kind"] == "ratio"
     value = f"{result['ratio']:.3g}x" if is_ratio else f"{result['value']:.4g} {result['unit']}"
     low, high = result["spread"]
@@ -94,10 +111,70 @@ def line(result: dict[str, Any]) -> str:
     return f"{result['what']:<64} {value:>11}  [{low:.3g}, {high:.3g}]  {against:<28} {verdict}{note}"
 
 
+def report(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(),
+        "rows": records,
+    }
+
+
+def write(path: Path, records: list[dict[str, Any]]) -> dict[str, Any]:
+    made = report(records)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    return made
+
+
+def bench(chosen: list[str], quick: bool, out: Path | None) -> int:
+    """Rows into one report, compared with the last committed one."""
+    records = []
+    for name in chosen or names():
+        record = run_apart(name, quick)
+        records.append(record)
+        print(table(record), flush=True)
+    default = RESULTS / "bench.json"
+    before = compare.committed(default)
+    if before is not None and not quick:
+        print(compare.text(before, report(records)))
+    target = out or (None if quick or chosen else default)
+    if target:
+        write(target, records)
+        print(f"written to {target}")
+    return 1 if any("error" in record for record in records) else 0
+
+
+def bench_full(chosen: list[str], quick: bool, fresh: bool) -> int:
+    """Rows and curves, each into a file of its own as soon as it is measured."""
+    done: list[str] = [] if fresh or chosen or not STATE.exists() else json.loads(STATE.read_text())
+    failed = False
+    for name in chosen or [*names(), *names(curves)]:
+        if name in done:
+            continue
+        record = run_apart(name, quick)
+        print(table(record), flush=True)
+        if "error" in record:
+            failed = True
+            continue
+        if not quick:
+            write(FULL / f"{name}.json", [record])
+        if not chosen:
+            done.append(name)
+            STATE.parent.mkdir(parents=True, exist_ok=True)
+            STATE.write_text(json.dumps(done))
+    if not failed and not chosen:
+        STATE.unlink(missing_ok=True)
+    return int(failed)
+
+
 def main() -> int:
+    there = [*names(), *names(curves)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(names())}; none: all")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(there)}; none: all")
     parser.add_argument("--quick", action="store_true", help="fewer repeats: to see that it runs, not what it gives")
+    parser.add_argument("--full", action="store_true", help="curves too, a file each under benchmarks/results/full/")
+    parser.add_argument("--fresh", action="store_true", help="of --full: nothing is done yet")
     parser.add_argument("--in-process", metavar="ROW", help=argparse.SUPPRESS)
     parser.add_argument(
         "--out", type=Path, help="where to write the JSON; default benchmarks/results/bench.json, quick: nowhere"
@@ -106,26 +183,12 @@ def main() -> int:
     if arguments.in_process:
         print(json.dumps(run_row(arguments.in_process, arguments.quick)))
         return 0
-    unknown = set(arguments.rows) - set(names())
+    unknown = set(arguments.rows) - set(there)
     if unknown:
-        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(names())}")
-    records = []
-    for name in arguments.rows or names():
-        record = run_apart(name, arguments.quick)
-        records.append(record)
-        print(table(record), flush=True)
-    out = arguments.out or (None if arguments.quick or arguments.rows else RESULTS / "bench.json")
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        report = {
-            "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
-            "machine": machine(),
-            "versions": versions(),
-            "rows": records,
-        }
-        out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-        print(f"written to {out}")
-    return 1 if any("error" in record for record in records) else 0
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(there)}")
+    if arguments.full:
+        return bench_full(arguments.rows, arguments.quick, arguments.fresh)
+    return bench(arguments.rows, arguments.quick, arguments.out)
 
 
 if __name__ == "__main__":

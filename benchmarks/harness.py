@@ -1,7 +1,8 @@
 """What every row needs: samples, ratios, placements, processes beside us, and the product's own server processes.
 
-A row is a module of `benchmarks.rows` with `ROW`, `TITLE` and `run(quick) -> list[Ratio | Value]`. Its product and its baseline alternate
-within one run, because machines are noisy and ratios are what is compared.
+A row is a module of `benchmarks.rows` with `ROW`, `TITLE` and `run(quick) -> list[Result]`. Its product and its baseline alternate
+within one run, because machines are noisy and ratios are what is compared. A module of `benchmarks.curves` is the same, about how cost
+grows; it runs in `make bench-full` alone.
 """
 
 from __future__ import annotations
@@ -82,13 +83,67 @@ class Value:
 
     @property
     def is_met(self) -> bool | None:
-        return None if self.goal is None else self.value <= self.goal
+        return (
+            None if self.goal is None else (self.value >= self.goal if self.more_is_better else self.value <= self.goal)
+        )
 
     def record(self) -> dict[str, Any]:
         return {
             "what": self.what, "value": self.value, "spread": spread(self.samples), "goal": self.goal, "met": self.is_met,
-            "unit": self.unit, "note": self.note,
+            "more_is_better": self.more_is_better, "unit": self.unit, "note": self.note,
         }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a curve: how something grows.
+
+    Attributes:
+        curve: the line that it belongs to; `what` of a row's other results, without the point.
+        x: where on the axis, in `axis`'s unit.
+        axis: what the axis counts: "elements", "sessions".
+        y: samples, in `unit`.
+        baseline: samples of what it is compared with, paired in time; empty: a plain figure.
+    """
+
+    curve: str
+    x: float
+    axis: str
+    y: Sequence[float]
+    unit: str
+    baseline: Sequence[float] = ()
+    goal: float | None = None
+    more_is_better: bool = False
+    note: str = ""
+
+    def record(self) -> dict[str, Any]:
+        what = f"{self.curve}, {self.x:g} {self.axis}"
+        kind = (
+            Ratio(what, self.y, self.baseline, self.unit, self.goal, self.more_is_better, self.note)
+            if self.baseline
+            else Value(what, self.y, self.unit, self.goal, self.note, self.more_is_better)
+        )
+        return {
+            "kind": type(kind).__name__.lower(),
+            **kind.record(),
+            "curve": self.curve,
+            "x": self.x,
+            "axis": self.axis,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What cannot be measured on this machine, and what would: a GPU, a peer that is not installed."""
+
+    what: str
+    note: str
+
+    def record(self) -> dict[str, Any]:
+        return {"what": self.what, "note": self.note}
+
+
+Result = Ratio | Value | Point | Missing
 
 
 def spread(samples: Sequence[float]) -> list[float]:
@@ -266,7 +321,21 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         # Real-time priority keeps other programs of the machine out of a measurement.
         "priority": "real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else "normal",
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "gpu": gpu(),
     }
+
+
+def gpu() -> str:
+    """Model and driver of the first GPU; empty where there is none."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.splitlines()[0] if done.returncode == 0 and done.stdout else ""
 
 
 def versions() -> dict[str, str]:
@@ -280,11 +349,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def plain(results: Sequence[Ratio | Value]) -> list[dict[str, Any]]:
+def plain(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [{"kind": type(r).__name__.lower(), **r.record()} for r in results]
 
 
 __all__ = [
-    "ROOT", "Peer", "Placement", "Ratio", "Value", "alternate", "environment", "machine", "mark_run", "marked_processes", "peer", "pin",
-    "placed", "placements", "plain", "script", "timed", "touch_memory", "versions",
+    "ROOT", "Missing", "Peer", "Placement", "Point", "Ratio", "Result", "Value", "alternate", "environment", "gpu", "machine",
+    "mark_run", "marked_processes", "peer", "pin", "placed", "placements", "plain", "script", "timed", "touch_memory", "versions",
 ]  # fmt: skip
