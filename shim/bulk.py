@@ -276,6 +276,7 @@ def _submit(state: _State, job: _Job) -> None:
 
 
 def _work(state: _State) -> None:
+    session.is_background()
     while (job := state.jobs.get()) is not None:
         with state.sending:
             _run(job)
@@ -507,6 +508,10 @@ def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
 
 
 # -- again --------------------------------------------------------------------------------------------------------------
+class _Overtaken(Exception):
+    """That server is lost too, and its successor has a thread of its own."""
+
+
 def put_again(lost: Any, uploads: list[Upload]) -> None:
     """Send uploads to the server that took a lost one's place, in a thread: it is waited for by the commands that name them.
 
@@ -518,15 +523,21 @@ def put_again(lost: Any, uploads: list[Upload]) -> None:
     # What a checkpoint has need not go up again, and what it has used must not.
     resume = lost.outbox.redo.base is not None
 
+    def attempt(job: _Job) -> None:
+        if lost.link.recoveries != which:
+            raise _Overtaken
+        _Put(job).run()
+
     def work() -> None:
+        session.is_background()
         try:
             for upload in uploads:
-                if lost.link.recoveries != which:
-                    return  # that server is lost too, and its successor has a thread of its own
                 job = _Job(upload.transfer, upload.data.nbytes, _reader(upload.data), upload.after_seq, resume=resume)
-                _retry(_Put(job).run, partial(getattr, job, "received"))
+                _retry(partial(attempt, job), partial(getattr, job, "received"))
             if lost.link.recoveries == which:
                 lost.outbox.redo.put_again()
+        except _Overtaken:
+            return
         except Exception as error:
             lost.link.lose(
                 SessionLost(

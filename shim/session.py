@@ -350,6 +350,8 @@ class _Process:
 
 
 _process = _Process()
+#: Threads of the shim itself say so here: the program has not been told what one of them is told.
+_thread = threading.local()
 #: Called when the session is another one: caches that let arrays through unchecked are dropped, so arrays of the old one are noticed.
 on_change: list[Callable[[], None]] = []
 #: Called when a session has been opened, in the thread that opened it.
@@ -402,6 +404,11 @@ def _pool_client(settings: Config) -> PoolClient:
     return PoolClient(address.addr, address.token, is_patient=False)
 
 
+def is_background() -> None:
+    """This thread is the shim's: it opens no session, and the loss of one stays for the program to be told of."""
+    _thread.is_background = True
+
+
 def current() -> Session:
     """The open session; opens it (lease, channel, attach) at the first call. Raises PoolUnreachable, LeaseRefused, ..."""
     session = _process.session
@@ -420,6 +427,11 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
         )
     with process.lock:
         old = process.session
+        if getattr(_thread, "is_background", False):
+            if old is None:
+                raise SessionLost("The session was closed while bytes were on their way.", "Open a new one.")
+            if old.outbox.lost is not None:
+                raise old.outbox.lost.with_traceback(None)
         if old is not None:
             if old.outbox.lost is None:
                 return old

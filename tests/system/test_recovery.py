@@ -161,6 +161,42 @@ def test_without_durability_the_session_is_lost_and_the_next_call_has_another() 
     assert (done.returncode, done.stdout) == (0, "SessionLost True True\n3\n"), done.stderr
 
 
+def test_an_upload_that_goes_up_again_is_taken_up_again_when_its_call_breaks() -> None:
+    done = run(
+        "import threading\n"
+        "from cupool.shim import bulk\n"
+        "host = np.random.default_rng(0).random(90_000)\n"
+        "x = cp.asarray(host); x.get()\n"
+        "chunks, broken = bulk._Put._chunks, []\n"
+        "def breaks(put):\n"
+        "    if threading.current_thread() is not threading.main_thread() and not broken:\n"
+        "        broken.append(1)\n"
+        "        raise OSError('cut')\n"
+        "    yield from chunks(put)\n"
+        "bulk._Put._chunks = breaks\n"
+        "kill()\n"
+        "print(np.array_equal(x.get(), host), session.statistics().recoveries, broken)\n",
+        CUPOOL_LANE="0",
+    )
+    assert (done.returncode, done.stdout) == (0, "True 1 [1]\n"), done.stderr
+
+
+def test_a_loss_that_a_thread_of_the_shim_meets_is_still_the_programs_to_be_told() -> None:
+    done = run(
+        "import threading\n"
+        "x = cp.arange(3.0)\n"
+        "session.lose('nobody needs it')\n"
+        "def look():\n"
+        "    session.is_background()\n"
+        "    try: session.current()\n"
+        "    except Exception as error: print(type(error).__name__, flush=True)\n"
+        "thread = threading.Thread(target=look); thread.start(); thread.join()\n"
+        "x + 1\n"
+    )
+    assert done.returncode == 1 and done.stdout == "SessionLost\n"
+    assert "SessionLost: The session is given up: nobody needs it." in done.stderr
+
+
 def test_what_does_not_fit_into_the_window_is_said() -> None:
     done = run("x = cp.asarray(np.zeros(9_000_000)); x.sum().get(); kill()\nx.get()\n")
     assert done.returncode == 1
