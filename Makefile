@@ -90,7 +90,7 @@ prove: .venv/.complete
 
 gpu: tree
 	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
-	$(TREE) $(PYTHON) -m benchmarks
+	$(TREE) $(PYTHON) -m benchmarks --out benchmarks/results/gpu.json
 
 cupy-suite: .venv/.complete
 	$(RUN) tools/cupy_suite.py --cupy=$(CUPY) --device=$(DEVICE) $(FOLDERS)

@@ -5,12 +5,14 @@ Local CuPy and the shim cannot share a process (both are `cupy`), so each loop r
 
 from __future__ import annotations
 
-import importlib.util
+from cupool.pool.cli.coldstart import has_local_cupy
 
-from benchmarks.harness import Ratio, alternate, script
+from benchmarks.harness import Missing, Ratio, Result, alternate, script
 
 ROW = "GPU"
 TITLE = "through cupool / local CuPy, on one GPU"
+
+LAUNCH, LOOP = "S1b: caller's time per small op / local launch", "S2: launch-bound loop, wall"
 
 _LOOP = """
 import time
@@ -37,25 +39,13 @@ def loop_us(prefix: str, ops: int, column: int) -> float:
     return float(text.split()[column]) * 1e6
 
 
-def has_gpu() -> bool:
-    """Whether the real CuPy is here and sees a GPU."""
-    if importlib.util.find_spec("cupy_backends") is None:
-        return False
-    from cupy_backends.cuda.api import runtime
-
-    try:
-        return bool(runtime.getDeviceCount())
-    except RuntimeError:  # no driver, or none that fits
-        return False
-
-
-def run(quick: bool) -> list[Ratio]:
-    if not has_gpu():
-        return []
+def run(quick: bool) -> list[Result]:
+    if not has_local_cupy():
+        return [Missing(what, "needs a GPU and the real CuPy: `make gpu`") for what in (LAUNCH, LOOP)]
     times = 2 if quick else 5
     issued = alternate(times, lambda: loop_us(_OURS, 20_000, 0), lambda: loop_us(_LOCAL, 20_000, 0), warm=0)
     done = alternate(times, lambda: loop_us(_OURS, 50_000, 1), lambda: loop_us(_LOCAL, 50_000, 1), warm=0)
     return [
-        Ratio("S1b: caller's time per small op / local launch", *issued, unit="us", goal=0.2),
-        Ratio("S2: launch-bound loop, wall", *done, unit="us an op", goal=1.0),
+        Ratio(LAUNCH, *issued, unit="us", goal=0.2),
+        Ratio(LOOP, *done, unit="us an op", goal=1.0),
     ]

@@ -1,4 +1,4 @@
-"""`cupool bench`: how fast this pool gives leases, beside a bare call to it, and what a program's first result takes."""
+"""`cupool bench`: how fast this pool gives leases, beside a bare call to it, and what a program's first result takes, also by parts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import place, show
+from .coldstart import environment_for, measure
 from .exits import CliError, Exit
 from .link import failure, import_grpc, open_channel, pool_folder, read_secret
 from .show import Column, Document
@@ -28,10 +29,31 @@ COLUMNS = (
     Column("p99_ms", "p99 ms", lambda v: f"{v:.2f}", right=True),
     Column("count", "count", show.number, drop=1, right=True),
 )
+PART_COLUMNS = (
+    Column("what", "part"),
+    Column("p50_ms", "p50 ms", lambda v: f"{v:.2f}", right=True),
+    Column("least_ms", "least", lambda v: f"{v:.2f}", drop=2, right=True),
+    Column("most_ms", "most", lambda v: f"{v:.2f}", drop=2, right=True),
+    Column("share", "share", show.percent, drop=1, right=True),
+)
+WHOLE_COLUMNS = (Column("what", "from process start"), *PART_COLUMNS[1:4])
 _PROGRAM = "import cupy as cp; assert float(cp.arange(8).sum()) == 28.0"
 
 
-@click.command()
+_ADDR = click.option(
+    "--addr", default="", help="the pool: host:port or unix:/path  [CUPOOL_ADDR, else the pool of this host]"
+)
+_TOKEN = click.option(
+    "--token-file", metavar="FILE", default="", help="file with a client's token  [CUPOOL_TOKEN holds one]"
+)
+_CA = click.option("--ca", metavar="FILE", default="", help="PEM file of the pool's authority, for TLS  [CUPOOL_CA]")
+_FOLDER = click.option(
+    "--folder", metavar="DIR", default="", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]"
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="print JSON, with the version of its schema in it")
+
+
+@click.group(invoke_without_command=True)
 @click.option("--cycles", type=click.IntRange(1, 1_000_000), default=200, help="leases taken and given back; 200")
 @click.option("--programs", type=click.IntRange(0, 1000), default=3, help="whole programs run; 3")
 @click.option(
@@ -42,24 +64,57 @@ _PROGRAM = "import cupy as cp; assert float(cp.arange(8).sum()) == 28.0"
     metavar="SECONDS",
     help="how long a lease may queue; 20",
 )
-@click.option("--addr", default="", help="the pool: host:port or unix:/path  [CUPOOL_ADDR, else the pool of this host]")
-@click.option("--token-file", metavar="FILE", default="", help="file with a client's token  [CUPOOL_TOKEN holds one]")
-@click.option("--ca", metavar="FILE", default="", help="PEM file of the pool's authority, for TLS  [CUPOOL_CA]")
-@click.option("--folder", metavar="DIR", default="", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]")
-@click.option("--json", "as_json", is_flag=True, help="print JSON, with the version of its schema in it")
+@_ADDR
+@_TOKEN
+@_CA
+@_FOLDER
+@_JSON
+@click.pass_context
 def bench(
-    cycles: int, programs: int, wait_s: float, addr: str, token_file: str, ca: str, folder: str, as_json: bool
+    context: click.Context,
+    cycles: int,
+    programs: int,
+    wait_s: float,
+    addr: str,
+    token_file: str,
+    ca: str,
+    folder: str,
+    as_json: bool,
 ) -> int:
-    """Measure leases: a bare call, Acquire, Release, and programs from start to end.
+    """Measure leases: a bare call, Acquire, Release, and programs from start to end. Or, by name, what is below.
 
     It takes leases like any program, one at a time; a pool in use is slowed a little.
     """
+    if context.invoked_subcommand is not None:
+        return 0
     addr, token, ca = _target(addr, token_file, ca, folder)
     rows = _leases(addr, token, ca, cycles, wait_s)
     if programs:
         rows.append(_programs(addr, token, ca, programs))
     document: Document = {"schema": SCHEMA, "addr": addr, "rows": rows}
     return show.emit(lambda: document, render, as_json, None)
+
+
+@bench.command()
+@click.option("--rounds", type=click.IntRange(1, 1000), default=10, help="how often each program is run; 10")
+@_ADDR
+@_TOKEN
+@_CA
+@_FOLDER
+@_JSON
+def coldstart(rounds: int, addr: str, token_file: str, ca: str, folder: str, as_json: bool) -> int:
+    """Each millisecond from the start of a process to its first result, beside `import numpy` alone, and local CuPy where it is."""
+    addr, token, ca = _target(addr, token_file, ca, folder)
+    document = measure(environment_for(addr, token, ca), rounds)
+    return show.emit(lambda: {**document, "addr": addr}, render_coldstart, as_json, None)
+
+
+def render_coldstart(doc: Document, width: int) -> list[RenderableType]:
+    return [
+        show.table(PART_COLUMNS, doc["parts"], width),
+        show.table(WHOLE_COLUMNS, doc["wholes"], width),
+        f"first result / `import numpy` alone: {doc['over_numpy']:.3f}",
+    ]
 
 
 def render(doc: Document, width: int) -> list[RenderableType]:

@@ -224,6 +224,17 @@ def test_roles_and_quotas(at, monkeypatch):
     assert at.run("logs", "-n", "5")[0] == 0
 
 
+def test_cold_start_by_parts(at):
+    at.up()
+    found = at.json("bench", "coldstart", "--rounds", "1")
+    parts = {row["what"]: row["p50_ms"] for row in found["parts"]}
+    assert {"import numpy", "the lease", "attaching", "its result"} <= set(parts) and min(parts.values()) > 0
+    wholes = {row["what"]: row["p50_ms"] for row in found["wholes"]}
+    assert found["over_numpy"] == pytest.approx(
+        wholes["process start → first result"] / wholes["`import numpy` alone"], rel=0.01
+    )
+
+
 def test_cordon_and_drain(at):
     at.up()
     program = at.program()

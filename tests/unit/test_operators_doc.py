@@ -41,7 +41,8 @@ def test_every_command_and_option_in_it_exists():
             words = text.split()
             if words[0] in app.BASE or "/" in text.partition(" ")[0]:
                 continue
-            names = [w for w in words if re.fullmatch(r"[a-z]+", w)]
+            # Two spaces end the command in a list of commands and what they are for.
+            names = [w for w in text.partition("  ")[0].split() if re.fullmatch(r"[a-z]+", w)]
             command = find(names[:3])
             options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
             for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", text.partition("  ")[0]):
