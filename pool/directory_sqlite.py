@@ -1,8 +1,9 @@
 """The directory on disk: SQLite in WAL mode, one writer thread, one process.
 
-What is to be written is queued by whoever calls and written in batches; a lease that ended before its batch is never written at all. When
-writing fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why,
-and the controller gives no leases. What was committed survives a kill of the process and of the machine.
+What is to be written is queued by whoever calls and written in batches; a lease that ended before its batch is never written at all. Until
+its batch is, a lease is in a journal beside the file (`directory_journal`), so a killed controller forgets none that it gave. When writing
+fails (a full disk, a folder that became read-only) everything queued is kept and tried again each second; `failure` then says why, and the
+controller gives no leases. What was committed survives a kill of the process and of the machine.
 
 A file of a newer version is refused and left as it is; an older one gets what it lacks.
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 from .config import Quota
 from .directory import Cordon, Directory, DirectoryError, EndRecord, LeaseRecord, MoveRecord, TenantRecord
+from .directory_journal import LeaseJournal
 from .security.tokens import TokenRecord
 
 _log = logging.getLogger(__name__)
@@ -111,6 +113,7 @@ class SqliteDirectory(Directory):
         self._written: set[str] = set()
         self._ends_pending: dict[str, EndRecord] = {}
         self._ends_written = 0
+        self._journal = LeaseJournal(path)
         self._guard = _lock_folder(path)
         try:
             self._open()
@@ -173,11 +176,28 @@ class SqliteDirectory(Directory):
         for record in _records(db, "leases", LeaseRecord, without=old):
             super().add_lease(record)
             self._written.add(record.session)
+        self._load_journal(db)
         if version < SCHEMA:
             return  # it can only be read: it could not be upgraded
         for record in _records(db, "moves", MoveRecord):
             flags = {n: bool(getattr(record, n)) for n in _MOVE_FLAGS}
             super().set_move(dataclasses.replace(record, **flags))
+
+    def _load_journal(self, db: sqlite3.Connection) -> None:
+        """Leases that a killed controller gave last: they are written now."""
+        try:
+            lines = self._journal.load()
+        except OSError as error:
+            raise DirectoryError(f"{error.filename} cannot be read: {error.strerror}. Make it readable.") from error
+        for session, record in lines.items():
+            if record is None:
+                super().remove_lease(session)
+            elif db.execute("SELECT 1 FROM ends WHERE session = ?", (session,)).fetchone() is None:
+                super().add_lease(record)
+            else:
+                continue
+            self._lease_queue[session] = record
+            self._work.set()
 
     # ---- Directory
 
@@ -215,6 +235,7 @@ class SqliteDirectory(Directory):
         super().add_lease(record)
         with self._lock:
             self._lease_queue[record.session] = record
+            self._note(record.session, record)
         self._work.set()
 
     def set_move(self, record: MoveRecord) -> None:
@@ -228,6 +249,15 @@ class SqliteDirectory(Directory):
     def remove_lease(self, session: str) -> None:
         super().remove_lease(session)
         self._forget_lease(session)
+        with self._lock:
+            self._note(session, None)
+
+    def _note(self, session: str, record: LeaseRecord | None) -> None:
+        """Into the journal, with the lock held. Where that cannot be done no lease is given, as when the file cannot be written."""
+        try:
+            self._journal.add(session, record)
+        except OSError as error:
+            self._say_failed(error)
 
     def _forget_lease(self, session: str) -> None:
         with self._lock:
@@ -303,6 +333,7 @@ class SqliteDirectory(Directory):
         self._thread.join()
         if self._reader is not None:
             self._reader.close()
+        self._journal.close()
         if self._guard >= 0:
             os.close(self._guard)
 
@@ -328,6 +359,7 @@ class SqliteDirectory(Directory):
                 else:
                     self._written.add(session)
                     batch.append((*_insert("leases", lease), None))
+            self._journal.turn()
         return batch + rows
 
     def _write_all(self) -> None:
@@ -349,7 +381,9 @@ class SqliteDirectory(Directory):
                         db = _connect(self._path)
                     _write(db, batch)
                     self._prune(db)
-                except sqlite3.Error as error:
+                    with self._lock:
+                        self._journal.committed()
+                except (sqlite3.Error, OSError) as error:
                     self._failed(db, error)
                     db = None
                     if closing:
@@ -365,8 +399,9 @@ class SqliteDirectory(Directory):
                 for _, _, call in done:
                     if call is not None:
                         call()
-                if closing:
-                    self._work.set()  # once more: what was queued meanwhile
+                if closing:  # once more, at once: what was queued meanwhile
+                    self._urgent.set()
+                    self._work.set()
         finally:
             if db is not None:
                 db.close()
@@ -374,10 +409,13 @@ class SqliteDirectory(Directory):
     #: Never set: a wait that nobody ends.
     _again = threading.Event()
 
-    def _failed(self, db: sqlite3.Connection | None, error: sqlite3.Error) -> None:
+    def _say_failed(self, error: Exception) -> None:
         if not self._failure:
             _log.error("event=directory-not-written reason=%r", str(error))
         self._failure = self._sentence(error)
+
+    def _failed(self, db: sqlite3.Connection | None, error: Exception) -> None:
+        self._say_failed(error)
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
                 db.rollback()
@@ -388,7 +426,7 @@ class SqliteDirectory(Directory):
             self._ends_written = 0
             db.execute("DELETE FROM ends WHERE rowid <= (SELECT max(rowid) FROM ends) - ?", (KEPT_ENDS,))
 
-    def _sentence(self, error: sqlite3.Error) -> str:
+    def _sentence(self, error: Exception) -> str:
         return f"its directory {self._path} cannot be written ({error}). Free space there, or make it writable."
 
 

@@ -84,12 +84,7 @@ class Leasing(Core):
         if self.closing:
             raise self._ending()
         if self.directory.failure:
-            raise Refused(
-                Code.UNAVAILABLE,
-                f"The pool gives no leases now: {self.directory.failure}",
-                "Ask the pool's operator; sessions that run go on.",
-                word="unavailable",
-            )
+            raise self._not_written()
         mine, request = waiting.tenant, waiting.request
         self._check_possible(waiting)
         tenants.check_possible(mine, request.memory_bytes)
@@ -197,15 +192,20 @@ class Leasing(Core):
             client_host=request.host_id,
             incoming=checkpoints.incoming_of(request),
         )
+        # Before anybody knows of it: a controller that starts again must count it, and find it.
+        self.directory.add_lease(lease_record(session, self.wall()))
+        if self.directory.failure:
+            self.directory.remove_lease(session.id)
+            return Outcome.PASSED
         try:
             self._assign(session, server)
         except LookupError as error:
+            self.directory.remove_lease(session.id)
             # Its engine has not told us yet that it is gone.
             device.node.is_connected, device.node.reason = False, str(error)
             return Outcome.PASSED
         self.books.set_server(server, states.LEASED)
         self.books.add_session(session)
-        self.directory.add_lease(lease_record(session, self.wall()))
         mine.leases_given += 1
         device.failures, device.failure = 0, ""
         self.meter.given(self.clock() - waiting.arrived_at)
@@ -254,7 +254,17 @@ class Leasing(Core):
         if able and all(d.failure and not d.warm and not d.servers[states.STARTING] and not d.holding for d in able):
             raise Refused(Code.UNAVAILABLE, able[0].failure, word="unavailable")
 
+    def _not_written(self) -> Refused:
+        return Refused(
+            Code.UNAVAILABLE,
+            f"The pool gives no leases now: {self.directory.failure}",
+            "Ask the pool's operator; sessions that run go on.",
+            word="unavailable",
+        )
+
     def _no_capacity(self, waiting: Waiting) -> Refused:
+        if self.directory.failure:
+            return self._not_written()
         memory = waiting.wish.memory_bytes
         over = tenants.over_quota(waiting.tenant, memory)
         deadline_s = waiting.request.deadline_ms / 1000

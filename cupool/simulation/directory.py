@@ -1,5 +1,5 @@
-"""The controller's directory, with what a kill of the controller loses: what was written less than `GATHER_S` ago,
-as with the one on disk."""
+"""The controller's directory, with what a kill of the controller loses: what was written less than `GATHER_S` ago, but leases, which
+are in the journal at once: as with the one on disk."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ class VirtualDirectory(Kept):
 
     def add_lease(self, record: LeaseRecord) -> None:
         super().add_lease(record)
-        self._later("add_lease", record)
+        self._kept.add_lease(record)
 
     def remove_lease(self, session: str) -> None:
         super().remove_lease(session)
-        self._later("remove_lease", session)
+        self._kept.remove_lease(session)
 
     def set_move(self, record: MoveRecord) -> None:
         super().set_move(record)

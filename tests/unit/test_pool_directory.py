@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import sqlite3
 import threading
 import time
 
 import pytest
+from cupool.pool import directory_sqlite
 from cupool.pool.config import Quota
 from cupool.pool.directory import Cordon, DirectoryError, EndRecord, LeaseRecord, MoveRecord, TenantRecord
 from cupool.pool.directory_sqlite import SCHEMA, SqliteDirectory
@@ -240,3 +242,75 @@ def test_a_lease_switches_only_from_where_it_was(tmp_path):
     again = SqliteDirectory(tmp_path / "directory.sqlite")
     assert again.lease("s") == there
     again.close()
+
+
+# ---- what a killed controller had given last
+
+
+@pytest.fixture
+def killed(path, tmp_path, monkeypatch):
+    """Makes a directory that writes nothing yet, and gives (it, what a controller finds that starts again after a kill)."""
+    monkeypatch.setattr(directory_sqlite, "_GATHER_S", 600.0)
+    directory = SqliteDirectory(path)
+    opened = []
+
+    def again(one=directory):
+        folder = tmp_path / f"again-{len(opened)}"
+        shutil.copytree(one._path.parent, folder, ignore=lambda _, names: [n for n in names if n.startswith("again")])
+        opened.append(SqliteDirectory(folder / path.name))
+        return opened[-1]
+
+    yield directory, again
+    for one in [*opened, directory]:
+        one.close()
+
+
+def test_a_lease_that_was_given_just_before_a_kill_is_there(killed):
+    directory, again = killed
+    directory.add_lease(lease(request_id="r"))
+    directory.add_lease(lease("session-2"))
+    directory.remove_lease("session-2")
+    directory.add_lease(lease("session-3"))
+    assert directory.switch_lease(lease("session-3", epoch=2), "server-1", 1)
+    found = again()
+    assert set(found.leases()) == {lease(request_id="r"), lease("session-3", epoch=2)}
+    assert found.flush() and set(again(found).leases()) == set(found.leases())
+
+
+def test_what_a_batch_holds_is_not_read_twice(killed):
+    directory, again = killed
+    directory.add_lease(lease())
+    directory.add_lease(lease("session-2"))
+    assert directory.flush()  # the batch is written: what follows goes to the other file
+    directory.add_end(end())
+    directory.remove_lease("session-2")
+    directory.add_lease(lease("session-3"))
+    found = again()
+    assert {r.session for r in found.leases()} == {"session-1", "session-3"}  # of an end its host tells again
+    found.add_end(end())
+    assert found.flush() and {r.session for r in again(found).leases()} == {"session-3"}
+
+
+def test_a_line_that_was_cut_off_is_no_lease(killed):
+    directory, again = killed
+    directory.add_lease(lease())
+    directory.add_lease(lease("session-2"))
+    (file,) = (f for f in directory._path.parent.glob("*.leases-*") if f.stat().st_size)
+    os.truncate(file, file.stat().st_size - 3)
+    assert [r.session for r in again().leases()] == ["session-1"]
+
+
+def test_a_lease_that_cannot_be_noted_stops_leases_until_it_can(path):
+    directory = SqliteDirectory(path)
+    try:
+        for n in (0, 1):
+            path.with_name(f"{path.name}.leases-{n}").mkdir()
+        directory.add_lease(lease())
+        assert "cannot be written" in directory.failure
+        for n in (0, 1):
+            path.with_name(f"{path.name}.leases-{n}").rmdir()
+        assert directory.flush()
+        directory.add_lease(lease("session-2"))
+        assert directory.flush() and not directory.failure
+    finally:
+        directory.close()
