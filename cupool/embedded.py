@@ -1,4 +1,4 @@
-"""`python -m cupool.embedded`: the pool of one program, in one process, that can move sessions. Options as of `cupool.pool`."""
+"""`python -m cupool.embedded`: the pool of one program, in one process, that can move sessions. Options as of `python -m cupool.pool`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _machine() -> Machine:
 def main(arguments: list[str] | None = None) -> int:
     """Run it until its program ends. Returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return pool.main(["--embedded", *arguments], _machine)
+    return pool.run(arguments, embedded=True, machine=_machine)
 
 
 if __name__ == "__main__":

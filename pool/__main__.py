@@ -1,9 +1,9 @@
-"""A pool in one process: `python -m cupool.pool --listen 127.0.0.1:7070 --devices cpu:2:1GiB --token-file FILE`. Started as
-`python -m cupool.embedded`, for one program, it can move sessions too: that takes the balancer, which is not of this component.
+"""A pool in one process: `python -m cupool.pool --listen 127.0.0.1:7070 --devices cpu:2:1GiB --token-file FILE`.
 
 Prints one JSON line on its standard output when clients may come: {"addr", "token", "admin", "admin_token"}, or {"error", "cure"} and
-ends. With --embedded it lives as long as the program that started it: when its standard input ends, or that process does,
-it ends everything it started, at once.
+ends. As a program's own (`python -m cupool.embedded`) it lives as long as the program that started it: when its standard input ends,
+or that process does, it ends everything it started, at once. That one can move sessions too, which takes the balancer: not of this
+component.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ _NEEDED = ("grpc_health", "grpc_reflection", "scipy", "ml_dtypes", "psutil")
 _END_GRACE_S = 2.0
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m cupool.pool", description="Start a pool on this machine.")
-    result.add_argument(
-        "--embedded", action="store_true", help="a pool for the program that starts it, gone when that ends"
+def parser(*, embedded: bool = False) -> argparse.ArgumentParser:
+    result = (
+        argparse.ArgumentParser(
+            prog="python -m cupool.embedded", description="Start the pool of this one program, gone when that ends."
+        )
+        if embedded
+        else argparse.ArgumentParser(prog="python -m cupool.pool", description="Start a pool on this machine.")
     )
     result.add_argument(
         "--listen", default="", help="host:port (port 0: any) or unix:/path; default: a unix socket of its own"
@@ -75,15 +78,15 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def configure(arguments: list[str], folder: Path) -> PoolConfig:
-    """The configuration that the command line describes.
+def configure(arguments: list[str], folder: Path, *, embedded: bool = False) -> PoolConfig:
+    """The configuration that the command line describes. `embedded`: of one program's own pool.
 
     Raises:
         ValueError, OSError: it makes no sense, or a file cannot be read. The text says what to do.
     """
     from . import devices
 
-    options = parser().parse_args(arguments)
+    options = parser(embedded=embedded).parse_args(arguments)
     found = parse_devices(options.devices) if options.devices else [devices.find()]
     listen = options.listen or f"unix:{folder / 'pool.sock'}"
     admin = options.admin_listen or f"unix:{folder / 'admin.sock'}"
@@ -101,10 +104,10 @@ def configure(arguments: list[str], folder: Path) -> PoolConfig:
         admin_token=_credential(options.admin_token_file),
         tells_token=options.token_file is None,
         tells_admin_token=options.admin_token_file is None,
-        embedded=options.embedded,
+        embedded=embedded,
         # Its one user is who started it.
-        quota=Quota(allow_offload=options.embedded),
-        max_sessions=options.sessions_per_device or (8 if options.embedded else 1),
+        quota=Quota(allow_offload=embedded),
+        max_sessions=options.sessions_per_device or (8 if embedded else 1),
         overcommit=True,
         warm=options.spare,
         kernel_limit_ms=options.kernel_limit_ms,
@@ -140,8 +143,8 @@ def say(**record: str) -> None:
         print(json.dumps(record), flush=True)
 
 
-def main(arguments: list[str] | None = None, machine: Callable[[], Machine] | None = None) -> int:
-    """Run the pool until it is told to end. Returns its exit status. `machine`: gives what decides of moves; without, none are made."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the pool, or one of its parts by name, until it is told to end. Returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["agent"]:
         from .node.main import main as agent
@@ -151,6 +154,17 @@ def main(arguments: list[str] | None = None, machine: Callable[[], Machine] | No
         from . import controller_main
 
         return controller_main.main(arguments[1:])
+    return run(arguments)
+
+
+def run(arguments: list[str], *, embedded: bool = False, machine: Callable[[], Machine] | None = None) -> int:
+    """A whole pool in this process, until it is told to end. Returns its exit status.
+
+    Args:
+        arguments: the command line's.
+        embedded: it belongs to the program that started it, and ends with that.
+        machine: gives what decides of moves; without, none are made.
+    """
     if missing := missing_modules():
         say(
             error=f"A pool needs the extra `server`, which is not installed here (no module {', '.join(missing)}).",
@@ -160,7 +174,7 @@ def main(arguments: list[str] | None = None, machine: Callable[[], Machine] | No
     run_dir = RunDir()
     try:
         try:
-            config = configure(arguments, run_dir.path)
+            config = configure(arguments, run_dir.path, embedded=embedded)
         except (ValueError, OSError) as error:
             say(error=str(error), cure="")
             return 2

@@ -27,7 +27,7 @@ def pool(devices: str, listen: str = "") -> Iterator[tuple[str, str]]:
         file = Path(folder) / "token"
         file.write_text("benchmark")
         file.chmod(0o600)
-        words = [sys.executable, "-m", "cupool.pool", "--embedded", "--token-file", str(file), "--devices", devices]
+        words = [sys.executable, "-m", "cupool.embedded", "--token-file", str(file), "--devices", devices]
         process = subprocess.Popen(
             [*words, *(["--listen", listen] if listen else [])],
             cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

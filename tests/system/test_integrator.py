@@ -26,7 +26,7 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "cupool"))
 def pool() -> Iterator[dict[str, str]]:
     """A pool with a CPU device, for this test alone."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cupool.pool", "--embedded", "--devices", "cpu:1:256MiB"],
+        [sys.executable, "-P", "-m", "cupool.embedded", "--devices", "cpu:1:256MiB"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

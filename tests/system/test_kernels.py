@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="kernels of 
 @contextlib.contextmanager
 def pool(*arguments: str) -> Iterator[dict[str, str]]:
     """A pool of CPU servers; yields what a client needs in its environment."""
-    command = [sys.executable, "-P", "-m", "cupool.pool", "--embedded", "--devices", "cpu:1", *arguments]
+    command = [sys.executable, "-P", "-m", "cupool.embedded", "--devices", "cpu:1", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     try:

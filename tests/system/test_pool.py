@@ -19,6 +19,8 @@ from cupool.pool import rundir
 
 from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc, server_pb2
 
+#: One program's own pool, as the shim starts it.
+EMBEDDED = "cupool.embedded"
 LEASED, ENDED, LOST = pool_pb2.SESSION_STATE_LEASED, pool_pb2.SESSION_STATE_ENDED, pool_pb2.SESSION_STATE_LOST
 
 
@@ -79,15 +81,15 @@ def wait_until(condition: Callable[[], bool], what: str, limit_s: float = 15) ->
         time.sleep(0.01)
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "cupool.pool", *arguments]
+def command(*arguments: str, module: str = "cupool.pool") -> list[str]:
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 @contextlib.contextmanager
-def running(*arguments: str) -> Iterator[Pool]:
+def running(*arguments: str, module: str = "cupool.pool") -> Iterator[Pool]:
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(
-            subprocess.Popen(command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(command(*arguments, module=module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         )
         stack.callback(process.terminate)
         assert process.stdout is not None
@@ -100,12 +102,12 @@ def running(*arguments: str) -> Iterator[Pool]:
 @pytest.fixture
 def start(tmp_path) -> Iterator[Callable[..., Pool]]:
     with contextlib.ExitStack() as stack:
-        yield lambda *arguments: stack.enter_context(running(*arguments))
+        yield lambda *arguments, **options: stack.enter_context(running(*arguments, **options))
 
 
 @pytest.fixture
 def pool(start) -> Pool:
-    return start("--embedded", "--devices", "cpu:1")
+    return start("--devices", "cpu:1", module=EMBEDDED)
 
 
 def refused(call: Callable[[], object]) -> grpc.RpcError:
@@ -223,7 +225,7 @@ def test_session_ends_with_its_clients_process(pool):
 
 
 def test_a_device_that_cannot_start_is_told(start):
-    pool = start("--embedded", "--devices", "cuda@63:1:1GiB")
+    pool = start("--devices", "cuda@63:1:1GiB", module=EMBEDDED)
     error = refused(lambda: pool.acquire())
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert error.details().startswith("A server could not start. The server ended with exit status 1")
@@ -257,7 +259,7 @@ def test_end_of_input_ends_everything(pool):
 
 PROGRAM = """
 import subprocess, sys
-pool = subprocess.Popen([sys.executable, "-P", "-m", "cupool.pool", "--embedded", "--devices", "cpu:1"],
+pool = subprocess.Popen([sys.executable, "-P", "-m", "cupool.embedded", "--devices", "cpu:1"],
                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 print(pool.pid, pool.stdout.readline().strip(), flush=True)
 {body}
@@ -298,7 +300,7 @@ def test_pool_is_gone_with_its_program(body, number):
 
 
 def test_a_killed_pool_takes_its_servers_along_and_the_next_one_sweeps(start):
-    pool = start("--embedded", "--devices", "cpu:1")
+    pool = start("--devices", "cpu:1", module=EMBEDDED)
     pool.acquire()
     pids, folder = everything_of(pool.process.pid), pool.folder()
     pool.process.kill()
