@@ -63,6 +63,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self._folders = folders
         self._stop = stop
         self._ending: asyncio.Task[int] | None = None
+        self._end_at = 0.0  #: of the event loop's clock: until when the pool's end waits for sessions
 
     def _who(self, context: Any, role: str) -> str:
         """The caller, for the audit log: "admin 0a1b2c". Raises Refused: its role does not allow the call."""
@@ -311,16 +312,18 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         async with refusals(context):
             who = self._who(context, ADMIN)
             self._operations.begin_shutdown(who, request.reason)
+            loop = asyncio.get_running_loop()
+            # The last word counts: an operator who is asked for more time, or has none left, says it again.
+            self._end_at = loop.time() + request.deadline_ms / 1000
             if self._ending is None:
                 # A task of its own: it goes on when the caller goes away.
-                self._ending = asyncio.get_running_loop().create_task(self._end(request.reason, request.deadline_ms))
+                self._ending = loop.create_task(self._end(request.reason))
             ended = await asyncio.shield(self._ending)
             return admin_pb2.ShutdownReply(sessions_ended=ended)
 
-    async def _end(self, reason: str, deadline_ms: int) -> int:
+    async def _end(self, reason: str) -> int:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + deadline_ms / 1000
-        while self._operations.living() and loop.time() < deadline:
+        while self._operations.living() and loop.time() < self._end_at:
             await asyncio.sleep(_LOOK_S)
         ended = self._operations.end_sessions(f"The pool is ending{': ' + reason if reason else ''}.")
         deadline = loop.time() + _END_S

@@ -188,6 +188,10 @@ class Balancing:
             if not decision.dry_run:
                 self._audit(who, "session-balanced", move.session, text)
 
+    def _is_running(self) -> bool:
+        """Whether a balancer acts. With the lock held."""
+        return self._controller.clock() - self._asked_at < ALIVE_S
+
     # ---- operators look and choose
 
     def shown(self, last: int) -> admin_pb2.GetBalanceReply:
@@ -199,7 +203,7 @@ class Balancing:
             return admin_pb2.GetBalanceReply(
                 policy=self.policy,
                 dry_run=self.dry_run,
-                is_running=seen_s < ALIVE_S,
+                is_running=self._is_running(),
                 decisions=list(self._decisions)[-count:],
                 balancer=self._balancer,
                 seen_s=seen_s if self._balancer else 0.0,
@@ -212,7 +216,7 @@ class Balancing:
         """Another policy, or dry run; kept until the pool is started with other settings.
 
         Raises:
-            Refused: there is no such policy, or nothing is chosen.
+            Refused: there is no such policy, nothing is chosen, or nobody would act on it.
         """
         if request.policy and request.policy not in balance.POLICIES:
             raise Refused(
@@ -224,6 +228,13 @@ class Balancing:
             raise Refused(Code.INVALID_ARGUMENT, "Nothing was chosen.", "Name a policy, or dry run.")
         c = self._controller
         with c.lock:
+            if request.policy not in ("", "none") and c.config.balance == "none" and not self._is_running():
+                # Kept, it would hold until the pool is started with another setting, which replaces it: it would never act.
+                raise Refused(
+                    Code.FAILED_PRECONDITION,
+                    f"This pool was started with --balance none and has no balancer: {request.policy} would move nothing.",
+                    f"Start it again with --balance {request.policy}; from then on it can be changed while the pool runs.",
+                )
             self.policy = request.policy or self.policy
             if request.HasField("dry_run"):
                 self.dry_run = request.dry_run

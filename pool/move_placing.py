@@ -20,6 +20,7 @@ from .refusals import Code, Refused
 
 _log = logging.getLogger(__name__)
 
+#: How bytes go. `copy`: the best way there is, which on one host is the ring of shared memory. `peer`: within one host or not at all.
 ENGINES = ("copy", "peer")
 #: The longest stop of a session, and how long a move may be without progress, where nobody says.
 PAUSE_MS, TIMEOUT_MS = 2_000, 10_000
@@ -94,13 +95,13 @@ class MovePlacing(Leasing):
         now = self.clock()
         self._check_movable(session, request)
         if device is not None:
-            unfit = self._unfit(session, device)
+            unfit = self._unfit(session, device, request.engine)
             if unfit is not None:
                 raise unfit
-        elif not self._fitting(session):
+        elif not self._fitting(session, request.engine):
             raise Refused(
                 Code.RESOURCE_EXHAUSTED,
-                "No other device of the pool can take the session now.",
+                f"No other device of {'its host' if request.engine == 'peer' else 'the pool'} can take the session now.",
                 "Name one with --to to see why it cannot; `cupool gpus` lists them.",
             )
         timeout_ms = request.timeout_ms or TIMEOUT_MS
@@ -227,9 +228,9 @@ class MovePlacing(Leasing):
     def _wish(self, session: Session) -> Wish:
         return Wish(session.device.kind, session.memory_bytes)
 
-    def _fitting(self, session: Session) -> list[Device]:
+    def _fitting(self, session: Session, engine: str = "") -> list[Device]:
         """Devices that can take the session now, the best first: those with a warm server, then as leases are placed."""
-        found = [d for d in self.books.devices.values() if self._unfit(session, d) is None]
+        found = [d for d in self.books.devices.values() if self._unfit(session, d, engine) is None]
         return sorted(
             found,
             key=lambda d: (
@@ -241,7 +242,7 @@ class MovePlacing(Leasing):
             ),
         )
 
-    def _unfit(self, session: Session, device: Device) -> Refused | None:
+    def _unfit(self, session: Session, device: Device, engine: str = "") -> Refused | None:
         """Why a device cannot take the session; None: it can."""
         name, view, wish = self.device_name(device), device.view(), self._wish(session)
         failed, cordoned = (
@@ -250,6 +251,11 @@ class MovePlacing(Leasing):
         )
         if device is session.device:
             return Refused(Code.INVALID_ARGUMENT, f"The session is on {name} already.", "Name another device.")
+        if engine == "peer" and device.node is not session.device.node:
+            return Refused(
+                failed, f"{name} is on another host, and the engine 'peer' moves within one.",
+                f"Choose a device of {session.device.node.id}, or the engine 'copy'.",
+            )  # fmt: skip
         if not device.node.is_connected:
             return Refused(
                 failed, f"The host of {name} cannot be reached: {device.node.reason}", "Choose another device."
@@ -306,13 +312,13 @@ class MovePlacing(Leasing):
         assert session is not None
         if one.wanted:
             device = self.books.devices[one.wanted]
-            unfit = self._unfit(session, device)
+            unfit = self._unfit(session, device, one.engine)
             if unfit is not None:
                 self._happen(one, Happening.NO_SERVER, str(unfit))
                 return
             fitting = [device]
         else:
-            fitting = self._fitting(session)
+            fitting = self._fitting(session, one.engine)
             if not fitting:
                 self._happen(one, Happening.NO_SERVER, "No other device of the pool can take the session any more.")
                 return

@@ -88,7 +88,8 @@ class Operations:
             c.move_meter.fill(status)
             failures = [f"{d.key}: {d.failure}" for d in books.devices.values() if d.failure]
             away = [f"{n.id}: {n.reason}" for n in books.nodes.values() if not n.is_connected]
-            status.warnings.extend([*([c.directory.failure] if c.directory.failure else []), *failures, *away])
+            directory = [c.directory.failure] if c.directory.failure else []
+            status.warnings.extend([*directory, *_closed_to_all(list(books.devices.values())), *failures, *away])
         c.meter.fill(status)
         return status
 
@@ -342,6 +343,18 @@ class Operations:
             for session in sessions:
                 c.end(session, reason)
         return len(sessions)
+
+
+def _closed_to_all(devices: list[Device]) -> list[str]:
+    """A warning where no device takes a session, and somebody's cordon is among the reasons. The other reasons are warnings themselves."""
+    cordoned = [d for d in devices if d.cordoned is not None or d.measured.cordoned]
+    if not cordoned or any(d not in cordoned and not d.failure and d.node.is_connected for d in devices):
+        return []
+    rest = f", and the other {len(devices) - len(cordoned)} cannot" if len(cordoned) < len(devices) else ""
+    return [
+        f"No device takes new sessions: {len(cordoned)} of {len(devices)} are cordoned{rest}. "
+        "`cupool gpus` says why, `cupool uncordon` opens them."
+    ]
 
 
 def _tenant_name(name: str) -> str:

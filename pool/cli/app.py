@@ -6,10 +6,13 @@ never a traceback, unless CUPOOL_DEBUG is set.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
@@ -93,10 +96,29 @@ def cli() -> None:
 
 def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> int:
     """Run a command. Returns its exit code."""
-    return guarded(
-        lambda: cli.main(args=arguments, prog_name="cupool", standalone_mode=False, complete_var="_CUPOOL_COMPLETE"),
-        environment,
-    )
+    with _terminated_as_interrupted():
+        return guarded(
+            lambda: cli.main(
+                args=arguments, prog_name="cupool", standalone_mode=False, complete_var="_CUPOOL_COMPLETE"
+            ),
+            environment,
+        )
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C: what a command began at the pool goes on, and its last words say so. `up --foreground` has its own way."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def guarded(command: Callable[[], object], environment: Mapping[str, str] = os.environ) -> int:

@@ -23,6 +23,7 @@ DECISION_FIELDS = ("at_s", "policy", "dry_run", "moves", "reasons", "took_ms", "
 COLUMNS = (
     Column("ago", "before the last", drop=2, right=True),
     Column("session", "session"),
+    Column("what", "what", style={"would move": "yellow"}),
     Column("source", "from"),
     Column("destination", "to"),
     Column("gain_s", "saves", lambda v: f"{v:.2f} s" if v else "", drop=1, right=True),
@@ -111,7 +112,11 @@ def render_explanation(doc: Document, width: int) -> list[RenderableType]:
     else:
         lines.append("No decision has been told yet.")
     latest = max((d["at_s"] for d in decisions), default=0.0)
-    rows = [m | {"ago": show.duration(latest - d["at_s"])} for d in reversed(decisions) for m in d["moves"]]
+    rows = [
+        m | {"ago": show.duration(latest - d["at_s"]), "what": "would move" if d["dry_run"] else "moved"}
+        for d in reversed(decisions)
+        for m in d["moves"]
+    ]
     if rows:
         lines.append(show.table(COLUMNS, rows, width))
     lines += [f"failed: {f['session']}: {show.clean(f['reason'])}" for d in decisions for f in d["failed"]]
@@ -141,7 +146,7 @@ def _choose(admin: Admin, as_json: bool, **fields: Any) -> int:
     else:
         show.print_renderables(render(doc, show.width()))
     if not doc["balance"]["is_running"] and doc["balance"]["policy"] != "none":
-        show.note("No balancer runs now, so nothing is moved: start the pool with another policy than none.")
+        show.note("No balancer acts now, so nothing is moved until one does: `cupool logs` says what became of it.")
     return Exit.OK
 
 

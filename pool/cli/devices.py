@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -185,6 +186,7 @@ def _drain(admin: Admin, devices: list[str], reason: str, deadline_ms: int) -> d
     for d in devices:
         threading.Thread(target=follow, args=(d,), name=f"drain {d}", daemon=True).start()
     told: set[str] = set()
+    heard: set[str] = set()
     started, open_streams = time.monotonic(), len(devices)
     with show.Progress() as progress_line:
         while open_streams:
@@ -202,12 +204,19 @@ def _drain(admin: Admin, devices: list[str], reason: str, deadline_ms: int) -> d
                     if (line := f"{waiting['session']} is waited for: {waiting['reason']}") not in told:
                         told.add(line)
                         show.note(line)
-            left = sum(r["remaining_sessions"] for r in outcome.values())
-            empty = sum(r["done"] for r in outcome.values())
-            progress_line(
-                f"{empty} of {len(devices)} devices are empty, {left} sessions left", time.monotonic() - started
-            )
+            heard.add(device)
+            if len(heard) == len(devices):
+                progress_line(_drain_line(outcome.values()), time.monotonic() - started)
     return outcome
+
+
+def _drain_line(rows: Collection[Document]) -> str:
+    """How far drains are. Of an ended one nothing is said here: that is in the report."""
+    left = sum(r["remaining_sessions"] for r in rows)
+    empty = sum(r["done"] and not r["remaining_sessions"] for r in rows)
+    line = f"{empty} of {len(rows)} devices are empty, {left} sessions left"
+    # A session that has moved is counted where it is now; its old server has yet to let go of its memory.
+    return line if left or empty == len(rows) or any(r["error"] for r in rows) else f"{line}: their servers are ending"
 
 
 def _report(outcome: dict[str, Document], as_json: bool) -> int:

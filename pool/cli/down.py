@@ -34,6 +34,11 @@ _MARGIN_S = 30.0
     is_flag=True,
     help="remove the pool's folder too: its directory with tenants, quotas and tokens, audit log, logs",
 )
+@click.option(
+    "--purge-saved",
+    is_flag=True,
+    help="with --purge: the sessions that are saved in the pool's folder too (see `session save`)",
+)
 @click.option("--yes", "-y", is_flag=True, help="do not ask")
 @click.option(
     "--admin",
@@ -52,6 +57,7 @@ def down(
     deadline: str,
     reason: str,
     purge: bool,
+    purge_saved: bool,
     yes: bool,
     admin_addr: str,
     token_file: str,
@@ -71,6 +77,8 @@ def down(
     if deadline_s * 1000 >= 1 << 32:
         raise CliError(Exit.USAGE, f"--deadline {deadline} is too long.", "The longest is 49d.")
     remote = admin_addr or ("" if folder else os.environ.get("CUPOOL_ADMIN_ADDR", ""))
+    if purge_saved and not purge:
+        raise CliError(Exit.USAGE, "--purge-saved goes with --purge.", "Without --purge nothing is removed.")
     if remote:
         if purge:
             raise CliError(
@@ -83,8 +91,18 @@ def down(
         show.note(f"The pool at {target.admin} ends; {ended} sessions were ended.")
         return Exit.OK
     where, running = _here(folder)
-    if purge and not yes:
-        confirm("Remove", [f"{where}, with tenants, quotas, tokens, certificates, audit log and logs"])
+    if purge:
+        saved = saved_sessions(where)
+        if saved and not purge_saved:
+            raise CliError(
+                Exit.FAILURE,
+                f"{len(saved)} saved sessions are in {saved[0].parent}, which --purge would remove: {', '.join(s.stem for s in saved[:3])}"
+                f"{', …' if len(saved) > 3 else ''}.",
+                "Move them to another folder, or add --purge-saved. The pool was left as it is.",
+            )
+        if not yes:
+            what = f"{where}, with tenants, quotas, tokens, certificates, audit log and logs"
+            confirm("Remove", [what + (f", and {len(saved)} saved sessions" if saved else "")])
     if running is not None:
         _end(where, running, reason, deadline_s)
     elif not purge:
@@ -96,6 +114,11 @@ def down(
     if purge:
         shutil.rmtree(where, ignore_errors=False)
     return Exit.OK
+
+
+def saved_sessions(where: Path) -> list[Path]:
+    """Files of sessions that `cupool session save` wrote into a folder of the pool's own: they are to outlive it."""
+    return sorted(where.rglob("saved/*.session"))
 
 
 def joined_folder() -> Path:
@@ -129,16 +152,24 @@ def _shutdown(target: Target, reason: str, deadline_s: float) -> int:
     thread = threading.Thread(target=call, name="shutdown", daemon=True)
     thread.start()
     started = time.monotonic()
-    with show.Progress() as progress, Admin(target, 2.0) as admin:
-        while thread.is_alive():
-            thread.join(0.3)
-            if not thread.is_alive():
-                break
-            try:
-                pool = admin.call("GetPool", admin_pb2.GetPoolRequest())
-            except CliError:
-                continue  # it may have ended just now: the call above says so
-            progress(f"waiting for {pool.sessions} sessions", time.monotonic() - started)
+    try:
+        with show.Progress() as progress, Admin(target, 2.0) as admin:
+            while thread.is_alive():
+                thread.join(0.3)
+                if not thread.is_alive():
+                    break
+                try:
+                    pool = admin.call("GetPool", admin_pb2.GetPoolRequest())
+                except CliError:
+                    continue  # it may have ended just now: the call above says so
+                progress(f"waiting for {pool.sessions} sessions", time.monotonic() - started)
+    except KeyboardInterrupt:
+        left_s = max(0.0, deadline_s - (time.monotonic() - started))
+        show.note(
+            "Interrupted. The pool goes on ending: it gives no new leases, and ends the sessions that are left in "
+            f"{show.duration(left_s)}. `cupool down --deadline 2h` gives them longer, `--now` ends it at once."
+        )
+        raise
     if isinstance(outcome[0], CliError):
         raise outcome[0]
     return int(outcome[0].sessions_ended)
@@ -149,11 +180,6 @@ def _end(where: Path, running: Running, reason: str, deadline_s: float) -> None:
     if running.admin_addr and supervisor.is_of(running.controller_pid, running.mark):
         try:
             ended = _shutdown(find(folder=str(where)), reason, deadline_s)
-        except KeyboardInterrupt:
-            show.note(
-                "Interrupted. The pool goes on ending: it gives no new leases. `cupool down --now` ends it at once."
-            )
-            raise
         except CliError as error:
             show.note(f"cupool: {error.what} Its processes are ended all the same.")
     with show.Progress() as progress:

@@ -31,7 +31,7 @@ SENTENCES: dict[Exit, str] = {
     Exit.NOT_FOUND: "there is no such session, device, node, tenant or token",
     Exit.TIMED_OUT: "it was not done in time",
     Exit.OVER_QUOTA: "over a quota, or the pool is full",
-    Exit.INTERRUPTED: "interrupted by Ctrl-C",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; what it began at the pool goes on",
 }
 
 

@@ -27,7 +27,7 @@ COLUMNS = (
     Column("source", "from"),
     Column("destination", "to"),
     Column("copied_bytes", "copied", show.size, drop=2, right=True),
-    Column("total_bytes", "of", show.size, drop=4, right=True),
+    Column("total_bytes", "size", show.size, drop=4, right=True),
     Column("rounds", "rounds", lambda v: str(v) if v else "", drop=5, right=True),
     Column("pause_ms", "pause", lambda v: f"{v:.0f} ms" if v else "", drop=3, right=True),
     Column("age_s", "took", show.duration, drop=1, right=True),
@@ -57,7 +57,12 @@ def render(doc: Document, width: int) -> list[RenderableType]:
     shell_complete=ids.completing(ids.devices),
     help="the device; without it the pool chooses one",
 )
-@click.option("--engine", type=click.Choice(["copy", "peer"]), default=None, help="how bytes go: copy")
+@click.option(
+    "--engine",
+    type=click.Choice(["copy", "peer"]),
+    default=None,
+    help="copy: the best way there is, which on one host is shared memory; peer: within this host or not at all",
+)
 @click.option("--max-pause", metavar="TIME", default="", help="longest that the session may stand still: 2s; 500ms")
 @click.option("--give-up", metavar="TIME", default="", help="give the move up after so long without progress: 10s")
 @click.option("--reason", default="", help="shown to everybody who looks; written to the audit log")
@@ -165,5 +170,12 @@ def _move(
 
 
 def _line(row: Document) -> str:
-    copied = f", {show.size(row['copied_bytes'])} of {show.size(row['total_bytes'])}" if row["copied_bytes"] else ""
-    return f"{row['phase']}{copied}"
+    return f"{row['phase']}, {_copied(row)}" if row["copied_bytes"] else str(row["phase"])
+
+
+def _copied(row: Document) -> str:
+    """What has been copied of it; beyond its size, because it changed meanwhile and was copied again."""
+    copied, total = row["copied_bytes"], row["total_bytes"]
+    if not total or copied <= total:
+        return f"{show.size(copied)} of {show.size(total)}" if total else show.size(copied)
+    return f"all {show.size(total)}, and {show.size(copied - total)} that changed"

@@ -162,6 +162,12 @@ def test_errors(tmp_path: Path) -> None:
     assert isinstance(error, cp.cuda.compiler.CompileException), error
     assert ":3:10: error:" in str(error) and "nothing" in str(error) and "/" not in str(error).replace("//", "")
     assert any("program.py" in note for note in error.__notes__), error.__notes__
+    # A part of a generated kernel: the line that the user wrote, not that of what is around it.
+    bad = cp.ElementwiseKernel("float32 x", "float32 y", "y = x * nothing", "bad")
+    error_of_part = str(error_of(lambda: bad(cp.zeros(4, np.float32)).get()))
+    assert "bad:1:9: error:" in error_of_part and "1 | y = x * nothing;" in error_of_part, error_of_part
+    bad = cp.ReductionKernel("T x", "T y", "x * nothing", "a + b", "y = a", "0", "bad")
+    assert "1 | x * nothing\n" in str(error_of(lambda: bad(cp.zeros(4, np.float32)).get()))
     text = io.StringIO()
     error.dump(text)
     assert "nothing;" in text.getvalue()

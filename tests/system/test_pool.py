@@ -89,7 +89,9 @@ def command(*arguments: str, module: str = "cupool.pool") -> list[str]:
 def running(*arguments: str, module: str = "cupool.pool") -> Iterator[Pool]:
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(
-            subprocess.Popen(command(*arguments, module=module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                command(*arguments, module=module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
         )
         stack.callback(process.terminate)
         assert process.stdout is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 import fake_admin
 import grpc
 import pytest
-from cupool.pool.cli import app, exits, ids, show, status
+from cupool.pool.cli import app, balance, devices, exits, ids, move, show, status
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -143,6 +143,7 @@ def test_tables(fake, run):
             "because a move would not pay (2)",
             "12.50 s",
             "is shared by 2 sessions",
+            "moved",
             "failed: session-3f01: The link is slow.",
         ],
         "balance explain 3f77": ["session-3f77: It stays: it loses too little to others"],
@@ -599,6 +600,46 @@ def test_the_extra_is_named_where_it_is_missing():
     code = "import sys; sys.modules['click'] = None; sys.argv = ['cupool', 'ps']; from cupool.__main__ import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and "needs the extra `server`" in done.stderr
+
+
+def test_what_is_moved_and_what_would_be_are_told_apart():
+    told = {"at_s": 5.0, "policy": "pack", "reasons": [], "took_ms": 0.1, "failed": []}
+    move = {"session": "s", "source": "a", "destination": "b", "gain_s": 0, "cost_s": 0, "reason": "why"}
+    decisions = [told | {"dry_run": dry, "moves": [move]} for dry in (True, False)]
+    screen = show.console()
+    with screen.capture() as captured:
+        for part in balance.render_explanation({"decisions": decisions}, 200):
+            screen.print(part)
+    lines = captured.get().splitlines()
+    assert ["would move" in line for line in lines[-2:]] == [False, True] and "moved" in lines[-2]
+
+
+def test_bytes_that_are_copied_again_are_told_as_such():
+    row = {"phase": "copying", "copied_bytes": 1 << 20, "total_bytes": 3 << 20}
+    assert move._line(row) == "copying, 1.0 MiB of 3.0 MiB"
+    assert move._line(row | {"copied_bytes": 8 << 20}) == "copying, all 3.0 MiB, and 5.0 MiB that changed"
+    assert move._line(row | {"copied_bytes": 0}) == "copying"
+
+
+def test_a_drain_says_what_it_waits_for():
+    row = {"remaining_sessions": 0, "done": False, "error": ""}
+    assert devices._drain_line([row]) == "0 of 1 devices are empty, 0 sessions left: their servers are ending"
+    assert devices._drain_line([row | {"done": True}]) == "1 of 1 devices are empty, 0 sessions left"
+    two = [row | {"done": True, "remaining_sessions": 1}, row | {"remaining_sessions": 2}]
+    assert devices._drain_line(two) == "0 of 2 devices are empty, 3 sessions left"
+
+
+def test_saved_sessions_are_not_purged_unless_told(run, monkeypatch, tmp_path):
+    folder = tmp_path / "pool"
+    saved = folder / "checkpoints" / "saved"
+    saved.mkdir(parents=True)
+    (saved / "mine.session").write_bytes(b"x")
+    words = ("down", "--purge", "--yes", "--folder", str(folder))
+    code, _, err = run(*words)
+    assert code == 1 and "1 saved sessions are in" in err and "mine" in err and (saved / "mine.session").exists()
+    check_two_lines(err)
+    assert run("down", "--purge-saved", "--folder", str(folder))[0] == 2
+    assert run(*words, "--purge-saved")[0] == 0 and not folder.exists()
 
 
 def test_quantiles():

@@ -194,5 +194,12 @@ def test_a_choice_that_is_none_is_refused():
     assert "There is no policy 'best'" in str(
         refused(lambda: pool.balancing.choose("a", admin_pb2.SetBalanceRequest(policy="best")))
     )
+    none = begin(dataclasses.replace(CONFIG, balance="none"))
+    choice = admin_pb2.SetBalanceRequest(policy="pack")
+    assert "has no balancer: pack would move nothing" in str(refused(lambda: none.balancing.choose("a", choice)))
+    none.balancing.choose("a", admin_pb2.SetBalanceRequest(policy="none", dry_run=True))
+    none.balancing.snapshot("by hand")  # one was started beside the pool
+    none.balancing.choose("a", choice)
+    assert none.balancing.policy == "pack"
     assert "Nothing was chosen" in str(refused(lambda: pool.balancing.choose("a", admin_pb2.SetBalanceRequest())))
     assert pool.balancing.policy == "cost-aware"

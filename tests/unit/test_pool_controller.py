@@ -604,3 +604,17 @@ def test_a_lease_does_not_run_out_while_its_host_cannot_tell_that_a_client_has_c
     pool.host.deliver()
     assert pool.state(lease) == states.SESSION_ATTACHED and lease.server in pool.host.servers
     check(pool)
+
+
+def test_operators_are_warned_when_every_device_is_closed():
+    pool = Pool()
+    warnings = lambda: list(pool.operations.pool().warnings)  # noqa: E731
+    pool.operations.cordon("x", "cpu:0", "new fan")
+    assert warnings() == []
+    pool.operations.cordon("x", "cpu:1", "new fan")
+    (said,) = warnings()
+    assert said.startswith("No device takes new sessions: 2 of 2 are cordoned.") and "uncordon" in said
+    pool.operations.uncordon("x", "cpu:1")
+    assert warnings() == []
+    pool.device("cpu:1").failure = "No driver."
+    assert "1 of 2 are cordoned, and the other 1 cannot" in warnings()[0] and warnings()[1].endswith("No driver.")

@@ -9,6 +9,7 @@ from cupool.balancer.migration import KEEP_SOURCE_S, react
 from cupool.pool import states
 from cupool.pool.move_operations import MoveOperations
 from cupool.pool.refusals import Code, Refused
+from fakehost import FakeHost
 from pool_in_memory import CONFIG, Pool, check, restart
 
 from cupool.contract.moves import Step
@@ -33,6 +34,17 @@ class Moves(Pool):
         self.host.deliver()
         self.host.attach(lease.server)
         return lease
+
+    def another_host(self):
+        other, own = FakeHost(node="node-2"), self.controller.engine
+        other.listener, self.controller.engine = self.controller, other
+        other.connect()
+        other.deliver()
+        self.controller.engine = own
+
+    def only_another_host(self):
+        self.another_host()
+        self.operations.cordon("x", "node-1/cpu:1", "new fan")
 
     @property
     def session(self):
@@ -330,6 +342,8 @@ def test_a_move_without_progress_is_given_up():
         (None, {"device": "cpu:7"}, Code.NOT_FOUND, "cpu:7"),
         (None, {"device": "cpu"}, Code.INVALID_ARGUMENT, "several"),
         (None, {"engine": "magic"}, Code.INVALID_ARGUMENT, "copy, peer"),
+        (lambda p: p.another_host(), {"engine": "peer", "device": "node-2/cpu:0"}, Code.FAILED_PRECONDITION, "moves within one"),
+        (lambda p: p.only_another_host(), {"engine": "peer"}, Code.RESOURCE_EXHAUSTED, "No other device of its host"),
         (None, {"session": "session-nobody"}, Code.NOT_FOUND, "session-nobody"),
         (lambda p: p.operations.cordon("x", "cpu:1", "new fan"), {"device": "cpu:1"}, Code.FAILED_PRECONDITION, "new fan"),
         (lambda p: p.operations.cordon("x", "cpu:1", "new fan"), {}, Code.RESOURCE_EXHAUSTED, "No other device"),

@@ -139,7 +139,8 @@ def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], 
             # No element depends on another: they would be threads.
             loop = loop.replace("\n", "\n#pragma GCC ivdep\n")
     references = "\n    ".join(_reference(p, index) for p, _ in plain)
-    return f"""{_PROLOGUE}{_typedefs(types)}#line 1 "{name} (preamble)"
+    return f"""#line 1 "{name} (prologue)"
+{_PROLOGUE}{_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (generated)"
 extern "C" __global__ void {ENTRY}({declared}) {{
@@ -178,7 +179,8 @@ def reduction(parameters: Sequence[Parameter], arguments: Sequence[Argument], ty
         _reference(p, "_out_ind.get()") for p, a in pairs[nin:] if a.ndim is not None and not p.raw
     )
     reduce_expr, post_map_expr = " ".join(reduce_expr.split("\n")), " ".join(post_map_expr.split("\n"))
-    return f"""{_PROLOGUE}typedef long long IndexT;
+    return f"""#line 1 "{name} (prologue)"
+{_PROLOGUE}typedef long long IndexT;
 {_typedefs(types)}#line 1 "{name} (preamble)"
 {preamble}
 #line 1 "{name} (reduce)"
