@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from threading import get_ident
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from cupool.contract import loops
 from cupool.contract.codec import (
     DEVICE_MASK,
     DEVICE_SHIFT,
@@ -49,6 +52,7 @@ from .forms import (
 )
 from .handles import Handles
 from .internal import INTERNAL
+from .plans import Plans
 from .rawmemory import RawMemory
 from .steps import Stepper
 from .tracking import Tracker
@@ -73,10 +77,12 @@ class Executor:
     """Executes the commands of one session on one device. Single-threaded."""
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
-                 allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None) -> None:  # fmt: skip
+                 allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None,
+                 has_plans: bool = True) -> None:  # fmt: skip
         """
         Args:
             impls: what `resolve_table` gave, when the caller has it already.
+            has_plans: loops run by plans, see plans/.
         """
         self.device = device
         self.limits = limits
@@ -115,6 +121,7 @@ class Executor:
         self._ordered = device.select is not None
         self._place = 0
         self.stepper = Stepper(self)
+        self.plans = Plans(self, has_plans)
         self.batch_forms: Set[int] = _NO_FORMS
         self._thread = 0
         #: what has changed, for whoever copies the session; None until it is first needed
@@ -133,6 +140,7 @@ class Executor:
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
         made.stepper = Stepper(made)
+        made.plans = Plans(made, self.plans.is_on)
         return made
 
     # -- what steps read ------------------------------------------------------------------------------------------------
@@ -250,6 +258,11 @@ class Executor:
         """Every form that is defined."""
         return list(self._forms.values())
 
+    @property
+    def forms(self) -> Mapping[int, Form]:
+        """By number."""
+        return self._forms
+
     def replace_step(self, form: Form) -> None:
         """`form.step` is another one."""
         if self._forms.get(form.id) is form:
@@ -258,6 +271,7 @@ class Executor:
 
     def reset_forms(self, keep: Set[int]) -> None:
         """Forget every form but those in `keep`."""
+        self.plans.forget()
         self._resetters &= keep
         for form in [f for f in self._forms if f not in keep]:
             del self._forms[form]
@@ -276,7 +290,8 @@ class Executor:
             self._thread = get_ident()
             self.device.enter()
         data = memoryview(command_bytes(batch, self.limits))
-        words = list(data.cast("q"))
+        words = data.cast("q").tolist()
+        parts = loops.parts(batch, self.limits) if batch.loops else None
         new = batch.forms
         if new or (self._resetters and words):
             self.define(new, bool(words) and self._starts_with_reset(new, words))
@@ -291,7 +306,7 @@ class Executor:
             self.status.batch_begins(seq, started)
         done = 0
         try:
-            done = self._walk(words, batch.position)
+            done = self._walk(words, batch.position) if parts is None else self._run_parts(parts, batch.position)
             if done != batch.count:
                 raise ProtocolError(f"Batch {seq} announced {batch.count} commands and holds {done}.")
         except ProtocolError as error:
@@ -314,6 +329,26 @@ class Executor:
         self.executed_seq = seq
         return Outcome(self._results, self._failures)
 
+    def _run_parts(self, parts: list[loops.Part], position: int) -> int:
+        """Execute a batch with loops; returns the number of commands."""
+        count = 0
+        for part in parts:
+            if part.steps is None:
+                count += self.run_words(part.words, position + count)
+            else:
+                count += self.plans.run(part, position + count)
+        return count
+
+    def run_words(self, words: loops.Words, position: int) -> int:
+        """Execute packed commands of the running batch; returns their number.
+
+        Args:
+            position: of the first command in the session.
+        """
+        packed = memoryview(np.ascontiguousarray(words)).cast("B")
+        self.reals = packed.cast("d")
+        return self._walk(packed.cast("q").tolist(), position)
+
     def _starts_with_reset(self, forms: Any, words: list[int]) -> bool:
         """Whether a batch that defines `forms` begins by forgetting all others."""
         first = words[0] & FORM_MASK
@@ -324,7 +359,7 @@ class Executor:
         """Execute all words; returns the number of commands. Failures are booked, and the walk goes on behind them."""
         i = count = 0
         while True:
-            walk = self._walk_careful if self._needs_care(len(words)) else self._walk_fast
+            walk = self._walk_careful if self.needs_care(len(words)) else self._walk_fast
             i, count, error = walk(words, i, count)
             if error is not None:
                 i += self._failed(words, i, position + count, error)
@@ -332,7 +367,7 @@ class Executor:
             elif i >= len(words):
                 return count
 
-    def _needs_care(self, words: int) -> bool:
+    def needs_care(self, words: int) -> bool:
         """Whether commands must be looked at one by one: a fault, a stream to select, an export read in place, a nearly full table."""
         handles = self.handles
         return bool(
@@ -419,7 +454,7 @@ class Executor:
                         self.stepper.careful(form, words, i)
                     i += form.width
                 count += 1
-                if not self._needs_care(n):
+                if not self.needs_care(n):
                     return i, count, None
         except Exception as error:
             return i, count, error

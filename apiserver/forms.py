@@ -84,6 +84,8 @@ class Form:
     step: Callable[[list[int], int], None] | None = None
     #: of a step that does nothing beside: what it calls
     call: Reader | None = None
+    #: of a form whose results are all new arrays of known spec: the device's implementation
+    impl: Callable[..., Any] | None = None
     #: the step without marks, while a tracker has put its own in its place
     untracked: Callable[[list[int], int], None] | None = None
     #: offsets of the slots that are written, see Row.writes

@@ -29,7 +29,7 @@ from google.protobuf.message import DecodeError
 from cupool.contract.codec import _varint, server_frame
 from cupool.contract.errors import MOVED_AWAY, STALE_NONCE, ProtocolError
 from cupool.contract.limits import Limits
-from cupool.contract.versions import SUPPORTED, mismatch_sentence, negotiate
+from cupool.contract.versions import FEATURES, SUPPORTED, mismatch_sentence, negotiate
 from cupool.v1 import session_pb2
 
 from .config import Assignment
@@ -175,7 +175,7 @@ class Session:
         same = hello.op_table_digest in (b"", self.table_digest)
         frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
             version=version, epoch=self.epoch, resumed=resumed, executed_seq=executed, executed_position=position,
-            op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), **self._hello(),
+            op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), features=list(FEATURES), **self._hello(),
         ))  # fmt: skip
         stream.send(frame.SerializeToString())
         for data in kept:

@@ -76,6 +76,7 @@ class Stepper:
             form.step = self._general(form, impl)
             return
         form.charge = sum(rounded(plan.spec.nbytes) for plan in form.results if plan.spec is not None)
+        form.impl = None if form.row.name in _KERNELS else impl
         form.step = self._short(form, impl) or self._plain(form, impl)
 
     def careful(self, form: Form, words: list[int], i: int) -> None:

@@ -33,6 +33,7 @@ class Config:
             size, in the memory of the server's host or in the pool's folder; whoever goes too fast for them waits. "none": nothing is
             kept, and the session is lost.
         redo_bytes: CUPOOL_REDO, the redo window, in this process's memory.
+        loops: CUPOOL_LOOPS=0 sends what loops do command by command.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
@@ -52,6 +53,7 @@ class Config:
     lifetime_s: int = 0
     start_s: float = 60.0
     transport: str = "core"
+    loops: bool = True
     log: str = ""
     log_format: str = "text"
     durability: str = "replay"
@@ -146,6 +148,7 @@ def _read() -> Config:
         device_kind=env("CUPOOL_DEVICE", ""),
         start_s=number("CUPOOL_START_S", 60.0),
         transport=transport,
+        loops=env("CUPOOL_LOOPS", "") != "0",
         log=log,
         log_format=log_format,
         redo_bytes=size("CUPOOL_REDO", 64 * MIB),

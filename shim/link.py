@@ -42,6 +42,7 @@ from cupool.v1 import session_pb2
 
 from . import trace
 from .checkpoints import Checkpoints
+from .config import config
 from .inbox import Inbox
 from .lease import Lease, Place, status_error
 from .outbox import Outbox
@@ -154,6 +155,7 @@ class Link:
         self._reconnect_s = reconnect_s
         self._fate = fate
         self._digest = digest
+        self._has_loops = config().loops
         self._on_hello = on_hello
         self._on_lost = on_lost
         self._client = client
@@ -473,6 +475,7 @@ class Link:
             return
         self._nonces = (self._nonces[1], os.urandom(16))
         self._outbox.limits = Limits.from_wire(hello.limits)
+        self._outbox.may_loop = self._has_loops and "loops" in hello.features
         self.inbox.executed_seq = hello.executed_seq
         self._outbox.acknowledge(hello.executed_seq)
         if self.server_hello is None:

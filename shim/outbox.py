@@ -24,7 +24,7 @@ from functools import partial
 from operator import call, delitem, setitem
 from typing import Any, NamedTuple
 
-from cupool.contract import codec
+from cupool.contract import codec, loops
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
 
@@ -42,8 +42,20 @@ BATCH_BYTES = 1 << 20
 _FORM_MASK = codec.FORM_MASK
 
 
+#: Words from which a batch is looked through for a loop.
+LOOP_WORDS = 512
+#: After a batch without one so many are not looked through, doubled each time up to this.
+MAX_SKIPPED = 64
+#: Bytes that a command of a loop counts for in the redo window, so that what is kept can be done again within seconds.
+LOOPED_COMMAND_BYTES = 4
+
+
 class Batch(NamedTuple):
-    """A numbered batch. `end` and `end_bytes` count from the session's start; `forms` and `base` say which forms it leaves defined."""
+    """A numbered batch. `end` and `end_bytes` count from the session's start; `forms` and `base` say which forms it leaves defined.
+
+    Attributes:
+        weight: bytes that it counts for in the redo window, where it has a loop: its frame is a few bytes for thousands of commands.
+    """
 
     seq: int
     end: int
@@ -51,6 +63,7 @@ class Batch(NamedTuple):
     forms: int
     base: int
     frame: bytes
+    weight: int = 0
 
 
 _NONE: list[tuple[int, bytes]] = []
@@ -113,6 +126,67 @@ class _Arity:
         return i, count
 
 
+class _Packed(NamedTuple):
+    """What a batch will say: `words` packed, `count` commands in `taken` items of the list."""
+
+    words: bytes
+    values: list[bytes]
+    count: int
+    taken: int
+    loops: list[bytes]
+
+
+class _Loops:
+    """Looks for the loop that a batch is a part of. Not in each batch of a program that has none."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._skip = self._skipped = 0
+
+    def pack(self, items: list[Any], arity: _Arity) -> _Packed | None:
+        """The batch of `items` with its loop, or None where it has none. Raises as `_Arity.walk`."""
+        if self._skip:
+            self._skip -= 1
+            return None
+        n = len(items)
+        try:
+            words = struct.pack(f"<{n}q", *items)
+        except struct.error:
+            words = b""  # a side table: rounds differ
+        if words:
+            # What led to a loop comes before it.
+            for target in (0, n // 4):
+                at, before = arity.walk(items, target)
+                found = loops.find(items, words, at, self._width)
+                if found is not None:
+                    packed = self._packed(items, words, found, before, arity)
+                    if packed is not None:
+                        self._width, self._skipped = found.width, 0
+                        return packed
+        self._skip = self._skipped = min(2 * self._skipped + 1, MAX_SKIPPED)
+        return None
+
+    @staticmethod
+    def _packed(items: list[Any], words: bytes, found: loops.Found, before: int, arity: _Arity) -> _Packed | None:
+        """None where a round is not whole commands, or their headers differ."""
+        first = items[found.at : found.at + found.width]
+        end, count = arity.walk(first, found.width)
+        if end != found.width:
+            return None
+        steps, i = memoryview(found.steps).cast("q"), 0
+        while i < end:
+            if steps[i]:
+                return None
+            i += arity.words[first[i]]
+        rest = items[found.end :]
+        end, after = arity.walk(rest, len(rest))
+        if end != len(rest):
+            return None
+        count = before + found.rounds * count + after
+        loop = loops.encode(found.at, found.rounds, found.steps)
+        return _Packed(loops.shortened(words, found), [], count, len(items), [loop])
+
+
 class _Unsendable(Exception):
     """The first command of the list, `words` long, can never be sent."""
 
@@ -148,6 +222,9 @@ class Outbox:
         self._tickets: dict[Any, None] = {}
         self._cuts = 0
         self._arity = _Arity(forms.base)
+        self._loops = _Loops()
+        #: whether the server takes loops, see `cupool.v1.Loop`
+        self.may_loop = False
         self._put: Callable[[bytes], Any] = _sink
         self._push: Callable[[], None] = _rest
         self._room = threading.Event()
@@ -272,11 +349,11 @@ class Outbox:
             return
         budget = min(BATCH_BYTES, self.limits.frame_bytes - size - 1024)
         try:
-            words, values, count, n = self._pack(items, budget)
+            packed = self._pack(items, budget)
         except _Irregular:
             # A fresh copy: `_pack` may have replaced items.
             careful = _Careful(COMMANDS[: BATCH_WORDS + 64], base, budget)
-            words, values, count, n = careful.words, careful.values, careful.count, careful.taken
+            packed = _Packed(careful.words, careful.values, careful.count, careful.taken, [])
             if careful.reset:
                 definitions, upto, base = (
                     [(careful.reset, forms.encoded[careful.reset])],
@@ -286,11 +363,15 @@ class Outbox:
             elif forms.last > upto and forms.base == base:
                 upto = forms.last  # renumbered just now
                 definitions = forms.definitions(tail.forms, upto)
-        self._commit(ticket, tail, n, count, upto, base, [data for _, data in definitions], words, values)
+        self._commit(ticket, tail, upto, base, [data for _, data in definitions], packed)
 
-    def _pack(self, items: list[Any], budget: int) -> tuple[bytes, list[bytes], int, int]:
-        """(words, values, commands, words taken); raises _Irregular where the careful walk is needed."""
+    def _pack(self, items: list[Any], budget: int) -> _Packed:
+        """Raises _Irregular where the careful walk is needed."""
         n = len(items)
+        if self.may_loop and LOOP_WORDS <= n <= BATCH_WORDS:
+            packed = self._loops.pack(items, self._arity)
+            if packed is not None:
+                return packed
         i, count = self._arity.walk(items, min(n, BATCH_WORDS))
         if n > BATCH_WORDS:
             if i > n:
@@ -302,11 +383,11 @@ class Outbox:
                 "A command was appended in parts, or with another number of words than its form has.", _REPORT
             )
         try:
-            return struct.pack(f"<{n}q", *items), [], count, n
+            return _Packed(struct.pack(f"<{n}q", *items), [], count, n, [])
         except struct.error:
             values = _side_table(items, budget)
         try:
-            return struct.pack(f"<{n}q", *items), values, count, n
+            return _Packed(struct.pack(f"<{n}q", *items), values, count, n, [])
         except struct.error:
             raise _Irregular from None
 
@@ -320,22 +401,21 @@ class Outbox:
             chosen.append(data)
             size += len(data)
             upto = number
-        self._commit(ticket, tail, 0, 0, upto, tail.base, chosen, b"", [])
+        self._commit(ticket, tail, upto, tail.base, chosen, _Packed(b"", [], 0, 0, []))
 
-    def _commit(
-        self, ticket: Any, tail: Batch, taken: int, count: int, upto: int, base: int, definitions: list[bytes], words: bytes,
-        values: list[bytes],
-    ) -> None:  # fmt: skip
+    def _commit(self, ticket: Any, tail: Batch, upto: int, base: int, definitions: list[bytes], packed: _Packed) -> None:
+        words, values, count, taken, looped = packed
         seq = tail.seq + 1
         received = self._received()
         if definitions:
             self.redo.defined(definitions)
-        if definitions or values or not words:
-            batch_ = codec.encode_batch(seq, tail.end, count, definitions, words, values, received)
+        if definitions or values or looped or not words:
+            batch_ = codec.encode_batch(seq, tail.end, count, definitions, words, values, received, looped)
             frame = codec.batch_frame(batch_)
         else:
             frame = codec.plain_batch_frame(seq, tail.end, count, words, received)
-        batch = Batch(seq, tail.end + count, tail.end_bytes + len(frame), upto, base, frame)
+        weight = count * LOOPED_COMMAND_BYTES if looped else 0
+        batch = Batch(seq, tail.end + count, tail.end_bytes + len(frame), upto, base, frame, weight)
         # Before the commit: an acknowledgement that comes right after it sets the gate to 0 again.
         GATE.words = GATE_WORDS
         steps = (
@@ -380,7 +460,7 @@ class Outbox:
         with LOCK:
             batches = list(self.window)
             for batch in batches:
-                put(batch.frame)
+                put(batch.frame if self.may_loop or not batch.weight else _without_loops(batch.frame))
             self._put, self._push = put, push
         push()
         return len(batches)
@@ -406,6 +486,16 @@ class Outbox:
         self.lost = error
         self.detach()
         self._room.set()
+
+
+def _without_loops(frame: bytes) -> bytes:
+    """A ClientFrame's batch with its loops written out, for a server that knows none."""
+    from cupool.v1 import session_pb2
+
+    message = session_pb2.ClientFrame.FromString(frame)
+    message.batch.commands = loops.written_out(message.batch, DEFAULT_LIMITS)
+    del message.batch.loops[:]
+    return bytes(message.SerializeToString())
 
 
 _REPORT = "This is a bug of cupool: please report it."

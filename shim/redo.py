@@ -144,7 +144,7 @@ class Redo:
                 return
             self._batches.append(batch)
             self._last = batch.seq
-            self._log_bytes += len(batch.frame)
+            self._log_bytes += _weight(batch)
             if self.nbytes > self._budget and not self.is_durable:
                 self._look()
 
@@ -276,7 +276,7 @@ class Redo:
                 partial(setattr, self, "_mark", None),
                 partial(setattr, self, "_batches", kept),
                 partial(setattr, self, "_last", max(self._last, seq)),
-                partial(setattr, self, "_log_bytes", sum(len(b.frame) for b in kept)),
+                partial(setattr, self, "_log_bytes", sum(map(_weight, kept))),
                 partial(setattr, self, "_uploads", uploads),
                 partial(setattr, self, "_up_bytes", self._up_bytes - self._bytes_of(mark.uploads)),
                 partial(setattr, self, "delivered", delivered),
@@ -342,8 +342,9 @@ class Redo:
 
     def _note_recorded(self, batches: list[Batch]) -> None:
         """Mark the delivered answers that may differ next time."""
-        from cupool.contract.codec import FORM_MASK, command_bytes
+        from cupool.contract.codec import FORM_MASK
         from cupool.contract.limits import DEFAULT_LIMITS
+        from cupool.contract.loops import written_out
 
         arity: dict[int, tuple[int, int]] = {0: (2, 0), **self._arity}
         has_recorded = any(results for _, results in arity.values())
@@ -354,7 +355,7 @@ class Redo:
                 has_recorded |= bool(arity[form.id][1])
             if not has_recorded:
                 continue
-            words = memoryview(command_bytes(message, DEFAULT_LIMITS)).cast("q")
+            words = memoryview(written_out(message, DEFAULT_LIMITS)).cast("q")
             i = 0
             while i < len(words):
                 width, results = arity[words[i] & FORM_MASK]
@@ -372,6 +373,11 @@ def _arity_of(form: Any) -> tuple[int, int]:
 
     row = find_row(form.op)
     return words_of(form), len(form.results) if row is not None and row.repeat == "recorded" else 0
+
+
+def _weight(batch: Batch) -> int:
+    """Bytes that a batch counts for."""
+    return max(len(batch.frame), batch.weight)
 
 
 def _size(nbytes: int) -> str:

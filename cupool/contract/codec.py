@@ -101,9 +101,10 @@ def _delimited(tag: bytes, data: bytes) -> bytes:
 
 
 def encode_batch(
-    seq: int, position: int, count: int, forms: list[bytes], commands: bytes, values: list[bytes], received: int
-) -> bytes:
-    """A serialised `cupool.v1.Batch`. `forms` and `values` are serialised messages."""
+    seq: int, position: int, count: int, forms: list[bytes], commands: bytes, values: list[bytes], received: int,
+    loops: list[bytes] | tuple[()] = (),
+) -> bytes:  # fmt: skip
+    """A serialised `cupool.v1.Batch`. `forms`, `values` and `loops` are serialised messages."""
     parts = [b"\x08", _varint(seq), b"\x10", _varint(position), b"\x18", _varint(count)]
     if position == 0:
         del parts[2:4]
@@ -115,6 +116,8 @@ def encode_batch(
         parts += (b"\x32", _varint(len(value)), value)
     if received:
         parts += (b"\x38", _varint(received))
+    for loop in loops:
+        parts += (b"\x42", _varint(len(loop)), loop)
     return b"".join(parts)
 
 
@@ -244,13 +247,13 @@ def read_words(batch: Any, limits: Limits) -> list[int]:
 
 
 def command_bytes(batch: Any, limits: Limits) -> bytes:
-    """As `read_words`, but the bytes that hold them."""
+    """As `read_words`, but the bytes that hold them, loops not written out (see `loops.parts`)."""
     data: bytes = batch.commands
     count = batch.count
     if len(data) % 8:
         raise ProtocolError(f"Batch {batch.seq}: commands are {len(data)} bytes, not a multiple of 8.")
     if count > limits.batch_commands:
         raise ProtocolError(f"Batch {batch.seq}: {count} commands, the limit is {limits.batch_commands}.")
-    if count > len(data) // 8:
+    if count > len(data) // 8 and not batch.loops:
         raise ProtocolError(f"Batch {batch.seq}: {count} commands cannot fit in {len(data) // 8} words.")
     return data

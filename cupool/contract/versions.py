@@ -23,6 +23,11 @@ VERSIONS: tuple[Version, ...] = (
 #: What this build speaks, best first.
 SUPPORTED: tuple[int, ...] = tuple(sorted((v.number for v in VERSIONS), reverse=True))
 
+#: Name -> sentence of what a server may take beyond what the version says (`ServerHello.features`). Whoever does not know one does without it.
+FEATURES: dict[str, str] = {
+    "loops": "A batch may hold the first round of a loop, and how its words change from round to round (Batch.loops).",
+}
+
 
 def negotiate(offered: tuple[int, ...] | list[int], own: tuple[int, ...] = SUPPORTED) -> int | None:
     """The highest version in both lists, or None when there is none."""

@@ -66,7 +66,7 @@ class ClientHello(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[int]] = ..., client: _Optional[str] = ..., epoch: _Optional[int] = ..., nonce_previous: _Optional[bytes] = ..., nonce_next: _Optional[bytes] = ..., op_table_digest: _Optional[bytes] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., received: _Optional[int] = ...) -> None: ...
 
 class ServerHello(_message.Message):
-    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane", "checkpoints")
+    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane", "checkpoints", "features")
     class RowHashesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class ServerHello(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     version: int
     server: str
     epoch: int
@@ -98,7 +99,8 @@ class ServerHello(_message.Message):
     device: DeviceInfo
     lane: str
     checkpoints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+    features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CheckpointWish(_message.Message):
     __slots__ = ("id", "where", "limit_bytes", "transfer")
@@ -149,7 +151,7 @@ class Limits(_message.Message):
     def __init__(self, frame_bytes: _Optional[int] = ..., batch_commands: _Optional[int] = ..., inflight_bytes: _Optional[int] = ..., inflight_commands: _Optional[int] = ..., forms: _Optional[int] = ..., inline_bytes: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., handles: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("seq", "position", "count", "forms", "commands", "values", "received")
+    __slots__ = ("seq", "position", "count", "forms", "commands", "values", "received", "loops")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +159,7 @@ class Batch(_message.Message):
     COMMANDS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    LOOPS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     position: int
     count: int
@@ -164,7 +167,18 @@ class Batch(_message.Message):
     commands: bytes
     values: _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]
     received: int
-    def __init__(self, seq: _Optional[int] = ..., position: _Optional[int] = ..., count: _Optional[int] = ..., forms: _Optional[_Iterable[_Union[Form, _Mapping]]] = ..., commands: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ..., received: _Optional[int] = ...) -> None: ...
+    loops: _containers.RepeatedCompositeFieldContainer[Loop]
+    def __init__(self, seq: _Optional[int] = ..., position: _Optional[int] = ..., count: _Optional[int] = ..., forms: _Optional[_Iterable[_Union[Form, _Mapping]]] = ..., commands: _Optional[bytes] = ..., values: _Optional[_Iterable[_Union[_value_pb2.Value, _Mapping]]] = ..., received: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[Loop, _Mapping]]] = ...) -> None: ...
+
+class Loop(_message.Message):
+    __slots__ = ("at", "rounds", "steps")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    rounds: int
+    steps: bytes
+    def __init__(self, at: _Optional[int] = ..., rounds: _Optional[int] = ..., steps: _Optional[bytes] = ...) -> None: ...
 
 class Credit(_message.Message):
     __slots__ = ("received",)

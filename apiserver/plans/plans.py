@@ -1,0 +1,266 @@
+"""Which loops have a plan, and running them.
+
+The first round is always walked: it checks every command as any other, and leaves the arrays whose specs the plan is made for. The plan
+runs the rest; where it stops (an error, an array of another spec) what it kept to itself is put into the table, the books are brought
+to that command, and the walk takes over there, so that a failure is found and told as without a plan.
+
+What is checked before a plan runs, once for all rounds: nothing needs care (`Executor.needs_care`); no handle of the loop's results is in use; the
+most memory that it will hold at once is allowed; what is fixed or carried is plain arrays of the specs that the plan is for.
+
+Boundary: one executor's, single-threaded as it is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cupool.contract.errors import OutOfMemoryError
+from cupool.contract.loops import Part
+
+from ..forms import Constant
+from .analysis import Body, Call, Carried, Each, Fixed, Local, Number, analyse
+from .source import How, Written, number_of, write
+
+if TYPE_CHECKING:
+    from ..executor import Executor
+
+#: Plans that are kept; each takes some kilobytes.
+MAX_PLANS = 128
+#: Rounds from which a loop that was not met before is worth a plan at once: making one takes as long as walking some hundred commands.
+MANY_COMMANDS = 1000
+#: Loops met once that are remembered.
+MAX_MET = 1024
+_MIN_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """
+    Attributes:
+        loops: loops that came.
+        planned: of them, those that a plan ran.
+        stopped: of those, the ones that a walk had to finish.
+        commands: run by plans.
+        plans: kept now.
+    """
+
+    loops: int
+    planned: int
+    stopped: int
+    commands: int
+    plans: int
+
+
+class _Plan(NamedTuple):
+    body: Body
+    written: Written
+    rise: int
+    charged: list[int]
+
+
+class _State(NamedTuple):
+    """What a plan begins with, after the first round."""
+
+    fixed: list[Any]
+    carried: list[Any]
+    each: list[Any]
+
+    def key(self) -> tuple[Any, ...]:
+        return tuple([(a.dtype, a.shape, a.strides) for part in self for a in part])
+
+
+class Plans:
+    """The plans of one executor."""
+
+    def __init__(self, executor: Executor, is_on: bool = True) -> None:
+        self.is_on = is_on
+        self._executor = executor
+        self._plans: OrderedDict[tuple[Any, ...], _Plan | None] = OrderedDict()
+        self._met: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+        self._loops = self._planned = self._stopped = self._commands = 0
+
+    def statistics(self) -> Statistics:
+        return Statistics(self._loops, self._planned, self._stopped, self._commands, len(self._plans))
+
+    def forget(self) -> None:
+        """Forms were forgotten, or have other steps."""
+        self._plans.clear()
+        self._met.clear()
+
+    def run(self, part: Part, position: int) -> int:
+        """Execute a loop; returns the number of its commands."""
+        self._loops += 1
+        executor = self._executor
+        steps = part.steps
+        assert steps is not None
+        if not self.is_on or part.rounds < _MIN_ROUNDS or executor.needs_care(len(part.words) * part.rounds):
+            return executor.run_words(part.written_out(), position)
+        body = analyse(part.words.tolist(), steps.tolist(), part.rounds, executor.forms)
+        if body is None:
+            return executor.run_words(part.written_out(), position)
+        done = executor.run_words(part.words, position)
+        state = self._state(body, part.rounds)
+        plan = self._plan_for(body, state, part.rounds) if state is not None else None
+        if plan is None or state is None or not self._has_room(plan, part.rounds):
+            return done + executor.run_words(part.written_out()[len(part.words) :], position + done)
+        return self._run(plan, body, state, part, position)
+
+    # -- before ---------------------------------------------------------------------------------------------------------
+
+    def _state(self, body: Body, rounds: int) -> _State | None:
+        """What there is after the first round; None where a plan cannot begin with it."""
+        executor = self._executor
+        handles = executor.handles
+        table, buffers, kind = handles.table, handles.buffers, handles.array_type
+        if executor.needs_care(0):
+            return None  # something failed
+        get = table.get
+        state = _State(
+            [get(handle) for handle in body.fixed],
+            [get(body.handles[i]) for i in body.carried],
+            [get(handle + step) for handle, step in body.each],
+        )
+        if not all([type(value) is kind for part in state for value in part]):
+            return None
+        if not all([value.base is None and id(value) not in buffers for value in state.carried]):
+            return None
+        low, stride = body.low, body.stride
+        if stride and not table.keys().isdisjoint(range(low + stride, low + rounds * stride)):
+            return None
+        return state
+
+    def _has_room(self, plan: _Plan, rounds: int) -> bool:
+        """Whether the account allows for the most that the plan will hold at once; that is then its peak."""
+        account = self._executor.accounting
+        most = max(plan.charged + [plan.rise]) + max(0, plan.rise) * (rounds - 2)
+        if account.used + most > account.ceiling:
+            try:
+                account.grow(most)
+            except OutOfMemoryError:
+                return False  # the walk finds where
+        return True
+
+    def _plan_for(self, body: Body, state: _State, rounds: int) -> _Plan | None:
+        key = (body.key, state.key())
+        if key in self._plans:
+            self._plans.move_to_end(key)
+            return self._plans[key]
+        if rounds * len(body.commands) < MANY_COMMANDS and key not in self._met:
+            self._met[key] = None
+            if len(self._met) > MAX_MET:
+                self._met.popitem(last=False)
+            return None
+        self._met.pop(key, None)
+        hows = self._hows(body, state)
+        plan = None
+        if hows is not None:
+            specs = [(a.dtype, a.shape, a.strides) for a in state.each]
+            plan = _Plan(body, write(body, hows, specs, self._executor.handles.array_type), *body.charges())
+        self._plans[key] = plan
+        if len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _hows(self, body: Body, state: _State) -> dict[int, How] | None:
+        """How each call is made. Makes each that gives an array once, to see what that is; None where it is not what the form promises."""
+        hows: dict[int, How] = {}
+        given: dict[int, Any] = {}
+        by_command = dict(zip(body.carried, state.carried, strict=True))
+        for number, command in enumerate(body.commands):
+            if not isinstance(command, Call):
+                continue
+            operands: list[Any] = []
+            for place, source in enumerate(command.args):
+                if isinstance(source, Local):
+                    operands.append(given[source.of])
+                elif isinstance(source, Carried):
+                    operands.append(by_command[source.of])
+                elif isinstance(source, Fixed):
+                    operands.append(state.fixed[source.index])
+                elif isinstance(source, Each):
+                    operands.append(state.each[source.index])
+                elif isinstance(source, Number):
+                    operands.append(number_of(source))
+                else:
+                    constant = command.form.args[place]
+                    assert isinstance(constant, Constant)
+                    operands.append(constant.value)
+            how = hows[number] = self._how(command, tuple(operands))
+            if command.out is None:
+                try:
+                    result = how.function(*operands, **dict(how.kwargs))
+                except Exception:
+                    return None  # the walk says what that is
+                spec = command.form.results[0].spec
+                assert spec is not None
+                is_promised = type(result) is self._executor.handles.array_type and (
+                    (result.dtype, result.shape, result.strides) == (spec.dtype, spec.shape, spec.strides)
+                )
+                if not is_promised:
+                    return None
+                given[number] = result
+        return hows
+
+    def _how(self, command: Call, operands: tuple[Any, ...]) -> How:
+        impl = command.form.impl
+        assert impl is not None
+        kwargs = tuple([(k, v.value) for k, v in command.form.kwargs.items() if isinstance(v, Constant)])
+        spec = command.form.results[0].spec if command.form.results else None
+        choose = getattr(impl, "direct_for", None)
+        # A ufunc gives scalars for 0-d operands; its wrapper does not.
+        if choose is not None and not kwargs and spec is not None and spec.shape:
+            direct = choose(operands)
+            if direct is not None:
+                return How(direct, (), True)
+        return How(impl, kwargs, False)
+
+    # -- running --------------------------------------------------------------------------------------------------------
+
+    def _run(self, plan: _Plan, body: Body, state: _State, part: Part, position: int) -> int:
+        """All rounds but the first, which is done. Returns the commands of all."""
+        executor, written, rounds = self._executor, plan.written, part.rounds
+        handles, account = executor.handles, executor.accounting
+        table, count, stride = handles.table, len(body.commands), body.stride
+        for i in body.carried:
+            if i in body.freed:
+                del table[body.handles[i]]
+        columns = [_handles(handle, step, rounds) for handle, step in body.each]
+        columns += [_handles(body.handles[i], stride, rounds) for i in written.stored]
+        self._planned += 1
+        done, line, names = written.run(1, rounds, table, handles.buffers, state.fixed, state.carried, columns)
+        stopped_at = written.commands[line] if line else 0
+        account.used += plan.rise * (done - 1) + (plan.charged[stopped_at] if line else 0)
+        for handle, value in _left(body, done, stopped_at, names):
+            table[handle] = value
+        self._commands += (done - 1) * count + stopped_at
+        if not line:
+            return rounds * count
+        self._stopped += 1
+        del names
+        so_far = done * count + stopped_at
+        rest = part.written_out()[done * len(part.words) + body.commands[stopped_at].at :]
+        return so_far + executor.run_words(rest, position + so_far)
+
+
+def _handles(first: int, step: int, rounds: int) -> Any:
+    """The handles of a word in all rounds but the first."""
+    return range(first + step, first + rounds * step, step)
+
+
+def _left(body: Body, done: int, stopped_at: int, names: dict[str, Any]) -> list[tuple[int, Any]]:
+    """(handle, array) of what a plan kept to itself and nobody has freed, when `done` rounds and `stopped_at` commands are over; rising."""
+    left: list[tuple[int, Any]] = []
+    for i, handle in body.handles.items():
+        if i not in body.freed:
+            continue  # stored as it came
+        by, is_later = body.freed[i]
+        if is_later and by >= stopped_at:
+            left.append((handle + (done - 1) * body.stride, names[f"p{i}"]))
+        if i < stopped_at and (is_later or by >= stopped_at):
+            left.append((handle + done * body.stride, names[f"v{i}"]))
+    return sorted(left, key=lambda pair: pair[0])
+
+
+__all__ = ["MAX_PLANS", "Plans", "Statistics"]

@@ -1,0 +1,151 @@
+"""From a body to a Python function: one line for each command, so that the line at which it stopped says which command that was.
+
+The text is made of numbers of ours alone (which command, which argument); nothing that came over the wire is in it.
+
+Boundary: writes and compiles. What the names stand for, and what is done when the function stops, is `plans.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .analysis import Body, Call, Carried, Each, Fixed, Literal, Local, Number, Source
+
+
+class Changed(Exception):
+    """An array is not what the plan was made for: the command is the walk's."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a call is made in a plan.
+
+    Attributes:
+        function: what is called.
+        kwargs: names of its keywords, constants of the form.
+        is_trusted: what it gives for operands of the known specs has been seen, and is a new array each time; else every result is compared.
+    """
+
+    function: Callable[..., Any]
+    kwargs: tuple[tuple[str, Any], ...]
+    is_trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """
+    Attributes:
+        run: (start, rounds, table, buffers, fixed, carried, iterators) -> (round, line or 0, variables).
+        commands: line -> command.
+        stored: commands whose results are stored in every round; iterators of their handles come after those of `Each`.
+    """
+
+    run: Callable[..., tuple[int, int, dict[str, Any]]]
+    commands: dict[int, int]
+    stored: list[int]
+
+
+def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type) -> Written:
+    """Write the function of a body.
+
+    Args:
+        hows: of each call.
+        specs: of each `Each`: (dtype, shape, strides) that its arrays must have.
+        kind: the type of arrays.
+    """
+    names: dict[str, Any] = {"Changed": Changed, "kind": kind, "zip": zip, "range": range, "type": type, "id": id}
+    stored = [i for i in body.handles if i not in body.freed]
+    columns = [f"a{k}" for k in range(len(body.each))] + [f"h{i}" for i in stored]
+    lines = [
+        "def run(start, rounds, table, buffers, fixed, carried, iterators):",
+        *_unpacked("fixed", [f"c{k}" for k in range(len(body.fixed))]),
+        *_unpacked("carried", [f"p{i}" for i in body.carried]),
+    ]
+    lines += [f"  f{i} = F{i}" for i in hows]
+    head = f"for k, {', '.join(columns)} in zip(range(start, rounds), *iterators)" if columns else "for k in range(start, rounds)"
+    lines += ["  k, line = start, 0", "  try:", f"    {head}:"]
+    commands: dict[int, int] = {}
+    seen: set[int] = set()
+    for number, command in enumerate(body.commands):
+        if not isinstance(command, Call):
+            continue
+        first = len(lines) + 1
+        names[f"F{number}"] = hows[number].function
+        for k in _each_of(command) - seen:
+            seen.add(k)
+            names |= {f"D{k}": specs[k][0], f"S{k}": specs[k][1], f"T{k}": specs[k][2]}
+            lines += [
+                f"      e{k} = table[a{k}]",
+                f"      if type(e{k}) is not kind or e{k}.dtype is not D{k} or e{k}.shape != S{k} or e{k}.strides != T{k}: raise Changed",
+            ]
+        lines += _call(number, command, hows[number], names)
+        if number in stored:
+            lines.append(f"      table[h{number}] = v{number}")
+        commands |= dict.fromkeys(range(first, len(lines) + 1), number)
+    lines += [f"      p{i} = v{i}" for i in body.carried]
+    lines += [
+        "  except Exception as error: line = error.__traceback__.tb_lineno",
+        # Here the error is gone, and with it its traceback, which would hold the arrays.
+        "  return k if line else rounds, line, locals()",
+    ]
+    exec(compile("\n".join(lines), "<plan>", "exec"), names)
+    return Written(names["run"], commands, stored)
+
+
+def _unpacked(whole: str, parts: list[str]) -> list[str]:
+    return [f"  {', '.join(parts)}, = {whole}"] if parts else []
+
+
+def _each_of(command: Call) -> set[int]:
+    return {s.index for s in (*command.args, command.out) if isinstance(s, Each)}
+
+
+def _name(number: int, place: int, source: Source | None, names: dict[str, Any], command: Call) -> str:
+    """The variable, or the global, that holds an argument."""
+    if isinstance(source, Local):
+        return f"v{source.of}"
+    if isinstance(source, Carried):
+        return f"p{source.of}"
+    if isinstance(source, Fixed):
+        return f"c{source.index}"
+    if isinstance(source, Each):
+        return f"e{source.index}"
+    name = f"N{number}_{place}"
+    names[name] = number_of(source) if isinstance(source, Number) else command.form.args[place].value  # type: ignore[union-attr]
+    return name
+
+
+def number_of(source: Number) -> int | float:
+    """What the implementation is called with."""
+    from cupool.contract.codec import real_of
+
+    return real_of(source.word) if source.is_real else source.word
+
+
+def _call(number: int, command: Call, how: How, names: dict[str, Any]) -> list[str]:
+    args = [_name(number, place, source, names, command) for place, source in enumerate(command.args)]
+    keywords = []
+    for k, (keyword, value) in enumerate(how.kwargs):
+        names[f"K{number}_{k}"] = value
+        keywords.append(f"{keyword}=K{number}_{k}")
+    if command.out is not None:
+        out = _name(number, -1, command.out, names, command)
+        return [f"      f{number}({', '.join([*args, f'out={out}', *keywords])})"]
+    lines = [f"      v{number} = f{number}({', '.join([*args, *keywords])})"]
+    if not how.is_trusted:
+        spec = command.form.results[0].spec
+        assert spec is not None
+        names |= {f"RD{number}": spec.dtype, f"RS{number}": spec.shape, f"RT{number}": spec.strides}
+        v = f"v{number}"
+        operands = [a for a, s in zip(args, command.args, strict=True) if not isinstance(s, Number | Literal)]
+        same = "".join(f" or {v} is {a}" for a in operands)
+        lines.append(
+            f"      if type({v}) is not kind or {v}.dtype is not RD{number} or {v}.shape != RS{number} or {v}.strides != RT{number}"
+            f" or {v}.base is not None or id({v}) in buffers{same}: raise Changed"
+        )
+    return lines
+
+
+__all__ = ["Changed", "How", "Written", "number_of", "write"]
