@@ -107,6 +107,16 @@ class Accounting:
         self.peak = max(self.peak, wanted)
         self._settle()
 
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes (already rounded) may be charged."""
+        return self.used + size <= self.limit - self._staged
+
+    def reached(self, size: int) -> None:
+        """`size` bytes (already rounded) more than now were charged for a moment."""
+        self.total = max(self.total, self.used + size)
+        self.peak = max(self.peak, self.used + size)
+        self._settle()
+
     def refund(self, nbytes: int) -> None:
         """The buffer of `nbytes` is gone."""
         self.used -= rounded(nbytes)

@@ -16,7 +16,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.loops import Part
 
 from ..forms import Constant
@@ -54,10 +53,22 @@ class Statistics:
 
 
 class _Plan(NamedTuple):
-    body: Body
+    """
+    Attributes:
+        rise: bytes by which a round raises what is charged.
+        charged: the same before each of its commands.
+    """
+
     written: Written
     rise: int
     charged: list[int]
+
+    def most(self, rounds: int, commands: int) -> int:
+        """The most bytes that are charged at once, above what was before, in so many rounds and commands of another."""
+        most = 0
+        if rounds:
+            most = max(*self.charged, self.rise) + max(0, self.rise) * (rounds - 1)
+        return max(most, self.rise * rounds + max(self.charged[: commands + 1]))
 
 
 class _State(NamedTuple):
@@ -103,7 +114,7 @@ class Plans:
         done = executor.run_words(part.words, position)
         state = self._state(body, part.rounds)
         plan = self._plan_for(body, state, part.rounds) if state is not None else None
-        if plan is None or state is None or not self._has_room(plan, part.rounds):
+        if plan is None or state is None or not executor.accounting.has_room(plan.most(part.rounds - 1, 0)):
             return done + executor.run_words(part.written_out()[len(part.words) :], position + done)
         return self._run(plan, body, state, part, position)
 
@@ -131,17 +142,6 @@ class Plans:
             return None
         return state
 
-    def _has_room(self, plan: _Plan, rounds: int) -> bool:
-        """Whether the account allows for the most that the plan will hold at once; that is then its peak."""
-        account = self._executor.accounting
-        most = max(plan.charged + [plan.rise]) + max(0, plan.rise) * (rounds - 2)
-        if account.used + most > account.ceiling:
-            try:
-                account.grow(most)
-            except OutOfMemoryError:
-                return False  # the walk finds where
-        return True
-
     def _plan_for(self, body: Body, state: _State, rounds: int) -> _Plan | None:
         key = (body.key, state.key())
         if key in self._plans:
@@ -157,7 +157,7 @@ class Plans:
         plan = None
         if hows is not None:
             specs = [(a.dtype, a.shape, a.strides) for a in state.each]
-            plan = _Plan(body, write(body, hows, specs, self._executor.handles.array_type), *body.charges())
+            plan = _Plan(write(body, hows, specs, self._executor.handles.array_type), *body.charges())
         self._plans[key] = plan
         if len(self._plans) > MAX_PLANS:
             self._plans.popitem(last=False)
@@ -231,6 +231,9 @@ class Plans:
         self._planned += 1
         done, line, names = written.run(1, rounds, table, handles.buffers, state.fixed, state.carried, columns)
         stopped_at = written.commands[line] if line else 0
+        most = plan.most(done - 1, stopped_at)
+        if account.used + most > account.ceiling:
+            account.reached(most)
         account.used += plan.rise * (done - 1) + (plan.charged[stopped_at] if line else 0)
         for handle, value in _left(body, done, stopped_at, names):
             table[handle] = value
