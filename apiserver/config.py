@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class Config:
         tls: the data listener's certificate; None: no TLS.
         warnings: what is to be said about the listener.
         checkpoints: where its session's checkpoints are written: "node" and "file" -> a folder of its own.
+        plans: loops run by plans, see plans/.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -86,6 +88,7 @@ class Config:
     assignment: Assignment | None
     tls: Tls | None = None
     warnings: tuple[str, ...] = ()
+    plans: bool = True
     sandbox: str = "off"
     authority: bytes = b""
     move_faults: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--orders", action="store_true", help="orders on standard input, reports on standard output")
     parser.add_argument("--no-stdin", action="store_true", help="go on when standard input is closed")
     parser.add_argument("--allow-faults", action="store_true", help="run @fault commands; for tests")
+    parser.add_argument(
+        "--no-plans",
+        action="store_true",
+        default=os.environ.get("CUPOOL_PLANS", "") == "0",
+        help="walk loops command by command; so does CUPOOL_PLANS=0",
+    )
     parser.add_argument("--arena-base", type=lambda text: int(text, 0), default=0, help="address of the arena")
     parser.add_argument("--assign", default="", metavar="SESSION:TOKEN", help="the session, for use without an agent")
     parser.add_argument("--epoch", type=int, default=1, help="the assigned session's epoch")
@@ -187,7 +196,7 @@ def parse(argv: list[str] | None = None) -> Config:
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
-        checkpoints=dict(args.checkpoints),
+        checkpoints=dict(args.checkpoints), plans=not args.no_plans,
     )  # fmt: skip
 
 

@@ -175,7 +175,8 @@ class Session:
         same = hello.op_table_digest in (b"", self.table_digest)
         frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
             version=version, epoch=self.epoch, resumed=resumed, executed_seq=executed, executed_position=position,
-            op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(), features=list(FEATURES), **self._hello(),
+            op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(),
+            features=list(FEATURES), **self._hello(),
         ))  # fmt: skip
         stream.send(frame.SerializeToString())
         for data in kept:

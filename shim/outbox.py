@@ -403,7 +403,9 @@ class Outbox:
             upto = number
         self._commit(ticket, tail, upto, tail.base, chosen, _Packed(b"", [], 0, 0, []))
 
-    def _commit(self, ticket: Any, tail: Batch, upto: int, base: int, definitions: list[bytes], packed: _Packed) -> None:
+    def _commit(
+        self, ticket: Any, tail: Batch, upto: int, base: int, definitions: list[bytes], packed: _Packed
+    ) -> None:
         words, values, count, taken, looped = packed
         seq = tail.seq + 1
         received = self._received()

@@ -7,12 +7,12 @@ Cases of an operand, by its word in the first round and the step from round to r
 - it is another handle in every round, made before the loop (`Each`): looked up each time;
 - it is a number that is the same in every round.
 
-Cases of a free: a result of this round or of the round before. Everything else, and any command that is more than one call which gives one new small
-array or writes into its `out=`, is walked: `analyse` gives None.
+Cases of a free: a result of this round or of the round before. Everything else is walked (`analyse` gives None), and so is any command
+that is more than one call which gives one new small array or writes into its `out=`.
 
 Note [Handles of a loop]
-    Results of all rounds are one window of handles, `stride` a round, and every other handle lies outside of it. So which handles are equal in
-    all rounds follows from the first one, and no handle that is looked up can be a result whose storing is left out.
+    Results of all rounds are one window of handles, `stride` a round, and every other handle lies outside of it. So which handles are equal
+    in all rounds follows from the first one, and no handle that is looked up can be a result whose storing is left out.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def analyse(words: Sequence[int], steps: Sequence[int], rounds: int, forms: Mapp
     return maker.body if maker.is_sound() else None
 
 
-def _split(words: Sequence[int], steps: Sequence[int], forms: Mapping[int, Form]) -> list[tuple[int, Form | None]] | None:
+def _split(
+    words: Sequence[int], steps: Sequence[int], forms: Mapping[int, Form]
+) -> list[tuple[int, Form | None]] | None:
     """(word, form) of each command; None for the form of a free."""
     split: list[tuple[int, Form | None]] = []
     i = 0
@@ -193,7 +195,12 @@ def is_simple(form: Form) -> bool:
     if not form.results:
         written = [slot.parameter for slot in form.written]
         return named == ["out"] == written and form.untracked is None
-    return len(form.results) == 1 and form.results[0].kind == ARRAY and form.charge <= MAX_RESULT_BYTES and not (named or form.written)
+    return (
+        len(form.results) == 1
+        and form.results[0].kind == ARRAY
+        and form.charge <= MAX_RESULT_BYTES
+        and not (named or form.written)
+    )
 
 
 class _Maker:
@@ -242,10 +249,10 @@ class _Maker:
         found: list[Source] = []
         for slot in form.slots:
             j = i + slot.offset
-            if slot.kind == SLOT_HANDLE:
-                source = self._source(j)
-            else:
-                source = None if steps[j] else Number(words[j], slot.kind == SLOT_REAL)
+            is_number = slot.kind != SLOT_HANDLE
+            if is_number and steps[j]:
+                return False
+            source = Number(words[j], slot.kind == SLOT_REAL) if is_number else self._source(j)
             if source is None:
                 return False
             found.append(source)

@@ -4,8 +4,8 @@ The first round is always walked: it checks every command as any other, and leav
 runs the rest; where it stops (an error, an array of another spec) what it kept to itself is put into the table, the books are brought
 to that command, and the walk takes over there, so that a failure is found and told as without a plan.
 
-What is checked before a plan runs, once for all rounds: nothing needs care (`Executor.needs_care`); no handle of the loop's results is in use; the
-most memory that it will hold at once is allowed; what is fixed or carried is plain arrays of the specs that the plan is for.
+What is checked before a plan runs, once for all rounds: nothing needs care (`Executor.needs_care`); no handle of the loop's results is in
+use; the most memory that it will hold at once is allowed; what is fixed or carried is plain arrays of the specs that the plan is for.
 
 Boundary: one executor's, single-threaded as it is.
 """

@@ -25,7 +25,7 @@ class How:
     Attributes:
         function: what is called.
         kwargs: names of its keywords, constants of the form.
-        is_trusted: what it gives for operands of the known specs has been seen, and is a new array each time; else every result is compared.
+        is_trusted: what it gives for operands of the known specs has been seen, and is a new array each time; else each is compared.
     """
 
     function: Callable[..., Any]
@@ -64,7 +64,11 @@ def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type) -> Wri
         *_unpacked("carried", [f"p{i}" for i in body.carried]),
     ]
     lines += [f"  f{i} = F{i}" for i in hows]
-    head = f"for k, {', '.join(columns)} in zip(range(start, rounds), *iterators)" if columns else "for k in range(start, rounds)"
+    head = (
+        f"for k, {', '.join(columns)} in zip(range(start, rounds), *iterators)"
+        if columns
+        else "for k in range(start, rounds)"
+    )
     lines += ["  k, line = start, 0", "  try:", f"    {head}:"]
     commands: dict[int, int] = {}
     seen: set[int] = set()

@@ -23,7 +23,7 @@ VERSIONS: tuple[Version, ...] = (
 #: What this build speaks, best first.
 SUPPORTED: tuple[int, ...] = tuple(sorted((v.number for v in VERSIONS), reverse=True))
 
-#: Name -> sentence of what a server may take beyond what the version says (`ServerHello.features`). Whoever does not know one does without it.
+#: Name -> sentence of what a server may take beyond what the version says (`ServerHello.features`). Whoever knows one not does without it.
 FEATURES: dict[str, str] = {
     "loops": "A batch may hold the first round of a loop, and how its words change from round to round (Batch.loops).",
 }

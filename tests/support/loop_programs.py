@@ -1,8 +1,8 @@
 """Random loops for an executor: the same commands written out, as loops without plans, and as loops with plans must leave the same.
 
 A program is one loop over arrays that exist before it: operands from this round, the round before, arrays that stay and arrays that
-are others in each round; frees in the same round, in the next, or never; numbers; results into `out=`; views, data-dependent shapes and replies, which
-no plan takes; and what goes wrong in the middle: an array of another shape, none at all, a stored error, a form that promises
+are others in each round; frees in the same round, in the next, or never; numbers; results into `out=`; views and replies, which no
+plan takes; and what goes wrong in the middle: an array of another shape, none at all, a stored error, a form that promises
 another dtype or other strides, too little memory, an old handle in the way of a result.
 """
 
@@ -29,8 +29,34 @@ from cupool.v1 import session_pb2 as pb
 MIB = 1 << 20
 DTYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "?", "c16", "u1", "f8", "f8")]
 SHAPES: list[tuple[int, ...]] = [(4,), (4,), (2, 4), (1,), (), (0,), (4, 4), (1, 4), (4, 1), (600,)]
-BINARY = ("add", "multiply", "subtract", "maximum", "minimum", "equal", "true_divide", "power", "hypot", "left_shift", "floor_divide")
-UNARY = ("sqrt", "negative", "exp", "sum", "cumsum", "sin", "conjugate", "sort", "ndarray.copy", "transpose", "argmax", "ravel", "square")
+BINARY = (
+    "add",
+    "multiply",
+    "subtract",
+    "maximum",
+    "minimum",
+    "equal",
+    "true_divide",
+    "power",
+    "hypot",
+    "left_shift",
+    "floor_divide",
+)
+UNARY = (
+    "sqrt",
+    "negative",
+    "exp",
+    "sum",
+    "cumsum",
+    "sin",
+    "conjugate",
+    "sort",
+    "ndarray.copy",
+    "transpose",
+    "argmax",
+    "ravel",
+    "square",
+)
 
 _impls: dict[str, Callable[..., Any]] = {}
 
@@ -186,7 +212,9 @@ class LoopProgram:
         a = self._operand()
         if pick < 0.5:
             b = self._operand()
-            return self._called(rng.choice(BINARY), [H, H], [a.spec, b.spec], [a.handle, b.handle], [a.step, b.step], handle)
+            return self._called(
+                rng.choice(BINARY), [H, H], [a.spec, b.spec], [a.handle, b.handle], [a.step, b.step], handle
+            )
         if pick < 0.68:
             op, is_real = rng.choice(BINARY), rng.random() < 0.5
             number: Any = rng.choice((0.5, 2.0, -1.5, 0.0)) if is_real else rng.choice((0, 1, 2, -3))
@@ -210,7 +238,12 @@ class LoopProgram:
         if pick < 0.97 and a.spec.ndim and a.spec.shape[0] > 1:
             spec = spec_of((a.spec.shape[0] - 1, *a.spec.shape[1:]), a.spec.dtype, a.spec.strides)
             self._results.append(_Array(handle, self._stride, spec))
-            return [self._form("@view", [H, I], [_wire(spec)]), handle, a.handle, a.spec.strides[0]], [0, self._stride, a.step, 0]
+            return [self._form("@view", [H, I], [_wire(spec)]), handle, a.handle, a.spec.strides[0]], [
+                0,
+                self._stride,
+                a.step,
+                0,
+            ]
         if pick < 0.98:
             return [self._form("@fetch", [H], [pb.ResultSpec(reply=True)]), handle, a.handle], [0, self._stride, a.step]
         return None
@@ -240,10 +273,14 @@ class LoopProgram:
         """
         if not _impls:
             _impls.update(resolve_table(CpuDevice(0, MIB)))
-        executor = Executor(CpuDevice(0, self.limit_bytes), self.limit_bytes, DEFAULT_LIMITS, impls=_impls, has_plans=how == "plans")
+        executor = Executor(
+            CpuDevice(0, self.limit_bytes), self.limit_bytes, DEFAULT_LIMITS, impls=_impls, has_plans=how == "plans"
+        )
         writer, seen = Writer(), []
         seen.append(_told(executor.run(writer.batch(self.setup, self.setup_count, *self.forms))))
-        rounds = np.asarray(self.words, np.int64) + np.arange(2 * self.rounds)[:, None] * np.asarray(self.steps, np.int64)
+        rounds = np.asarray(self.words, np.int64) + np.arange(2 * self.rounds)[:, None] * np.asarray(
+            self.steps, np.int64
+        )
         # In two batches: the second one meets the plan that the first one made, and handles that the first one left.
         for part in (rounds[: self.rounds], rounds[self.rounds :]):
             try:
@@ -263,7 +300,9 @@ class LoopProgram:
             steps = np.asarray(self.steps, "<i8").tobytes()
             looped = [loops.encode(0, n, steps)]
             packed = loops.shortened(packed, loops.Found(0, len(self.words), n, steps))
-        data = codec.encode_batch(executor.executed_seq + 1, executor.executed_commands, count, [], packed, [], 0, looped)
+        data = codec.encode_batch(
+            executor.executed_seq + 1, executor.executed_commands, count, [], packed, [], 0, looped
+        )
         return pb.Batch.FromString(data)
 
 
@@ -297,7 +336,14 @@ def _state(executor: Executor) -> Any:
         else:
             values[handle] = type(item).__name__
     buffers = sorted((sorted(b.handles), b.charged, b.error is not None) for b in handles.buffers.values())
-    books = account.used, account.peak, account.total, handles.faults, executor.executed_commands, executor.failed_commands
+    books = (
+        account.used,
+        account.peak,
+        account.total,
+        handles.faults,
+        executor.executed_commands,
+        executor.failed_commands,
+    )
     return values, buffers, books
 
 
