@@ -200,7 +200,12 @@ class ApiServer:
         """A fresh session on the device, to which nobody can attach yet. From here on the process is the session's: it is sealed."""
         limits = self._assigned_limits
         executor = Executor(
-            self.device, self.limit_of(assignment), limits, self.status, self.config.allow_faults, self._impls,
+            self.device,
+            self.limit_of(assignment),
+            limits,
+            self.status,
+            self.config.allow_faults,
+            self._impls,
             self.config.plans,
         )
         executor.allow_offload = assignment.allow_offload
