@@ -86,7 +86,7 @@ def changes(before: Report, now: Report) -> Iterator[Change]:
 
 def kind_of_machine(report: Report) -> tuple[Any, ...]:
     machine = report["machine"]
-    return tuple(machine.get(name) for name in ("cpu", "cores", "memory_gib", "gpu"))
+    return tuple(machine.get(name) or "" for name in ("cpu", "cores", "memory_gib", "gpu"))
 
 
 def committed(path: Path) -> Report | None:

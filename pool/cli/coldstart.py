@@ -7,6 +7,7 @@ alone, in turns.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -95,8 +96,7 @@ def has_local_cupy() -> bool:
     """Whether the real CuPy is installed here and sees a GPU."""
     if importlib.util.find_spec("cupy_backends") is None:
         return False
-    from cupy_backends.cuda.api import runtime
-
+    runtime = importlib.import_module("cupy_backends.cuda.api.runtime")
     try:
         return bool(runtime.getDeviceCount())
     except RuntimeError:  # no driver, or none that fits
