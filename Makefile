@@ -3,6 +3,7 @@
 #   make demo      the examples, unmodified, through an embedded pool; one table; out/china_quantised.png
 #   make test      every test that needs no GPU            make check   format, lint, types, imports, fresh files, quick tests
 #   make bench     ratio tables, benchmarks/results/, what got slower; under 10 minutes      make bench-full   and the curves; goes on where it stopped
+#   make peers     RPyC and Ray, which the row `peers` compares with, into .venv-peers
 #   make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
@@ -17,13 +18,14 @@ RUN := $(BIN)/python
 TREE := PYTHONPATH=$(CURDIR)/build/typing:$(CURDIR) PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
 CLIENTS_VENV := .venv-clients
+PEERS_VENV := .venv-peers
 PART ?=
 CUPY ?=
 DEVICE ?= cpu
 FOLDERS ?= core15
 
 .PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
-        check-wheel check-tests bench bench-full prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
+        check-wheel check-tests bench bench-full peers prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
 
 venv: .venv/.complete
 
@@ -42,6 +44,13 @@ $(CLIENTS_VENV)/.complete: pyproject.toml tests/clients/requirements.txt
 	$(PYTHON) -m venv $(CLIENTS_VENV)
 	$(CLIENTS_VENV)/bin/python -m pip install --quiet --editable '.[server]' -r tests/clients/requirements.txt
 	touch $@
+
+$(PEERS_VENV)/.complete: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet -r benchmarks/requirements-peers.txt
+	touch $@
+
+peers: $(PEERS_VENV)/.complete
 
 tree:
 	@$(PYTHON) tools/link_tree.py >/dev/null
@@ -82,7 +91,7 @@ check-tests:
 bench: .venv/.complete
 	$(RUN) -m benchmarks
 
-bench-full: .venv/.complete
+bench-full: .venv/.complete $(PEERS_VENV)/.complete
 	$(RUN) -m benchmarks --full
 
 prove: .venv/.complete
