@@ -22,7 +22,7 @@ def resident_mb() -> float:
 class Local:
     """NumPy in this process."""
 
-    small_ops, waits = 20_000, 2_000
+    small_ops, waits = 5_000, 1_000
 
     def __init__(self, address: str) -> None:
         self.xp: Any = np
@@ -40,7 +40,7 @@ class Local:
 class Cupool(Local):
     """The shim; the pool is in the environment."""
 
-    small_ops, waits = 20_000, 400
+    small_ops, waits = 5_000, 200
 
     def __init__(self, address: str) -> None:
         from cupool import cupy
@@ -61,7 +61,7 @@ class Cupool(Local):
 class Rpyc(Local):
     """The server's own numpy module, by reference: each operation is a call."""
 
-    small_ops, waits = 1_000, 400
+    small_ops, waits = 500, 200
 
     def __init__(self, address: str) -> None:
         import rpyc
@@ -84,7 +84,7 @@ class Rpyc(Local):
 class Ray(Local):
     """A task for each operation, over references: results stay in the object store until somebody gets them."""
 
-    small_ops, waits = 1_000, 100
+    small_ops, waits = 500, 100
 
     def __init__(self, address: str) -> None:
         import ray
