@@ -68,6 +68,7 @@ class Config:
         warnings: what is to be said about the listener.
         checkpoints: where its session's checkpoints are written: "node" and "file" -> a folder of its own.
         plans: loops run by plans, see plans/.
+        transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -93,6 +94,7 @@ class Config:
     authority: bytes = b""
     move_faults: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    transport: str = "core"
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -181,6 +183,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["off", "auto", "required"],
         help="confine this process; needs cupool.apiserver.sandboxed",
     )
+    parser.add_argument(
+        "--transport",
+        default="grpc" if os.environ.get("CUPOOL_TRANSPORT") == "grpc" else "core",
+        choices=["core", "grpc"],
+        help="how command streams travel: on grpcio's core, or through its public API; CUPOOL_TRANSPORT sets the default",
+    )
     return parser
 
 
@@ -196,7 +204,7 @@ def parse(argv: list[str] | None = None) -> Config:
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
-        checkpoints=dict(args.checkpoints), plans=not args.no_plans,
+        checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
     )  # fmt: skip
 
 

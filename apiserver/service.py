@@ -23,7 +23,7 @@ from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
 
-from . import bulk, confine
+from . import bulk, confine, core_stream
 from .checkpoints.keeper import Keeper, Place
 from .checkpoints.restoring import Restoring
 from .config import Assignment, Config
@@ -38,6 +38,9 @@ from .streams import CallbackStream, QueueStream
 
 log = logging.getLogger(__name__)
 
+#: One way of answering an Attach call.
+AttachStream = CallbackStream | QueueStream | core_stream.CoreCall
+ATTACH = "/cupool.v1.SessionService/Attach"
 #: Calls at once: the attached stream, streams that wind down, bulk transfers.
 MAX_CALLS = 24
 #: A lease reaches its client while the order to this server is on its way: so long a call waits for its session to be assigned.
@@ -114,6 +117,9 @@ class ApiServer:
         self.report: Callable[[Any], None] = lambda change: None
         self.report_checkpoint: Callable[[Any], None] = lambda report: None
         self._lane: LaneServer | None = None
+        self._door: core_stream.Door | None = None
+        #: the threads that calls run in, once it serves
+        self.calls: futures.ThreadPoolExecutor | None = None
         self._impls = resolve_table(device)
         self._digests = contract_digests()
         self.moves = Moves(self)
@@ -354,6 +360,8 @@ class ApiServer:
                 if self.assignment is None and not self.done.is_set():
                     self._changed.wait()
             if not self.done.wait(TICK_S):
+                if self._door is not None:
+                    self._door.look()
                 self._look_at_clocks()
         self._end_told.wait(END_TOLD_S)  # whoever set `done` may not have come to it yet, and the process ends soon
         return self.reason
@@ -463,7 +471,10 @@ class ApiServer:
     #: Asks grpcio for the send callback; a grpcio that does not know it calls with two arguments.
     attach.experimental_non_blocking = True  # type: ignore[attr-defined]
 
-    def _serve(self, frames: Iterator[bytes], context: Any, stream: CallbackStream | QueueStream) -> None:
+    def _serve_core(self, call: core_stream.CoreCall) -> None:
+        self._serve(call, call, call)
+
+    def _serve(self, frames: Iterator[bytes], context: Any, stream: AttachStream) -> None:
         session: Session | None = None
         status, sentence = "OK", ""
         try:
@@ -491,7 +502,7 @@ class ApiServer:
                 session.detached(stream)
             stream.close(status, sentence)
 
-    def _read(self, session: Session, frames: Iterator[bytes], stream: CallbackStream | QueueStream) -> None:
+    def _read(self, session: Session, frames: Iterator[bytes], stream: AttachStream) -> None:
         """Read a stream to its end."""
         first = next(frames, None)
         if first is None:
@@ -542,7 +553,15 @@ class ApiServer:
 
     def serve(self) -> tuple[grpc.Server, str]:
         """Start the data listener; returns it and the endpoint."""
-        server = grpc.server(futures.ThreadPoolExecutor(MAX_CALLS, "cupool-call"), options=server_options(self.limits))
+        server, port = self._listen(self.config.transport == "core")
+        self._lane = LaneServer()
+        if self.config.listen.startswith("unix:"):
+            return server, self.config.listen
+        return server, f"{self.config.listen.rpartition(':')[0]}:{port}"
+
+    def _listen(self, wants_core: bool) -> tuple[grpc.Server, int]:
+        pool = self.calls = futures.ThreadPoolExecutor(MAX_CALLS, "cupool-call")
+        server = grpc.server(pool, options=server_options(self.limits))
         server.add_generic_rpc_handlers((self.handlers(), self.move_handlers()))
         listen, tls = self.config.listen, self.config.tls
         # A unix socket is this machine's own: its traffic is not on a wire.
@@ -550,11 +569,25 @@ class ApiServer:
             port = server.add_insecure_port(listen)
         else:
             port = server.add_secure_port(listen, server_credentials(tls))
-        server.start()
-        self._lane = LaneServer()
-        if self.config.listen.startswith("unix:"):
-            return server, self.config.listen
-        return server, f"{self.config.listen.rpartition(':')[0]}:{port}"
+        core = core_stream.usable(server) if wants_core else None
+        if core is None:
+            if wants_core:
+                log.warning(
+                    "event=core-unknown text='Streams go through the public API of this grpcio, which is slower.'"
+                )
+            server.start()
+            return server, port
+        try:
+            self._door = core_stream.Door(core, server, ATTACH, pool, self._serve_core)
+            server.start()
+            self._door.open()
+        except (AttributeError, TypeError, ValueError) as error:
+            log.warning("event=core-refused reason=%r", str(error))
+            self._door = None
+            server.stop(None).wait()
+            pool.shutdown(wait=False)
+            return self._listen(False)
+        return server, port
 
 
 def _is_token(assignment: Assignment, token: str) -> bool:

@@ -1,9 +1,10 @@
-"""Both ways of answering an Attach: grpcio's send callback, and the generator it falls back to."""
+"""The ways of answering an Attach: on grpcio's core, and by its send callback and its generator, which are what it falls back to."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from cupool.apiserver import core_stream
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
-from cupool.apiserver.service import ApiServer
+from cupool.apiserver.service import ATTACH, ApiServer
 from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
 
 from cupool.contract.statusfile import StatusWriter
@@ -38,18 +40,24 @@ class Calls:
 
 
 @contextlib.contextmanager
-def serving(non_blocking: bool) -> Iterator[tuple[str, Calls]]:
+def serving(non_blocking: bool | None) -> Iterator[tuple[str, Calls]]:
+    """`non_blocking` None: on the core."""
     api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB"]), CpuDevice(0, 1 << 30), StatusWriter())
     api.assign(SESSION)
-    calls = Calls(api, non_blocking)
+    calls = Calls(api, bool(non_blocking))
     pool = futures.ThreadPoolExecutor(8)
     server = grpc.server(pool)
+    core = core_stream.usable(server)
+    assert core is not None, "adapt core_stream.py to this grpcio; servers use its public API meanwhile"
+    door = core_stream.Door(core, server, ATTACH, pool, api._serve_core) if non_blocking is None else None
     method = grpc.stream_stream_rpc_method_handler(calls)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("cupool.v1.SessionService", {"Attach": method}),)
     )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    if door is not None:
+        door.open()
     try:
         yield f"127.0.0.1:{port}", calls
     finally:
@@ -59,8 +67,10 @@ def serving(non_blocking: bool) -> Iterator[tuple[str, Calls]]:
         pool.shutdown()
 
 
-@pytest.mark.parametrize(("non_blocking", "arguments"), [(True, 3), (False, 2)], ids=["callback", "generator"])
-def test_both_ways_give_the_same(non_blocking: bool, arguments: int) -> None:
+@pytest.mark.parametrize(
+    ("non_blocking", "arguments"), [(None, 0), (True, 3), (False, 2)], ids=["core", "callback", "generator"]
+)
+def test_all_ways_give_the_same(non_blocking: bool | None, arguments: int) -> None:
     writer = Writer()
     data = value(np.arange(4.0).tobytes())
     with serving(non_blocking) as (endpoint, calls):
@@ -81,4 +91,125 @@ def test_both_ways_give_the_same(non_blocking: bool, arguments: int) -> None:
             stream.next()
             stream.send(pb.ClientFrame(goodbye=pb.Goodbye()))
             assert stream.refusal()[0] is grpc.StatusCode.OK
-        assert set(calls.arguments) == {arguments}
+        assert set(calls.arguments) == ({arguments} if arguments else set())
+
+
+class _Busy:
+    """A handler that executes until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.calls: list[core_stream.CoreCall] = []
+        self.has_come, self.may_go, self.is_gone, self.is_done = (threading.Event() for _ in range(4))
+        self.frames: list[bytes] = []
+
+    def __call__(self, call: core_stream.CoreCall) -> None:
+        try:
+            assert call.add_callback(self.is_gone.set)
+            self.calls.append(call)
+            self.has_come.set()
+            assert self.may_go.wait(10)
+            self.frames += call
+        except grpc.RpcError:
+            self.frames.append(b"gone")
+        finally:
+            call.close("OK", "")
+            self.is_done.set()
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[tuple[str, core_stream.Door, _Busy]]:
+    handler, pool = _Busy(), futures.ThreadPoolExecutor(4)
+    server = grpc.server(pool)
+    door = core_stream.Door(core_stream.usable(server), server, ATTACH, pool, handler)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    door.open()
+    try:
+        yield f"127.0.0.1:{port}", door, handler
+    finally:
+        handler.may_go.set()
+        server.stop(0.5).wait()
+        pool.shutdown()
+
+
+def test_a_client_that_goes_while_its_batch_runs_is_noticed_by_the_clock() -> None:
+    with busy() as (endpoint, door, handler):
+        with Attached(endpoint, first=hello()) as stream:
+            assert handler.has_come.wait(10)
+            door.look()
+            assert not handler.is_gone.is_set()
+            stream.call.cancel()
+        while not handler.is_gone.wait(0.01):
+            door.look()
+        assert not handler.calls[0].is_active()
+        handler.may_go.set()
+        assert handler.is_done.wait(10)
+        assert handler.frames[-1] == b"gone"
+        assert not handler.calls[0].send(b"too late")
+
+
+def test_frames_of_many_threads_arrive_whole_and_in_the_order_of_each() -> None:
+    with busy() as (endpoint, _, handler), Attached(endpoint, first=hello()) as stream:
+        assert handler.has_come.wait(10)
+        call = handler.calls[0]
+
+        def tell(first: int) -> None:
+            for k in range(first, first + 200):
+                assert call.send(pb.ServerFrame(executed_seq=k).SerializeToString())
+
+        threads = [threading.Thread(target=tell, args=(1000 * k,)) for k in range(1, 5)]
+        for k, thread in enumerate(threads):
+            thread.start()
+            if k == 1:
+                handler.may_go.set()  # from now on the handler waits for events, too
+        came = [stream.next().executed_seq for _ in range(800)]
+        for thread in threads:
+            thread.join()
+        assert [sorted(n for n in came if n // 1000 == k) for k in range(1, 5)] == [
+            [n for n in came if n // 1000 == k] for k in range(1, 5)
+        ]
+        assert len(set(came)) == 800
+
+
+def test_a_client_that_takes_nothing_stops_whoever_sends_until_the_stream_is_closed() -> None:
+    with busy() as (endpoint, _, handler), Attached(endpoint, first=hello()):
+        assert handler.has_come.wait(10)
+        call = handler.calls[0]
+        told: list[bool] = []
+
+        def flood() -> None:
+            frame = pb.ServerFrame(going_away=pb.GoingAway(reason="x" * 65536)).SerializeToString()
+            while call.send(frame):
+                told.append(True)
+
+        sender = threading.Thread(target=flood)
+        sender.start()
+        before = -1
+        while len(told) != before:  # until no more goes
+            before = len(told)
+            sender.join(0.3)
+        assert sender.is_alive()
+        call.close("ABORTED", "A newer stream took over.")
+        sender.join(10)
+        assert not sender.is_alive()
+        assert before < 200  # what the network and the client's core hold, not what there is to send
+
+
+def test_a_core_that_is_not_as_known_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(core_stream.Door):
+        def open(self) -> None:
+            raise TypeError("request_registered_call() takes another argument")
+
+    monkeypatch.setattr(core_stream, "Door", Other)
+    api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB"]), CpuDevice(0, 1 << 30), StatusWriter())
+    api.assign(SESSION)
+    server, endpoint = api.serve()
+    try:
+        with Attached(endpoint, first=hello()) as stream:
+            assert not stream.next().hello.resumed
+    finally:
+        api.stop("the test is over")
+        api.close()
+        server.stop(0.5).wait()
+        assert api.calls is not None
+        api.calls.shutdown()
