@@ -96,6 +96,8 @@ def confine(config: Config) -> Entered:
     files |= {str(folder.resolve()): WRITE for folder in config.checkpoints.values()}
     sandbox.limit(_LIMITS)
     _entered = sandbox.enter(Grants(files, _ports(config)), demanded)
+    if sandbox.has_seccomp():
+        sandbox.sealing()
     return _entered
 
 

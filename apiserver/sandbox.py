@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import platform
 import resource
@@ -88,6 +89,7 @@ def landlock_version() -> int:
     return max(0, int(_libc.syscall(_CREATE, None, ctypes.c_size_t(0), 1)))
 
 
+@functools.cache
 def has_seccomp() -> bool:
     if platform.machine() not in _ARCHITECTURES:
         return False
@@ -146,8 +148,14 @@ def seal() -> bool:
     if not has_seccomp():
         return False
     _no_new_privileges()
-    _seccomp(_program(denied=SEALED, forbid_clone=None, families=None), every_thread=True)
+    _seccomp(sealing(), every_thread=True)
     return True
+
+
+@functools.cache
+def sealing() -> bytes:
+    """The filter that `seal` will ask for. Made before a client waits for it."""
+    return _program(denied=SEALED, forbid_clone=None, families=None)
 
 
 def limit(limits: Mapping[int, int]) -> None:

@@ -176,12 +176,31 @@ class Link:
         self._patience = 1.0
         self._damaged = 0
         self._round = 0
+        #: What `start` has opened for the link's thread, and that it has done with it.
+        self._first: Stream | None = None
+        self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cupool-link", daemon=True)
 
-    def start(self, timeout_s: float) -> None:
-        """Connect; returns when the server has said hello. Raises what it was refused with."""
-        self._thread.start()
-        if not self._attached.wait(timeout_s + 1):
+    def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Connect; returns when the server has said hello. Raises what it was refused with.
+
+        The first stream is opened and read up to the hello by the calling thread, which else would be woken by the link's, and that by
+        it. Where that stream cannot be had, or breaks, the link's thread goes on as it would with any other.
+
+        Args:
+            meanwhile: called while the hello is on its way.
+        """
+        give_up_s = time.monotonic() + timeout_s + 1
+        try:
+            stream = self._first = self._greet()
+            self._thread.start()
+            meanwhile()
+            stream.help(self._attached.is_set)
+        finally:
+            # Something may be asked for at once: the link's thread leaves the reading to whoever asks.
+            self.inbox.served = True
+            self._opened.set()
+        if not self._attached.wait(max(give_up_s - time.monotonic(), 0.0)):
             raise SessionLost(
                 f"The server at {self.lease.endpoint} did not answer within {timeout_s:g} s.", "Check the network."
             )
@@ -315,8 +334,20 @@ class Link:
             if end is not None:
                 return end
             self._is_restoring = False
+        stream, self._first = self._first or self._greet(), None
+        try:
+            self._opened.wait()
+            return stream.read(self._may_park)
+        finally:
+            self._outbox.detach()
+            self._stream = None
+            stream.close()
+
+    def _greet(self) -> Stream:
+        """A new stream, with our hello on its way."""
         self._round += 1
         on_frame = partial(self._on_frame, self._round)
+        self._started_s = time.monotonic()
         stream = self._stream = self._transport.attach(
             self.lease.endpoint, self.lease.metadata, on_frame, self.lease.tls_name
         )
@@ -334,11 +365,11 @@ class Link:
             )
             stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
             stream.push()
-            return stream.read(self._may_park)
-        finally:
-            self._outbox.detach()
+        except BaseException:
             self._stream = None
             stream.close()
+            raise
+        return stream
 
     def _may_park(self) -> bool:
         """Nothing is expected, and the last answer may be followed by another question of the same caller."""
@@ -547,6 +578,11 @@ class Link:
         self._resumed.set()
         self._outbox.detach()
         stream = self._stream
+        if self._thread.ident is None:  # `start` was interrupted
+            if stream is not None:
+                stream.cancel()
+                stream.close()
+            return
         if stream is not None:
             stream.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason=reason)).SerializeToString())
             stream.push()

@@ -125,13 +125,15 @@ class Session:
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
             self.link.on_broken = self._drop_bulk
-            self.link.start(settings.reconnect_s)
+            self.link.start(settings.reconnect_s, self._ticker.start)
         except BaseException:
+            self._stop.set()
+            if self._ticker.ident is not None:
+                self._ticker.join(1.0)
             self.link.close("", 0.2)
             self._pool.release(lease, "the client could not attach")
             self._pool.close()
             raise
-        self._ticker.start()
 
     def _on_hello(self, hello: Any) -> None:
         theirs = dict(hello.row_hashes)
