@@ -44,6 +44,8 @@ class Turns:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._helper = self._helped = 0
+        #: Why the stream ended, as a caller that helped was told: it has it for `read`.
+        self._told_end: Disconnected | None = None
         self._is_over = False
 
     def _next(self) -> Disconnected | None:
@@ -75,7 +77,7 @@ class Turns:
                 if not self._is_over:
                     continue
             try:
-                end = self._next()
+                end = self._told_end or self._next()
             finally:
                 self._turn.release()
             if end is not None:
@@ -100,7 +102,8 @@ class Turns:
             self._helper = get_ident()
             # Looked at first: its frame may have come before its turn did, and nobody might ever send another.
             while not is_done():
-                if self._next() is not None:
+                self._told_end = self._next()
+                if self._told_end is not None:
                     return False
         except BaseException:
             self._tear()
