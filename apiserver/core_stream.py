@@ -1,4 +1,4 @@
-"""Attach calls on grpcio's core (`grpc._cython.cygrpc`), read and answered by the thread that executes: docs/decisions/016.
+"""Attach calls on grpcio's core (`grpc._cython.cygrpc`), read and answered by the thread that executes: docs/decisions/017.
 
 grpcio's public API has one thread that takes every event of a server and wakes the handler's for each message that came and for each that
 was sent. Here a call has a completion queue of its own, and its handler asks that queue itself: a wait passes no thread of ours.

@@ -16,9 +16,10 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
+import cupool
 from cupool.contract import ids
 from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionCloned, SessionLost, VersionMismatch
 from cupool.contract.limits import Limits
@@ -116,7 +117,7 @@ class Session:
                 _digest(),
                 self._on_hello,
                 self._on_lost,
-                f"cupool-python {_version()}",
+                f"cupool-python {cupool.__version__}",
                 self._another,
                 self._put_again,
                 self._fetch,
@@ -360,16 +361,6 @@ on_change: list[Callable[[], None]] = []
 on_open: list[Callable[[], None]] = []
 #: Never emptied: a forked child must not run the destructors of its parent's grpc objects.
 _graveyard: list[Any] = []
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("cupool")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _digest() -> bytes:
