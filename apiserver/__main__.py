@@ -34,8 +34,13 @@ log = logging.getLogger(__name__)
 SWITCH_S = 0.001
 
 
-def main(argv: list[str] | None = None) -> int:
-    config = parse(argv)
+def main(config: Config | None = None) -> int:
+    """Serve one session. Returns the exit status.
+
+    Args:
+        config: the command line, where it was read before this process was confined: files that it names may be out of reach since.
+    """
+    config = config or parse()
     if config.sandbox != "off" and not confine.is_confined():
         try:
             confine.confine(config)

@@ -25,7 +25,7 @@ def main() -> int:
             return 1
     from . import __main__ as server
 
-    result = server.main()
+    result = server.main(config)
     server.finish()
     return result
 

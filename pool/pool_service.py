@@ -48,10 +48,13 @@ class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
     async def _waited(self, waiting: Waiting) -> pool_pb2.Lease:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(waiting.request.deadline_ms / 1000, self._controller.expire, waiting)
+        answer = asyncio.wrap_future(waiting.future)
         try:
             # Shielded: whether it has been answered is the controller's to say, under its lock.
-            return await asyncio.shield(asyncio.wrap_future(waiting.future))
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
+            # Nobody waits for the refusal that this makes: it is looked at, so that it is not logged as one that was forgotten.
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._controller.cancel(waiting)
             raise
         finally:

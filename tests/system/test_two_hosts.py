@@ -137,6 +137,18 @@ def program(hosts: Hosts, addr: str, code: str, **environment: str) -> subproces
     return hosts.start(0, "cupool", "run", "-c", code, **settings)
 
 
+def until_it_connects_anew(process: subprocess.Popen[str]) -> None:
+    """Wait until a process of this host has given a connection up: it tries another. Raises AssertionError."""
+    deadline, syn_sent = time.monotonic() + PATIENCE_S, "02"
+    while True:
+        for table in ("tcp", "tcp6"):  # gRPC's sockets are of both worlds
+            lines = Path(f"/proc/{process.pid}/net/{table}").read_text().splitlines()[1:]
+            if any(line.split()[3] == syn_sent for line in lines):
+                return
+        assert time.monotonic() < deadline, f"no new connection was tried in {PATIENCE_S:g} s"
+        time.sleep(0.02)
+
+
 LONG = """
 import cupy, time
 total = cupy.zeros(4)
@@ -161,7 +173,7 @@ def test_a_program_on_one_host_computes_on_the_other_and_the_wire_may_break(host
             assert running.stdout is not None
             assert running.stdout.readline() == "runs\n"
             hosts.wire(False)
-            time.sleep(3)  # how long the wire is cut: longer than its ends wait for an answer
+            until_it_connects_anew(running)
             hosts.wire(True)
             assert running.stdout.readline() == f"{4 * 249 * 250 / 2}\n"
         # The agent has come back by itself: it still gets orders.

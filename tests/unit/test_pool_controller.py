@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import gc
 
 import pytest
 from cupool.pool import states
 from cupool.pool.controller import NODE_LOST_S, RETURN_S, SILENT_S, Waiting
 from cupool.pool.directory import Directory
 from cupool.pool.move_operations import MoveOperations
+from cupool.pool.pool_service import PoolServicer
 from cupool.pool.refusals import Code, Refused
 from fakehost import FakeHost
 from hypothesis import settings
@@ -618,3 +621,28 @@ def test_operators_are_warned_when_every_device_is_closed():
     assert warnings() == []
     pool.device("cpu:1").failure = "No driver."
     assert "1 of 2 are cordoned, and the other 1 cannot" in warnings()[0] and warnings()[1].endswith("No driver.")
+
+
+def test_an_acquire_whose_client_goes_away_is_no_forgotten_error():
+    pool = Pool()
+    for _ in range(2):
+        pool.acquire(memory_bytes=100)
+    waiting = [pool.controller.acquire(pool_pb2.AcquireRequest(memory_bytes=100, deadline_ms=60_000))]
+    service = PoolServicer(pool.controller, None, None)
+
+    async def given_up() -> list[object]:
+        said: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, what: said.append(what))
+        task = loop.create_task(service._waited(waiting.pop()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+        return said
+
+    assert asyncio.run(given_up()) == [] and not len(pool.controller.queue)

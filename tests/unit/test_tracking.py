@@ -263,10 +263,7 @@ def samples() -> Iterator[tuple[Row, tuple[Any, ...], dict[str, Any], int]]:
             if kwargs.get("out") is not None or row.host:
                 yield row, args, kwargs, 0
                 continue
-            try:
-                result = ops.resolve(row.impl)(*copy.deepcopy(args), **copy.deepcopy(kwargs))
-            except Exception:  # what fails here is another test's
-                continue
+            result = ops.resolve(row.impl)(*copy.deepcopy(args), **copy.deepcopy(kwargs))
             yield row, args, kwargs, len(result) if isinstance(result, tuple | list) else int(result is not None)
 
 
@@ -292,10 +289,7 @@ def test_what_samples_write_is_reported() -> None:
 
         arguments, keywords = [slot(a) for a in args], {name: slot(item) for name, item in kwargs.items()}
         results = [REPLY] if row.host else [UNKNOWN] * count
-        try:
-            called = form(forms + 1 + len(new), row.name, arguments, results, **keywords)
-        except TypeError:  # a literal that the wire has no word for
-            continue
+        called = form(forms + 1 + len(new), row.name, arguments, results, **keywords)
         forms += 1 + len(new)
         items = [word for one, rest in new for word in (one.id, *rest)]
         if new:
