@@ -97,7 +97,7 @@ def _between(channel: socket.socket, arguments: list[str], ends: list[int], agen
 
 def _become(arguments: list[str], ends: list[int], agent: int) -> int:
     """The server."""
-    from . import __main__
+    from . import __main__, config
 
     if len(ends) != 3:
         raise OSError(f"{len(ends)} descriptors came with a command line, not 3")
@@ -107,7 +107,7 @@ def _become(arguments: list[str], ends: list[int], agent: int) -> int:
     os.setpgid(0, 0)
     _die_with(agent)
     sys.argv = ["cupool.apiserver", *arguments]
-    code = __main__.main(arguments)
+    code = __main__.main(config.parse(arguments))
     __main__.finish()
     return code
 
