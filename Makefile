@@ -14,6 +14,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
+QUICK := $(RUN) -m pytest -q -m 'not slow'
 # What `make gpu` runs with: the link tree instead of an install, and not the working directory before it.
 TREE := PYTHONPATH=$(CURDIR)/build/typing:$(CURDIR) PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
 PROTO_VENV := .venv-proto
@@ -25,7 +26,8 @@ DEVICE ?= cpu
 FOLDERS ?= core15
 
 .PHONY: demo test check check-parts check-format check-lint check-mypy check-pyright check-imports check-fresh check-proto \
-        check-wheel check-tests bench bench-full peers prove gpu cupy-suite clients cupy-examples generate proto sizes clean tree venv
+        check-wheel check-tests-contract check-tests-unit1 check-tests-unit2 bench bench-full peers prove gpu \
+        cupy-suite clients cupy-examples generate proto sizes clean tree venv
 
 venv: .venv/.complete
 
@@ -64,7 +66,8 @@ test: .venv/.complete tree
 check: .venv/.complete $(PROTO_VENV)/.complete tree
 	@$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=target check-parts
 
-check-parts: check-tests check-pyright check-mypy check-wheel check-lint check-format check-imports check-fresh check-proto
+check-parts: check-tests-unit1 check-tests-unit2 check-tests-contract check-pyright check-mypy check-wheel check-lint check-format \
+             check-imports check-fresh check-proto
 
 check-format:
 	$(BIN)/ruff format --check --quiet
@@ -84,9 +87,15 @@ check-proto: $(PROTO_VENV)/.complete
 	$(PROTO_VENV)/bin/python tools/proto.py --check
 check-wheel:
 	$(RUN) -m pytest -q tests/unit/test_packaging.py -k test_wheel
-check-tests:
-	@# What g++ made of the tests' kernels is kept by what went into it.
-	CUPOOL_TEST_KERNEL_CACHE=$(CURDIR)/build/kernels $(RUN) -m pytest -n 2 --dist loadfile -q -m 'not slow' tests/unit tests/contract
+# Three processes instead of workers under one: workers collect every test each, and tell a third process of each.
+# What g++ made of the tests' kernels is kept by what went into it.
+check-tests-contract check-tests-unit1 check-tests-unit2: export CUPOOL_TEST_KERNEL_CACHE = $(CURDIR)/build/kernels
+check-tests-contract:
+	$(QUICK) tests/contract
+check-tests-unit1:
+	$(QUICK) tests/unit/test_[a-k]*.py
+check-tests-unit2:
+	$(QUICK) tests/unit/test_[!a-k]*.py
 
 bench: .venv/.complete
 	$(RUN) -m benchmarks

@@ -133,7 +133,7 @@ class Operations:
         status.sessions, status.warm = len(sessions), len(device.warm)
         # Cordoned by an operator, or by its node, which found it broken.
         status.cordoned, status.draining = device.cordoned is not None or device.measured.cordoned, device.is_draining
-        status.reason = device.cordoned or device.measured.reason
+        status.reason = device.cordoned or device.measured.reason or device.failure
         return status
 
     def servers(self) -> list[server_pb2.ServerStatus]:

@@ -27,7 +27,7 @@ FIELDS = (
 COLUMNS = (
     Column("device", "device"),
     Column("name", "name", drop=6),
-    Column("state", "state", style={"cordoned": "yellow", "draining": "yellow", "errors": "red"}),
+    Column("state", "state", style={"cordoned": "yellow", "draining": "yellow", "errors": "red", "failing": "red"}),
     Column("sessions", "sessions", show.number, right=True),
     Column("warm", "warm", show.number, right=True),
     Column("leased_bytes", "leased", show.size, drop=2, right=True),
@@ -53,12 +53,14 @@ def document(admin: Admin) -> Document:
 
 
 def state(row: Document) -> str:
-    """In one word: "draining", "cordoned", "errors" (of its hardware), "ok"."""
+    """In one word: "draining", "cordoned", "errors" (of its hardware), "failing" (its servers do not start), "ok"."""
     if row["draining"]:
         return "draining"
     if row["cordoned"]:
         return "cordoned"
-    return "errors" if any(e["is_hardware"] for e in row["errors"]) or row["ecc_uncorrected"] else "ok"
+    if any(e["is_hardware"] for e in row["errors"]) or row["ecc_uncorrected"]:
+        return "errors"
+    return "failing" if row["reason"] else "ok"
 
 
 def render(doc: Document, width: int) -> list[RenderableType]:

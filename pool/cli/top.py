@@ -19,7 +19,7 @@ _BAR = 10
 #: What `top` has of a device: less than `gpus`, and a bar.
 _DEVICES = (
     Column("device", "device"),
-    Column("state", "state", style={"cordoned": "yellow", "draining": "yellow", "errors": "red"}),
+    Column("state", "state", style={"cordoned": "yellow", "draining": "yellow", "errors": "red", "failing": "red"}),
     Column("busy_bar", "busy", drop=3),
     Column("utilization", "", show.percent, right=True),
     Column("memory_bar", "memory", drop=2),

@@ -381,8 +381,11 @@ def _save(
 
 
 def _folder(folder: Path) -> None:
+    """With what is missing above it, which may be the pool's own folder: nobody else enters either."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [f for f in (folder, *folder.parents) if not f.exists()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise CertsError(f"{folder} cannot be made: {error.strerror}.") from None
 

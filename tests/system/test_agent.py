@@ -87,9 +87,11 @@ def test_servers_live_on_while_the_controller_is_away_and_no_end_is_lost(tmp_pat
             second = work(gone.endpoint, "b")
             controller.wait(lambda: controller.servers["gone"].attached_before, "attached")
             controller.stop()
+            living = len(process.children())
             second.send(b"\x2a\x00")  # goodbye
             second.refusal()
             second.close()
+            wait_until(lambda: len(process.children()) < living, "the end of its server")
             writer = Writer(seq=1, position=2)
             first.send(writer.batch([3, 4, 1], 1))
             first.until(2)

@@ -621,6 +621,12 @@ def test_bytes_that_are_copied_again_are_told_as_such():
     assert move._line(row | {"copied_bytes": 0}) == "copying"
 
 
+def test_a_device_without_servers_is_not_ok():
+    row = {"draining": False, "cordoned": False, "errors": [], "ecc_uncorrected": 0, "reason": ""}
+    assert devices.state(row) == "ok" and devices.state(row | {"reason": "No driver."}) == "failing"
+    assert devices.state(row | {"reason": "why", "cordoned": True}) == "cordoned"
+
+
 def test_a_drain_says_what_it_waits_for():
     row = {"remaining_sessions": 0, "done": False, "error": ""}
     assert devices._drain_line([row]) == "0 of 1 devices are empty, 0 sessions left: their servers are ending"

@@ -621,6 +621,10 @@ def test_operators_are_warned_when_every_device_is_closed():
     assert warnings() == []
     pool.device("cpu:1").failure = "No driver."
     assert "1 of 2 are cordoned, and the other 1 cannot" in warnings()[0] and warnings()[1].endswith("No driver.")
+    pool.operations.uncordon("x", "cpu:0")
+    pool.device("cpu:1").failure = "No driver."
+    told = {d.device: d for d in pool.operations.devices()}
+    assert [told[f"cpu:{k}"].reason for k in range(2)] == ["", "No driver."] and not told["cpu:1"].cordoned
 
 
 def test_an_acquire_whose_client_goes_away_is_no_forgotten_error():

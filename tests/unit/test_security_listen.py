@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import stat
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
@@ -328,3 +330,10 @@ def test_a_door_for_certificates_needs_some(fields, says):
         cert_door(PoolConfig(**{"cert_listen": "127.0.0.1:7443", **fields}))
     door = cert_door(PoolConfig(cert_listen="127.0.0.1:7443", tls_cert="c", tls_key="k", tls_ca="a"))
     assert door.tls is not None and str(door.tls.client_ca) == "a" and door.has_credentials
+
+
+def test_an_authority_made_first_of_all_lies_where_nobody_else_enters(tmp_path: Path) -> None:
+    """Before the pool has its folder, which holds credentials."""
+    certs.init(tmp_path / "state" / "cupool" / "certs")
+    for folder in ("state", "state/cupool", "state/cupool/certs"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
