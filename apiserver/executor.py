@@ -345,7 +345,7 @@ class Executor:
         Args:
             position: of the first command in the session.
         """
-        packed = memoryview(np.ascontiguousarray(words)).cast("B")
+        packed = np.ascontiguousarray(words).data.cast("B")
         self.reals = packed.cast("d")
         return self._walk(packed.cast("q").tolist(), position)
 

@@ -121,11 +121,22 @@ def binary(name: str, slow: Callable[[Any, Any, Any], Any], swapped: bool = Fals
 
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
-        try:
-            if kind is ndarray:
+        if kind is ndarray:  # all of it in one place: a twentieth faster
+            try:
                 head, spec = table[self._spec][other._spec]
-                word = other._handle
-            elif kind is float:
+            except KeyError:
+                return slow(self, other, table)
+            result = _new(ndarray)
+            result._spec = spec
+            result._handle = handle = mint()
+            extend(
+                (head, handle, other._handle, self._handle) if swapped else (head, handle, self._handle, other._handle)
+            )
+            if len(COMMANDS) > GATE.words:
+                flush()
+            return result
+        try:
+            if kind is float:
                 head, spec = table[self._spec][float]
                 word = double_bits(other)
             elif kind is int:

@@ -127,11 +127,11 @@ class _Arity:
 
 
 class _Packed(NamedTuple):
-    """What a batch will say: `words` packed, `count` commands in `taken` items of the list."""
+    """What a batch will say: `words` packed, `commands` commands in `taken` items of the list."""
 
     words: bytes
     values: list[bytes]
-    count: int
+    commands: int
     taken: int
     loops: list[bytes]
 

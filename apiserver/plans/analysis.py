@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cupool.contract.codec import FORM_MASK
 
@@ -34,41 +34,50 @@ _LAST = (1 << 63) - 1
 _REPEATABLE = frozenset({"exact", "same-fingerprint"})
 
 
-class Local(NamedTuple):
+# No tuples: those are equal whatever class they are of, and bodies are told apart by their sources.
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
     """The result of command `of` in this round."""
 
     of: int
 
 
-class Carried(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Carried:
     """The result of command `of` in the round before."""
 
     of: int
 
 
-class Fixed(NamedTuple):
-    """The `index`-th of the arrays that stay the same."""
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The `number`-th of the arrays that stay the same."""
 
-    index: int
-
-
-class Each(NamedTuple):
-    """The `index`-th of the arrays that are other ones in each round."""
-
-    index: int
+    number: int
 
 
-class Number(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Each:
+    """The `number`-th of the arrays that are other ones in each round."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
     """A number that stays the same: its word, and whether that is the bits of a double."""
 
     word: int
     is_real: bool
 
 
-class Literal(NamedTuple):
-    """A constant of the form: the `index`-th argument's."""
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant of the form: the argument at this place."""
 
-    index: int
+    place: int
 
 
 Source = Local | Carried | Fixed | Each | Number | Literal
@@ -90,7 +99,8 @@ class Call:
     out: Source | None
 
 
-class Free(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Free:
     """A command that frees a result: of this round, or of the round before."""
 
     at: int
@@ -124,7 +134,7 @@ class Body:
     @property
     def key(self) -> tuple[Any, ...]:
         """The same for bodies that do the same with arrays of the same specs."""
-        return tuple([(c.form.id, c.args, c.out) if type(c) is Call else c[1:] for c in self.commands])
+        return tuple([(c.form.id, c.args, c.out) if isinstance(c, Call) else c.of for c in self.commands])
 
     def charges(self) -> tuple[int, list[int]]:
         """(bytes by which a round raises what is charged, the same before each of its commands)."""

@@ -178,9 +178,9 @@ class Plans:
                 elif isinstance(source, Carried):
                     operands.append(by_command[source.of])
                 elif isinstance(source, Fixed):
-                    operands.append(state.fixed[source.index])
+                    operands.append(state.fixed[source.number])
                 elif isinstance(source, Each):
-                    operands.append(state.each[source.index])
+                    operands.append(state.each[source.number])
                 elif isinstance(source, Number):
                     operands.append(number_of(source))
                 else:

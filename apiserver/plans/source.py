@@ -103,7 +103,7 @@ def _unpacked(whole: str, parts: list[str]) -> list[str]:
 
 
 def _each_of(command: Call) -> set[int]:
-    return {s.index for s in (*command.args, command.out) if isinstance(s, Each)}
+    return {s.number for s in (*command.args, command.out) if isinstance(s, Each)}
 
 
 def _name(number: int, place: int, source: Source | None, names: dict[str, Any], command: Call) -> str:
@@ -113,9 +113,9 @@ def _name(number: int, place: int, source: Source | None, names: dict[str, Any],
     if isinstance(source, Carried):
         return f"p{source.of}"
     if isinstance(source, Fixed):
-        return f"c{source.index}"
+        return f"c{source.number}"
     if isinstance(source, Each):
-        return f"e{source.index}"
+        return f"e{source.number}"
     name = f"N{number}_{place}"
     names[name] = number_of(source) if isinstance(source, Number) else command.form.args[place].value  # type: ignore[union-attr]
     return name

@@ -188,7 +188,20 @@ class Fuzzer:
         )  # fmt: skip
         for data in values:
             batch.values.add().ParseFromString(data)
+        if words and self.random.random() < 0.2:
+            self.loop(batch)
         return batch
+
+    def loop(self, batch: Any) -> None:
+        """Make some words of a batch, hardly ever whole commands, a loop; mostly one that could be."""
+        n, source = len(batch.commands) // 8, self.random
+        at = source.choice((0, 0, source.randrange(n)))
+        width = source.choice((n - at, source.randrange(1, n - at + 1)))
+        rounds = source.choice((1, 2, 4, 50, 1 << 40))
+        steps = [source.choice((0, 0, 1, 2, -1, *EDGES)) for _ in range(width)]
+        batch.loops.add(at=at, rounds=rounds, steps=codec.pack_words(steps)[0])
+        if source.random() < 0.7:
+            batch.count *= rounds if rounds < 100 else 1
 
     def value(self) -> bytes:
         choice = self.random.randrange(6)

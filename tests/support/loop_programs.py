@@ -347,8 +347,58 @@ def _state(executor: Executor) -> Any:
     return values, buffers, books
 
 
+class ManyLoops:
+    """Many short loops of one session over the same two forms and arrays of one spec: they differ only in where operands come from."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def run(self, has_plans: bool) -> tuple[Any, Any]:
+        """As `LoopProgram.run`."""
+        rng = random.Random(self._seed)
+        executor = Executor(CpuDevice(0, 64 * MIB), 64 * MIB, DEFAULT_LIMITS, impls=_impls, has_plans=has_plans)
+        writer, spec = Writer(), spec_of((4,), np.dtype("f8"), None)
+        made = [
+            form(1, "@array", [V], [_wire(spec)]),
+            form(2, "subtract", [H, H], [_wire(spec)]),
+            form(3, "add", [H, H], [_wire(spec)]),
+        ]
+        setup: list[Any] = []
+        for handle in (1, 2, 3):
+            setup += [1, handle, value(np.random.default_rng(handle).random(4).tobytes())]
+        executor.run(writer.batch(setup, 3, *made))
+        following = 100
+        for _ in range(8):
+            size, rounds = rng.choice((1, 1, 2)), rng.choice((3, 4, 9))
+            low = following + size
+            words: list[int] = []
+            for k in range(size):  # what the first round finds of the round before
+                executor.run(writer.batch([1, following + k, value(np.full(4, k + 0.5).tobytes())], 1))
+            for k in range(size):
+                sources = [1, 2, 3, *(low + j for j in range(k)), *(low + j - size for j in range(size))]
+                words += [rng.choice((2, 3)), low + k, rng.choice(sources), rng.choice(sources)]
+            freed = [handle for j in range(size) for handle in (rng.choice((low + j, low + j - size, 0)),) if handle]
+            words += [word for handle in freed for word in (0, handle)]
+            steps = [0 if w < following else size for w in words]
+            packed = codec.pack_words(words)[0]
+            count = rounds * (size + len(freed))
+            looped = [loops.encode(0, rounds, codec.pack_words(steps)[0])]
+            data = codec.encode_batch(
+                executor.executed_seq + 1, executor.executed_commands, count, [], packed, [], 0, looped
+            )
+            executor.run(pb.Batch.FromString(data))
+            writer.seq, writer.position = executor.executed_seq, executor.executed_commands
+            following = low + (rounds + 1) * size
+        state, statistics = _state(executor), executor.plans.statistics()
+        executor.close()
+        return state, statistics
+
+
 def check(seed: int) -> Any:
-    """Run a program in the three ways. Returns the plans' statistics; raises AssertionError where they differ."""
+    """Run a program in the three ways, and many loops of one session with and without plans.
+
+    Returns the plans' statistics; raises AssertionError where they differ.
+    """
     program = LoopProgram(seed)
     plain, _ = program.run("plain")
     looped, _ = program.run("loops")
@@ -356,7 +406,10 @@ def check(seed: int) -> Any:
     for name, other in (("loops", looped), ("plans", planned)):
         if repr(other) != repr(plain):
             raise AssertionError(f"program {seed} by {name} leaves something else:\n{plain}\n{other}")
+    many = ManyLoops(seed)
+    if repr(many.run(True)[0]) != repr(many.run(False)[0]):
+        raise AssertionError(f"many loops {seed}: with plans something else is left")
     return statistics
 
 
-__all__ = ["LoopProgram", "check"]
+__all__ = ["LoopProgram", "ManyLoops", "check"]
