@@ -28,8 +28,8 @@ LIMIT_S = 150.0
 FIGURES = {
     "small_op_us": ("c = c + b of 8 elements, results there", "us", False),
     "wait_us": ("one scalar fetched", "us", False),
-    "up_gbs": ("64 MiB up", "GB/s", True),
-    "down_gbs": ("64 MiB down", "GB/s", True),
+    "up_gbs": ("8 MiB up", "GB/s", True),
+    "down_gbs": ("8 MiB down", "GB/s", True),
     "black_scholes_s": ("Black-Scholes, 10^6 options", "s", False),
     "k_means_s": ("k-means, 20 steps with a look each", "s", False),
     "connect_ms": ("connect, session, first result; the system's import included", "ms", False),

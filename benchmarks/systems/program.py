@@ -216,7 +216,7 @@ def main() -> None:
     found["small_op_us"] = median([seconds(lambda: small(system.small_ops)) / system.small_ops * 1e6 for _ in range(3)])
     total = a.sum()
     found["wait_us"] = median([seconds(lambda: float(total)) * 1e6 for _ in range(system.waits)])
-    data = np.random.default_rng(1).normal(size=8 << 20)  # 64 MiB
+    data = np.random.default_rng(1).normal(size=1 << 20)  # 8 MiB
     held = [system.up(data)]
 
     def up() -> None:
