@@ -69,6 +69,7 @@ class Config:
         checkpoints: where its session's checkpoints are written: "node" and "file" -> a folder of its own.
         plans: loops run by plans, see plans/.
         transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
+        fuses: chains of elementwise commands run in blocks, see `fusion/`.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -95,6 +96,7 @@ class Config:
     move_faults: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     transport: str = "core"
+    fuses: bool = True
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -176,6 +178,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WHERE=FOLDER",
         help="where checkpoints of its session are written: node=FOLDER, file=FOLDER",
     )
+    parser.add_argument(
+        "--fusion",
+        default="off" if os.environ.get("CUPOOL_FUSION", "").lower() in ("off", "0", "no") else "on",
+        choices=["on", "off"],
+        help="run chains of elementwise operations in blocks; results are the same. Default: CUPOOL_FUSION, else on",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -205,6 +213,7 @@ def parse(argv: list[str] | None = None) -> Config:
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
+        fuses=args.fusion == "on",
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ from .forms import (
     SlotPlan,
     compile_form,
 )
+from .fusion import FUSED, Fusion
 from .handles import Handles
 from .internal import INTERNAL
 from .plans import Plans
@@ -78,11 +79,12 @@ class Executor:
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
                  allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None,
-                 has_plans: bool = True) -> None:  # fmt: skip
+                 has_plans: bool = True, fuses: bool = True) -> None:  # fmt: skip
         """
         Args:
             impls: what `resolve_table` gave, when the caller has it already.
             has_plans: loops run by plans, see plans/.
+            fuses: chains of elementwise commands run in blocks, see fusion/; where the device can.
         """
         self.device = device
         self.limits = limits
@@ -120,6 +122,8 @@ class Executor:
         self._failures: list[Any] = []
         self._ordered = device.select is not None
         self._place = 0
+        #: None: each command runs by itself
+        self.fusion = Fusion(self) if fuses and device.kind == "cpu" else None
         self.stepper = Stepper(self)
         self.plans = Plans(self, has_plans)
         self.batch_forms: Set[int] = _NO_FORMS
@@ -139,6 +143,7 @@ class Executor:
         made._results, made._failures, made._told_bytes = [], [], 0
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
+        made.fusion = Fusion(made) if self.fusion is not None else None
         made.stepper = Stepper(made)
         made.plans = Plans(made, self.plans.is_on)
         return made
@@ -232,7 +237,7 @@ class Executor:
         for form in made.values():
             assert form.step is not None
             self._forms[form.id] = form
-            self._fast[form.id] = (form.width, form.charge, form.step)
+            self._set_fast(form)
             if form.row.name == "@forms_reset":
                 self._resetters.add(form.id)
         if self.tracker is not None and self.tracker.is_on:
@@ -266,8 +271,15 @@ class Executor:
     def replace_step(self, form: Form) -> None:
         """`form.step` is another one."""
         if self._forms.get(form.id) is form:
-            assert form.step is not None
-            self._fast[form.id] = (form.width, form.charge, form.step)
+            self._set_fast(form)
+
+    def _set_fast(self, form: Form) -> None:
+        assert form.step is not None
+        self._fast[form.id] = (
+            form.width,
+            FUSED if form.join is not None and form.join.starts else form.charge,
+            form.step,
+        )
 
     def reset_forms(self, keep: Set[int]) -> None:
         """Forget every form but those in `keep`."""
@@ -386,7 +398,7 @@ class Executor:
         handles, accounting, transfers = self.handles, self.accounting, self.transfers
         capturing = self.captures.by_stream
         pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
-        fast, array_type, n = self._fast, self.device.array_type, len(words)
+        fast, array_type, n, fusion = self._fast, self.device.array_type, len(words), self.fusion
         used: int | None = accounting.used
         ceiling = accounting.ceiling
         try:
@@ -403,7 +415,11 @@ class Executor:
                         used += charge  # type: ignore[operator]
                     else:
                         accounting.used, used = used, None  # type: ignore[assignment]
-                        step(words, i)
+                        if charge == FUSED:
+                            i, done = fusion.take(words, i)  # type: ignore[union-attr]
+                            i, count = i - width, count + done - 1
+                        else:
+                            step(words, i)
                         used, ceiling = accounting.used, accounting.ceiling
                         if handles.faults or transfers.pinned or capturing:
                             return i + width, count + 1, None

@@ -86,6 +86,8 @@ class Form:
     call: Reader | None = None
     #: of a form whose results are all new arrays of known spec: the device's implementation
     impl: Callable[..., Any] | None = None
+    #: how a window of fusion/ takes it, a `fusion.kinds.Join`; None: it runs by itself
+    join: Any = None
     #: the step without marks, while a tracker has put its own in its place
     untracked: Callable[[list[int], int], None] | None = None
     #: offsets of the slots that are written, see Row.writes

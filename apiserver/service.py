@@ -213,6 +213,7 @@ class ApiServer:
             self.config.allow_faults,
             self._impls,
             self.config.plans,
+            self.config.fuses,
         )
         executor.allow_offload = assignment.allow_offload
         session = Session(

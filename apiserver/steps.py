@@ -66,6 +66,7 @@ class Stepper:
         maker = INTERNAL.get(form.row.impl)
         if maker is not None:
             form.step = maker(self._executor, form)
+            self._join(form, None)
             return
         impl = self._executor.impl(form.row)
         if form.row.name in _KERNELS:
@@ -78,6 +79,11 @@ class Stepper:
         form.charge = sum(rounded(plan.spec.nbytes) for plan in form.results if plan.spec is not None)
         form.impl = None if form.row.name in _KERNELS else impl
         form.step = self._short(form, impl) or self._plain(form, impl)
+        self._join(form, impl)
+
+    def _join(self, form: Form, impl: Any) -> None:
+        if self._executor.fusion is not None:
+            form.join = self._executor.fusion.join_of(form, impl)
 
     def careful(self, form: Form, words: list[int], i: int) -> None:
         """Run one command with every operand looked at first."""

@@ -202,6 +202,10 @@ class Tracker:
 
     # -- marking ------------------------------------------------------------------------------------------------------
 
+    def mark(self, handle: int) -> None:
+        """The array under a handle is written by other means than its form's step."""
+        self._marks.add(handle)
+
     def equip(self, form: Form) -> None:
         """Give a form that writes the step that marks."""
         step = form.step

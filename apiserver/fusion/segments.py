@@ -1,0 +1,554 @@
+"""Segments: nodes over one shape, compiled into a program that runs them block by block.
+
+Two ways through a shape. *Flat*: every operand that was there before is packed and of the whole shape, or one element: blocks of elements.
+*By rows*: blocks of whole rows (of the first dimension), operands broadcast and strided as they are.
+
+Note [Sums in blocks]: NumPy adds a packed row of n floating point numbers by halves: n2 = n // 2, less n2 % 8, down to runs of 128. A part
+of that tree is what `add.reduce` gives for it alone, so totals are taken of parts that end where halves end, and added up by the same
+tree. Other reductions that join give the same whatever the order, but for an extremum that is a zero: which zero depends on the place, as
+does which NaN a sum or an extremum gives. Then the operand is stored after all, and NumPy looks at the whole.
+
+Blocks are multiples of `UNIT` elements, see Note [Bits of a loop] in proof.py; where sums' halves end elsewhere, blocks overlap by a few.
+
+Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from ..devices.cpu.memory import address_of, extent
+from .kinds import Operation, Reduction
+from .proof import UNIT
+
+Array = np.ndarray[Any, Any]
+
+#: Of one value of a block. A few of them fit in a core's own cache together.
+BLOCK_BYTES = 128 << 10
+#: Of a block of rows, at most.
+MOST_ELEMENTS = 1 << 17
+
+
+#: Styles of totals that are computed again where the place decides.
+_LOOKS_AGAIN = ("pairwise", "extremum")
+
+
+class Value:
+    """One value of a window: an array that was there before, a view, or a result.
+
+    Attributes:
+        array: its memory, None while it has none.
+        segment: where it, or what it looks into, is computed; -1: it was there before.
+        is_view: it looks into the memory of another.
+        is_forced: it has memory from the start, because something looks into it.
+        is_reduced: a reduction's result.
+        is_dead: its handle is freed, or stands for another value.
+        is_alive: the table gets it.
+        crosses: a later segment uses it.
+    """
+
+    __slots__ = (
+        "array", "crosses", "dtype", "is_alive", "is_dead", "is_forced", "is_reduced", "is_view", "nbytes", "ndim", "segment", "shape",
+        "size",
+    )  # fmt: skip
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], array: Array | None = None) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.array = array
+        self.ndim = len(shape)
+        size = 1
+        for n in shape:
+            size *= n
+        self.size = size
+        self.nbytes = size * dtype.itemsize
+        self.segment = -1
+        self.is_view = self.is_forced = self.is_reduced = self.is_dead = self.is_alive = self.crosses = False
+
+
+class Node:
+    """One command of a segment.
+
+    Attributes:
+        values: operands, in order: `Value`s and Python numbers.
+        target: memory that it writes, which was there before; None: the result is new.
+        by_row: a reduction along the last axis.
+    """
+
+    __slots__ = ("by_row", "operation", "result", "target", "values")
+
+    def __init__(
+        self, operation: Operation | Reduction, values: list[Any], result: Value, target: Array | None, by_row: bool
+    ) -> None:
+        self.operation = operation
+        self.values = values
+        self.result = result
+        self.target = target
+        self.by_row = by_row
+
+
+class Segment:
+    """Nodes over one shape, in order."""
+
+    def __init__(self, number: int, shape: tuple[int, ...]) -> None:
+        self.number = number
+        self.shape = shape
+        self.nodes: list[Node] = []
+        self.is_flat = True
+        #: a sum is computed whose blocks are flat
+        self.needs_flat = False
+        #: a total may have to be computed again from its whole operand
+        self.looks_again = False
+        self._reads: list[Array] = []
+        self._writes: list[Array] = []
+        #: values that no later segment uses, set by `settle`
+        self.last_used: list[Value] = []
+
+    def is_made_here(self, value: Value) -> bool:
+        """Whether a value is computed in this segment."""
+        return value.segment == self.number and not value.is_view
+
+    def accepts(self, node: Node, shape: tuple[int, ...]) -> bool:
+        """Whether the node can be run in the same blocks as those that are here."""
+        if shape != self.shape:
+            return False
+        flat, target = self.is_flat and not node.by_row, node.target
+        for value in node.values:
+            if not isinstance(value, Value):
+                continue
+            if value.segment == self.number:
+                if value.is_view or (value.is_reduced and value.shape != (*shape[:-1], 1)):
+                    return False
+                continue
+            flat = flat and _is_flat(value, shape)
+            if value.array is not None and any(clash(value.array, write) for write in self._writes):
+                return False
+        if target is not None:
+            if node.result.segment == self.number or self.looks_again:
+                return False
+            if any(clash(target, other) for other in (*self._reads, *self._writes)):
+                return False
+            flat = flat and target.flags.c_contiguous
+        if isinstance(node.operation, Operation) and node.operation.casts and not flat:
+            return False
+        if not flat and _unit_elements(shape) > MOST_ELEMENTS:
+            return False
+        if not flat and any(isinstance(n.operation, Operation) and n.operation.casts for n in self.nodes):
+            return False
+        if isinstance(node.operation, Reduction) and not node.by_row:
+            if node.operation.style in _LOOKS_AGAIN and self._writes:
+                return False
+            if node.operation.style == "pairwise":
+                return flat
+        return flat or not self.needs_flat
+
+    def add(self, node: Node) -> None:
+        """Add a node that is accepted, or the first."""
+        self.nodes.append(node)
+        if node.by_row:
+            self.is_flat = False
+        for value in node.values:
+            if isinstance(value, Value) and not self.is_made_here(value):
+                self.is_flat = self.is_flat and _is_flat(value, self.shape)
+                if value.array is not None:
+                    self._reads.append(value.array)
+                if value.segment >= 0 and not value.is_view:
+                    value.crosses = True
+        if node.target is not None:
+            self.is_flat = self.is_flat and node.target.flags.c_contiguous
+            self._writes.append(node.target)
+        else:
+            node.result.segment = self.number
+        if isinstance(node.operation, Reduction) and not node.by_row:
+            self.needs_flat |= node.operation.style == "pairwise"
+            self.looks_again |= node.operation.style in _LOOKS_AGAIN
+
+    def stored(self, forced: bool = False) -> list[Value]:
+        """Results that need memory: what the table gets, what a later segment uses, and, where asked for, what has it already."""
+        return [
+            node.result for node in self.nodes
+            if node.target is None and (
+                forced if node.result.is_forced else node.result.is_alive or node.result.crosses
+            )
+        ]  # fmt: skip
+
+
+def can_run(node: Node, shape: tuple[int, ...]) -> bool:
+    """Whether a node can be in a segment at all."""
+    flat = not node.by_row and all(_is_flat(v, shape) for v in node.values if isinstance(v, Value))
+    if node.target is not None:
+        flat = flat and node.target.flags.c_contiguous
+    if flat:
+        return True
+    if isinstance(node.operation, Operation):
+        if node.operation.casts:
+            return False
+    elif not node.by_row:
+        return False
+    return _unit_elements(shape) <= MOST_ELEMENTS
+
+
+def row_unit(shape: tuple[int, ...]) -> int:
+    """The fewest rows that are a multiple of `UNIT` elements, or all."""
+    row = 1
+    for n in shape[1:]:
+        row *= n
+    return min(UNIT // gcd(row, UNIT), shape[0])
+
+
+def _unit_elements(shape: tuple[int, ...]) -> int:
+    row = 1
+    for n in shape[1:]:
+        row *= n
+    return row_unit(shape) * row
+
+
+def settle(segments: list[Segment]) -> None:
+    """Say of each segment which values are used there for the last time."""
+    last: dict[int, tuple[Value, int]] = {}
+    for segment in segments:
+        segment.last_used = []
+        for node in segment.nodes:
+            for value in (*node.values, node.result):
+                if isinstance(value, Value) and value.segment >= 0 and not value.is_view:
+                    last[id(value)] = (value, segment.number)
+    for value, number in last.values():
+        segments[number].last_used.append(value)
+
+
+def _is_total(node: Node) -> bool:
+    return isinstance(node.operation, Reduction) and not node.by_row
+
+
+def _is_flat(value: Value, shape: tuple[int, ...]) -> bool:
+    if value.size == 1 and value.ndim <= len(shape):
+        return True
+    return value.shape == shape and (value.array is None or value.array.flags.c_contiguous)
+
+
+def clash(a: Array, b: Array) -> bool:
+    """Whether two arrays may share memory otherwise than element by element at the same places."""
+    start_a, start_b = address_of(a), address_of(b)
+    if start_a == start_b and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype:
+        return False
+    (low_a, high_a), (low_b, high_b) = extent(a), extent(b)
+    return start_a + low_a < start_b + high_b and start_b + low_b < start_a + high_a
+
+
+# -- blocks -------------------------------------------------------------------------------------------------------------
+
+
+def halves(n: int, most: int) -> Iterator[int]:
+    """The sizes of the parts into which NumPy's sum divides n numbers, divided until they have at most `most`."""
+    if n <= most:
+        yield n
+        return
+    half = n // 2
+    half -= half % 8
+    yield from halves(half, most)
+    yield from halves(n - half, most)
+
+
+def added(parts: Iterator[Any], n: int, most: int) -> Any:
+    """The sums of those parts, added up as NumPy does."""
+    if n <= most:
+        return next(parts)
+    half = n // 2
+    half -= half % 8
+    left = added(parts, half, most)
+    return left + added(parts, n - half, most)
+
+
+class Scratch:
+    """Memory for blocks, kept between windows."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Array]] = {}
+        self._out: list[Array] = []
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array over scratch, until `give_back`."""
+        nbytes = dtype.itemsize
+        for n in shape:
+            nbytes *= n
+        room = max(-(-nbytes // BLOCK_BYTES), 1) * BLOCK_BYTES
+        free = self._free.get(room)
+        raw = free.pop() if free else np.empty(room, np.uint8)
+        self._out.append(raw)
+        return raw[:nbytes].view(dtype).reshape(shape)
+
+    def give_back(self) -> None:
+        """All that was taken is free again. Unusually large pieces go."""
+        for raw in self._out:
+            if raw.nbytes <= 4 * BLOCK_BYTES:
+                self._free.setdefault(raw.nbytes, []).append(raw)
+        self._out = []
+
+
+class Program:
+    """A segment, ready to run.
+
+    Slots hold what instructions name: scratch, parts of arrays, numbers. An instruction is (call, operand slots, result slot, kind).
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.slots: list[Any] = []
+        #: (slot, array): the array's rows of the block
+        self.sliced: list[tuple[int, Array]] = []
+        #: slots of scratch, cut for the last block
+        self.scratch: list[int] = []
+        self.code: list[tuple[Any, tuple[int, ...], int, int]] = []
+        #: (node, parts): totals
+        self.totals: list[tuple[Node, list[Any]]] = []
+        self.block = 1
+        self.rows = 1
+        #: rows that scratch has room for
+        self.room = 1
+
+    def bounds(self) -> Iterator[tuple[int, int, int, int]]:
+        """Of each block: where it begins and ends; and the part of it that totals are of, where blocks overlap."""
+        low = 0
+        if self.segment.needs_flat:
+            for size in halves(self.rows, self.block):
+                high = low + size
+                yield low // UNIT * UNIT, min(-(-high // UNIT) * UNIT, self.rows), low, high
+                low = high
+            return
+        while low < self.rows:
+            high = min(low + self.block, self.rows)
+            yield low, high, low, high
+            low = high
+
+    def run(self) -> None:
+        """Compute all blocks, then the totals."""
+        code, sliced, scratch = self.code, self.sliced, self.scratch
+        whole, room = self.slots, self.room
+        for low, high, first, last in self.bounds():
+            slots, n = whole.copy(), high - low
+            if n != room:
+                for k in scratch:
+                    slots[k] = slots[k][:n]
+            for k, array in sliced:
+                slots[k] = array[low:high]
+            for call, operands, result, kind in code:
+                if kind == _TWO:
+                    call(slots[operands[0]], slots[operands[1]], out=slots[result])
+                elif kind == _ONE:
+                    call(slots[operands[0]], out=slots[result])
+                elif kind == _MAKES:
+                    slots[result] = call(*[slots[k] for k in operands])
+                elif kind == _MAKES_INTO:
+                    slots[result][...] = call(*[slots[k] for k in operands])
+                else:
+                    call(slots[operands[0]][first - low : last - low])
+        for node, parts in self.totals:
+            node.result.array[...] = self._total(node, parts)
+
+    def _total(self, node: Node, parts: list[Any]) -> Array:
+        how = node.operation
+        assert isinstance(how, Reduction)
+        if how.style == "count":
+            return np.asarray(sum(parts), how.dtype)
+        if how.style == "pairwise":
+            total = added(iter(parts), self.rows, self.block)
+            if total != total:
+                total = how.ufunc.reduce(whole_operand(self.segment, node), axis=None)
+            if how.divide:
+                (value,) = node.values
+                total = np.true_divide(total, np.asarray(value.size, how.dtype))
+            return np.asarray(total, how.dtype)
+        found = np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
+        if how.style == "extremum" and (found == 0 or found != found):
+            return np.asarray(how.ufunc.reduce(whole_operand(self.segment, node), axis=None))
+        return found
+
+
+_TWO, _ONE, _MAKES, _MAKES_INTO, _TOTAL = range(5)
+
+
+def whole_operand(segment: Segment, node: Node) -> Array:
+    """The operand of a total, computed once more and stored. Nothing in its segment writes to what was there before."""
+    (value,) = node.values
+    if value.array is not None:
+        return value.array  # type: ignore[no-any-return]
+    value.array = np.empty(value.shape, value.dtype)
+    again = Segment(segment.number, segment.shape)
+    for other in segment.nodes:
+        if not _is_total(other):
+            again.add(other)
+    scratch = Scratch()
+    compile_segment(again, scratch).run()
+    return value.array
+
+
+def compile_segment(segment: Segment, scratch: Scratch) -> Program:
+    """The program of a segment whose stored values have their memory. Raises MemoryError."""
+    return _Compiler(segment, scratch).program
+
+
+class _Compiler:
+    def __init__(self, segment: Segment, scratch: Scratch) -> None:
+        self.segment = segment
+        self.scratch = scratch
+        self.program = program = Program(segment)
+        shape = segment.shape
+        size = 1
+        for n in shape:
+            size *= n
+        widest = max(
+            (v.dtype.itemsize for node in segment.nodes for v in (node.result, *node.values) if isinstance(v, Value)),
+            default=8,
+        )
+        elements = BLOCK_BYTES // widest
+        if segment.is_flat:
+            self.shape: tuple[int, ...] = (size,)
+            program.rows, program.block = size, min(max(elements // UNIT, 1) * UNIT, size)
+        else:
+            self.shape = shape
+            row = max(size // shape[0], 1)
+            unit = row_unit(shape)
+            program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
+        program.room = program.block + (2 * UNIT if segment.needs_flat else 0)
+        #: id of a value or array -> its slot
+        self._slot: dict[int, int] = {}
+        self._free: dict[np.dtype[Any], list[int]] = {}
+        self._compile()
+        scratch.give_back()
+
+    def _new(self, content: Any) -> int:
+        self.program.slots.append(content)
+        return len(self.program.slots) - 1
+
+    def _array_slot(self, array: Array, is_result: bool = False) -> int:
+        """The slot of an array that was there before, or of a stored result."""
+        found = self._slot.get(id(array))
+        if found is None:
+            part: Array = array
+            if array.size == 1 and self.segment.is_flat:
+                found = self._new(array.reshape(()))
+            elif self.segment.is_flat:
+                part = array.reshape(-1)
+                found = self._new(None)
+                self.program.sliced.append((found, part))
+            elif is_result or (array.ndim == len(self.shape) and array.shape[0] == self.shape[0]):
+                found = self._new(None)
+                self.program.sliced.append((found, part))
+            else:
+                found = self._new(array)
+            self._slot[id(array)] = found
+        return found
+
+    def _scratch_slot(self, value: Value) -> int:
+        free = self._free.get(value.dtype)
+        if free and not value.is_reduced:
+            return free.pop()
+        shape = (self.program.room, *(value.shape[1:] if value.is_reduced else self.shape[1:]))
+        slot = self._new(self.scratch.take(shape, value.dtype))
+        self.program.scratch.append(slot)
+        return slot
+
+    def _compile(self) -> None:
+        segment = self.segment
+        nodes = segment.nodes
+        needed: list[bool] = [False] * len(nodes)
+        last: dict[int, int] = {}
+        used: set[int] = set()
+        for k in range(len(nodes) - 1, -1, -1):
+            node = nodes[k]
+            value = node.result
+            needed[k] = (
+                node.target is not None
+                or value.array is not None
+                or value.is_alive
+                or value.crosses
+                or id(value) in used
+            )
+            if needed[k]:
+                for operand in node.values:
+                    if isinstance(operand, Value):
+                        used.add(id(operand))
+                        last.setdefault(id(operand), k)
+        for k, node in enumerate(nodes):
+            if needed[k]:
+                self._instruction(k, node, last)
+
+    def _instruction(self, k: int, node: Node, last: dict[int, int]) -> None:
+        program, how, value = self.program, node.operation, node.result
+        operands: list[int] = []
+        dying: list[tuple[Value, int]] = []
+        for operand in node.values:
+            if not isinstance(operand, Value):
+                operands.append(self._new(operand))
+                continue
+            if operand.array is not None:
+                slot = self._array_slot(operand.array)
+            else:
+                slot = self._slot[id(operand)]
+                if last[id(operand)] == k and not operand.is_reduced and all(slot != s for _, s in dying):
+                    dying.append((operand, slot))
+            operands.append(slot)
+        if isinstance(how, Reduction) and not node.by_row:
+            parts: list[Any] = []
+            program.totals.append((node, parts))
+            program.code.append((_partial(how, parts), tuple(operands), 0, _TOTAL))
+            self._release(dying)
+            return
+        if isinstance(how, Operation) and how.overwrites and not how.makes:
+            self._release(dying)
+            dying = []
+        if node.target is not None or value.array is not None:
+            result = self._array_slot(node.target if node.target is not None else value.array, is_result=True)
+            into = True
+        elif isinstance(how, Operation) and how.makes:
+            result, into = self._new(None), False
+            self._slot[id(value)] = result
+        else:
+            result, into = self._scratch_slot(value), True
+            self._slot[id(value)] = result
+        self._release(dying)
+        if isinstance(how, Reduction):
+            program.code.append((_by_row(how), tuple(operands), result, _ONE))
+        elif how.makes:
+            program.code.append((how.call, tuple(operands), result, _MAKES_INTO if into else _MAKES))
+        else:
+            program.code.append((how.call, tuple(operands), result, _TWO if len(operands) == 2 else _ONE))
+
+    def _release(self, dying: list[tuple[Value, int]]) -> None:
+        for value, slot in dying:
+            if slot in self.program.scratch:
+                self._free.setdefault(value.dtype, []).append(slot)
+
+
+def _partial(how: Reduction, parts: list[Any]) -> Callable[[Array], None]:
+    append, reduce, dtype = parts.append, how.ufunc.reduce, how.dtype
+    if how.style == "count":
+        return lambda x: append(int(np.count_nonzero(x)))
+    if how.ufunc in (np.logical_or, np.logical_and) or how.style == "extremum":
+        return lambda x: append(reduce(x, axis=None))
+    return lambda x: append(reduce(x, axis=None, dtype=dtype))
+
+
+def _by_row(how: Reduction) -> Callable[..., Any]:
+    reduce = how.ufunc.reduce
+    dtype = None if how.ufunc in (np.logical_or, np.logical_and) else how.dtype
+    return lambda x, out: reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)
+
+
+__all__ = [
+    "Node",
+    "Program",
+    "Scratch",
+    "Segment",
+    "Value",
+    "added",
+    "can_run",
+    "clash",
+    "compile_segment",
+    "halves",
+    "settle",
+]

@@ -1,0 +1,422 @@
+"""A window: the commands of a batch that are collected, and what they are run as.
+
+Commands join while they only compute elements from elements (or reduce them at the end), name views, or free. Looking at them changes
+nothing but the account, which is charged and refunded exactly as if each command had run in its turn. Then the window is divided
+into *segments*, each run in blocks (`segments.py`), and at last the table gets what is still alive, in the order of the commands.
+
+Note [Fusion]: a window lies within one batch, so that at a batch's end nothing is pending: moves, checkpoints, captures, replies and
+acknowledgements know nothing of it. No command that joined can fail: operands, dtypes, shapes, handles and room were seen to be right.
+What could not be, ends the window and runs as ever. A value that is freed within the window is stored only if something looks
+into its memory (a view) or it is used in a later segment.
+
+Cases of a node, for the order of reads and writes: results that are new lie in memory of their own, so that any order is right. A command
+that writes into memory that was there before (`out=`, assignment) writes block by block, after the reads of the same block: that is right
+where every other access of that memory in the segment is to the same elements at the same places; else a new segment begins.
+
+Memory: until a window has run, operands that it frees are still held, and what crosses segments is stored. All of that together with what
+is charged must be within the session's limit; else the window is made shorter. Scratch is two or three blocks for each thread beside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cupool.contract.errors import OutOfMemoryError
+from cupool.contract.spec import Spec, spec_of
+
+from ..accounting import rounded
+from ..devices.cpu import memory
+from ..forms import SLOT_HANDLE, SLOT_INTEGER
+from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction
+from .segments import Node, Segment, Value, can_run, clash, compile_segment, settle
+
+if TYPE_CHECKING:
+    from . import Fusion
+
+Array = np.ndarray[Any, Any]
+
+#: What is done at the end, for each command in its turn.
+_PUT, _FREE, _STEP, _MARK = range(4)
+
+
+class Window:
+    """One window over the words of a batch."""
+
+    def __init__(self, fusion: Fusion) -> None:
+        executor = fusion.executor
+        self._fusion = fusion
+        self._executor = executor
+        self._table = executor.handles.table
+        self._buffers = executor.handles.buffers
+        self._account = executor.accounting
+        self._used_before = self._account.used
+        #: handle -> a value made here, or a view
+        self._made: dict[int, Value] = {}
+        #: handle -> an array that was there before
+        self._found: dict[int, Value] = {}
+        self._gone: set[int] = set()
+        #: id of a root that several look into -> the handles of those, what it is charged
+        self._holders: dict[int, tuple[set[int], int]] = {}
+        #: bytes refunded here, which the frees themselves will refund when the window has run
+        self._promised = 0
+        self._actions: list[tuple[int, int, Any]] = []
+        #: handle -> what the table gets
+        self._final: dict[int, Value] = {}
+        self._segments: list[Segment] = []
+        #: bytes of arrays that were freed here and are operands
+        self._held = 0
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def value(self, handle: int) -> Value | None:
+        """What is under a handle at this point; None: nothing that can be in a chain."""
+        found = self._made.get(handle) or self._found.get(handle)
+        if found is not None:
+            return found
+        array = self._table.get(handle)
+        if handle in self._gone or type(array) is not np.ndarray:
+            return None
+        if array.dtype.char not in CHARS or not array.dtype.isnative or not array.flags.aligned or not _is_plain(array):
+            return None
+        found = self._found[handle] = Value(array.shape, array.dtype, array)
+        return found
+
+    def _is_free(self, handle: int) -> bool:
+        return handle > 0 and handle not in self._table and handle not in self._made and handle not in self._gone
+
+    def _charge(self, size: int) -> bool:
+        """Charge a result; False where there is no room for it: the command runs by itself, and says so."""
+        account = self._account
+        if account.used + size > account.ceiling:
+            try:
+                account.grow(size)
+            except OutOfMemoryError:
+                return False
+        account.used += size
+        return True
+
+    def _operands(self, join: Join, words: list[int], i: int) -> tuple[list[Any], tuple[Any, ...]] | None:
+        """The values and numbers of a command, and the key of their types."""
+        values: list[Any] = []
+        key: list[Any] = []
+        for kind, at in join.operands:
+            if kind == SLOT_HANDLE:
+                value = self.value(words[i + at])
+                if value is None:
+                    return None
+                values.append(value)
+                key.append(value.dtype)
+            elif kind == SLOT_INTEGER:
+                values.append(words[i + at])
+                key.append(words[i + at])
+            else:
+                values.append(float(self._executor.reals[i + at]))
+                key.append(float)
+        return values, tuple(key)
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def free(self, handle: int) -> bool:
+        """A free; False: of something that only its own free can tell the account of."""
+        value = self._made.get(handle)
+        if value is not None:
+            del self._made[handle]
+            self._gone.add(handle)
+            if value.is_view or value.is_forced:
+                self._final[handle] = value
+                self._leave(value.array, handle)
+            else:
+                self._account.used -= rounded(value.nbytes)
+                value.is_dead = True
+            return True
+        array = self._table.get(handle) if handle not in self._gone else None
+        if array is None:
+            self._actions.append((_FREE, handle, None))
+        elif type(array) is np.ndarray:
+            self._leave(array, handle)
+        else:
+            return False
+        self._gone.add(handle)
+        return True
+
+    def _leave(self, array: Any, handle: int) -> None:
+        """A handle of memory that was there before, or that something looks into, is freed: refund it with its last handle."""
+        root = memory.root_of(array)
+        known = self._holders.get(id(root))
+        if known is None and id(root) in self._buffers:
+            known = self._holder(root, handle)
+        if known is None:
+            charged = array.nbytes  # nobody else looks into it
+        else:
+            known[0].discard(handle)
+            charged = 0 if known[0] else known[1]
+        size = rounded(charged)
+        self._account.used -= size
+        self._promised += size
+        self._held += charged
+        self._actions.append((_FREE, handle, None))
+
+    def _holder(self, root: Array, handle: int) -> tuple[set[int], int]:
+        """The handles that look into a buffer at this point, and what it is charged."""
+        found = self._holders.get(id(root))
+        if found is None:
+            buffer = self._buffers.get(id(root))
+            found = ({handle}, root.nbytes) if buffer is None else (set(buffer.handles), buffer.charged)
+            self._holders[id(root)] = found
+        return found
+
+    def map(self, join: Join, words: list[int], i: int) -> bool:
+        """An elementwise command with a new result."""
+        spec, handle = join.spec, words[i + 1]
+        found = self._operands(join, words, i)
+        if found is None or spec is None or not self._is_free(handle):
+            return False
+        values, key = found
+        operation: Operation | None = join.bind(key, join.read)
+        if operation is None or operation.dtype != spec.dtype or _shape(values) != spec.shape:
+            return False
+        result = Value(spec.shape, spec.dtype)
+        node = Node(operation, values, result, None, False)
+        if not can_run(node, spec.shape) or not self._charge(join.form.charge):
+            return False
+        self._add(node, spec.shape)
+        self._made[handle] = result
+        self._actions.append((_PUT, handle, None))
+        return True
+
+    def map_into(self, join: Join, words: list[int], i: int) -> bool:
+        """An elementwise command with `out=`."""
+        handle = words[i + join.out_at]
+        found, target = self._operands(join, words, i), self.value(handle)
+        if found is None or target is None or target.size < MIN_ELEMENTS:
+            return False
+        values, key = found
+        operation: Operation | None = join.bind(key, join.read)
+        if operation is None or operation.dtype != target.dtype or _shape(values) != target.shape:
+            return False
+        return self._write(operation, values, handle, target)
+
+    def _write(self, operation: Operation, values: list[Any], handle: int, target: Value) -> bool:
+        if (
+            target.array is None
+            and not target.is_reduced
+            and (not self._segments or target.segment == self._segments[-1].number)
+        ):
+            # It is new and nothing looks into its memory: what is under the handle from here on is another value.
+            result = Value(target.shape, target.dtype)
+            node = Node(operation, values, result, None, False)
+            if not can_run(node, target.shape):
+                return False
+            self._add(node, target.shape)
+            target.is_dead = True
+            self._made[handle] = result
+            return True
+        array = self._force(target) if target.array is None else target.array
+        if array is None or not array.flags.writeable or not _is_plain(array) or _overlap(values, array):
+            return False
+        node = Node(operation, values, target, array, False)
+        if not can_run(node, target.shape):
+            return False
+        self._add(node, target.shape)
+        self._actions.append((_MARK, handle, None))
+        return True
+
+    def put(self, join: Join, words: list[int], i: int) -> bool:
+        """`a[slices] = value`, of the same shape and dtype."""
+        handle = words[i + join.out_at]
+        found, owner = self._operands(join, words, i), self.value(handle)
+        if found is None or owner is None or (owner.array is None and owner.size < MIN_ELEMENTS):
+            return False
+        (value,), _ = found
+        array = self._force(owner) if owner.array is None else owner.array
+        if array is None:
+            return False
+        try:
+            view = array[join.read]
+        except IndexError:
+            return False
+        if view.shape != value.shape or view.dtype != value.dtype or view.size < MIN_ELEMENTS:
+            return False
+        if not view.flags.writeable or not _is_plain(view) or _overlap([value], view):
+            return False
+        target = Value(view.shape, view.dtype, view)
+        target.segment = owner.segment
+        target.is_view = True
+        node = Node(Operation(_copy, view.dtype), [value], target, view, False)
+        if not can_run(node, view.shape):
+            return False
+        self._add(node, view.shape)
+        self._actions.append((_MARK, handle, None))
+        return True
+
+    def view(self, join: Join, words: list[int], i: int) -> bool:
+        """A view, made as it will be made in the table when the window has run."""
+        handle, spec = words[i + 1], join.spec
+        owner = self.value(words[i + join.operands[0][1]])
+        if owner is None or spec is None or not self._is_free(handle) or spec.dtype.char not in CHARS:
+            return False
+        array = self._force(owner) if owner.array is None else owner.array
+        if array is None:
+            return False
+        try:
+            view = memory.view(array, join.read(words, i), spec)
+        except ValueError:
+            return False
+        if not _is_plain(view):
+            return False
+        made = Value(spec.shape, spec.dtype, view)
+        made.is_view, made.segment = True, owner.segment
+        self._made[handle] = made
+        self._holder(memory.root_of(array), words[i + join.operands[0][1]])[0].add(handle)
+        self._actions.append((_STEP, i, join.form))
+        return True
+
+    def reduce(self, join: Join, words: list[int], i: int) -> bool:
+        """A sum, mean, extremum or truth, of everything or along the last axis."""
+        spec, handle = join.spec, words[i + 1]
+        found = self._operands(join, words, i)
+        if found is None or spec is None or not self._is_free(handle):
+            return False
+        (value,), key = found
+        reduction: Reduction | None = join.bind(key, join.read)
+        if (
+            reduction is None
+            or value.size < MIN_ELEMENTS
+            or (value.array is not None and not value.array.flags.c_contiguous)
+        ):
+            return False
+        if join.axis is None:
+            shape: tuple[int, ...] = ()
+        else:
+            axis, keepdims = join.axis
+            if value.ndim < 2 or axis not in (-1, value.ndim - 1) or value.shape[-1] < 2 or reduction.divide:
+                return False
+            shape = (*value.shape[:-1], 1) if keepdims else value.shape[:-1]
+        result = Value(spec.shape, spec.dtype)
+        result.is_reduced = True
+        node = Node(reduction, [value], result, None, by_row=join.axis is not None)
+        if shape != spec.shape or not can_run(node, value.shape) or not self._charge(join.form.charge):
+            return False
+        self._add(node, value.shape)
+        self._made[handle] = result
+        self._actions.append((_PUT, handle, None))
+        return True
+
+    def _force(self, value: Value) -> Array | None:
+        """Give a value memory now, because something looks into it; None where there is none."""
+        if value.is_reduced:
+            return None
+        try:
+            value.array = memory.empty(spec_of(value.shape, value.dtype))
+        except MemoryError:
+            return None
+        value.is_forced = True
+        return value.array
+
+    def _add(self, node: Node, shape: tuple[int, ...]) -> None:
+        segments = self._segments
+        if not segments or not segments[-1].accepts(node, shape):
+            segments.append(Segment(len(segments), shape))
+        segments[-1].add(node)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_worth(self) -> bool:
+        """Whether anything is gained over running each command by itself."""
+        return any(len(segment.nodes) > 1 for segment in self._segments)
+
+    def undo(self) -> None:
+        """Nothing of it shall run."""
+        self._account.used = self._used_before
+
+    def fits(self) -> bool:
+        """Whether all that it needs at once is within the limit."""
+        for value in self._made.values():
+            value.is_alive = not value.is_view
+        settle(self._segments)
+        need = self._held
+        for segment in self._segments:
+            need += sum(value.nbytes for value in segment.stored(forced=True))
+        return self._used_before + need <= self._account.limit
+
+    def run(self) -> None:
+        """Compute.
+
+        Raises:
+            MemoryError: the machine has no more memory, and nothing has changed that was there before.
+        """
+        programs = []
+        spare: dict[tuple[Any, ...], list[Array]] = {}
+        for segment in self._segments:
+            # All memory is had before anything runs: after the first write nothing may fail.
+            for value in segment.stored():
+                fit = spare.get((value.shape, value.dtype))
+                value.array = fit.pop() if fit else memory.empty(spec_of(value.shape, value.dtype))
+            programs.append(compile_segment(segment, self._fusion.scratch))
+            for value in segment.last_used:
+                if not value.is_alive and not value.is_forced and value.array is not None:
+                    spare.setdefault((value.shape, value.dtype), []).append(value.array)
+        for program in programs:
+            program.run()
+
+    def commit(self, words: list[int]) -> None:
+        """The table as the commands leave it."""
+        executor, table = self._executor, self._table
+        tracker = executor.tracker if executor.tracker is not None and executor.tracker.is_on else None
+        self._final.update(self._made)
+        self._account.used += self._promised
+        for action, what, form in self._actions:
+            if action == _PUT:
+                value = self._final.get(what)
+                if value is not None:
+                    table[what] = value.array
+            elif action == _STEP:
+                form.step(words, what)
+            elif action == _FREE:
+                gone = table.pop(what, None)
+                if gone is None:
+                    executor.transfers.drop(what)
+                else:
+                    executor.handles.dropped(what, gone)
+            elif tracker is not None:
+                tracker.mark(what)
+
+
+def _copy(x: Array, out: Array) -> None:
+    np.copyto(out, x)
+
+
+def _shape(values: list[Any]) -> tuple[int, ...] | None:
+    """The shape of an elementwise result; None where there is none."""
+    shapes = {value.shape for value in values if isinstance(value, Value)}
+    if len(shapes) == 1:
+        return shapes.pop()
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        return None
+
+
+def _overlap(values: list[Any], target: Array) -> bool:
+    """Whether an operand lies in what is written, otherwise than element by element."""
+    return any(isinstance(v, Value) and v.array is not None and clash(v.array, target) for v in values)
+
+
+def _is_plain(array: Array) -> bool:
+    """Whether an array's dimensions lie in memory in their order, forwards and without overlap: then NumPy goes through a block of it as it
+    goes through the whole."""
+    if array.flags.c_contiguous:
+        return True
+    reach = array.itemsize
+    for stride, n in zip(reversed(array.strides), reversed(array.shape), strict=True):
+        if n > 1:
+            if stride < reach:
+                return False
+            reach = stride * n
+    return True
+
+
+__all__ = ["Spec", "Window"]

@@ -1,0 +1,219 @@
+"""Fusion on the CPU device: what is joined gives the bits, errors and accounts that it would have given command by command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cupool.apiserver.fusion import proof
+from cupool.apiserver.fusion.segments import added, halves
+from fusion_programs import Side, check, small_sizes
+from wire import REPLY, H, I, R, V, form, spec, value
+
+from cupool.contract.codec import real_bits
+
+N = 1000
+
+
+@pytest.fixture(autouse=True)
+def small() -> Iterator[None]:
+    with np.errstate(all="ignore"), small_sizes():
+        yield
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_random_programs_are_bit_equal(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [8, 127, 128, 129, 255, 256, 257, 1000, 1024, 4097, 100_003, 262_144])
+@pytest.mark.parametrize("most", [128, 200, 1024])
+def test_sums_are_added_up_in_numpys_order(dtype: str, n: int, most: int) -> None:
+    x = np.random.default_rng(n).standard_normal(n).astype(dtype) * 1e3
+    at, parts = 0, []
+    for size in halves(n, most):
+        parts.append(np.add.reduce(x[at : at + size]))
+        at += size
+    assert at == n
+    assert added(iter(parts), n, most).tobytes() == np.add.reduce(x).tobytes()
+
+
+def test_a_loop_whose_bits_depend_on_the_place_is_found() -> None:
+    """Whatever NumPy's loops do here: the trial agrees with a longer one."""
+    rng = np.random.default_rng(3)
+    for name in ("add", "exp", "log", "sin", "fmax", "maximum", "tanh"):
+        ufunc = getattr(np, name)
+        dtypes = (np.dtype("f8"),) * ufunc.nin
+        if not proof.can_be_cut(ufunc, dtypes):
+            continue
+        operands = [proof.values(rng, np.dtype("f8"), 10_007) for _ in dtypes]
+        parts = [ufunc(*[x[k : k + 1024] for x in operands]) for k in range(0, 10_007, 1024)]
+        assert np.concatenate(parts).tobytes() == ufunc(*operands).tobytes()
+
+
+ARRAY = form(1, "@array", [V], [spec((N,))])
+ADD = form(2, "add", [H, H], [spec((N,))])
+MUL = form(3, "multiply", [H, R], [spec((N,))])
+EXP = form(4, "exp", [H], [spec((N,))])
+SUM = form(5, "sum", [H], [spec(())])
+FETCH = form(6, "@fetch", [H], [REPLY])
+INTO = form(7, "add", [H, H], [], out=H)
+VIEW = form(8, "@view", [H, I], [spec((N - 1,))])
+ADD_VIEWS = form(9, "add", [H, H], [spec((N - 1,))])
+INTO_VIEW = form(10, "add", [H, R], [], out=H)
+WRONG = form(11, "add", [H, H], [spec((N + 1,))])
+
+
+def _pair(limit_bytes: int = 1 << 30) -> tuple[Side, Side]:
+    return Side(False, limit_bytes), Side(True, limit_bytes)
+
+
+def _run(commands: list[Any], limit_bytes: int = 1 << 30) -> tuple[Side, Side]:
+    """The same commands one by one, and as one batch."""
+    plain, fused = _pair(limit_bytes)
+    known: set[int] = set()
+    for command in commands:
+        plain.run([command], known)
+    fused.run(commands, set())
+    assert plain.state() == fused.state()
+    assert sorted(plain.told) == sorted(fused.told)
+    return plain, fused
+
+
+def _data(seed: int = 0) -> bytes:
+    return value(np.random.default_rng(seed).standard_normal(N).tobytes())
+
+
+def _joined(side: Side) -> int:
+    fusion = side.executor.fusion
+    assert fusion is not None
+    return fusion.joined
+
+
+def test_a_chain_joins_and_its_dead_results_are_never_stored() -> None:
+    commands = [
+        (ARRAY, 1, _data()),
+        (ADD, 2, 1, 1),
+        (EXP, 3, 2),
+        (None, 2),
+        (MUL, 4, 3, real_bits(0.5)),
+        (None, 3),
+        (SUM, 5, 4),
+    ]
+    _, fused = _run(commands)
+    assert _joined(fused) == 6
+    assert list(fused.executor.handles.table) == [1, 4, 5]
+
+
+def test_off_means_off() -> None:
+    side = Side(False)
+    side.run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (EXP, 3, 2)], set())
+    assert side.executor.fusion is None
+
+
+def test_writing_through_an_overlapping_view_keeps_the_order() -> None:
+    """u[1:] = u[:-1] + u[1:], in memory that each block of the sum also reads."""
+    commands = [
+        (ARRAY, 1, _data()), (VIEW, 2, 1, 0), (VIEW, 3, 1, 8), (ADD_VIEWS, 4, 2, 3), (INTO_VIEW, 4, real_bits(1.0), 3), (ADD, 5, 1, 1),
+        (ADD_VIEWS, 6, 2, 3), (EXP, 7, 5),
+    ]  # fmt: skip
+    _run(commands)
+    _run([*commands, (form(20, "add", [H, H], [], out=H), 2, 2, 3), (ADD, 8, 1, 1), (EXP, 9, 8)])
+
+
+def test_an_operand_that_is_overwritten_later_is_read_before() -> None:
+    _run(
+        [
+            (ARRAY, 1, _data()),
+            (ARRAY, 2, _data(1)),
+            (ADD, 3, 1, 2),
+            (INTO, 1, 2, 1),
+            (ADD, 4, 1, 3),
+            (INTO, 4, 4, 3),
+            (EXP, 5, 3),
+        ]
+    )
+
+
+def test_a_failure_in_the_middle_names_its_command() -> None:
+    commands = [
+        (ARRAY, 1, _data()),
+        (ADD, 2, 1, 1),
+        (EXP, 3, 2),
+        (WRONG, 4, 2, 3),
+        (ADD, 5, 3, 2),
+        (EXP, 6, 5),
+        (FETCH, 1 << 40, 4),
+        (ADD, 7, 4, 1),
+    ]
+    plain, _ = _run(commands)
+    assert plain.executor.failed_commands == 1
+
+
+def test_a_handle_is_known_again_after_its_free() -> None:
+    _run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (EXP, 3, 2), (None, 2), (EXP, 4, 2), (ADD, 5, 3, 3), (EXP, 6, 5)])
+
+
+@pytest.mark.parametrize("arrays", [3, 4, 5, 6, 9])
+def test_memory_is_refused_where_it_would_have_been(arrays: int) -> None:
+    """A limit of a few arrays: what fits one by one fits joined, and what does not is refused at the same command."""
+    commands: list[Any] = [(ARRAY, 1, _data())]
+    for k in range(2, 9):
+        commands += [(ADD, 10 * k, 1, 1), (EXP, 10 * k + 1, 10 * k), (None, 10 * k)]
+    commands += [(None, 21), (None, 31), (ADD, 200, 1, 1), (EXP, 201, 200)]
+    plain, fused = _run(commands, arrays * 8192)
+    assert fused.executor.accounting.peak <= arrays * 8192
+    assert (plain.executor.failed_commands > 0) == (arrays < 9)
+
+
+def test_operands_freed_on_the_way_count_until_the_chain_has_run() -> None:
+    """Each step frees its operand: two arrays at a time are enough, joined too."""
+    commands: list[Any] = [(ARRAY, 1, _data()), (ARRAY, 2, _data(1))]
+    for k in range(2, 12):
+        commands += [(ADD, k + 1, k, 1), (None, k)]
+    _run(commands, 3 * 8192)
+
+
+def test_a_machine_without_memory_runs_each_command_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cupool.apiserver.fusion import window
+
+    def none(spec: Any) -> Any:
+        raise MemoryError
+
+    _, fused = _pair()
+    fused.run([(ARRAY, 1, _data())], set())
+    monkeypatch.setattr(window.memory, "empty", none)
+    used = fused.executor.accounting.used
+    fused.run([(ADD, 2, 1, 1), (EXP, 3, 2)], {1})
+    assert _joined(fused) == 0
+    assert fused.executor.accounting.used == used + 2 * 8192
+    assert sorted(fused.executor.handles.table) == [1, 2, 3]
+
+
+def test_what_is_written_while_a_session_is_copied_is_known() -> None:
+    plain, fused = _pair()
+    marked = []
+    for side in (plain, fused):
+        known: set[int] = set()
+        side.run([(ARRAY, 1, _data()), (ARRAY, 2, _data(1))], known)
+        tracker = side.executor.tracking()
+        tracker.start()
+        tracker.look()
+        side.run([(INTO, 1, 2, 1), (INTO, 1, 2, 1), (EXP, 3, 1)], known)
+        look = tracker.look()
+        marked.append((len(look.new), look.gone, look.written))
+        tracker.stop()
+    assert marked[0] == marked[1]
+    assert marked[0][2]
+
+
+@pytest.mark.parametrize("op", ["max", "min"])
+@pytest.mark.parametrize("corner", [0.0, -0.0, float("nan")])
+def test_the_sign_of_zero_and_the_kind_of_nan_of_an_extremum(op: str, corner: float) -> None:
+    data = np.where(np.arange(N) % 3 == 0, corner, np.where(np.arange(N) % 3 == 1, -corner, corner))
+    reduce = form(30, op, [H], [spec(())])
+    _run([(ARRAY, 1, value(data.tobytes())), (ARRAY, 2, value(np.full(N, -0.0).tobytes())), (ADD, 3, 1, 2), (MUL, 4, 3, real_bits(1.0)),
+          (reduce, 5, 4), (ADD, 6, 4, 4)])  # fmt: skip
