@@ -8,6 +8,7 @@
     services      gRPC: PoolService for clients, AdminService for operators, AgentService for agents
     node/         the agent: starts, watches and ends the server processes of its host; acts
     supervisor    keeps the processes of `cupool up` running
+    belongings    what a pool has on its host: its folder, credentials, the processes that bear its mark
     security/     listeners, certificates, tokens, the audit log
     cli/          the operator's command line
 

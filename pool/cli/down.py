@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from .. import supervisor
+from .. import belongings
 from . import place, show
 from .exits import CliError, Exit
 from .link import Admin, Target, find, pool_folder
@@ -177,7 +177,7 @@ def _shutdown(target: Target, reason: str, deadline_s: float) -> int:
 
 def _end(where: Path, running: Running, reason: str, deadline_s: float) -> None:
     ended = 0
-    if running.admin_addr and supervisor.is_of(running.controller_pid, running.mark):
+    if running.admin_addr and belongings.is_of(running.controller_pid, running.mark):
         try:
             ended = _shutdown(find(folder=str(where)), reason, deadline_s)
         except CliError as error:
@@ -186,9 +186,9 @@ def _end(where: Path, running: Running, reason: str, deadline_s: float) -> None:
         progress("ending the pool's processes", 0.0)
         if _is_supervised(where):
             _tell_supervisor(running)
-        killed = supervisor.end_all(running, supervisor.END_S)
-        supervisor.clean(where, running)
-    if left := supervisor.marked(running.mark):
+        killed = belongings.end_all(running, belongings.END_S)
+        belongings.clean(where, running)
+    if left := belongings.marked(running.mark):
         raise CliError(
             Exit.FAILURE,
             f"Processes of the pool are still there: {', '.join(map(str, left))}.",
@@ -202,7 +202,7 @@ def _end(where: Path, running: Running, reason: str, deadline_s: float) -> None:
 def _is_supervised(where: Path) -> bool:
     """Whether a supervisor has the folder: `pool.json` then names its process."""
     try:
-        os.close(supervisor.lock(where))
+        os.close(belongings.lock(where))
     except BlockingIOError:
         return True
     return False
@@ -217,6 +217,6 @@ def _tell_supervisor(running: Running) -> None:
     try:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, signal.SIGINT)
-        select.select([fd], [], [], 3 * supervisor.END_S)
+        select.select([fd], [], [], 3 * belongings.END_S)
     finally:
         os.close(fd)

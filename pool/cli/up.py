@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from .. import settings, supervisor
+from .. import belongings, settings, supervisor
 from ..config import PoolConfig
 from ..supervisor import CannotStart, Supervisor
 from . import place, show
@@ -109,7 +109,7 @@ def take(folder: Path) -> int:
         CliError: a pool runs there, or the folder cannot be used.
     """
     try:
-        held = supervisor.lock(folder)
+        held = belongings.lock(folder)
     except BlockingIOError:
         running = place.read(folder)
         where = f" at {running.addr}" if running and running.addr else ""
@@ -124,13 +124,13 @@ def take(folder: Path) -> int:
         ) from None
     try:
         running = place.read(folder)
-        if running is not None and (left := supervisor.marked(running.mark)):
+        if running is not None and (left := belongings.marked(running.mark)):
             raise CliError(
                 Exit.FAILURE,
                 f"A pool whose supervisor is gone runs in {folder}: processes {', '.join(map(str, left))}.",
                 "`cupool down` ends it; then start it again.",
             )
-        supervisor.clean(folder, running)  # what a pool left that was killed
+        belongings.clean(folder, running)  # what a pool left that was killed
     except BaseException:
         os.close(held)
         raise
@@ -140,8 +140,8 @@ def take(folder: Path) -> int:
 def prepare(found: settings.Settings, folder: Path) -> tuple[PoolConfig, PoolConfig]:
     """The records of controller and agent, with fresh credentials and addresses. Raises CliError, BadSetting."""
     try:
-        sockets = supervisor.run_folder(folder)
-        tokens = supervisor.fresh_credentials(folder)
+        sockets = belongings.run_folder(folder)
+        tokens = belongings.fresh_credentials(folder)
     except OSError as error:
         raise CliError(
             Exit.FAILURE,

@@ -326,7 +326,7 @@ def pool() -> Iterator[Verdict]:
     if importlib.util.find_spec("click") is None:
         yield skipped("pool", "the extra `server` is not installed")
         return
-    from .. import supervisor
+    from .. import belongings
     from ..cli import devices, place, status
     from ..cli.exits import CliError
     from ..cli.link import Admin, find, pool_folder
@@ -340,7 +340,7 @@ def pool() -> Iterator[Verdict]:
     if running is None:
         yield skipped("pool", f"no pool runs here in {folder}")
         return
-    yield from _processes(supervisor, folder, running)
+    yield from _processes(belongings, folder, running)
     try:
         with Admin(find(folder=str(folder)), 5.0) as admin:
             now, rows = status.document(admin)["pool"], devices.document(admin)["devices"]
@@ -364,9 +364,9 @@ def pool() -> Iterator[Verdict]:
     yield from _files(folder, running)
 
 
-def _processes(supervisor: Any, folder: Path, running: Any) -> Iterator[Verdict]:
+def _processes(belongings: Any, folder: Path, running: Any) -> Iterator[Verdict]:
     try:
-        os.close(supervisor.lock(folder))
+        os.close(belongings.lock(folder))
         yield warning(
             "processes",
             "the pool's supervisor is gone: what ends is not started again",
@@ -374,7 +374,7 @@ def _processes(supervisor: Any, folder: Path, running: Any) -> Iterator[Verdict]
         )
     except BlockingIOError:
         pass
-    gone = [n for n in ("controller", "agent") if not supervisor.is_of(getattr(running, f"{n}_pid"), running.mark)]
+    gone = [n for n in ("controller", "agent") if not belongings.is_of(getattr(running, f"{n}_pid"), running.mark)]
     if gone:
         yield failed(
             "processes",
@@ -384,7 +384,7 @@ def _processes(supervisor: Any, folder: Path, running: Any) -> Iterator[Verdict]
     else:
         yield ok(
             "processes",
-            f"controller {running.controller_pid}, agent {running.agent_pid}, {len(supervisor.marked(running.mark))} processes in all",
+            f"controller {running.controller_pid}, agent {running.agent_pid}, {len(belongings.marked(running.mark))} processes in all",
         )
 
 

@@ -66,11 +66,11 @@ def main() -> int:
 
 def supervise(folder: Path) -> int:
     """A supervisor of fakes; prints a line when they are ready, or why they are not."""
-    from cupool.pool import settings, supervisor
+    from cupool.pool import belongings, settings, supervisor
     from cupool.pool.cli import up
 
     commands = {name: [sys.executable, "-P", __file__, name] for name in ("controller", "agent", "balancer")}
-    held = supervisor.lock(folder)
+    held = belongings.lock(folder)
     found = settings.load(flags={"pool.devices": "cpu:1:1GiB", "pool.folder": str(folder)}, environment={})
     controller, agent = up.prepare(found, folder)
     watched = supervisor.Supervisor(folder, controller, agent, stop_grace_s=5.0, commands=commands)

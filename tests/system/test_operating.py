@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
-from cupool.pool import supervisor
+from cupool.pool import belongings
 from cupool.pool.cli import app, place
 
 from cupool.v1 import pool_pb2, pool_pb2_grpc
@@ -165,7 +165,7 @@ def test_up_use_down_nothing_left(at):
     assert program.wait(60) and "it counts too far" in err
     code, _, err = at.run("down", "--now")
     assert code == 0, err
-    assert supervisor.marked(running.mark) == []
+    assert belongings.marked(running.mark) == []
     assert list((at.base / "run").iterdir()) == []
     assert not {"pool.json", "token", "admin-token", "agent-token"} & set(os.listdir(at.folder))
     assert at.run("status")[0] == 3 and at.run("down")[0] == 3
@@ -186,7 +186,7 @@ def test_a_controller_that_dies_is_started_again_and_sessions_go_on(at):
     # Ended in order: the program is told, and the pool waits for it until the deadline.
     code, _, err = at.run("down", "--deadline", "0.5s")
     assert code == 0 and "1 sessions were ended" in err
-    assert supervisor.marked(before.mark) == []
+    assert belongings.marked(before.mark) == []
 
 
 def test_roles_and_quotas(at, monkeypatch):
@@ -283,7 +283,7 @@ def test_foreground_tells_systemd_and_ends_by_sigterm(at, monkeypatch):
                 pool.communicate(timeout=60)
             assert systemd.recv(4096) == b"STOPPING=1"
     assert pool.returncode == 0
-    assert supervisor.marked(mark) == []
+    assert belongings.marked(mark) == []
 
 
 def test_a_bind_that_others_reach_is_refused(at):
@@ -308,7 +308,7 @@ def test_join(at):
     joined = at.base / "state" / "cupool-joined"
     mark = place.read(joined).mark
     assert at.run("down", "--folder", str(joined))[0] == 0
-    assert supervisor.marked(mark) == []
+    assert belongings.marked(mark) == []
     until(lambda: [n["connected"] for n in at.json("nodes")["nodes"] if n["node"] == "second"] in ([False], []))
 
 
@@ -371,4 +371,4 @@ def test_sigterm_lets_sessions_end_first(at):
     _, err = program.communicate(timeout=60)
     assert program.returncode == 0, err
     until(lambda: not (at.folder / place.NAME).exists())
-    until(lambda: supervisor.marked(running.mark) == [])
+    until(lambda: belongings.marked(running.mark) == [])

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cupool.pool import supervisor
+from cupool.pool import belongings, supervisor
 from cupool.pool.cli import app, place
 
 FAKES = Path(__file__).resolve().parents[1] / "support" / "fake_processes.py"
@@ -64,7 +64,7 @@ def until(condition):
 
 
 def assert_nothing_left(folder: Path, running: place.Running) -> None:
-    assert supervisor.marked(running.mark) == []
+    assert belongings.marked(running.mark) == []
     assert not Path(running.run_folder).exists()
     left = {p.name for p in folder.iterdir()} - {"up.lock", "logs", "agent"}
     assert not {n for n in left if not n.startswith(("starts-", "stubborn-", "refuse-", "silent-", "shutdowns"))}
@@ -79,7 +79,7 @@ def test_up_and_down(folder, supervised, capsys):
         assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
         assert Path(file).read_text().strip() not in (folder / place.NAME).read_text()
     assert running.balancer_pid
-    assert len(supervisor.marked(running.mark)) == 4  # with the agent's server
+    assert len(belongings.marked(running.mark)) == 4  # with the agent's server
     # The pool is found without any variable, and a second one is refused.
     assert app.main(["ps", "--json"]) == 0
     assert app.main(["up", "--devices", "cpu:1:1GiB"]) == 1
@@ -141,9 +141,9 @@ def test_a_killed_supervisor_ends_nothing_and_down_cleans_up(folder, supervised,
     running = place.read(folder)
     process.kill()
     process.wait()
-    for pid in supervisor.marked(running.mark):
+    for pid in belongings.marked(running.mark):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not supervisor.marked(running.mark))
+    until(lambda: not belongings.marked(running.mark))
     process, said = supervised()
     assert "ready" in said
     capsys.readouterr()
@@ -157,7 +157,7 @@ def test_one_that_does_not_end_is_killed(folder, supervised, capsys, monkeypatch
     running = place.read(folder)
     process.kill()  # and nobody to end them in order
     process.wait()
-    monkeypatch.setattr(supervisor, "END_S", 0.3)
+    monkeypatch.setattr(belongings, "END_S", 0.3)
     assert app.main(["down", "--now"]) == 0
     assert "had to be killed" in capsys.readouterr().err
     assert_nothing_left(folder, running)
@@ -211,15 +211,15 @@ def test_notify(folder, monkeypatch):
 
 
 def test_run_folder_of_another(folder, monkeypatch):
-    path = supervisor.run_folder(folder)
-    assert supervisor.run_folder(folder) == path and len(str(path)) < 80
+    path = belongings.run_folder(folder)
+    assert belongings.run_folder(folder) == path and len(str(path)) < 80
     path.chmod(0o755)
     with pytest.raises(PermissionError):
-        supervisor.run_folder(folder)
+        belongings.run_folder(folder)
     path.rmdir()
     path.symlink_to(folder.parent.parent)
     with pytest.raises(OSError):
-        supervisor.run_folder(folder)
+        belongings.run_folder(folder)
 
 
 def test_pool_json_is_refused(folder, capsys):

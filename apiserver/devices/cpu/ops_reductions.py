@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.ops.rules import reductions as rules
+from cupool.contract.ops.rules import statistics
 from cupool.contract.ops.rules.common import normalize_axes
 from cupool.contract.ops.rules.reductions import reduction_loop
 from cupool.contract.spec import Spec, spec_like
@@ -372,7 +373,7 @@ def cov(
     a: Array, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None, aweights: Any = None, *,
     dtype: Any = None,
 ) -> Any:  # fmt: skip
-    spec = rules.cov(*map(_as_specs, (a, y, rowvar, bias, ddof, fweights, aweights)), dtype=dtype)
+    spec = statistics.cov(*map(_as_specs, (a, y, rowvar, bias, ddof, fweights, aweights)), dtype=dtype)
     if spec.size == 0:
         return np.zeros(spec.shape, spec.dtype)
     return give(np.cov(a, y, bool(rowvar), bool(bias), ddof, fweights, aweights, dtype=dtype), spec.dtype, None)
@@ -381,7 +382,7 @@ def cov(
 def corrcoef(
     a: Array, y: Any = None, rowvar: Any = True, bias: Any = None, ddof: Any = None, *, dtype: Any = None
 ) -> Any:
-    spec = rules.corrcoef(_as_specs(a), _as_specs(y), rowvar, dtype=dtype)
+    spec = statistics.corrcoef(_as_specs(a), _as_specs(y), rowvar, dtype=dtype)
     return give(np.corrcoef(a, y, bool(rowvar), dtype=dtype), spec.dtype, None)
 
 
@@ -396,7 +397,7 @@ def convolve(a: Array, v: Array, mode: str = "full") -> Any:
 def histogram(
     x: Array, bins: Any = 10, range: Any = None, density: Any = False, weights: Any = None
 ) -> tuple[Array, Array]:
-    specs = rules.histogram(spec_like(x), _as_specs(bins), range, density, _as_specs(weights))
+    specs = statistics.histogram(spec_like(x), _as_specs(bins), range, density, _as_specs(weights))
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
     if weights is not None and weights.dtype.kind == "f":
@@ -409,7 +410,7 @@ def histogram(
 def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = False
 ) -> tuple[Array, ...]:
-    specs = rules.histogramdd(_deep_specs(sample), _deep_specs(bins), range, _as_specs(weights), density)
+    specs = statistics.histogramdd(_deep_specs(sample), _deep_specs(bins), range, _as_specs(weights), density)
     data = sample if isinstance(sample, np.ndarray) else np.stack(list(sample), axis=-1)
     counts, edges = np.histogramdd(data, bins, range, bool(density), weights)
     return tuple(cast(np.asarray(v), s.dtype) for v, s in zip((counts, *edges), specs, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from cupool.contract.ops._row import op
 from cupool.contract.ops._sample_arrays import arr, call, fails, idx, pos
 from cupool.contract.ops.rules import reductions as rules
-from cupool.contract.ops.rules import sorting
+from cupool.contract.ops.rules import sorting, statistics
 
 AxisError = np.exceptions.AxisError
 
@@ -73,7 +73,7 @@ for _name, _half in (("percentile", 50.0), ("quantile", 0.5)):
        errors=lambda: [fails(ValueError, arr(3), -1.0), fails(ValueError, arr(3), 0.5, method="averaged_inverted_cdf"),
                        fails(AxisError, arr(3), 0.5, axis=1)])  # fmt: skip
 
-op("histogram", "(x, bins=10, range=None, density=False, weights=None)", rules.histogram,
+op("histogram", "(x, bins=10, range=None, density=False, weights=None)", statistics.histogram,
    arrays=("x", "bins", "weights"),
    samples=lambda: [call(arr(20)), call(arr(20, dtype="i4"), bins=4),
                     call(arr(20, dtype="f4"), bins=3, range=(1, 9), density=True),
@@ -81,19 +81,19 @@ op("histogram", "(x, bins=10, range=None, density=False, weights=None)", rules.h
                     call(arr(6), weights=arr(6, dtype="i4"))],
    errors=lambda: [fails(ValueError, arr(5), bins=0), fails(NotImplementedError, arr(3, dtype="D")),
                    fails(ValueError, arr(5), range=(2, 1)), fails(ValueError, arr(5), weights=arr(4))])  # fmt: skip
-op("histogram2d", "(x, y, bins=10, range=None, weights=None, density=None)", rules.histogram2d,
+op("histogram2d", "(x, y, bins=10, range=None, weights=None, density=None)", statistics.histogram2d,
    arrays=("x", "y", "bins", "weights"),
    samples=lambda: [call(arr(9), arr(9)), call(arr(9), arr(9), bins=3), call(arr(9), arr(9), bins=(2, 3), density=True),
                     call(arr(9), arr(9), bins=arr(4)), call(arr(9, dtype="f4"), arr(9, dtype="f4"), weights=pos(9))],
    errors=lambda: [fails(ValueError, arr(3), arr(3), bins=[1, 2, 3]),
                    fails(ValueError, arr(3), arr(3), bins=0)])  # fmt: skip
-op("histogramdd", "(sample, bins=10, range=None, weights=None, density=False)", rules.histogramdd,
+op("histogramdd", "(sample, bins=10, range=None, weights=None, density=False)", statistics.histogramdd,
    arrays=("sample", "bins", "weights"),
    samples=lambda: [call(arr(9, 2)), call(arr(5)), call([arr(4), arr(4)], bins=[arr(3), 2]),
                     call(arr(9, 2), density=True)],
    errors=lambda: [fails(ValueError, arr(4, 2), bins=[1, 2, 3])],
    note="the edges come as a list, made by the client")  # fmt: skip
-op("bincount", "(x, weights=None, minlength=None)", rules.bincount, arrays=("x", "weights"),
+op("bincount", "(x, weights=None, minlength=None)", statistics.bincount, arrays=("x", "weights"),
    samples=lambda: [call(idx(1, 2, 2, 5)), call(idx(1, 0), minlength=4), call(idx(0, 1, 1), weights=pos(3)),
                     call(arr(0, dtype="i8"))],
    errors=lambda: [fails(ValueError, arr(2, 2, dtype="i4")), fails(TypeError, arr(3)),
@@ -102,25 +102,25 @@ op("digitize", "(x, bins, right=False)", sorting.digitize, arrays=("x", "bins"),
    samples=lambda: [call(arr(5), arr(3)), call(arr(2, 3, dtype="i4"), arr(4), right=True),
                     call(arr(3), arr(4)[::-1].copy())],
    errors=lambda: [fails(TypeError, arr(3, dtype="D"), arr(3)), fails(ValueError, arr(3), arr(2, 2))])  # fmt: skip
-op("cov", "(a, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None)", rules.cov,
+op("cov", "(a, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None)", statistics.cov,
    arrays=("a", "y", "fweights", "aweights"),
    samples=lambda: [call(pos(2, 5)), call(pos(5)), call(pos(2, 5, dtype="f4"), rowvar=False), call(pos(5), pos(5)),
                     call(pos(2, 5), bias=True), call(pos(2, 5), fweights=idx(1, 2, 3, 1, 1)),
                     call(pos(2, 5), aweights=pos(5), ddof=0)],
    errors=lambda: [fails(ValueError, arr(2, 2, 2)), fails(ValueError, arr(2), ddof=0.5),
                    fails(TypeError, arr(2, 3), fweights=arr(3))])  # fmt: skip
-op("corrcoef", "(a, y=None, rowvar=True, bias=None, ddof=None, *, dtype=None)", rules.corrcoef, arrays=("a", "y"),
+op("corrcoef", "(a, y=None, rowvar=True, bias=None, ddof=None, *, dtype=None)", statistics.corrcoef, arrays=("a", "y"),
    samples=lambda: [call(pos(2, 5)), call(pos(5), pos(5) ** 2), call(pos(3, 5), rowvar=False)])  # fmt: skip
-op("correlate", "(a, v, mode='valid')", rules.convolved("correlate"), arrays=("a", "v"),
+op("correlate", "(a, v, mode='valid')", statistics.convolved("correlate"), arrays=("a", "v"),
    samples=lambda: [call(arr(5), arr(3)), call(arr(5, dtype="f4"), arr(3, dtype="f4"), mode="full"),
                     call(arr(5, dtype="i4"), arr(2, dtype="i4"), "same")],
    errors=lambda: [fails(ValueError, arr(0), arr(2)), fails(ValueError, arr(2, 2), arr(2)),
                    fails(ValueError, arr(3), arr(2), mode="x")])  # fmt: skip
-op("convolve", "(a, v, mode='full')", rules.convolved("convolve"), arrays=("a", "v"),
+op("convolve", "(a, v, mode='full')", statistics.convolved("convolve"), arrays=("a", "v"),
    samples=lambda: [call(arr(5), arr(3)), call(arr(3, dtype="D"), arr(5), "same"),
                     call(arr(5, dtype="i4"), arr(2, dtype="i2"), "valid")],
    errors=lambda: [fails(ValueError, arr(0), arr(2)), fails(ValueError, arr(3), arr(2), "x")])  # fmt: skip
-op("interp", "(x, xp, fp, left=None, right=None, period=None)", rules.interp, arrays=("x", "xp", "fp"),
+op("interp", "(x, xp, fp, left=None, right=None, period=None)", statistics.interp, arrays=("x", "xp", "fp"),
    varying=("left", "right"),
    samples=lambda: [call(arr(5), arr(3), arr(3)), call(arr(5, dtype="f4"), arr(3, dtype="f4"), arr(3, dtype="D")),
                     call(arr(5), arr(3), arr(3), left=-1.0, right=9.0), call(arr(5), arr(3), arr(3), period=4.0)],
