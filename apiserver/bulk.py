@@ -13,8 +13,10 @@ import grpc
 import numpy as np
 
 from cupool.contract.codec import get_chunk, read_chunk
+from cupool.contract.compressions import COMPRESSIONS
+from cupool.contract.deflate import Packer, unpacked
 from cupool.contract.errors import CupoolError, ProtocolError, error_to_wire
-from cupool.contract.limits import MIB
+from cupool.contract.limits import MIB, OUR_LIMITS
 from cupool.contract.malloc import tune_allocator
 from cupool.v1 import session_pb2
 
@@ -26,7 +28,7 @@ ACK_EVERY_BYTES = 8 * MIB
 #: Trailing metadata that carries a serialised `cupool.v1.Error`.
 ERROR_KEY = "cupool-error-bin"
 
-_TRANSFER, _TOTAL, _OFFSET, _EPOCH, _AFTER_SEQ = 1, 2, 3, 5, 6
+_TRANSFER, _TOTAL, _OFFSET, _EPOCH, _AFTER_SEQ, _UNPACKED = 1, 2, 3, 5, 6, 7
 
 
 class EpochMismatch(Exception):
@@ -64,6 +66,9 @@ def _put(
             yield _ack(inbound)
         elif transfer != inbound.transfer:
             raise ProtocolError("A chunk of another transfer; open one Put for each transfer.")
+        if _UNPACKED in fields:
+            most = min(OUR_LIMITS.chunk_bytes, inbound.total - inbound.received)
+            data = memoryview(unpacked(data, fields[_UNPACKED], most))
         if data:
             inbound.write(ticket, offset, np.frombuffer(data, np.uint8))
             received = inbound.received
@@ -97,9 +102,13 @@ def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_by
         total = len(out)
         if message.offset > total:
             raise ProtocolError(f"Get: offset {message.offset} is beyond the transfer's {total} bytes.")
+        packer = Packer() if message.compression in COMPRESSIONS else None
         for at in range(message.offset, max(total, message.offset + 1), chunk_bytes):
+            said = total if at == message.offset else 0
             with out.lock:
-                frame = get_chunk(at, out.data[at : at + chunk_bytes], total if at == message.offset else 0)
+                data = out.data[at : at + chunk_bytes]
+                packed = packer.pack(data) if packer is not None and data else None
+                frame = get_chunk(at, data, said) if packed is None else get_chunk(at, packed, said, len(data))
             yield frame
     except _FAILURES as error:
         _abort(context, error)

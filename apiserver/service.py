@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from cupool.contract.limits import OUR_LIMITS, Limits
+from cupool.contract.limits import BULK_OPTIONS, OUR_LIMITS, Limits
 from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
@@ -68,6 +68,7 @@ def server_options(limits: Limits) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", largest),
         ("grpc.max_metadata_size", 16 << 10),
         ("grpc.so_reuseport", 0),
+        *BULK_OPTIONS,
     ]
 
 

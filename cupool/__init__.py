@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cupool.shim import cupy, cupyx
     from cupool.shim.offload import offload
     from cupool.shim.scopes import session
+    from cupool.shim.transit import transit
 
 __version__ = "0.1.0"
 
@@ -55,10 +56,11 @@ __all__ = [
     "offload",
     "session",
     "statistics",
+    "transit",
 ]
 
 #: Public functions that are written in the shim, loaded when they are used.
-_FUNCTIONS = {"offload": "cupool.shim.offload", "session": "cupool.shim.scopes"}
+_FUNCTIONS = {"offload": "cupool.shim.offload", "session": "cupool.shim.scopes", "transit": "cupool.shim.transit"}
 _ERRORS = frozenset(n for n in __all__ if n[0].isupper())
 
 

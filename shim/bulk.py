@@ -33,7 +33,9 @@ import numpy as np
 
 from cupool.contract.blocks import BlockCache
 from cupool.contract.codec import put_chunk, read_chunk
+from cupool.contract.deflate import Packer, unpacked
 from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
+from cupool.contract.faults import Ahead
 from cupool.contract.lane import LaneBroken
 from cupool.contract.limits import DEFAULT_LIMITS, MIB, OUR_LIMITS
 from cupool.contract.malloc import tune_allocator
@@ -45,6 +47,7 @@ from .lane import Lane, Reader, TransferFailed
 from .mint import mint
 from .pending import extend
 from .redo import Redo, Upload
+from .transit import wishes
 from .transport import disconnected, import_grpc
 from .turns import Disconnected
 
@@ -60,7 +63,7 @@ _PUT = "/cupool.v1.SessionService/Put"
 _GET = "/cupool.v1.SessionService/Get"
 _RESTORE = "/cupool.v1.SessionService/Restore"
 _ERROR_KEY = "cupool-error-bin"
-_TOTAL, _OFFSET = 3, 1
+_TOTAL, _OFFSET, _UNPACKED = 3, 1, 4
 
 #: Names of the statuses after which another try can help: the connection broke, or the session changed its server or epoch.
 _RETRY = frozenset({"UNAVAILABLE", "CANCELLED", "ABORTED", "FAILED_PRECONDITION", "UNKNOWN", "INTERNAL"})
@@ -88,6 +91,8 @@ class _Job:
     read: Reader
     after_seq: int
     retained: int = 0
+    #: What chunks may be packed with; empty: nothing.
+    compression: str = ""
     #: Bytes that the server has acknowledged; whether a call has been made, so that the next one asks where to go on.
     received: int = 0
     resume: bool = False
@@ -176,15 +181,21 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
                 retained = total
                 state.retained += total
     redo = session.current().outbox.redo
-    kept = _kept(array, redo)
+    kept = _reserved(array.nbytes, redo)
     is_bare = kept is None and redo.is_durable
     if is_bare and retained:
         with state.lock:
             state.retained -= retained
         retained = 0
-    read = _reader(kept if kept is not None else _copied(array) if retained else array)
+    if retained:
+        if kept is not None:
+            np.ndarray(array.shape, array.dtype, kept.data)[...] = array
+        read = _reader(kept if kept is not None else _copied(array))
+    else:
+        read = _reader(array) if kept is None else _keeping(_reader(array), kept)
     job = _Job(transfer, total, read, _flushed_seq(), retained, redo=redo, copy=array if is_bare else kept)
     job.is_bare = is_bare
+    job.compression = wishes().compression
     state.count(uploads=1, up_bytes=total)
     try:
         _submit(state, job)
@@ -219,17 +230,26 @@ def _copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return copy
 
 
-def _kept(array: np.ndarray[Any, Any], redo: Redo) -> np.ndarray[Any, Any] | None:
-    """A copy of the array's bytes for the session's window, where that has room. Not from `_blocks`: it stays as long as the window."""
-    if not redo.reserve(array.nbytes):
+def _reserved(nbytes: int, redo: Redo) -> np.ndarray[Any, Any] | None:
+    """Memory for a copy of bytes for the session's window, where that has room. Not from `_blocks`: it stays as long as the window."""
+    if not redo.reserve(nbytes):
         return None
     try:
-        kept = np.empty(array.nbytes, np.uint8)
+        return np.empty(nbytes, np.uint8)
     except MemoryError:
         redo.end("there was no memory for a copy of what went up")
         return None
-    np.ndarray(array.shape, array.dtype, kept.data)[...] = array
-    return kept
+
+
+def _keeping(read: Reader, kept: np.ndarray[Any, Any]) -> Reader:
+    """As `read`, and each piece is put into `kept` on its way: read once, while it is in the processor's cache."""
+
+    def piece(at: int, size: int) -> Any:
+        part = kept[at : at + size]
+        part[...] = read(at, size)
+        return part
+
+    return piece
 
 
 def _flushed_seq() -> int:
@@ -400,10 +420,16 @@ class _Put:
             yield put_chunk(job.transfer, 0, b"", **first)
             first = {}
             self._started.wait()
+        packer = Packer() if job.compression in target.features else None
         for at in range(self._start, job.total, size):
             if self._over:
                 return
-            yield put_chunk(job.transfer, at, job.read(at, min(size, job.total - at)).data, **first)
+            data = job.read(at, min(size, job.total - at)).data
+            packed = packer.pack(data) if packer is not None else None
+            if packed is not None:
+                yield put_chunk(job.transfer, at, packed, unpacked_bytes=len(data), **first)
+            else:
+                yield put_chunk(job.transfer, at, data, **first)
             first = {}
 
 
@@ -433,6 +459,9 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
     except MemoryError:
         dispatch.ask("@spec", (dispatch.HANDLE,), (handle,))  # an array that the device could not hold says so itself
         raise
+    pages = Ahead()
+    if result is not out:
+        pages.add(result)
     transfer = mint()
     (reply,) = dispatch.send("@export", (dispatch.HANDLE, dispatch.INTEGER), (handle, transfer), ("reply",))
     try:
@@ -447,6 +476,7 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
         session.wait_reply(reply, is_counted=True)
     finally:
         extend((0, transfer))
+        pages.stop()
     _state.count(downloads=1, down_bytes=spec.nbytes)
     if out is not None and not direct:
         np.copyto(out, result)
@@ -470,11 +500,16 @@ class _Fetch:
         """One Get call, for what has not come yet. Raises grpc.RpcError when it broke."""
         link = session.link_target()
         total = self.target.shape[0]
-        request = session_pb2.GetRequest(transfer=self.transfer, offset=self.have, epoch=link.epoch).SerializeToString()
+        request = session_pb2.GetRequest(
+            transfer=self.transfer, offset=self.have, epoch=link.epoch, compression=wishes().compression
+        ).SerializeToString()
         call = session.bulk_channel().unary_stream(_GET, None, None)(request, metadata=link.metadata)
         try:
             for frame in call:
                 fields, data = read_chunk(frame)
+                if _UNPACKED in fields:
+                    most = min(OUR_LIMITS.chunk_bytes, total - self.have)
+                    data = memoryview(unpacked(data, fields[_UNPACKED], most))
                 at, size = fields.get(_OFFSET, 0), len(data)
                 if at != self.have or size > total - at or fields.get(_TOTAL, total) != total:
                     raise ProtocolError(

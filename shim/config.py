@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cupool.contract.compressions import COMPRESSIONS
 from cupool.contract.limits import MIB
 from cupool.contract.sizes import parse_size
 
@@ -34,6 +35,9 @@ class Config:
             kept, and the session is lost.
         redo_bytes: CUPOOL_REDO, the redo window, in this process's memory.
         loops: CUPOOL_LOOPS=0 sends what loops do command by command.
+        compression: CUPOOL_COMPRESSION, "zlib": bulk bytes are packed on their way between hosts; empty: they are not.
+        float32_as: CUPOOL_FLOAT32_AS, "float16" or "bfloat16": large arrays of float32 are rounded to that on their way, both ways; empty:
+            they are not. See `transit.py`.
         transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
@@ -58,6 +62,20 @@ class Config:
     log_format: str = "text"
     durability: str = "replay"
     redo_bytes: int = 64 * MIB
+    compression: str = ""
+    float32_as: str = ""
+
+
+#: What `Config.float32_as` may be.
+FLOAT32_AS = ("", "float16", "bfloat16")
+
+
+def one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
+    """A checked word. Raises ValueError; `name` says where the value is from."""
+    if value not in allowed:
+        words = ", ".join(map(repr, filter(None, allowed)))
+        raise ValueError(f"{name}={value!r} is none of {words}. Set it to one of them, or leave it out.")
+    return value
 
 
 DURABILITIES = ("replay", "node", "file", "none")
@@ -153,6 +171,8 @@ def _read() -> Config:
         log_format=log_format,
         redo_bytes=size("CUPOOL_REDO", 64 * MIB),
         durability=durability_of(env("CUPOOL_DURABILITY", "") or "replay", "CUPOOL_DURABILITY"),
+        compression=one_of(env("CUPOOL_COMPRESSION", ""), ("", *COMPRESSIONS), "CUPOOL_COMPRESSION"),
+        float32_as=one_of(env("CUPOOL_FLOAT32_AS", ""), FLOAT32_AS, "CUPOOL_FLOAT32_AS"),
     )
 
 

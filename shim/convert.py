@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec, spec_of
 from cupool.contract.values import encode
 
@@ -44,9 +45,24 @@ def fetch(a: Any) -> Host:
         # Nothing to bring; but errors of the array itself surface here as for any other.
         dispatch.ask("@spec", (HANDLE,), (a._handle,))
         return np.empty(spec.shape, spec.dtype)
-    from . import bulk
+    return _download(a, spec)
 
-    return bulk.download(a._handle, spec)
+
+def _download(a: Any, spec: Spec, out: Host | None = None) -> Host:
+    """Bulk bytes, rounded on their way where that is wished."""
+    from . import bulk, transit
+
+    float32_as = transit.wishes().float32_as
+    if float32_as and spec.dtype == np.float32:
+        try:
+            half = transit.fetched_rounded(a, float32_as, lambda made: bulk.download(made._handle, made._resolve()))
+        except OutOfMemoryError:
+            pass  # of the rounded copy; the array itself is read where it is
+        else:
+            found = transit.whole(half, out)
+            if found is not None:
+                return found
+    return bulk.download(a._handle, spec, out)
 
 
 def get(a: Any, stream: Any, order: str | None, out: Any) -> Host:
@@ -79,11 +95,9 @@ def _check_out(spec: Any, out: Any) -> None:
 
 def _into(a: Any, spec: Spec, out: Host) -> Host:
     if spec.nbytes > INLINE_BYTES and out.flags.c_contiguous:
-        from . import bulk
-
         session.check_handle(a._handle)
         captures.check_wait()
-        bulk.download(a._handle, spec, out)
+        _download(a, spec, out)
     else:
         out[...] = fetch(a)
     return out
@@ -132,6 +146,8 @@ def upload(host: Host, order: str = "C") -> Any:
         word = bytes(encode(host.tobytes()).SerializeToString())
         (handle,) = dispatch.send("@array", (VALUE,), (word,), (spec,))
         made = dispatch.new_array(handle, spec)
+    elif (sent := _rounded(host, spec, order)) is not None:
+        made = sent
     elif order == "C" or spec.c_contiguous:
         from . import bulk
 
@@ -143,6 +159,19 @@ def upload(host: Host, order: str = "C") -> Any:
     if births.watched:
         births.born(made)
     return made
+
+
+def _rounded(host: Host, spec: Spec, order: str) -> Any:
+    """A device array whose elements travelled as 16 bits, where that is wished; else None."""
+    if spec.dtype != np.float32 or captures.current() is not None:
+        return None
+    from . import transit, views
+
+    float32_as = transit.wishes().float32_as
+    if not float32_as:
+        return None
+    sent = transit.sent_rounded(host, float32_as, lambda half: upload(half, order))
+    return None if sent is None else sent if sent._resolve() is spec else views.heir(sent, spec)
 
 
 def _upload_fortran(host: Host, spec: Spec) -> Any:

@@ -68,13 +68,15 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class LinkTarget:
-    """Where bulk transfers go. `metadata` authenticates every call; `lane` is empty where there is none."""
+    """Where bulk transfers go. `metadata` authenticates every call; `lane` is empty where there is none; `features`: as
+    ServerHello.features."""
 
     endpoint: str
     metadata: tuple[tuple[str, str], ...]
     epoch: int
     lane: str
     limits: Limits
+    features: tuple[str, ...] = ()
 
 
 class Session:
@@ -251,7 +253,9 @@ class Session:
         lease, hello = self.link.lease, self.link.server_hello
         # After a move, until the new server has said hello, there is no lane: the old one is another server's.
         lane = hello.lane if hello.epoch == lease.epoch else ""
-        return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits)
+        return LinkTarget(
+            lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features)
+        )
 
     def bulk_channel(self) -> Any:
         key = (self.link.lease.endpoint, self.link.reconnects)

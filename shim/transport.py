@@ -19,6 +19,7 @@ from threading import main_thread
 from typing import Any, Protocol
 
 from cupool.contract.errors import PoolUnreachable
+from cupool.contract.limits import BULK_OPTIONS
 
 from .turns import Disconnected, Turns
 
@@ -41,6 +42,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    *BULK_OPTIONS,
 )
 
 

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 
 from cupool.contract import hosts
 from cupool.contract.errors import CupoolError
+from cupool.contract.faults import Ahead
 from cupool.contract.lane import (
     END,
     FILLED,
@@ -40,6 +41,7 @@ from cupool.contract.lane import (
     address,
     open_segment,
 )
+from cupool.contract.limits import MIB
 from cupool.contract.malloc import tune_allocator
 from cupool.v1 import move_pb2, server_pb2
 
@@ -64,6 +66,8 @@ MAX_DOCUMENT_BYTES = 1 << 30
 TELL_S = 0.25
 #: How often a wait on the lane looks whether the move is over.
 WIRE_S = 0.05
+#: Pages of buffers from here on are asked for ahead of their bytes; smaller ones lie close together.
+FRESH_BYTES = MIB
 #: How long a destination that refuses waits for the source to have heard it.
 PART_S = 2.0
 #: What makes a destination say no.
@@ -101,6 +105,7 @@ class DestinationMove:
         self._words: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: Incoming | None = None
         self._targets: dict[int, stream.Bytes] = {}
+        self._pages = Ahead(nice=10)  # the program goes on meanwhile, perhaps on these processors
         self._lane: tuple[Wire, Ring] | None = None
         self._document = bytearray()
         self._call: Any = None
@@ -180,6 +185,7 @@ class DestinationMove:
             self._on(roles.Refused(f"the destination failed: {error}"))
         finally:
             self._words.put(None)
+            self._pages.stop()
             self._call = None
             if self._lane is not None:
                 self._lane[0].close()
@@ -325,7 +331,9 @@ class DestinationMove:
             self._targets.pop(buffer, None)
             incoming.drop(buffer)
         for buffer in round_.buffers:
-            self._targets[buffer.buffer] = incoming.begin(buffer)
+            target = self._targets[buffer.buffer] = incoming.begin(buffer)
+            if target.shape[0] >= FRESH_BYTES and not buffer.address:
+                self._pages.add(target)
         if round_.is_announced and self._lane is not None:
             self._read_lane()
         if round_.is_sent:
@@ -371,6 +379,7 @@ class DestinationMove:
 
     def _stopped(self, stop: Any) -> None:
         self._executed = stop.executed_seq
+        self._pages.stop()
         self._reach("destination.stopped")
 
     def _document_piece(self, piece: Any) -> None:

@@ -135,7 +135,15 @@ def plain_batch_frame(seq: int, position: int, count: int, commands: bytes, rece
     return b"".join((b"\x12", _varint(len(batch)), batch))
 
 
-def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch: int = 0, after_seq: int = 0) -> bytes:
+def put_chunk(
+    transfer: int,
+    offset: int,
+    data: Any,
+    total_bytes: int = 0,
+    epoch: int = 0,
+    after_seq: int = 0,
+    unpacked_bytes: int = 0,
+) -> bytes:
     """A serialised `cupool.v1.PutChunk`, `data` copied once. `data` is bytes or a memoryview of bytes."""
     head = b"\x08" + _varint(transfer)
     if total_bytes:
@@ -145,15 +153,19 @@ def put_chunk(transfer: int, offset: int, data: Any, total_bytes: int = 0, epoch
     tail = b"\x28" + _varint(epoch) if epoch else b""
     if after_seq:
         tail += b"\x30" + _varint(after_seq)
+    if unpacked_bytes:
+        tail += b"\x38" + _varint(unpacked_bytes)
     if not data:
         return head + tail
     return b"".join((head, b"\x22", _varint(len(data)), data, tail))
 
 
-def get_chunk(offset: int, data: Any, total_bytes: int = 0) -> bytes:
+def get_chunk(offset: int, data: Any, total_bytes: int = 0, unpacked_bytes: int = 0) -> bytes:
     """A serialised `cupool.v1.GetChunk`, `data` copied once."""
     head = b"\x08" + _varint(offset) if offset else b""
     tail = b"\x18" + _varint(total_bytes) if total_bytes else b""
+    if unpacked_bytes:
+        tail += b"\x20" + _varint(unpacked_bytes)
     return b"".join((head, b"\x12", _varint(len(data)), data, tail)) if data else head + tail
 
 

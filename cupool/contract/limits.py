@@ -42,3 +42,7 @@ DEFAULT_LIMITS = Limits()
 #: What our sides state. A message of a Put or Get costs a hand-off between threads on either side, so few large ones are faster, until
 #: their copies no longer fit the cache: 4 MiB is slower again.
 OUR_LIMITS = Limits(chunk_bytes=2 * MIB)
+
+#: Channel arguments of both ends. A chunk in few HTTP/2 frames is put together in fewer steps; a stream may be sent this far ahead of
+#: its reader from the start, where grpc would find out over several round trips.
+BULK_OPTIONS = (("grpc.http2.max_frame_size", 4 * MIB), ("grpc.http2.lookahead_bytes", 8 * MIB))

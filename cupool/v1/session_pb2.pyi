@@ -291,20 +291,22 @@ class GoingAway(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., grace_ms: _Optional[int] = ...) -> None: ...
 
 class PutChunk(_message.Message):
-    __slots__ = ("transfer", "total_bytes", "offset", "data", "epoch", "after_seq")
+    __slots__ = ("transfer", "total_bytes", "offset", "data", "epoch", "after_seq", "unpacked_bytes")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    UNPACKED_BYTES_FIELD_NUMBER: _ClassVar[int]
     transfer: int
     total_bytes: int
     offset: int
     data: bytes
     epoch: int
     after_seq: int
-    def __init__(self, transfer: _Optional[int] = ..., total_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., epoch: _Optional[int] = ..., after_seq: _Optional[int] = ...) -> None: ...
+    unpacked_bytes: int
+    def __init__(self, transfer: _Optional[int] = ..., total_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., epoch: _Optional[int] = ..., after_seq: _Optional[int] = ..., unpacked_bytes: _Optional[int] = ...) -> None: ...
 
 class PutAck(_message.Message):
     __slots__ = ("transfer", "received_bytes")
@@ -315,14 +317,16 @@ class PutAck(_message.Message):
     def __init__(self, transfer: _Optional[int] = ..., received_bytes: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("transfer", "offset", "epoch")
+    __slots__ = ("transfer", "offset", "epoch", "compression")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     transfer: int
     offset: int
     epoch: int
-    def __init__(self, transfer: _Optional[int] = ..., offset: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    compression: str
+    def __init__(self, transfer: _Optional[int] = ..., offset: _Optional[int] = ..., epoch: _Optional[int] = ..., compression: _Optional[str] = ...) -> None: ...
 
 class RestoreReply(_message.Message):
     __slots__ = ("executed_seq",)
@@ -331,14 +335,16 @@ class RestoreReply(_message.Message):
     def __init__(self, executed_seq: _Optional[int] = ...) -> None: ...
 
 class GetChunk(_message.Message):
-    __slots__ = ("offset", "data", "total_bytes")
+    __slots__ = ("offset", "data", "total_bytes", "unpacked_bytes")
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UNPACKED_BYTES_FIELD_NUMBER: _ClassVar[int]
     offset: int
     data: bytes
     total_bytes: int
-    def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+    unpacked_bytes: int
+    def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ..., total_bytes: _Optional[int] = ..., unpacked_bytes: _Optional[int] = ...) -> None: ...
 
 class DeviceInfo(_message.Message):
     __slots__ = ("kind", "name", "uuid", "total_bytes", "limit_bytes", "compute_capability", "driver_version", "runtime_version", "properties", "attributes", "kernels", "arena_base", "arena_bytes", "fingerprint")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim import bulk, dispatch, session
+from cupool.shim import bulk, dispatch, session, transit
 
+from benchmarks.moving import wait_until
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import spec_of
 
@@ -57,7 +58,7 @@ def test_there_and_back(server: Server, path: str, nbytes: int) -> None:
         assert np.array_equal(back[100:], x[100:])
         after = bulk.statistics()
         assert (after.lane_bytes - before.lane_bytes) == (2 * nbytes if path == "lane" else 0)
-        assert after.retained_bytes == 0
+        wait_until(lambda: bulk.statistics().retained_bytes == 0)  # the last acknowledgement is told after the bytes
 
 
 def test_layouts_and_out(server: Server, path: str) -> None:
@@ -206,3 +207,60 @@ def test_nothing_is_left_after_a_kill(server: Server) -> None:
         up(data(2 * MIB))
         where = session.link_target().lane
         assert where.startswith("@")  # in the abstract namespace: no file at any time
+
+
+def test_packed_bytes_are_fewer_and_the_same(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUPOOL_LANE", "0")
+    with FaultProxy(server.endpoint) as proxy, opened(proxy.endpoint):
+        x = np.repeat(data(MIB // 2), 16)
+        for compression in ("zlib", ""):
+            before = dict(proxy.passed)
+            with transit.transit(compression=compression):
+                handle = up(x)
+                assert np.array_equal(down(handle, x), x)
+            for direction in (UP, DOWN):
+                assert (proxy.passed[direction] - before[direction] < x.nbytes // 2) == (compression == "zlib")
+        with transit.transit(compression="zlib"):
+            proxy.strike("cut", UP, proxy.passed[UP] + 200_000)
+            handle = up(x)
+            proxy.strike("cut", DOWN, proxy.passed[DOWN] + 200_000)
+            assert np.array_equal(down(handle, x), x)
+            assert len(proxy.struck) == 2
+
+
+@pytest.mark.parametrize("float32_as", ["float16", "bfloat16"])
+def test_float32_as_16_bits(server: Server, float32_as: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cupool.shim import cupy as cp
+
+    monkeypatch.setenv("CUPOOL_LANE", "0")
+    bound = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[float32_as]
+    with FaultProxy(server.endpoint) as proxy, opened(proxy.endpoint):
+        x = np.random.default_rng(1).normal(size=(1000, 300)).astype(np.float32)
+        x[0, :3] = 0.0, 1.0, np.nan
+        for host in (x, np.asfortranarray(x), x[::2]):
+            before = dict(proxy.passed)
+            with transit.transit(float32_as=float32_as):
+                made = cp.asarray(host)
+            assert (made.dtype, made.shape) == (host.dtype, host.shape)
+            plain = cp.asarray(host)
+            assert made.strides == plain.strides
+            there = made.get()
+            assert proxy.passed[UP] - before[UP] < 4 * host.nbytes
+            assert np.nanmax(np.abs(there - host) / np.maximum(np.abs(host), 2.0**-14)) <= bound
+            assert np.isnan(there[0, 2])
+            before = dict(proxy.passed)
+            with transit.transit(float32_as=float32_as):
+                back = cp.asarray(host).get()
+                into = made.get(out=np.empty_like(there))
+            assert proxy.passed[DOWN] - before[DOWN] < 1.3 * host.nbytes
+            assert np.array_equal(back, there, equal_nan=True)  # what is rounded already is not rounded again
+            assert np.array_equal(into, there, equal_nan=True)
+        x[5, 5] = 3.4e38
+        with transit.transit(float32_as=float32_as):
+            whole = cp.asarray(x)
+            assert np.array_equal(whole.get(), x, equal_nan=True)
+        whole[5, 5] = np.inf
+        with transit.transit(float32_as=float32_as):
+            found = whole.get()
+        assert found[5, 5] == np.inf
+        assert np.array_equal(np.delete(found, 5, 0), np.delete(x, 5, 0), equal_nan=True)
