@@ -1,6 +1,6 @@
 """What it costs to be movable: commands with the tracker on and off, looks, and documents.
 
-    python benchmarks/tracking.py [--json FILE]
+    python -m benchmarks.tracking [--json FILE]
 
 Times are of the executing thread's CPU, the least of several turns that take turns with each other. Rows:
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.harness import machine
 from cupool.apiserver.config import Assignment
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.document import Incoming, capture
@@ -188,6 +189,8 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=7)
     options = parser.parse_args()
     found = {
+        "command": "python -m benchmarks.tracking",
+        "machine": machine(),
         "commands_ns": commands(options.turns),
         "handles": handles((100, 1_000, 10_000, 100_000), 3),
         "arena": arena(),

@@ -105,7 +105,7 @@ class DestinationMove:
         self._words: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: Incoming | None = None
         self._targets: dict[int, stream.Bytes] = {}
-        self._pages = Ahead(nice=10)  # the program goes on meanwhile, perhaps on these processors
+        self._pages = Ahead()
         self._lane: tuple[Wire, Ring] | None = None
         self._document = bytearray()
         self._call: Any = None

@@ -6,7 +6,6 @@ second thread that asks for the pages ahead of the copy does it on another core.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -20,8 +19,9 @@ from .limits import MIB
 
 #: Less than this together is not worth a thread.
 SMALLEST_BYTES = 32 * MIB
-#: What is asked for at a time: between two of them the thread looks whether it is still wanted.
-_STEP_BYTES = 8 * MIB
+#: What is asked for at a time, a huge page: so long the address space cannot change, and `stop` waits. The thread is as eager as others
+#: for the same reason: one that waits for a processor in the middle of a step holds up the whole process.
+_STEP_BYTES = 2 * MIB
 # From Linux's mman.h, since 5.14; mmap has no name for it.
 _MADV_POPULATE_WRITE = 23
 
@@ -34,9 +34,7 @@ class Ahead:
     Where the system cannot (an older kernel, no second core), nothing happens, and pages come as they are touched.
     """
 
-    def __init__(self, nice: int = 0) -> None:
-        """`nice`: how much less than others the thread gets of a busy processor, as nice(1) counts."""
-        self._nice = nice
+    def __init__(self) -> None:
         self._arrays: queue.SimpleQueue[Bytes | None] = queue.SimpleQueue()
         self._is_wanted = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else False
         self._thread: threading.Thread | None = None
@@ -53,9 +51,6 @@ class Ahead:
             self._thread.start()
 
     def _run(self) -> None:
-        if self._nice:
-            with contextlib.suppress(OSError):  # not allowed here: then it is as eager as others
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         populate = ctypes.CDLL(None, use_errno=True).madvise
         while self._is_wanted and (array := self._arrays.get()) is not None:
             first = array.ctypes.data

@@ -24,7 +24,7 @@ def test_pages_are_there_and_no_byte_changes() -> None:
     written = np.full(64 * MIB, 7, np.uint8)
     fresh = np.empty(256 * MIB, np.uint8)
     before = _resident()
-    ahead = Ahead(nice=5)
+    ahead = Ahead()
     ahead.add(written)
     ahead.add(fresh)
     thread = ahead._thread
