@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.harness import machine
 from cupool.apiserver.config import Assignment
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.document import Incoming, capture
@@ -29,6 +28,7 @@ from cupool.apiserver.executor import Executor
 from cupool.apiserver.pages import Pages
 from cupool.apiserver.session import Session
 
+from benchmarks.harness import machine
 from cupool.contract import codec
 from cupool.contract.limits import DEFAULT_LIMITS, GIB
 from cupool.contract.values import SLOT_HANDLE, SLOT_INTEGER, SlotRef, dtype_to_wire, encode, named

@@ -253,9 +253,7 @@ class Session:
         lease, hello = self.link.lease, self.link.server_hello
         # After a move, until the new server has said hello, there is no lane: the old one is another server's.
         lane = hello.lane if hello.epoch == lease.epoch else ""
-        return LinkTarget(
-            lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features)
-        )
+        return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features))
 
     def bulk_channel(self) -> Any:
         key = (self.link.lease.endpoint, self.link.reconnects)

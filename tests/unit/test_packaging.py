@@ -63,7 +63,7 @@ def test_public_names():
 
     # What users may rely on. A name is added here when it is documented, and removed only with a deprecation before.
     expected = """ContractViolation CupoolError ForeignArray LeaseRefused OpMissing PoolUnreachable ProtocolError SessionCloned SessionLost
-    Unsupported VersionMismatch __version__ connect cupy cupyx install offload session statistics"""
+    Unsupported VersionMismatch __version__ connect cupy cupyx install offload session statistics transit"""
     assert sorted(cupool.__all__) == sorted(expected.split())
     errors = importlib.import_module("cupool.contract.errors")
     assert cupool.SessionLost is errors.SessionLost
