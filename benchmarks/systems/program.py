@@ -84,7 +84,7 @@ class Rpyc(Local):
 class Ray(Local):
     """A task for each operation, over references: results stay in the object store until somebody gets them."""
 
-    small_ops, waits = 500, 100
+    small_ops, waits = 100, 50
 
     def __init__(self, address: str) -> None:
         import ray
@@ -212,10 +212,9 @@ def main() -> None:
         system.settle(c)
         assert float(c.sum()) == 28.0 + 8 * count
 
-    small(200)
+    small(50)
     found["small_op_us"] = median([seconds(lambda: small(system.small_ops)) / system.small_ops * 1e6 for _ in range(3)])
-    total = a.sum()
-    found["wait_us"] = median([seconds(lambda: float(total)) * 1e6 for _ in range(system.waits)])
+    found["wait_us"] = median([seconds(lambda: float(a.sum())) * 1e6 for _ in range(system.waits)])
     data = np.random.default_rng(1).normal(size=1 << 20)  # 8 MiB
     held = [system.up(data)]
 
