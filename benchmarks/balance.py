@@ -6,8 +6,10 @@ device take turns, as on a GPU. Memory is a hundredth of the shape's; time is th
 
 Model: the same jobs and the same policy over four processors that are shared as `balancer/costs.py` assumes, in steps of 50 ms; no pool.
 
+Simulation: the same jobs and memory through `cupool simulate`'s pool: the controller's own code, devices shared equally.
+
 Queueing of a job: from when it asks for its lease until it ends, less how long one of its function runs alone on such a pool, which is
-measured first (in the model: work by demand). Both go, with mean and p95, into
+measured first (in the others: work by demand). All go, with mean and p95, and by how much the simulation's mean differs from the real one, into
 `benchmarks/results/balance-<shape>.json`; a policy that was run before keeps its figures until it is run again.
 """
 
@@ -35,6 +37,8 @@ from cupool.balancer.workload import Job
 from benchmarks.__main__ import RESULTS
 from benchmarks.harness import ROOT, environment, machine, mark_run
 from benchmarks.pools import cupool
+from cupool import simulate
+from cupool.simulation.scenario import Scenario
 
 DEVICES, SESSIONS = 4, 4
 SCALE = 0.01  #: of memory
@@ -42,6 +46,8 @@ QUANTUM_S = 0.05
 #: Between the start of a job's process and its moment: it has imported everything by then.
 AHEAD_S = 4.0
 LINK_BYTES_A_S = 1e9
+#: Courses of the simulation: jobs and their times are the same, what else is random is not.
+RUNS = 5
 HOLD = r"""
 extern "C" int open(const char*, int, ...);
 extern "C" int flock(int, int);
@@ -292,6 +298,30 @@ def _snapshot(now: float, running: dict[str, _Running], waiting: Sequence[Job], 
     return Snapshot(now, tuple(devices), tuple(sessions), tuple(wishes), name)
 
 
+# ---- the simulation
+
+
+def simulated(jobs: Sequence[Job], name: str) -> dict[str, float]:
+    """The figures of a policy in the simulated pool, over `RUNS` courses of the same jobs."""
+    small = [
+        replace(j, memory_bytes=int(j.memory_bytes * SCALE), used_bytes=int(j.used_bytes * SCALE), dirty_bytes_a_s=0.0)
+        for j in sorted(jobs, key=lambda j: j.at_s)
+    ]
+    queued: list[float] = []
+    moves = 0
+    for seed in range(RUNS):
+        scenario = Scenario(
+            seed=seed, hosts=DEVICES, memory_bytes=int(workload.DGSF_DEVICE_BYTES * SCALE), max_sessions=SESSIONS, policy=name,
+            balance_s=INTERVAL_S, step_s=QUANTUM_S, most_steps=1_000_000, link_bytes_a_s=LINK_BYTES_A_S, jobs=tuple(small),
+        )  # fmt: skip
+        found, violation, world = simulate.run(scenario)
+        if found is None or found.done != len(small):
+            raise RuntimeError(f"the simulation of {name}, seed {seed}, did not come to its end: {violation or found}")
+        queued += [c.over_s - c.asked_s - c.program.job.alone_s for c in world.clients]
+        moves += found.moves
+    return figures(queued) | {"jobs": len(small), "moves": moves / RUNS}
+
+
 # ---- the command line
 
 
@@ -301,7 +331,7 @@ def main() -> int:
     parser.add_argument("--shape", default="dgsf-high", choices=list(workload.SHAPES))
     parser.add_argument("--count", type=int, default=60, help="jobs, about")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", action="store_true", help="the model alone")
+    parser.add_argument("--model", action="store_true", help="model and simulation alone")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
@@ -318,11 +348,15 @@ def main() -> int:
         row = document["policies"].setdefault(name, {})
         row["model"] = model(jobs, name)
         print(f"{name:<12}model {row['model']}", flush=True)
+        row["simulation"] = simulated(jobs, name)
+        print(f"{name:<12}simul {row['simulation']}", flush=True)
         if not options.model:
             if "alone_s" not in document:
                 document["alone_s"] = alone()
             row["real"] = real(jobs, name, document["alone_s"])
             print(f"{name:<12}real  {row['real']}", flush=True)
+        if "real" in row:
+            row["simulation_by_real"] = round(row["simulation"]["mean_s"] / max(row["real"]["mean_s"], 1e-9), 3)
         path.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 
