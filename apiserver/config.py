@@ -211,7 +211,7 @@ def parse(argv: list[str] | None = None) -> Config:
         kernel_limit_s=args.kernel_limit, stdin_watch=not args.no_stdin, orders=args.orders,
         allow_faults=args.allow_faults, arena_base=args.arena_base,
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
-        authority=_authority(parser, args), move_faults=dict(args.move_fault) if args.allow_faults else {},
+        authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
         fuses=args.fusion == "on",
     )  # fmt: skip

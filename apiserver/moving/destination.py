@@ -144,6 +144,7 @@ class DestinationMove:
     def claimed(self) -> None:
         """A client is about to be answered."""
         self._reach("destination.claimed")
+        log.info("event=session-claimed session=%s move=%s", self._assignment.session, self.arrival.move)
         self._on(roles.Claimed())
         self._reach("destination.owned")
 

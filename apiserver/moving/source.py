@@ -117,6 +117,7 @@ class SourceMove:
         for instruction in self._machine.on(roles.TakenBack(epoch)):
             if isinstance(instruction, roles.Refuse):
                 raise ValueError(f"Move {self.order.move} cannot be taken back: {instruction.reason}.")
+            log.info("event=session-taken-back session=%s move=%s epoch=%d", self.order.session, self.order.move, epoch)
             self._session.go_on(epoch)
             self._tell(REPORT.TAKEN_BACK)
 
@@ -463,6 +464,7 @@ class SourceMove:
         )
         try:
             client = session.depart(moved)
+            log.info("event=session-released session=%s move=%s to=%s", order.session, order.move, order.destination)
             self._reach("source.released")
             self._tell(REPORT.RELEASED)
             self._reach("source.reported")
@@ -476,7 +478,6 @@ class SourceMove:
             self._reach("source.done")
         finally:
             self._leave()
-        log.info("event=session-released session=%s move=%s to=%s", order.session, order.move, order.destination)
 
     def _keep(self, instruction: roles.Keep) -> None:
         # Told first: from the next batch on, a destination that believes itself ready is behind.

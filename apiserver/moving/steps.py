@@ -1,10 +1,12 @@
-"""Named steps of a move at which a server can be made to fail, for tests: `--move-fault STEP:ACTION` beside `--allow-faults`."""
+"""Named steps of a move at which a server can be made to fail, for tests: `--move-fault STEP:ACTION` beside `--allow-faults`; of a pool's
+servers, lines `STEP:ACTION` in the file that `CUPOOL_MOVE_FAULTS` names, which may change while they run."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 #: In the order in which they come. Each is reached before what it names has been said to anybody.
 SOURCE_STEPS = (
@@ -52,6 +54,31 @@ def parse(text: str) -> tuple[str, str]:
     if step not in SOURCE_STEPS + DESTINATION_STEPS or action not in ACTIONS:
         raise ValueError(f"{text!r} is no step and action of a move; write for example source.copied:kill")
     return step, action
+
+
+class FaultFile(Mapping[str, str]):
+    """The actions that a file names now, by step."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _now(self) -> dict[str, str]:
+        return dict(map(parse, self._path.read_text().split()))
+
+    def __getitem__(self, step: str) -> str:
+        return self._now()[step]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+
+def wanted(given: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """What is to fail: what the command line says, or else the file, where there is one."""
+    file = os.environ.get("CUPOOL_MOVE_FAULTS", "")
+    return dict(given) or (FaultFile(Path(file)) if file else {})
 
 
 def reach(faults: Mapping[str, str], step: str) -> None:
