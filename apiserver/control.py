@@ -77,6 +77,7 @@ class Orders:
         self._writing = threading.Lock()
         server.report = lambda change: self._send(session=change)
         server.moves.report = lambda report: self._send(move=report)
+        server.fixity.report = lambda report: self._send(fixed=report)
         server.report_checkpoint = lambda report: self._send(checkpoint=report)
 
     def start(self, endpoint: str) -> None:

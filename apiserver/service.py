@@ -31,6 +31,7 @@ from .devices.base import Device
 from .doors import server_credentials
 from .executor import Executor, resolve_table
 from .lane import LaneServer
+from .moving.fixity import Fixity
 from .moving.moves import Moves
 from .rehearsal import rehearse_session
 from .session import Refused, Session, parse_frame
@@ -124,6 +125,7 @@ class ApiServer:
         self._impls = resolve_table(device)
         self._digests = contract_digests()
         self.moves = Moves(self)
+        self.fixity = Fixity(self)
         #: guards `assignment`, `session` and what follows, up to their being opened
         self._changed = threading.Condition()
         self._assigned_limits = self.limits
@@ -372,6 +374,7 @@ class ApiServer:
         """Cases: no client for too long, attached before or not; the session's lifetime; its kernel seconds while a batch runs."""
         assignment, session, now = self.assignment, self.session, time.monotonic()
         self.moves.look(now)
+        self.fixity.look(now)
         if session is None and self.moves.destination is not None:
             return  # on its way here
         if assignment is None or (session is not None and session.over):

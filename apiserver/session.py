@@ -426,6 +426,15 @@ class Session:
             return False
         return True
 
+    def try_boundary(self) -> bool:
+        """A boundary, kept until `leave_boundary`, where there is one now; else False."""
+        if not self._executing.acquire(blocking=False):
+            return False
+        if self.over:
+            self._executing.release()
+            return False
+        return True
+
     def leave_boundary(self) -> None:
         """Batches run again."""
         self._executing.release()

@@ -9,7 +9,7 @@ Model: the same jobs and the same policy over four processors that are shared as
 Simulation: the same jobs and memory through `cupool simulate`'s pool: the controller's own code, devices shared equally.
 
 Queueing of a job: from when it asks for its lease until it ends, less how long one of its function runs alone on such a pool, which is
-measured first (in the others: work by demand). All go, with mean and p95, and by how much the simulation's mean differs from the real one, into
+measured first (in the others: work by demand). All go, with mean and p95, and the simulation's mean by the real one, into
 `benchmarks/results/balance-<shape>.json`; a policy that was run before keeps its figures until it is run again.
 """
 

@@ -138,15 +138,17 @@ class World:
         epoch: the session's.
     """
 
-    def __init__(self, *options: str, spare: int = 2, first: tuple[str, ...] = ()) -> None:
-        """`options`: of every server; `first`: of the first one."""
+    def __init__(
+        self, *options: str, spare: int = 2, first: tuple[str, ...] = (), assign: dict[str, Any] | None = None
+    ) -> None:
+        """`options`: of every server; `first`: of the first one; `assign`: of the session there."""
         self._stack = contextlib.ExitStack()
         self._numbers = itertools.count(1)
         self.options = options
         #: started ahead, because a start takes long where much else runs
         self._spare = [self._start() for _ in range(spare)]
         self.here = self._start(*first)
-        self.here.assign()
+        self.here.assign(**(assign or {}))
         self.epoch = 1
         self.pool = MovingPool(self.here.endpoint)
 
@@ -202,10 +204,10 @@ class World:
 
 @contextlib.contextmanager
 def world(
-    *options: str, spare: int = 2, first: tuple[str, ...] = (), **settings: Any
+    *options: str, spare: int = 2, first: tuple[str, ...] = (), assign: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[tuple[World, session.Session]]:
     """A world and this process's session in it."""
-    made = World(*options, spare=spare, first=first)
+    made = World(*options, spare=spare, first=first, assign=assign)
     try:
         opened = session.open_at(made.pool, Config(**settings))
         try:

@@ -323,6 +323,7 @@ class Core:
             replayable=session.replayable,
             move=session.move,
             moves=session.moves,
+            fixed=session.fixed,
         )
 
     def own_status(self, session: Session) -> pool_pb2.SessionStatus:

@@ -251,6 +251,7 @@ class Following(Moving):
             self._order_end(server, session.reason)
             return
         session.missing_since = 0.0
+        session.fixed = news.fixed
         self.books.use(session, news.usage)
         if session.state == states.SESSION_ENDING:
             if is_hello or (server.returns_since > float("-inf") and news.attached_before):

@@ -191,6 +191,12 @@ class MovePlacing(Leasing):
                 f"The session's host cannot be reached: {session.device.node.reason}",
                 "Try again later.",
             )
+        if session.fixed:
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                session.fixed,
+                "It goes on where it is; wait for its end, or end it with `cupool kill`.",
+            )
 
     # ---- emptying a device
 
@@ -200,6 +206,8 @@ class MovePlacing(Leasing):
         for session in list(self.books.on_device(device)):
             if session.id in self.moves or now < session.stays_until or session.state == states.SESSION_LEASED:
                 continue
+            if session.fixed:
+                continue  # its server says when that changes
             pairs = self._pairs()
             free = [d for d in self._fitting(session) if (device.key, d.key) not in pairs]
             if not free:

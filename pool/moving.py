@@ -178,6 +178,7 @@ class Moving(MovePlacing):
         assert session is not None
         lease = self.directory.lease(session.id)
         session.server, session.epoch, session.missing_since = server, epoch, 0.0
+        session.fixed = ""  # of a server that it is not on any more
         if lease is None:
             return  # it is in no directory: nothing to compare with
         record = dataclasses.replace(

@@ -184,7 +184,13 @@ class SourceMove:
             hello.free_bytes,
         )
         account = self._session.executor.accounting
-        return roles.misfit(here, there, account.used + account.raw) or fixed(self._session)
+        return roles.misfit(here, there, account.used + account.raw) or self._fixed()
+
+    def _fixed(self) -> str:
+        """Why the session cannot be moved to anywhere; the pool is told, too."""
+        reason = fixed(self._session)
+        self._server.fixity.found(reason)
+        return reason
 
     # -- the move's thread ----------------------------------------------------------------------------------------------
 
@@ -438,7 +444,7 @@ class SourceMove:
         assert copying is not None
         if not self._is_planned:
             self._plan()
-        if reason := fixed(session):
+        if reason := self._fixed():
             raise DocumentError(reason)
         stopped = move_pb2.MoveStop(executed_seq=session.executor.executed_seq)
         self._put(move_pb2.MoveFrame(stop=stopped).SerializeToString())

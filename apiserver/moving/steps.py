@@ -40,8 +40,8 @@ DESTINATION_STEPS = (
     "destination.owned",
 )
 ACTIONS = ("kill", "freeze", "fail")
-#: Steps at which this process stopped itself: once each, also where a step comes again and again.
-_frozen: set[str] = set()
+#: Steps at which this process stopped itself: once for each time that it was asked for, also where a step comes again and again.
+_frozen: set[tuple[str, int]] = set()
 
 
 class StepFailed(Exception):
@@ -61,6 +61,11 @@ class FaultFile(Mapping[str, str]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def stamp(self) -> int:
+        """When the file was written."""
+        return self._path.stat().st_mtime_ns
 
     def _now(self) -> dict[str, str]:
         return dict(map(parse, self._path.read_text().split()))
@@ -86,8 +91,10 @@ def reach(faults: Mapping[str, str], step: str) -> None:
     action = faults.get(step)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "freeze" and step not in _frozen:
-        _frozen.add(step)
-        os.kill(os.getpid(), signal.SIGSTOP)
+    elif action == "freeze":
+        asked = step, faults.stamp if isinstance(faults, FaultFile) else 0
+        if asked not in _frozen:
+            _frozen.add(asked)
+            os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "fail":
         raise StepFailed(f"a test made step {step} fail")

@@ -1,13 +1,13 @@
 """Source, destination, controller and client of a move parted from each other, in every combination, at every step of the move.
 
 Four hosts (network namespaces): the controller's, a client's, and two with an agent each. A program counts and checks each result. Its
-session is moved; the server that comes to the step stops itself there (SIGSTOP), the network falls apart, the server goes on, and after a
-while the network is whole again. Packets between parted hosts vanish without a word. `STEP` has all combinations at that step: the 14 ways to
-part four, and each of the six links alone. For how long is drawn: shorter than a connection takes to be given up, longer, and longer than
-an abandoned session is kept.
+session is moved; the server that comes to the step stops itself there (SIGSTOP), the network falls apart, the server goes on, and
+after a while the network is whole again. Packets between parted hosts vanish without a word. `STEP` has all combinations at that step:
+the 14 ways to part four, and each of the six links alone. For how long is drawn: shorter than a connection takes to be given up,
+longer, and longer than an abandoned session is kept.
 
-Each time: the program goes on with right numbers, or ends with `SessionLost`; its epoch never falls; by the servers' own logs no two had the
-session at once; in the end one has it, the books say so, and no other server is left that had a copy.
+Each time: the program goes on with right numbers, or ends with `SessionLost`; its epoch never falls; by the servers' own logs no two had
+the session at once; in the end one has it, the books say so, and no other server is left that had a copy.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TIMES_S = (1.5, 1.5, 5.0, 15.0)
 GRACE_S = 6.0
 LIMIT_S = 90.0
 #: Pools beside each other: nearly all of the time is waiting.
-POOLS = 5
+POOLS = 8
 PROGRAM = """
 import json, sys, time
 import cupy as cp
@@ -416,4 +416,9 @@ def _one_owner(pool: Pool, session: str) -> None:
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
     keys = ("partings", "moved", "done_again", "lost", "long")
-    return {"steps": len(done), **{key: sum(r[key] for r in done.values()) for key in keys}, "two_owners": 0, "wrong": 0}
+    return {
+        "steps": len(done),
+        **{key: sum(r[key] for r in done.values()) for key in keys},
+        "two_owners": 0,
+        "wrong": 0,
+    }

@@ -127,7 +127,7 @@ class WatchSessionRequest(_message.Message):
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ...) -> None: ...
 
 class SessionStatus(_message.Message):
-    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s", "tenant", "node", "used_bytes", "peak_bytes", "kernel_s", "idle_s", "executed_commands", "running_op", "request_id", "priority", "client_pid", "replayable", "endpoint", "tls", "move", "moves")
+    __slots__ = ("session", "state", "server", "device", "epoch", "reason", "function", "memory_bytes", "age_s", "tenant", "node", "used_bytes", "peak_bytes", "kernel_s", "idle_s", "executed_commands", "running_op", "request_id", "priority", "client_pid", "replayable", "endpoint", "tls", "move", "moves", "fixed")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +153,7 @@ class SessionStatus(_message.Message):
     TLS_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
     MOVES_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
     session: str
     state: SessionState
     server: str
@@ -178,4 +179,5 @@ class SessionStatus(_message.Message):
     tls: bool
     move: str
     moves: int
-    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., running_op: _Optional[str] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., client_pid: _Optional[int] = ..., replayable: bool = ..., endpoint: _Optional[str] = ..., tls: bool = ..., move: _Optional[str] = ..., moves: _Optional[int] = ...) -> None: ...
+    fixed: str
+    def __init__(self, session: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ..., function: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., executed_commands: _Optional[int] = ..., running_op: _Optional[str] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., client_pid: _Optional[int] = ..., replayable: bool = ..., endpoint: _Optional[str] = ..., tls: bool = ..., move: _Optional[str] = ..., moves: _Optional[int] = ..., fixed: _Optional[str] = ...) -> None: ...

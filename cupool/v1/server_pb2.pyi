@@ -163,18 +163,20 @@ class Checkpoint(_message.Message):
     def __init__(self, session: _Optional[str] = ..., checkpoint: _Optional[str] = ..., path: _Optional[str] = ..., end: bool = ...) -> None: ...
 
 class ServerReport(_message.Message):
-    __slots__ = ("ready", "session", "unassign_refused", "move", "checkpoint")
+    __slots__ = ("ready", "session", "unassign_refused", "move", "checkpoint", "fixed")
     READY_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     UNASSIGN_REFUSED_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
     ready: ServerReady
     session: SessionChange
     unassign_refused: UnassignRefused
     move: MoveReport
     checkpoint: CheckpointReport
-    def __init__(self, ready: _Optional[_Union[ServerReady, _Mapping]] = ..., session: _Optional[_Union[SessionChange, _Mapping]] = ..., unassign_refused: _Optional[_Union[UnassignRefused, _Mapping]] = ..., move: _Optional[_Union[MoveReport, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointReport, _Mapping]] = ...) -> None: ...
+    fixed: SessionFixed
+    def __init__(self, ready: _Optional[_Union[ServerReady, _Mapping]] = ..., session: _Optional[_Union[SessionChange, _Mapping]] = ..., unassign_refused: _Optional[_Union[UnassignRefused, _Mapping]] = ..., move: _Optional[_Union[MoveReport, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointReport, _Mapping]] = ..., fixed: _Optional[_Union[SessionFixed, _Mapping]] = ...) -> None: ...
 
 class MoveReport(_message.Message):
     __slots__ = ("session", "move", "phase", "reason", "total_bytes", "copied_bytes", "dirty_bytes", "rounds", "pause_ms", "epoch", "executed_seq", "is_source")
@@ -221,6 +223,14 @@ class MoveReport(_message.Message):
     executed_seq: int
     is_source: bool
     def __init__(self, session: _Optional[str] = ..., move: _Optional[str] = ..., phase: _Optional[_Union[MoveReport.Phase, str]] = ..., reason: _Optional[str] = ..., total_bytes: _Optional[int] = ..., copied_bytes: _Optional[int] = ..., dirty_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., pause_ms: _Optional[float] = ..., epoch: _Optional[int] = ..., executed_seq: _Optional[int] = ..., is_source: bool = ...) -> None: ...
+
+class SessionFixed(_message.Message):
+    __slots__ = ("session", "reason")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    reason: str
+    def __init__(self, session: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CheckpointReport(_message.Message):
     __slots__ = ("session", "checkpoint", "path", "nbytes", "executed_seq", "error")

@@ -18,7 +18,7 @@ SCHEMA = "cupool.ps/1"
 FIELDS = (
     "session", "state", "tenant", "function", "node", "device", "server", "epoch", "memory_bytes", "used_bytes", "peak_bytes", "kernel_s",
     "age_s", "idle_s", "executed_commands", "running_op", "priority", "request_id", "client_pid", "reason",
-    "move", "moves",
+    "move", "moves", "fixed",
 )  # fmt: skip
 STATES = {"attached": "green", "moving": "cyan", "parked": "yellow", "ending": "dim", "lost": "red"}
 COLUMNS = (
@@ -32,6 +32,7 @@ COLUMNS = (
     Column("kernel_s", "kernel", show.duration, drop=5, right=True),
     Column("executed_commands", "commands", show.number, drop=6, right=True),
     Column("moves", "moves", lambda v: str(v) if v else "", drop=10, right=True),
+    Column("fixed", "stays", lambda v: "yes" if v else "", drop=11),
     Column("age_s", "age", show.duration, drop=1, right=True),
     Column("idle_s", "idle", show.duration, drop=7, right=True),
     Column("running_op", "runs", drop=8),
@@ -51,7 +52,10 @@ def document(admin: Admin, tenant: str = "", stuck_s: float | None = None) -> Do
 
 def render(doc: Document, width: int) -> list[RenderableType]:
     rows = [r | {"state": "moving" if r["move"] and r["state"] == "attached" else r["state"]} for r in doc["sessions"]]
-    return [show.table(COLUMNS, rows, width)] if rows else ["no sessions"]
+    if not rows:
+        return ["no sessions"]
+    stays = [f"{r['session']} stays where it is: {r['fixed']}" for r in rows if r["fixed"]]
+    return [show.table(COLUMNS, rows, width), *stays]
 
 
 @click.command()

@@ -41,6 +41,8 @@ CLIENT_GONE_GRACE_S = 0.5
 TICK_S = 0.25
 #: Logs of so many servers that have ended are kept, for people.
 KEPT_LOGS = 50
+#: Characters of what a server says of its session that are passed on.
+LONGEST_REASON = 1000
 #: How often checkpoints that nobody came for are looked for.
 TIDY_S = 30.0
 #: How often children that nobody waits for are looked for.
@@ -380,6 +382,9 @@ class Host:
                     self.sink.checkpointed(told)
             elif kind == "move":
                 self._move_changed(server, report.move)
+            elif kind == "fixed" and report.fixed.session == server.session and not server.is_ending:
+                server.fixed = report.fixed.reason[:LONGEST_REASON]
+                self._tell(self._news(server))
 
     def _move_changed(self, server: Server, report: server_pb2.MoveReport) -> None:
         """It told how far its session's move is."""
@@ -448,6 +453,7 @@ class Host:
                 )
                 return
             self._forget_client(server)
+            server.fixed = ""
             server.assignment, server.state = None, states.WARM
             self._tell(self._news(server))
         elif kind in (Change.ATTACHED, Change.PARKED):
@@ -600,6 +606,7 @@ class Host:
             tls=server.speaks_tls,
             pid=server.pid,
             move=server.move,
+            fixed=server.fixed,
         )
         if server.assignment is not None:
             news.usage.CopyFrom(usage if usage is not None else server.usage())

@@ -61,6 +61,7 @@ class Server:
         is_expired: it ends because no client came, or came back, in time.
         move_out: id of the last move for which it was ordered to let its session be pulled.
         move: the last that it said of its session's move; None: there was none.
+        fixed: why its session cannot be moved, as it said; "": nothing holds it.
         has_released: its session is another server's now.
         is_copy: its session is another server's still: it is on its way here.
         is_client_gone: it was ended because its client's process ended.
@@ -89,6 +90,7 @@ class Server:
     is_expired: bool = False
     is_ending: bool = False
     move_out: str = ""
+    fixed: str = ""
     move: server_pb2.MoveReport | None = None
     has_released: bool = False
     is_copy: bool = False

@@ -27,12 +27,13 @@ class FakeServer:
     is_copy: bool = False
     has_released: bool = False
     fingerprint: str = "fake"
+    fixed: str = ""
 
     def news(self, state: int = 0, reason: str = "", exit_status: int = 0) -> agent_pb2.ServerNews:
         return agent_pb2.ServerNews(
             server=self.id, device=self.device, state=state or self.state, endpoint=f"unix:/{self.id}", assignment=self.assignment,
             attached_before=self.attached_before, usage=self.usage(), reason=reason, exit_status=exit_status,
-            move=self.move, fingerprint=self.fingerprint,
+            move=self.move, fingerprint=self.fingerprint, fixed=self.fixed,
         )  # fmt: skip
 
     def usage(self) -> server_pb2.SessionUsage:
@@ -155,6 +156,11 @@ class FakeHost:
         found = self.servers[server]
         found.attached, found.state = False, states.PARKED
         self._news(found.news())
+
+    def fix(self, server, reason):
+        """Its session cannot be moved any more, or (empty) can be again."""
+        self.servers[server].fixed = reason
+        self._news(self.servers[server].news())
 
     def work(self, server, kernel_s, used_bytes):
         found = self.servers[server]

@@ -543,6 +543,48 @@ def test_a_long_kernel_delays_a_move_and_does_not_lengthen_its_pause(moving: tup
     assert float(x[0]) > 0 and session.link.moves == 1
 
 
+ESCAPES = """
+extern "C" { __device__ double held; __device__ double* kept; }
+extern "C" __global__ void keep() { kept = &held; }
+extern "C" __global__ void forget() { kept = 0; }
+"""
+
+
+def test_why_a_session_cannot_be_moved_is_told_and_when_it_can_again(moving: tuple[World, Any]) -> None:
+    """The address of a kernel's variable is kept in the session: a move finds out, and the pool is told, until it is gone."""
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    module = cp.RawModule(code=ESCAPES)
+    x = cp.arange(8.0)
+    module.get_function("keep")((1,), (1,), ())
+    assert float(x[3]) == 3
+    to = there.server()
+    move = there.begin(to)
+    report = there.here.wait_phase(move, Phase.FAILED)
+    fixed = there.here.wait(lambda r: r.HasField("fixed")).fixed
+    assert fixed.session == "s" and fixed.reason == report.reason and "cannot be moved" in fixed.reason
+    to.wait_end()
+    module.get_function("forget")((1,), (1,), ())
+    assert float(x.sum()) == 28
+    there.here.wait(lambda r: r.HasField("fixed") and not r.fixed.reason)
+    there.move()
+    assert float(x[3]) == 3 and session.link.moves == 1
+
+
+def test_functions_in_the_servers_process_hold_a_session_there() -> None:
+    import cupool
+
+    with world("--allow-faults", spare=1, assign={"allow_offload": True}) as (there, _):
+        assert cupool.offload(lambda a: a + 1)(41) == 42
+        fixed = there.here.wait(lambda r: r.HasField("fixed")).fixed
+        assert "cupool.offload" in fixed.reason
+        to = there.server()
+        assert "cupool.offload" in there.here.wait_phase(there.begin(to), Phase.FAILED).reason
+        to.wait_end()
+        assert cupool.offload(lambda a: a + 1)(1) == 2
+
+
 def test_two_threads_of_a_program_move_with_it(moving: tuple[World, Any]) -> None:
     from cupool.shim import cupy as cp
 

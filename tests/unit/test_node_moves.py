@@ -138,6 +138,22 @@ def test_the_death_of_a_copy_is_no_end(destination: Place, phases: list[str], to
     assert destination.told.order == [*((p, p in ("FAILED", "OWNER")) for p in phases), *told, "dead"]
 
 
+def test_why_a_session_cannot_be_moved_is_passed_on_and_is_that_sessions(source: Place) -> None:
+    def says(session: str, reason: str) -> None:
+        report = server_pb2.SessionFixed(session=session, reason=reason)
+        os.write(source.reports, delimited(server_pb2.ServerReport(fixed=report).SerializeToString()))
+        source.host._read(source.server)
+
+    says("another", "of no concern")
+    assert source.told.order == []
+    says("x", "It has run functions. " * 100)
+    assert source.told.order == ["news"]
+    told = source.host._news(source.server).fixed
+    assert told.startswith("It has run functions.") and len(told) == 1000
+    says("x", "")
+    assert source.host._news(source.server).fixed == ""
+
+
 def test_a_hello_has_the_last_word_of_a_move(destination: Place) -> None:
     destination.says("READY")
     destination.host._read(destination.server)

@@ -603,6 +603,26 @@ def test_a_drain_waits_for_what_cannot_be_moved_and_says_why():
     assert pool.state(pool.lease) == states.SESSION_ATTACHED
 
 
+def test_what_a_server_says_of_its_session_saves_a_drain_the_attempt():
+    pool = Moves()
+    why = "The session has run functions in its server's process."
+    pool.host.fix(pool.source, why)
+    with pytest.raises(Refused, match="has run functions") as refused:
+        pool.move()
+    assert refused.value.code is Code.FAILED_PRECONDITION and "cupool kill" in refused.value.cure
+    key = pool.operations.drain("test", "cpu:0", "new fan", 0)
+    pool.later(30)
+    assert not pool.controller.moves and not pool.controller.moved, "nothing was tried"
+    progress, _ = pool.moves.drained(key, 0)
+    assert [(w.session, w.reason) for w in progress.waiting] == [(pool.lease.session, why)]
+    assert pool.controller.status(pool.session).fixed == why
+    restart(pool)  # a controller that starts again hears it from the host
+    assert pool.session.fixed == why
+    pool.host.fix(pool.source, "")
+    pool.later(0.25)
+    assert pool.controller.moves, "at once"
+
+
 def test_a_copy_that_comes_to_a_device_keeps_its_drain_going():
     pool = Moves()
     pool.begun()
