@@ -28,7 +28,9 @@ if _version_not_supported:
 class ServerServiceStub(object):
     """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
     protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
-    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService has those for people and tools that
+    concern one server alone. Orders of a move and of a checkpoint are not among them: a move is of two servers and of the controller's directory,
+    which says who owns the session. Whoever wants one asks AdminService: MoveSession, CancelMove, SaveSession.
 
     """
 
@@ -63,7 +65,9 @@ class ServerServiceStub(object):
 class ServerServiceServicer(object):
     """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
     protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
-    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService has those for people and tools that
+    concern one server alone. Orders of a move and of a checkpoint are not among them: a move is of two servers and of the controller's directory,
+    which says who owns the session. Whoever wants one asks AdminService: MoveSession, CancelMove, SaveSession.
 
     """
 
@@ -128,7 +132,9 @@ def add_ServerServiceServicer_to_server(servicer, server):
 class ServerService(object):
     """The agent gives a server its orders over the server's standard input, as ServerCommands, each after its length (a varint, as
     protobuf's delimited streams have it), and the server tells of itself on its standard output in the same way, as ServerReports. A pipe costs a
-    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService is the same for people and tools.
+    tenth of a call, keeps its order, and its end says that the other side is gone. ServerService has those for people and tools that
+    concern one server alone. Orders of a move and of a checkpoint are not among them: a move is of two servers and of the controller's directory,
+    which says who owns the session. Whoever wants one asks AdminService: MoveSession, CancelMove, SaveSession.
 
     """
 
