@@ -48,6 +48,8 @@ PARTIES = ("client", "controller", "source", "destination")
 TIMES_S = (1.5, 1.5, 5.0, 15.0)
 GRACE_S = 6.0
 LIMIT_S = 90.0
+#: Steps after which the program begins anew: what a lost session did is done again, and that is not what this is about.
+LONGEST = 800
 #: Pools beside each other: nearly all of the time is waiting.
 POOLS = 8
 PROGRAM = """
@@ -66,7 +68,7 @@ try:
         link = session.current().link
         now = {"n": n, "session": link.lease.session, "epoch": link.lease.epoch, "moves": link.moves, "recoveries": link.recoveries}
         print(json.dumps(now), flush=True)
-        time.sleep(0.02)
+        time.sleep(0.05)
 except SessionLost as lost:
     print(json.dumps({"lost": str(lost)}), flush=True)
 """
@@ -217,7 +219,8 @@ class Pool:
 
     def run_program(self) -> Program:
         """The program that runs, or a new one."""
-        if self.program is None or self.program.process.poll() is not None or "lost" in self.program.last:
+        last = self.program.last if self.program is not None else {"lost": ""}
+        if self.program is None or self.program.process.poll() is not None or "lost" in last or last["n"] > LONGEST:
             if self.program is not None:
                 self.program.close()
             env = {
@@ -332,13 +335,20 @@ def _one(pool: Pool, step: str, name: str, for_s: float) -> dict[str, Any]:
     before = dict(program.last)
     hosts = {"client": "client", "controller": "controller", "source": session.node}
     hosts["destination"] = "b" if session.node == "a" else "a"
-    pids = {s.pid for s in pool.servers()}
+    pids: set[int] = set()
+
+    def frozen_ones() -> list[int]:
+        pids.update(s.pid for s in pool.servers())
+        return [p for p in pids if _state(p) == "T"]
+
     pool.arm(step)
-    mover = threading.Thread(target=_move, args=(pool, session.session), daemon=True)
+    is_there = threading.Event()
+    mover = threading.Thread(target=_move, args=(pool, session.session, is_there), daemon=True)
     mover.start()
     try:
-        frozen = pool.wait(f"no server comes to {step}", lambda: [p for p in pids if _state(p) == "T"], 30.0)
+        frozen = pool.wait(f"no server comes to {step}", frozen_ones, 30.0)
     finally:
+        is_there.set()
         pool.arm("")
     try:
         pool.net.part([(hosts[a], hosts[b]) for a, b in partings()[name]])
@@ -370,11 +380,15 @@ def _one(pool: Pool, step: str, name: str, for_s: float) -> dict[str, Any]:
     }
 
 
-def _move(pool: Pool, session: str) -> None:
+def _move(pool: Pool, session: str, is_there: threading.Event) -> None:
+    """Ask for a move until one has come to the step: after the parting before, a host may not have come back yet."""
     request = admin_pb2.MoveSessionRequest(session=session, reason="campaign", timeout_ms=8_000, max_pause_ms=3_000)
-    with contextlib.suppress(grpc.RpcError):  # whatever becomes of it is looked at afterwards
-        for _ in pool.admin("MoveSession", request, LIMIT_S):
-            pass
+    while True:
+        with contextlib.suppress(grpc.RpcError):  # whatever becomes of it is looked at afterwards
+            for _ in pool.admin("MoveSession", request, LIMIT_S):
+                pass
+        if is_there.wait(0.2):
+            return
 
 
 def _state(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""A TCP proxy that harms what passes through it: delay, cut after N bytes in a direction, half-close, blackhole, corrupt.
+"""A TCP proxy that harms what passes through it: delay, slow down, cut after N bytes in a direction, half-close, blackhole, corrupt.
 
     with FaultProxy("unix:/tmp/server.sock") as proxy:
         connect to proxy.endpoint
@@ -52,6 +52,9 @@ class FaultProxy:
         self.connections = 0
         self.struck: list[Fault] = []
         self.delay_s = 0.0
+        #: What passes in a second in each direction, over all connections; 0: all that comes.
+        self.bytes_a_s = 0.0
+        self._free_at = {UP: 0.0, DOWN: 0.0}
         #: New connections are closed at once while set.
         self.refuses = False
         self._faults: list[Fault] = []
@@ -148,10 +151,20 @@ class FaultProxy:
             return
         data, fault = self._apply(direction, data)
         if data:
-            pair.held[direction].append((time.monotonic() + self.delay_s, data))
+            self._hold(pair, direction, data)
         if fault is not None:
             self._send_due(pair, everything=True)
             self._harm(pair, fault)
+
+    def _hold(self, pair: _Pair, direction: str, data: bytes) -> None:
+        now, rate = time.monotonic(), self.bytes_a_s
+        if not rate:
+            pair.held[direction].append((now + self.delay_s, data))
+            return
+        for at in range(0, len(data), 4096):  # in small pieces, or a slow link would be a delay
+            piece = data[at : at + 4096]
+            self._free_at[direction] = max(now, self._free_at[direction]) + len(piece) / rate
+            pair.held[direction].append((self._free_at[direction] + self.delay_s, piece))
 
     def _apply(self, direction: str, data: bytes) -> tuple[bytes, Fault | None]:
         start = self.passed[direction]

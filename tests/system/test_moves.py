@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from cupool.pool.security import certs
 from cupool.shim import session as sessions
 from cupool.shim.config import Config
 from cupool.shim.lease import Fate, Lease, Place
 
+from benchmarks import netns
 from benchmarks.moving import TOKEN, MoveServer, MovingPool, Phase, World, wait_until, world
 from cupool.contract.errors import SessionLost
 from cupool.contract.statusfile import create as create_status
@@ -445,6 +448,77 @@ def test_across_hosts_the_bytes_come_in_the_stream_and_a_cut_link_is_a_return(mo
     assert session.link.moves == 1
 
 
+#: At which step the link to the destination becomes slow -> whether the move is made all the same.
+SLOWED = {"source.came": True, "source.stopped": False}
+#: One megabit.
+SLOW_BYTES_A_S = 125_000
+
+
+@pytest.mark.parametrize("step", SLOWED)
+def test_a_link_that_slows_down_to_a_megabit_delays_a_move_or_ends_it(step: str) -> None:
+    """Never longer than the pause that was allowed, and the program goes on at the source or at the destination."""
+    from cupool.shim import cupy as cp
+
+    with world("--allow-faults", spare=0, first=("--move-fault", f"{step}:freeze")) as (there, session):
+        # What is copied at first takes 1.3 s so; what is left at the stop as well, where the program writes all the time.
+        x = cp.zeros(20_000)
+        state = Path(f"/proc/{there.here.process.pid}/stat")
+
+        def is_stopped() -> bool:
+            return state.read_text().rpartition(")")[2].split()[0] == "T"
+
+        def write() -> None:
+            x.__iadd__(1.0)
+            assert float(x[0]) == float(x[-1])
+
+        with FaultProxy(there.here.endpoint) as link, Busy(write) as busy:
+            to = there.server("--move-fault", "destination.lane:fail")
+            move = there.begin(to, endpoint=link.endpoint, max_pause_ms=600)
+            wait_until(is_stopped)
+            link.bytes_a_s = SLOW_BYTES_A_S
+            there.here.process.send_signal(signal.SIGCONT)
+            report = there.here.wait_phase(move, Phase.FAILED, Phase.RELEASED, timeout_s=60)
+            if report.phase == Phase.FAILED:
+                assert "allowed" in report.reason or "stood still" in report.reason, report
+                to.wait_end()
+            else:
+                there.finish(move, to)
+            before = busy.steps
+            wait_until(lambda: busy.steps > before + 3 or busy.error is not None)
+        assert report.pause_ms < 1500 and session.link.recoveries == 0
+        if not SLOWED[step]:
+            assert report.phase == Phase.FAILED and session.link.moves == 0
+        assert x.get().tolist() == [float(busy.steps)] * 20_000
+
+
+def test_a_move_while_a_kernel_is_compiled_waits_for_it_and_takes_it_along(moving: tuple[World, Any]) -> None:
+    from cupool.shim import cupy as cp
+
+    there, session = moving
+    x = cp.arange(8.0)
+    assert float(x[3]) == 3
+    # A source that nobody has compiled before, and that takes a while.
+    lines = "\n".join(
+        f"static __device__ double f{k}(double v) {{ return v * {k + 1} + {time.time_ns()}e-30; }}" for k in range(200)
+    )
+    source = lines + '\nextern "C" __global__ void add(double* x) { x[threadIdx.x] += 1 + 0 * f7(x[0]); }'
+    add = cp.RawKernel(source, "add")
+    to = there.server()
+    add((1,), (8,), (x,))
+    session.outbox.flush()
+    server = psutil.Process(there.here.process.pid)
+
+    def compiles() -> bool:
+        return any("cc1plus" in child.name() or "g++" in child.name() for child in server.children(recursive=True))
+
+    wait_until(compiles)
+    move = there.begin(to, max_pause_ms=1000)
+    report = there.finish(move, to)
+    assert report.pause_ms < 1000
+    add((1,), (8,), (x,))
+    assert x.get().tolist() == (np.arange(8.0) + 2).tolist() and session.link.moves == 1
+
+
 def test_a_server_that_has_executed_less_is_not_taken(moving: tuple[World, Any]) -> None:
     from cupool.shim import cupy as cp
 
@@ -723,6 +797,14 @@ def test_a_move_has_one_destination(moving: tuple[World, Any]) -> None:
     (refused,) = stranger.says(_control(hello={"move": "one", "epoch": 2}))
     assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION and "has its destination" in refused.details()
     stranger.close()
+
+
+@pytest.mark.skipif(bool(netns.missing()), reason=netns.missing())
+def test_hosts_that_are_parted_in_a_move_leave_one_owner() -> None:
+    """A sample of the campaign: everybody is cut off from the destination when the source has released the session."""
+    result = campaign("split", full=False)
+    assert result["complete"] and not result["failed"], result["failed"]
+    assert result["summary"]["partings"] == 1
 
 
 def test_moves_that_are_killed_and_cut_leave_one_owner_and_the_same_numbers() -> None:

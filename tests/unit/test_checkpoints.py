@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,32 @@ def test_one_for_which_there_is_no_room_leaves_the_one_before(kept: Kept) -> Non
     assert "checkpoints.bytes" in kept.make(2).error
     np.testing.assert_array_equal(kept.restored(1).fetch(1), np.arange(4.0))
     kept.client.run(("free", 2), ("free", 3))
+    assert kept.make(3).error == ""
+    np.testing.assert_array_equal(kept.restored(3).fetch(1), np.arange(4.0))
+
+
+@contextmanager
+def largest_file(nbytes: int) -> Iterator[None]:
+    """No file of this process grows beyond so much: as on a disk that is full there."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_one_before_and_nothing_half_written(kept: Kept) -> None:
+    kept.client.array(1)
+    assert kept.make(1).error == ""
+    files = sorted(f.name for f in kept.folder.iterdir())
+    kept.client.run(("big", 2, _big(1.0)))
+    kept.client.run(("big", 3, _big(1.0)))
+    with largest_file(3 * MIB):
+        answer = kept.make(2)
+    assert "File too large" in answer.error and not answer.is_final
+    assert sorted(f.name for f in kept.folder.iterdir()) == files
+    np.testing.assert_array_equal(kept.restored(1).fetch(1), np.arange(4.0))
     assert kept.make(3).error == ""
     np.testing.assert_array_equal(kept.restored(3).fetch(1), np.arange(4.0))
 
