@@ -199,6 +199,17 @@ def _nodes(snapshot: Snapshot) -> Iterator[Metric]:
         ("cpu_load_ratio", "Of the host's processors, 0 to 1.", lambda n: n.cpu_load),
         ("memory_bytes", "Memory of the host.", lambda n: n.memory_bytes),
         ("memory_free_bytes", "Memory of the host that is free.", lambda n: n.memory_free_bytes),
+        (
+            "checkpoint_bytes",
+            "That checkpoints of its sessions hold, in memory and in files.",
+            lambda n: n.checkpoint_bytes,
+        ),
+        ("checkpoint_limit_bytes", "What checkpoints may hold on the host.", lambda n: n.checkpoint_limit_bytes),
+        (
+            "checkpoints_waiting",
+            "Of sessions whose server was lost, kept for their clients.",
+            lambda n: n.checkpoints_waiting,
+        ),
     ]
     for name, text, value in rows:
         family = GaugeMetricFamily(f"cupool_node_{name}", text, labels=labels)

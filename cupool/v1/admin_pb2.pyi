@@ -555,7 +555,7 @@ class ListNodesReply(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node", "host", "version", "connected", "seen_s", "devices", "servers", "sessions", "cpu_load", "memory_bytes", "memory_free_bytes", "reason")
+    __slots__ = ("node", "host", "version", "connected", "seen_s", "devices", "servers", "sessions", "cpu_load", "memory_bytes", "memory_free_bytes", "reason", "checkpoint_bytes", "checkpoint_limit_bytes", "checkpoints_waiting")
     NODE_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -568,6 +568,9 @@ class NodeStatus(_message.Message):
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_WAITING_FIELD_NUMBER: _ClassVar[int]
     node: str
     host: str
     version: str
@@ -580,7 +583,10 @@ class NodeStatus(_message.Message):
     memory_bytes: int
     memory_free_bytes: int
     reason: str
-    def __init__(self, node: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., connected: bool = ..., seen_s: _Optional[float] = ..., devices: _Optional[_Iterable[str]] = ..., servers: _Optional[int] = ..., sessions: _Optional[int] = ..., cpu_load: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    checkpoint_bytes: int
+    checkpoint_limit_bytes: int
+    checkpoints_waiting: int
+    def __init__(self, node: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., connected: bool = ..., seen_s: _Optional[float] = ..., devices: _Optional[_Iterable[str]] = ..., servers: _Optional[int] = ..., sessions: _Optional[int] = ..., cpu_load: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., reason: _Optional[str] = ..., checkpoint_bytes: _Optional[int] = ..., checkpoint_limit_bytes: _Optional[int] = ..., checkpoints_waiting: _Optional[int] = ...) -> None: ...
 
 class ListDevicesRequest(_message.Message):
     __slots__ = ()

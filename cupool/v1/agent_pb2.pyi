@@ -153,16 +153,22 @@ class ServerUse(_message.Message):
     def __init__(self, server: _Optional[str] = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ...) -> None: ...
 
 class HostUse(_message.Message):
-    __slots__ = ("cpu_load", "memory_bytes", "memory_free_bytes", "unowned_bytes")
+    __slots__ = ("cpu_load", "memory_bytes", "memory_free_bytes", "unowned_bytes", "checkpoint_bytes", "checkpoint_limit_bytes", "checkpoints_waiting")
     CPU_LOAD_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
     UNOWNED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_WAITING_FIELD_NUMBER: _ClassVar[int]
     cpu_load: float
     memory_bytes: int
     memory_free_bytes: int
     unowned_bytes: int
-    def __init__(self, cpu_load: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., unowned_bytes: _Optional[int] = ...) -> None: ...
+    checkpoint_bytes: int
+    checkpoint_limit_bytes: int
+    checkpoints_waiting: int
+    def __init__(self, cpu_load: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., unowned_bytes: _Optional[int] = ..., checkpoint_bytes: _Optional[int] = ..., checkpoint_limit_bytes: _Optional[int] = ..., checkpoints_waiting: _Optional[int] = ...) -> None: ...
 
 class ControllerFrame(_message.Message):
     __slots__ = ("seq", "received", "start", "orders", "settings", "logs")

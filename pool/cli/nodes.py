@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = "cupool.nodes/1"
 FIELDS = (
     "node", "host", "version", "connected", "seen_s", "devices", "servers", "sessions", "cpu_load", "memory_bytes", "memory_free_bytes",
-    "reason",
+    "reason", "checkpoint_bytes", "checkpoint_limit_bytes", "checkpoints_waiting",
 )  # fmt: skip
 COLUMNS = (
     Column("node", "node"),
@@ -28,6 +28,7 @@ COLUMNS = (
     Column("cpu_load", "cpu", show.percent, drop=4, right=True),
     Column("memory_free_bytes", "free", show.size, drop=5, right=True),
     Column("memory_bytes", "of", show.size, drop=6, right=True),
+    Column("checkpoint_bytes", "kept", lambda v: show.size(v) if v else "", drop=9, right=True),
     Column("seen_s", "seen", show.duration, drop=2, right=True),
     Column("version", "version", drop=7),
     Column("reason", "why", drop=8),

@@ -40,7 +40,7 @@ _ALLOWANCE = "allowance"
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of this host: folders of living servers and kept ones, and their bytes."""
+    """Of this host: folders of living servers and kept ones, and their bytes when they were last counted: at each checkpoint."""
 
     live: int
     kept: int
@@ -69,6 +69,7 @@ class Checkpoints:
         #: server -> the one whose checkpoint it began with
         self._origin: dict[str, str] = {}
         self._touched_s = time.monotonic()
+        self._counted = 0
         self._sweep_forgotten()
 
     def arguments(self, server: str) -> list[str]:
@@ -214,7 +215,7 @@ class Checkpoints:
         self._allow()
 
     def statistics(self) -> Statistics:
-        return Statistics(len(self._live), len(self._kept), self._held(), self._bytes)
+        return Statistics(len(self._live), len(self._kept), self._counted, self._bytes)
 
     def close(self) -> None:
         """The agent ends, and its sessions have."""
@@ -228,7 +229,8 @@ class Checkpoints:
     def _allow(self) -> None:
         """Tell every living server how much it may take: what it has, and its part of what is free."""
         held = {server: self._held_by(server) for server in (*self._live, *self._kept)}
-        free = max(self._bytes - sum(held.values()), 0) // max(len(self._live), 1)
+        self._counted = sum(held.values())
+        free = max(self._bytes - self._counted, 0) // max(len(self._live), 1)
         for server in self._live:
             for root in self._roots.values():
                 path = root / server / _ALLOWANCE

@@ -655,7 +655,10 @@ class Host:
             self.sink.server_use(use)
         for device, why in self._measures.take(list(self._servers.values())):
             self.end_sessions_on(device, why)
-        self.sink.device_news(self._measures.devices(), self._measures.host())
+        here, kept = self._measures.host(), self._checkpoints.statistics()
+        here.checkpoint_bytes, here.checkpoint_limit_bytes = kept.nbytes, kept.allowed_bytes
+        here.checkpoints_waiting = kept.kept
+        self.sink.device_news(self._measures.devices(), here)
 
     def _changed_use(self) -> Iterable[agent_pb2.ServerUse]:
         for server in self._servers.values():
