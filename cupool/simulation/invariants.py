@@ -7,6 +7,7 @@ one-epoch      no result reaches a program that was not the one it was to have: 
 quotas         tenants, devices and servers hold no more than they may, to the byte, and the books count what is in them
 nothing-lost   a program ends with its work done, unless its own copy was all that could have brought it back
 books-agree    when nothing happens any more, the books say what the hosts say
+moves-end      a move that is being given up is not for longer than it takes its source to say so
 no-flapping    no session is moved by the balancer more often than its cooldown allows
 nothing-left   when all programs have ended nobody holds anything, and the warm reserve is full
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from cupool.contract.moves import Step
 from cupool.pool import states
 from cupool.pool.controller import Controller
 
@@ -57,6 +59,22 @@ class Owners:
         owners = self._owners.get(session)
         if owners is not None:
             owners.pop(server, None)
+
+
+#: A source that can be reached has said by then that it goes on.
+CANCELLED_S = 60.0
+
+
+def moves_end(now: float, controller: Controller) -> None:
+    """`moves-end`."""
+    for one in controller.moves.values():
+        source = one.source
+        is_here = source is not None and source.device.node.is_connected
+        if one.move.step is Step.CANCELLING and is_here and now - one.move.step_at > CANCELLED_S:
+            text = (
+                f"the move {one.move.id} of {one.move.session} has been cancelling for {now - one.move.step_at:.1f} s"
+            )
+            raise Violation("moves-end", now, text)
 
 
 def quotas(now: float, controller: Controller, agents: Iterable[Agent]) -> None:

@@ -547,8 +547,13 @@ class MovingServer(Server):
         source, destination = self.source, self.destination
         if source is not None and source.order.move == order.move:
             source.on(roles.Lost(order.reason or "it was cancelled"))
-        if destination is not None and destination.arrival.move == order.move:
+        elif destination is not None and destination.arrival.move == order.move:
             destination.cancel(order.reason)
+        else:  # its agent answers for it
+            reason = order.reason or "the order to begin it was lost"
+            self.tell(
+                move=Report(session=order.session, move=order.move, phase=Report.FAILED, reason=reason, is_source=True)
+            )
 
     def take_back(self, order: server_pb2.TakeBack) -> None:
         source = self.source

@@ -195,6 +195,8 @@ class World:
         self.clock.after(SAMPLE_S, self._sample)
         self._check()
         controller = self.site.controller
+        if controller is not None:
+            invariants.moves_end(self.clock.now, controller)
         devices = [d for agent in self.agents.values() for d in agent.devices.values()]
         if len(devices) <= 512:
             self.series.append(

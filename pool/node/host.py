@@ -200,6 +200,8 @@ class Host:
         try:
             if kind == "assign":
                 self._assign(server, order)
+            elif kind == "cancel_move" and not server.knows(order.command.cancel_move.move):
+                self._tell_not_moving(server, order.command.cancel_move)
             elif kind == "checkpoint":
                 server.order(checkpoint=self._checkpoints.saves(server.id, order.command.checkpoint))
             elif kind is not None:
@@ -628,6 +630,13 @@ class Host:
         report = Report(session=given.session, move=given.incoming.move, phase=Report.FAILED, reason=why)
         if self.sink is not None:
             self.sink.move_news(agent_pb2.MoveNews(server=order.server, report=report), True)
+
+    def _tell_not_moving(self, server: Server, cancel: server_pb2.CancelMove) -> None:
+        """The order to begin a move was lost, and that to give it up was not: its source answers nothing about what it never heard of."""
+        why = cancel.reason or "The order to begin it was lost."
+        report = Report(session=cancel.session, move=cancel.move, phase=Report.FAILED, reason=why, is_source=True)
+        if self.sink is not None:
+            self.sink.move_news(agent_pb2.MoveNews(server=server.id, report=report), True)
 
     def _tell_lost(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
         if self.sink is not None:

@@ -117,6 +117,10 @@ class Server:
     def session(self) -> str:
         return self.assignment.session if self.assignment is not None else ""
 
+    def knows(self, move: str) -> bool:
+        """Whether it was ordered to take part in this move."""
+        return move == self.move_out or (self.assignment is not None and move == self.assignment.incoming.move)
+
     def prepare(self) -> tuple[int, int, int]:
         """Make its folder, status file and pipes. Returns the server's ends: of orders, of reports, of its log; the caller closes them
         when the process has them. Raises OSError."""

@@ -108,6 +108,18 @@ def test_orders_of_a_move_are_passed_on(source: Place) -> None:
     assert (out.move_out.epoch, cancel.cancel_move.move, back.take_back.epoch) == (2, "m", 3)
 
 
+def test_a_move_of_which_the_source_never_heard_is_given_up_for_it(source: Place) -> None:
+    """The order to begin it was lost with a broken stream; whoever asks for its end would wait for ever."""
+    source.order(move_out=server_pb2.MoveOut(session="x", move="before"))
+    source.host.order(agent_pb2.ServerOrder(server="s1", command=server_pb2.ServerCommand(cancel_move=server_pb2.CancelMove(
+        session="x", move="m", reason="Its host was away.",
+    ))))  # fmt: skip
+    assert source.told.order == [("FAILED", True)]
+    os.set_blocking(source.orders, False)
+    with pytest.raises(BlockingIOError):
+        os.read(source.orders, 1)
+
+
 @pytest.mark.parametrize(
     ("phases", "told"),
     [
