@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from cupool.contract import logs
 from cupool.contract.errors import CupoolError
+from cupool.contract.listening import ListenRefused
 
 from .config import PoolConfig, Quota
 from .rundir import RunDir
@@ -115,6 +116,8 @@ def main(arguments: list[str] | None = None, machine: Machine | None = None) -> 
         config = configure(arguments, run_dir.path)
         return serve(config, machine)
     except CupoolError as error:
+        say(error=error.what, cure=error.cure)
+    except ListenRefused as error:
         say(error=error.what, cure=error.cure)
     except (ValueError, OSError) as error:
         say(error=str(error), cure="")

@@ -17,7 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class ListenRefused(ValueError):
-    """A door may not be opened so. The text says what, why and what to do."""
+    """A door may not be opened so. The text says what, why and what to do; `what` and `cure` are its parts, where it has two."""
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(f"{what} {cure}" if cure else what)
+        self.what, self.cure = what, cure
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +160,12 @@ def check(doors: Iterable[Door], insecure: bool = False) -> Verdict:
                 "Whoever can reach it may run code here."
             )
         else:
-            raise ListenRefused(_refusal(door, lacks))
+            raise ListenRefused(*_refusal(door, lacks))
     return Verdict(is_insecure, tuple(warnings))
 
 
-def _refusal(door: Door, lacks: list[str]) -> str:
+def _refusal(door: Door, lacks: list[str]) -> tuple[str, str]:
+    """What is refused and why, and what to do."""
     cures = []
     if "TLS" in lacks:
         cures.append(
@@ -170,10 +175,9 @@ def _refusal(door: Door, lacks: list[str]) -> str:
         cures.append("ask for credentials (cupool token create)")
     return (
         f"It does not listen at {door.address} ({door.name}): other machines could reach it without {' and without '.join(lacks)}, "
-        "and whoever may open a session may run code here. Either "
-        + " and ".join(cures)
-        + ", or listen at 127.0.0.1 or a unix socket, "
-        "or say --insecure if nobody but you can reach this network."
+        "and whoever may open a session may run code here.",
+        "Either " + " and ".join(cures) + ", or listen at 127.0.0.1 or a unix socket, "
+        "or say --insecure if nobody but you can reach this network.",
     )
 
 

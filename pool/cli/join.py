@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from .exits import CliError, Exit
 from .link import read_secret
 from .up import agent_config, detached, flags_of, setting_options, take
 
+#: How long a look at whether somebody answers may take.
+_REACH_S = 2.0
 #: Flags of `up` that say what the controller does.
 _CONTROLLERS = (
     "pool.admin_listen", "pool.agent_listen", "pool.cert_listen", "pool.metrics_listen", "pool.warm", "pool.max_sessions",
@@ -99,11 +102,33 @@ def join(
     finally:
         os.close(held)
     detached(where, ["--join"], wait_s)
-    show.note(
-        f"This host is `{agent.node}` of the pool at {controller}: `cupool nodes` there shows whether it has come. `cupool down` ends it."
-    )
+    if why := unreachable(controller):
+        show.note(
+            f"Nothing answers at {controller} now: {why}. This host goes on trying to come to the pool as `{agent.node}`."
+        )
+    else:
+        show.note(
+            f"This host is `{agent.node}` of the pool at {controller}: `cupool nodes` there shows whether it has come."
+        )
+    show.note("`cupool down` ends it.")
     click.echo(agent.node)
     return Exit.OK
+
+
+def unreachable(address: str) -> str:
+    """Why nothing can be reached at the address of a controller; "" where something answers, whatever it is."""
+    host, _, port = address.rpartition(":")
+    try:
+        if address.startswith("unix"):
+            kind, _, path = address.partition(":")
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_REACH_S)
+                probe.connect(path if kind == "unix" else "\0" + path)
+        else:
+            socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _foreground(where: Path, agent: Any, controller: str) -> int:

@@ -289,6 +289,7 @@ def test_foreground_tells_systemd_and_ends_by_sigterm(at, monkeypatch):
 def test_a_bind_that_others_reach_is_refused(at):
     code, out, err = at.run("up", "--devices", "cpu:1:256MiB", "--listen", "0.0.0.0:0", "--anonymous")
     assert code == 1 and out == "" and "TLS" in err and len(err.splitlines()) <= 3
+    assert "\n  try: Either make certificates" in err
     assert not (at.folder / place.NAME).exists()
     code, _, err = at.run("up", "--devices", "cuda@63")
     assert code == 2 and "no GPU 63" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import fake_admin
 import grpc
 import pytest
-from cupool.pool.cli import app, balance, devices, exits, ids, move, show, status
+from cupool.pool.cli import app, balance, devices, exits, ids, join, move, show, status
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -294,7 +295,6 @@ def test_every_status_has_its_exit_code(fake, run, name):
 
 def test_a_pool_that_does_not_answer(fake, run, folder):
     """A socket that nobody serves, and a server that takes its time."""
-    import socket
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "mute.sock"))
@@ -625,6 +625,13 @@ def test_a_device_without_servers_is_not_ok():
     row = {"draining": False, "cordoned": False, "errors": [], "ecc_uncorrected": 0, "reason": ""}
     assert devices.state(row) == "ok" and devices.state(row | {"reason": "No driver."}) == "failing"
     assert devices.state(row | {"reason": "why", "cordoned": True}) == "cordoned"
+
+
+def test_join_says_whether_anything_answers(tmp_path):
+    assert join.unreachable("127.0.0.1:1") == "Connection refused"
+    assert join.unreachable(f"unix:{tmp_path}/none.sock") == "No such file or directory"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert join.unreachable(f"127.0.0.1:{listener.getsockname()[1]}") == ""
 
 
 def test_a_drain_says_what_it_waits_for():
