@@ -14,7 +14,7 @@ from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import Limits
 from cupool.v1 import session_pb2 as pb
 
-SAMPLE = 400
+SAMPLE = 250
 
 
 @pytest.fixture
