@@ -7,6 +7,8 @@ Cases of an operand, by its word in the first round and the step from round to r
 - it is another handle in every round, made before the loop (`Each`): looked up each time;
 - it is a number that is the same in every round.
 
+A view is known like a result, and must be freed in its own round, before what it looks into is: so it needs no record.
+
 Cases of a free: a result of this round or of the round before. Everything else is walked (`analyse` gives None), and so is any command
 that is more than one call which gives one new small array or writes into its `out=`.
 
@@ -99,6 +101,17 @@ class Call:
     out: Source | None
 
 
+@dataclass(slots=True)
+class View:
+    """A command that makes a view of `owner`, its first element `offset` bytes from that one's in the first round, `step` more in each."""
+
+    at: int
+    form: Form
+    owner: Source
+    offset: int
+    step: int
+
+
 @dataclass(frozen=True, slots=True)
 class Free:
     """A command that frees a result: of this round, or of the round before."""
@@ -115,14 +128,14 @@ class Body:
         commands: in order.
         stride: by how much a result's handle rises from round to round.
         low: the lowest handle of a result in the first round.
-        handles: command -> its result's handle in the first round.
+        handles: command -> its result's handle in the first round, views too.
         fixed: handles of `Fixed`.
         each: (handle in the first round, step) of `Each`.
         freed: command -> how its result goes: command that frees it, and whether that is in the round after.
         carried: commands whose results the next round needs or frees.
     """
 
-    commands: list[Call | Free]
+    commands: list[Call | View | Free]
     stride: int = 0
     low: int = 0
     handles: dict[int, int] = field(default_factory=dict)
@@ -134,7 +147,7 @@ class Body:
     @property
     def key(self) -> tuple[Any, ...]:
         """The same for bodies that do the same with arrays of the same specs."""
-        return tuple([(c.form.id, c.args, c.out) if isinstance(c, Call) else c.of for c in self.commands])
+        return tuple([_key(command) for command in self.commands])
 
     def charges(self) -> tuple[int, list[int]]:
         """(bytes by which a round raises what is charged, the same before each of its commands)."""
@@ -143,11 +156,18 @@ class Body:
             before.append(used)
             if isinstance(command, Free):
                 freed = self.commands[command.of.of]
-                assert isinstance(freed, Call)
-                used -= freed.form.charge
-            elif command.out is None:
+                used -= freed.form.charge if isinstance(freed, Call) else 0
+            elif isinstance(command, Call):
                 used += command.form.charge
         return used, before
+
+
+def _key(command: Call | View | Free) -> Any:
+    if isinstance(command, Call):
+        return command.form.id, command.args, command.out
+    if isinstance(command, View):
+        return command.form.id, command.owner, command.offset, command.step
+    return command.of
 
 
 def analyse(words: Sequence[int], steps: Sequence[int], rounds: int, forms: Mapping[int, Form]) -> Body | None:
@@ -185,11 +205,16 @@ def _split(
             i += 2
             continue
         form = forms.get(header & FORM_MASK)
-        if form is None or not is_simple(form):
+        if form is None or not (is_view(form) or is_simple(form)):
             return None
         split.append((i, form))
         i += form.width
     return split if i == len(words) else None
+
+
+def is_view(form: Form) -> bool:
+    """Whether a command of it makes a view whose offset is a word."""
+    return form.row.impl == "@view" and [slot.kind for slot in form.slots] == [SLOT_HANDLE, SLOT_INTEGER]
 
 
 def is_simple(form: Form) -> bool:
@@ -256,6 +281,8 @@ class _Maker:
     def call(self, number: int, i: int, form: Form) -> bool:
         """Add a call; False where the loop must be walked."""
         words, steps, body = self._words, self._steps, self.body
+        if is_view(form):
+            return self.view(number, i, form)
         found: list[Source] = []
         for slot in form.slots:
             j = i + slot.offset
@@ -273,6 +300,17 @@ class _Maker:
         if form.results:
             self._of[words[i + 1]] = number
             body.handles[number] = words[i + 1]
+        return True
+
+    def view(self, number: int, i: int, form: Form) -> bool:
+        """Add a view; False where the loop must be walked."""
+        at, offset = (i + slot.offset for slot in form.slots)
+        owner = self._source(at)
+        if owner is None:
+            return False
+        self.body.commands.append(View(i, form, owner, self._words[offset], self._steps[offset]))
+        self._of[self._words[i + 1]] = number
+        self.body.handles[number] = self._words[i + 1]
         return True
 
     def free(self, number: int, i: int) -> bool:
@@ -297,23 +335,36 @@ class _Maker:
             return source
 
         for number, command in enumerate(body.commands):
-            if isinstance(command, Call):
+            if isinstance(command, View):
+                command.owner = settled(command.owner)
+                if self._is_gone(command.owner):
+                    return False
+            elif isinstance(command, Call):
                 command.args = tuple([settled(source) for source in command.args])
                 command.out = settled(command.out)
-                for source in (*command.args, command.out):
-                    if isinstance(source, Local | Carried) and source.of in body.freed:
-                        is_later = body.freed[source.of][1]
-                        if is_later == isinstance(source, Carried):
-                            return False  # used after its free
+                if any(self._is_gone(source) for source in (*command.args, command.out)):
+                    return False
             else:
                 of: Any = settled(command.of)
                 if of.of in body.freed:
                     return False
                 body.commands[number] = Free(command.at, of)
                 body.freed[of.of] = (number, isinstance(of, Carried))
+                if any(
+                    isinstance(c, View) and c.owner == of and k not in body.freed for k, c in enumerate(body.commands)
+                ):
+                    return False  # a view lives on
         body.carried = sorted(carried)
+        views = [k for k, command in enumerate(body.commands) if isinstance(command, View)]
+        if any(k not in body.freed or body.freed[k][1] for k in views):
+            return False
         return not any(of in carried and not body.freed[of][1] for of in body.freed)
+
+    def _is_gone(self, source: Any) -> bool:
+        """Whether it was freed before: in this round, or as what this round had of the last one."""
+        freed = self.body.freed.get(source.of) if isinstance(source, Local | Carried) else None
+        return freed is not None and freed[1] == isinstance(source, Carried)
 
 
 __all__ = ["MAX_COMMANDS", "MAX_RESULT_BYTES", "Body", "Call", "Carried", "Each", "Fixed", "Free", "Literal", "Local", "Number",
-           "Source", "analyse", "is_simple"]  # fmt: skip
+           "Source", "View", "analyse", "is_simple"]  # fmt: skip

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cupool.contract.loops import Part
 
 from ..forms import Constant
-from .analysis import Body, Call, Carried, Each, Fixed, Local, Number, analyse
+from .analysis import Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
 from .source import How, Written, number_of, write
 
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ class Plans:
         )
         if not all([type(value) is kind for part in state for value in part]):
             return None
-        if not all([value.base is None and id(value) not in buffers for value in state.carried]):
+        goes = [
+            (body.handles[i], value) for i, value in zip(body.carried, state.carried, strict=True) if i in body.freed
+        ]
+        if not all([value.base is None and _is_alone(buffers.get(id(value)), handle) for handle, value in goes]):
             return None
         low, stride = body.low, body.stride
         if stride and not table.keys().isdisjoint(range(low + stride, low + rounds * stride)):
@@ -157,7 +160,9 @@ class Plans:
         plan = None
         if hows is not None:
             specs = [(a.dtype, a.shape, a.strides) for a in state.each]
-            plan = _Plan(write(body, hows, specs, self._executor.handles.array_type), *body.charges())
+            plan = _Plan(
+                write(body, hows, specs, self._executor.handles.array_type, self._executor.device.view), *body.charges()
+            )
         self._plans[key] = plan
         if len(self._plans) > MAX_PLANS:
             self._plans.popitem(last=False)
@@ -169,10 +174,10 @@ class Plans:
         given: dict[int, Any] = {}
         by_command = dict(zip(body.carried, state.carried, strict=True))
         for number, command in enumerate(body.commands):
-            if not isinstance(command, Call):
+            if isinstance(command, Free):
                 continue
             operands: list[Any] = []
-            for place, source in enumerate(command.args):
+            for place, source in enumerate((command.owner,) if isinstance(command, View) else command.args):
                 if isinstance(source, Local):
                     operands.append(given[source.of])
                 elif isinstance(source, Carried):
@@ -187,6 +192,14 @@ class Plans:
                     constant = command.form.args[place]
                     assert isinstance(constant, Constant)
                     operands.append(constant.value)
+            if isinstance(command, View):
+                try:
+                    given[number] = self._executor.device.view(
+                        operands[0], command.offset + command.step, command.form.results[0].spec
+                    )
+                except ValueError:
+                    return None  # it lies outside, as the walk says
+                continue
             how = hows[number] = self._how(command, tuple(operands))
             if command.out is None:
                 try:
@@ -225,7 +238,7 @@ class Plans:
         table, count, stride = handles.table, len(body.commands), body.stride
         for i in body.carried:
             if i in body.freed:
-                del table[body.handles[i]]
+                handles.buffers.pop(id(table.pop(body.handles[i])), None)
         columns = [_handles(handle, step, rounds) for handle, step in body.each]
         columns += [_handles(body.handles[i], stride, rounds) for i in written.stored]
         self._planned += 1
@@ -235,8 +248,9 @@ class Plans:
         if account.used + most > account.ceiling:
             account.reached(most)
         account.used += plan.rise * (done - 1) + (plan.charged[stopped_at] if line else 0)
-        for handle, value in _left(body, done, stopped_at, names):
-            table[handle] = value
+        table |= _left(body, done, stopped_at, names)
+        for handle, view, owner in _left_views(body, done, stopped_at, names):
+            handles.put_view(handle, view, owner)
         self._commands += (done - 1) * count + stopped_at
         if not line:
             return rounds * count
@@ -252,18 +266,41 @@ def _handles(first: int, step: int, rounds: int) -> Any:
     return range(first + step, first + rounds * step, step)
 
 
-def _left(body: Body, done: int, stopped_at: int, names: dict[str, Any]) -> list[tuple[int, Any]]:
-    """(handle, array) of what a plan kept to itself and nobody has freed, when `done` rounds and `stopped_at` commands are over; rising."""
+def _is_alone(buffer: Any, handle: int) -> bool:
+    """Whether nothing is known of an array's buffer but that it is under this handle: its record may go."""
+    return buffer is None or (buffer.handles == {handle} and buffer.error is None and buffer.on_free is None)
+
+
+def _left(body: Body, done: int, stopped_at: int, names: dict[str, Any]) -> dict[int, Any]:
+    """Handle -> array of what a plan kept to itself and nobody has freed, when `done` rounds and `stopped_at` commands are over; rising."""
     left: list[tuple[int, Any]] = []
     for i, handle in body.handles.items():
-        if i not in body.freed:
-            continue  # stored as it came
+        if i not in body.freed or isinstance(body.commands[i], View):
+            continue  # stored as it came, or a view
         by, is_later = body.freed[i]
         if is_later and by >= stopped_at:
             left.append((handle + (done - 1) * body.stride, names[f"p{i}"]))
         if i < stopped_at and (is_later or by >= stopped_at):
             left.append((handle + done * body.stride, names[f"v{i}"]))
-    return sorted(left, key=lambda pair: pair[0])
+    return dict(sorted(left, key=lambda pair: pair[0]))
+
+
+def _left_views(body: Body, done: int, stopped_at: int, names: dict[str, Any]) -> list[tuple[int, Any, int]]:
+    """(handle, view, handle of what it looks into) of the views that are there then."""
+    left: list[tuple[int, Any, int]] = []
+    for i, command in enumerate(body.commands[:stopped_at]):
+        if not isinstance(command, View) or body.freed[i][0] < stopped_at:
+            continue
+        source = command.owner
+        if isinstance(source, Local | Carried):
+            owner = body.handles[source.of] + (done - isinstance(source, Carried)) * body.stride
+        elif isinstance(source, Fixed):
+            owner = body.fixed[source.number]
+        else:
+            assert isinstance(source, Each)
+            owner = body.each[source.number][0] + done * body.each[source.number][1]
+        left.append((body.handles[i] + done * body.stride, names[f"v{i}"], owner))
+    return left
 
 
 __all__ = ["MAX_PLANS", "Plans", "Statistics"]

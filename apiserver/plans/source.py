@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .analysis import Body, Call, Carried, Each, Fixed, Literal, Local, Number, Source
+from .analysis import Body, Call, Carried, Each, Fixed, Free, Literal, Local, Number, Source, View
 
 
 class Changed(Exception):
@@ -47,15 +47,24 @@ class Written:
     stored: list[int]
 
 
-def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type) -> Written:
+def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type, view: Callable[..., Any]) -> Written:
     """Write the function of a body.
 
     Args:
         hows: of each call.
         specs: of each `Each`: (dtype, shape, strides) that its arrays must have.
         kind: the type of arrays.
+        view: makes views: (array, offset, spec).
     """
-    names: dict[str, Any] = {"Changed": Changed, "kind": kind, "zip": zip, "range": range, "type": type, "id": id}
+    names: dict[str, Any] = {
+        "Changed": Changed,
+        "kind": kind,
+        "view": view,
+        "zip": zip,
+        "range": range,
+        "type": type,
+        "id": id,
+    }
     stored = [i for i in body.handles if i not in body.freed]
     columns = [f"a{k}" for k in range(len(body.each))] + [f"h{i}" for i in stored]
     lines = [
@@ -73,10 +82,9 @@ def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type) -> Wri
     commands: dict[int, int] = {}
     seen: set[int] = set()
     for number, command in enumerate(body.commands):
-        if not isinstance(command, Call):
+        if isinstance(command, Free):
             continue
         first = len(lines) + 1
-        names[f"F{number}"] = hows[number].function
         for k in _each_of(command) - seen:
             seen.add(k)
             names |= {f"D{k}": specs[k][0], f"S{k}": specs[k][1], f"T{k}": specs[k][2]}
@@ -84,7 +92,17 @@ def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type) -> Wri
                 f"      e{k} = table[a{k}]",
                 f"      if type(e{k}) is not kind or e{k}.dtype is not D{k} or e{k}.shape != S{k} or e{k}.strides != T{k}: raise Changed",
             ]
-        lines += _call(number, command, hows[number], names)
+        if isinstance(command, View):
+            names |= {
+                f"V{number}": command.form.results[0].spec,
+                f"O{number}": command.offset,
+                f"P{number}": command.step,
+            }
+            owner = _name(number, 0, command.owner, names, command)
+            lines.append(f"      v{number} = view({owner}, O{number} + k * P{number}, V{number})")
+        else:
+            names[f"F{number}"] = hows[number].function
+            lines += _call(number, command, hows[number], names)
         if number in stored:
             lines.append(f"      table[h{number}] = v{number}")
         commands |= dict.fromkeys(range(first, len(lines) + 1), number)
@@ -102,11 +120,12 @@ def _unpacked(whole: str, parts: list[str]) -> list[str]:
     return [f"  {', '.join(parts)}, = {whole}"] if parts else []
 
 
-def _each_of(command: Call) -> set[int]:
-    return {s.number for s in (*command.args, command.out) if isinstance(s, Each)}
+def _each_of(command: Call | View) -> set[int]:
+    sources = (command.owner,) if isinstance(command, View) else (*command.args, command.out)
+    return {s.number for s in sources if isinstance(s, Each)}
 
 
-def _name(number: int, place: int, source: Source | None, names: dict[str, Any], command: Call) -> str:
+def _name(number: int, place: int, source: Source | None, names: dict[str, Any], command: Call | View) -> str:
     """The variable, or the global, that holds an argument."""
     if isinstance(source, Local):
         return f"v{source.of}"

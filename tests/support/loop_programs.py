@@ -69,6 +69,7 @@ class _Array:
     step: int
     spec: Spec
     freed: bool = False
+    is_view: bool = False
 
 
 @dataclass
@@ -132,6 +133,12 @@ class LoopProgram:
                 freed = self._free()
                 if freed is not None:
                     commands.append(freed)
+        for made in self._results:
+            if made.is_view and not made.freed and rng.random() < 0.9:  # as a program's temporary
+                at = next(k for k, (words, _) in enumerate(commands) if words[0] and words[1:2] == [made.handle])
+                freeing = [k for k, (words, _) in enumerate(commands) if not words[0] and k > at]
+                made.freed = True
+                commands.insert(rng.choice([len(commands), *freeing[:1]]), ([0, made.handle], [0, self._stride]))
         for words, steps in commands:
             self.words += words
             self.steps += steps
@@ -224,27 +231,23 @@ class LoopProgram:
             if rng.random() < 0.3:
                 slots, specs, words, steps = slots[::-1], specs[::-1], words[::-1], steps[::-1]
             return self._called(op, slots, specs, words, steps, handle)
-        if pick < 0.82:
+        if pick < 0.8:
             op = rng.choice(UNARY)
             kwargs = {"axis": -1} if op in ("sum", "argmax") and a.spec.ndim and rng.random() < 0.5 else {}
             return self._called(op, [H], [a.spec], [a.handle], [a.step], handle, **kwargs)
-        if pick < 0.94:
+        if pick < 0.88:
             b, op = self._operand(), rng.choice(BINARY[:5])
             found = _inferred(op, [a.spec, b.spec], {})
             if found is None or found.shape != a.spec.shape or found.dtype != a.spec.dtype:
                 return None
             number = self._form(op, [H, H], [], out=H)
             return [number, a.handle, b.handle, a.handle], [0, a.step, b.step, a.step]
-        if pick < 0.97 and a.spec.ndim and a.spec.shape[0] > 1:
+        if pick < 0.985 and a.spec.ndim and a.spec.shape[0] > 1:
             spec = spec_of((a.spec.shape[0] - 1, *a.spec.shape[1:]), a.spec.dtype, a.spec.strides)
-            self._results.append(_Array(handle, self._stride, spec))
-            return [self._form("@view", [H, I], [_wire(spec)]), handle, a.handle, a.spec.strides[0]], [
-                0,
-                self._stride,
-                a.step,
-                0,
-            ]
-        if pick < 0.98:
+            self._results.append(_Array(handle, self._stride, spec, is_view=True))
+            number, moving = self._form("@view", [H, I], [_wire(spec)]), rng.choice((0, 0, 0, a.spec.itemsize))
+            return [number, handle, a.handle, rng.choice((0, a.spec.strides[0]))], [0, self._stride, a.step, moving]
+        if pick < 0.99:
             return [self._form("@fetch", [H], [pb.ResultSpec(reply=True)]), handle, a.handle], [0, self._stride, a.step]
         return None
 
@@ -335,7 +338,12 @@ def _state(executor: Executor) -> Any:
             values[handle] = (str(item.dtype), item.shape, item.strides, item.tobytes())
         else:
             values[handle] = type(item).__name__
-    buffers = sorted((sorted(b.handles), b.charged, b.error is not None) for b in handles.buffers.values())
+    # A record of an array that is alone in its buffer says nothing.
+    buffers = sorted(
+        (sorted(b.handles), b.charged, b.error is not None)
+        for b in handles.buffers.values()
+        if len(b.handles) > 1 or b.error is not None or b.root is not handles.table[next(iter(b.handles))]
+    )
     books = (
         account.used,
         account.peak,

@@ -7,7 +7,7 @@ import pytest
 from cupool.apiserver.plans import plans as plans_module
 from executing import DATA, Client
 from loop_programs import check
-from wire import H, form, spec
+from wire import H, I, V, form, spec, value
 
 from cupool.contract import codec, loops
 from cupool.contract.errors import ProtocolError
@@ -140,3 +140,11 @@ def test_what_is_found_is_what_was_packed(seed):
     message.loops.add().ParseFromString(loops.encode(found.at, found.rounds, found.steps))
     assert loops.written_out(message, Limits()) == words
     assert len(message.commands) < len(words)
+
+
+def test_a_view_beyond_an_array_of_no_elements_is_an_error():
+    client = Client(
+        more={"none": form(60, "@array", [V], [spec((0,))]), "two": form(61, "@view", [H, I], [spec((2,))])}
+    )
+    client.run(("none", 1, value(b"")), ("two", 2, 1, 0))
+    assert "does not lie in its buffer" in client.failures[0].error.message

@@ -64,8 +64,8 @@ def view(array: Array, offset: int, spec: Spec) -> Array:
         ValueError: an element would lie outside of the array's buffer.
     """
     try:
-        if array.flags.c_contiguous and offset >= 0:
-            # The common case: within the array itself. NumPy checks the bounds.
+        if array.flags.c_contiguous and offset >= 0 and array.nbytes:
+            # The common case: within the array itself. NumPy checks the bounds, but not of memory of no bytes.
             return np.ndarray(spec.shape, spec.dtype, array, offset, spec.strides)
     except (ValueError, TypeError):
         pass  # outside of the array, perhaps inside of its buffer
