@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -141,6 +142,16 @@ def test_exits_do_not_hang() -> None:
 def test_cuts_do_not_change_a_result() -> None:
     result = campaign("cuts", full=False)
     assert result["complete"] and not result["failed"]
+
+
+def test_a_soak_leaves_nothing() -> None:
+    """In a process of its own: the campaign's session is the process's."""
+    words = [sys.executable, str(Path(ROOT) / "tools" / "prove.py"), "soak", "--sample"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["complete"] and not result["failed"]
+    assert result["summary"]["commands"] >= 20_000 and result["summary"]["device_bytes_left"] == [0]
 
 
 def test_a_program_goes_on_after_it_was_told_that_its_session_is_lost() -> None:
