@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _libc = ctypes.CDLL(None, use_errno=True)
+#: Calls that do not let go of the interpreter: others would have it for a while, and a client waits for `seal`.
+_at_once = ctypes.PyDLL(None, use_errno=True)
 
 # ---- Landlock
 
@@ -168,7 +170,7 @@ def limit(limits: Mapping[int, int]) -> None:
 
 
 def _no_new_privileges() -> None:
-    if _libc.prctl(38, 1, 0, 0, 0):  # PR_SET_NO_NEW_PRIVS
+    if _at_once.prctl(38, 1, 0, 0, 0):  # PR_SET_NO_NEW_PRIVS
         raise _error("no_new_privs")
 
 
@@ -369,7 +371,7 @@ class _Program(ctypes.Structure):
 
 def _seccomp(code: bytes, every_thread: bool) -> None:
     program = _Program(len(code) // 8, code)
-    found = _libc.syscall(_architecture().seccomp, 1, 1 if every_thread else 0, ctypes.byref(program))
+    found = _at_once.syscall(_architecture().seccomp, 1, 1 if every_thread else 0, ctypes.byref(program))
     if found:
         # With TSYNC a positive number is the thread that could not be taken along.
         if found > 0:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -132,6 +133,11 @@ class ApiServer:
         self._assigned_at = 0.0
         self._early = 0
         self._telling = threading.Lock()
+        #: See `_soon`; None: the end. The thread is there once the server serves.
+        self._later: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._later_thread: threading.Thread | None = None
+        #: there may be a session whose clocks are to be looked at, or a reason to end
+        self._awake = threading.Event()
         self._told = CHANGE.KIND_UNSPECIFIED
         self._is_expired = False
         self.restoring = Restoring(self)
@@ -160,6 +166,7 @@ class ApiServer:
             self._assigned_limits = limits or OUR_LIMITS
             self._assigned_at = time.monotonic()
             self._changed.notify_all()
+            self._soon(self._awake.set)
             self._tell(CHANGE.ASSIGNED)
             if assignment.arrival is not None:
                 self.moves.begin_arrival(assignment)
@@ -238,7 +245,7 @@ class ApiServer:
 
     def _watch(self, assignment: Assignment) -> None:
         if assignment.kernel_limit_s > 0:
-            Watchdog(self.status, assignment.kernel_limit_s).start()
+            self._soon(Watchdog(self.status, assignment.kernel_limit_s).start)
 
     def admit(self, session: Session) -> None:
         """A session that came from another server is whole: its client may come.
@@ -308,7 +315,22 @@ class ApiServer:
                 self.report(change)
 
     def _presence_changed(self) -> None:
-        """A client has come or is gone. Calls may come in another order than what they are of: only what is so now is told."""
+        """A client has come or is gone."""
+        self._soon(self._tell_presence)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        """What a client that comes need not wait for."""
+        if self._later_thread is not None:
+            self._later.put(work)
+        else:
+            work()
+
+    def _work_later(self) -> None:
+        while (work := self._later.get()) is not None:
+            work()
+
+    def _tell_presence(self) -> None:
+        """Tell whether a client is here. Changes may be told in another order than they came: only what is so now is told."""
         session = self.session
         if session is None or session.over:
             return
@@ -353,6 +375,7 @@ class ApiServer:
             self.reason = reason
             self.status.reason(reason)
             self.done.set()
+            self._awake.set()
             self._changed.notify_all()
         self._tell(CHANGE.ENDED, reason)
         self._end_told.set()
@@ -360,9 +383,9 @@ class ApiServer:
     def wait_done(self) -> str:
         """Wait until there is a reason to end, and give it; ends a session whose time is up."""
         while not self.done.is_set():
-            with self._changed:
-                if self.assignment is None and not self.done.is_set():
-                    self._changed.wait()
+            if self.assignment is None:
+                self._awake.wait()
+            self._awake.clear()
             if not self.done.wait(TICK_S):
                 if self._door is not None:
                     self._door.look()
@@ -401,6 +424,9 @@ class ApiServer:
             session.close()
         if self._lane is not None:
             self._lane.close()
+        if self._later_thread is not None:
+            self._later.put(None)
+            self._later_thread.join(END_TOLD_S)
 
     def rehearse(self) -> None:
         """Before a client comes: what its session will do, on a device that is thrown away."""
@@ -559,6 +585,8 @@ class ApiServer:
     def serve(self) -> tuple[grpc.Server, str]:
         """Start the data listener; returns it and the endpoint."""
         server, port = self._listen(self.config.transport == "core")
+        self._later_thread = threading.Thread(target=self._work_later, name="cupool-later", daemon=True)
+        self._later_thread.start()
         self._lane = LaneServer()
         if self.config.listen.startswith("unix:"):
             return server, self.config.listen
