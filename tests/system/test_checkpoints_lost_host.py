@@ -67,8 +67,7 @@ def test_what_an_agent_that_is_killed_takes_with_it(pool: pools.Pool) -> None:
         )  # fmt: skip
         assert program.stdout is not None
         assert program.stdout.readline() == "kept\n"
-        held = [n.checkpoint_bytes for n in _nodes(pool)]
-        assert held and held[0] > 8000, held
+        _wait_told(pool, 8000)
         (server,) = (s.pid for s in pool.admin("ListServers", admin_pb2.ListServersRequest()).servers if s.session)
         gone = os.pidfd_open(server)
         os.kill(_agent(pool), signal.SIGKILL)
@@ -80,13 +79,11 @@ def test_what_an_agent_that_is_killed_takes_with_it(pool: pools.Pool) -> None:
             assert "checkpoint" in out and program.returncode == 0
 
 
-def _nodes(pool: pools.Pool) -> list[admin_pb2.NodeStatus]:
-    """Asked again until a count has come: numbers are told four times a second."""
-    deadline = time.monotonic() + 20
-    while True:
-        nodes = list(pool.admin("ListNodes", admin_pb2.ListNodesRequest()).nodes)
-        if any(n.checkpoint_bytes for n in nodes) or time.monotonic() > deadline:
-            return nodes
+def _wait_told(pool: pools.Pool, nbytes: int) -> None:
+    """Until the pool says that checkpoints hold so much: numbers are told four times a second."""
+    deadline = time.monotonic() + 30
+    while not any(n.checkpoint_bytes >= nbytes for n in pool.admin("ListNodes", admin_pb2.ListNodesRequest()).nodes):
+        assert time.monotonic() < deadline, "nobody tells of the checkpoint"
         time.sleep(0.05)
 
 
