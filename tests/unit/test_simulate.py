@@ -11,10 +11,13 @@ import sys
 
 import pytest
 from cupool.balancer import migration
+from cupool.balancer.tuning import Tuning
+from cupool.balancer.workload import Job
 from cupool.pool import tenants
 
 from cupool import simulate
 from cupool.contract.moves import Happening, Instruction, Step
+from cupool.simulation import world
 from cupool.simulation.clock import Clock
 from cupool.simulation.network import SILENCE_S, Network
 from cupool.simulation.processor import Processor
@@ -101,6 +104,23 @@ def test_without_faults_a_pool_of_one_device_serves_one_after_the_other():
     assert violation is None
     assert found.done == 6 and found.slowdown_mean == pytest.approx(1.0, abs=0.05)
     assert found.queue_p95_s == pytest.approx(sum(sorted(c.program.job.alone_s for c in world.clients)[:5]), rel=0.3)
+
+
+def test_a_session_that_would_be_sent_back_and_forth_by_noise_is_left_where_it_is(monkeypatch):
+    """Three alike on two devices: somebody shares, and whoever it is, his measured share makes a move look worth it again and again."""
+    jobs = tuple(Job(f"job-{n}", 0.1 * n, "alike", 60.0, 0.7, 1 << 30, 1 << 26, 0.0) for n in range(3))
+    found = {}
+    for restless_s in (0.0, Tuning().restless_s):
+        monkeypatch.setattr(world, "Tuning", lambda restless_s=restless_s: Tuning(restless_s=restless_s))
+        runs = [
+            simulate.run(Scenario(seed=seed, hosts=2, policy="cost-aware", balance_s=0.25, most_steps=4000, jobs=jobs))
+            for seed in (1, 2)
+        ]
+        assert all(violation is None for _, violation, _ in runs)
+        found[bool(restless_s)] = simulate.mean([figures for figures, _, _ in runs])
+    assert found[False]["moves"] >= 15 and found[True]["moves"] <= found[False]["moves"] / 3
+    # Nobody pays for it: the programs come to their ends no later.
+    assert found[True]["total_mean_s"] <= 1.03 * found[False]["total_mean_s"]
 
 
 # ---- the parts
