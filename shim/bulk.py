@@ -461,7 +461,7 @@ def download(handle: int, spec: Spec, out: np.ndarray[Any, Any] | None = None) -
         raise
     pages = Ahead()
     if result is not out:
-        pages.add(result)
+        pages.add(result, result.nbytes // 4)
     transfer = mint()
     (reply,) = dispatch.send("@export", (dispatch.HANDLE, dispatch.INTEGER), (handle, transfer), ("reply",))
     try:

@@ -19,9 +19,9 @@ from .limits import MIB
 
 #: Less than this together is not worth a thread.
 SMALLEST_BYTES = 32 * MIB
-#: What is asked for at a time, a huge page: so long the address space cannot change, and `stop` waits. The thread is as eager as others
+#: What is asked for at a time: so long the address space cannot change, and `stop` waits. The thread is as eager as others
 #: for the same reason: one that waits for a processor in the middle of a step holds up the whole process.
-_STEP_BYTES = 2 * MIB
+_STEP_BYTES = 8 * MIB
 # From Linux's mman.h, since 5.14; mmap has no name for it.
 _MADV_POPULATE_WRITE = 23
 
@@ -35,16 +35,20 @@ class Ahead:
     """
 
     def __init__(self) -> None:
-        self._arrays: queue.SimpleQueue[Bytes | None] = queue.SimpleQueue()
+        self._arrays: queue.SimpleQueue[tuple[Bytes, int] | None] = queue.SimpleQueue()
         self._is_wanted = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else False
         self._thread: threading.Thread | None = None
         self._waiting = 0
 
-    def add(self, array: Bytes) -> None:
-        """A contiguous array, whose memory is about to be filled. It is held until its pages are there."""
+    def add(self, array: Bytes, start: int = 0) -> None:
+        """A contiguous array, whose memory is about to be filled. It is held until its pages are there.
+
+        Args:
+            start: the byte to begin at. Whoever fills the array begins at once: two that ask for the same page clear it twice.
+        """
         if not self._is_wanted:
             return
-        self._arrays.put(array)
+        self._arrays.put((array, start))
         self._waiting += array.nbytes
         if self._thread is None and self._waiting >= SMALLEST_BYTES:
             self._thread = threading.Thread(target=self._run, name="cupool-pages", daemon=True)
@@ -52,10 +56,11 @@ class Ahead:
 
     def _run(self) -> None:
         populate = ctypes.CDLL(None, use_errno=True).madvise
-        while self._is_wanted and (array := self._arrays.get()) is not None:
+        while self._is_wanted and (wanted := self._arrays.get()) is not None:
+            array, start = wanted
             first = array.ctypes.data
             low, high = (
-                -(-first // mmap.PAGESIZE) * mmap.PAGESIZE,
+                -(-(first + start) // mmap.PAGESIZE) * mmap.PAGESIZE,
                 (first + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE,
             )
             for at in range(low, high, _STEP_BYTES):
@@ -64,7 +69,7 @@ class Ahead:
                 if not self._is_wanted or populate(ctypes.c_void_p(at), size, _MADV_POPULATE_WRITE):
                     self._is_wanted = False
                     return
-            del array  # or it would live until the next one comes
+            del array, wanted  # or it would live until the next one comes
 
     def stop(self) -> None:
         """The memory is filled, or not needed. Waits for the step that is being made."""
