@@ -38,6 +38,7 @@ class Operation:
         call: (*operands, out=) -> the result in `out`; with `makes` (*operands) -> a new array.
         dtype: of the result.
         ufunc: what `call` is, where it is a ufunc.
+        copies: it is the operand itself.
         casts: an operand is converted first, in pieces of NumPy's own.
         overwrites: the result may be written over an operand of its dtype that is not used again.
     """
@@ -48,6 +49,7 @@ class Operation:
     makes: bool = False
     overwrites: bool = True
     casts: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ of that tree is what `add.reduce` gives for it alone, so totals are taken of par
 tree. Other reductions that join give the same whatever the order, but for an extremum that is a zero: which zero depends on the place, as
 does which NaN a sum or an extremum gives. Then the operand is stored after all, and NumPy looks at the whole.
 
+Note [Late writes]: `u[1:-1] = f(u[2:], u[:-2])` reads what it writes, a little further on or back. Blocks run in order, and each is written
+after the operands of the next have been read: what the next ones read from before their own place, at most a block back, is as it was.
+Nothing follows such an assignment in its segment.
+
 Blocks are multiples of `UNIT` elements, see Note [Bits of a loop] in proof.py; where sums' halves end elsewhere, blocks overlap by a few.
 
 Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accounts.
@@ -77,9 +81,10 @@ class Node:
         values: operands, in order: `Value`s and Python numbers.
         target: memory that it writes, which was there before; None: the result is new.
         by_row: a reduction along the last axis.
+        lags: its block is written after the next one's operands have been read, see Note [Late writes].
     """
 
-    __slots__ = ("by_row", "operation", "result", "target", "values")
+    __slots__ = ("by_row", "lags", "operation", "result", "target", "values")
 
     def __init__(
         self, operation: Operation | Reduction, values: list[Any], result: Value, target: Array | None, by_row: bool
@@ -89,6 +94,7 @@ class Node:
         self.result = result
         self.target = target
         self.by_row = by_row
+        self.lags = False
 
 
 class Segment:
@@ -103,6 +109,8 @@ class Segment:
         self.needs_flat = False
         #: a total may have to be computed again from its whole operand
         self.looks_again = False
+        #: nothing may follow
+        self.is_closed = False
         self._reads: list[Array] = []
         self._writes: list[Array] = []
         #: values that no later segment uses, set by `settle`
@@ -114,7 +122,7 @@ class Segment:
 
     def accepts(self, node: Node, shape: tuple[int, ...]) -> bool:
         """Whether the node can be run in the same blocks as those that are here."""
-        if shape != self.shape:
+        if shape != self.shape or self.is_closed:
             return False
         flat, target = self.is_flat and not node.by_row, node.target
         for value in node.values:
@@ -130,9 +138,11 @@ class Segment:
         if target is not None:
             if node.result.segment == self.number or self.looks_again:
                 return False
-            if any(clash(target, other) for other in (*self._reads, *self._writes)):
-                return False
             flat = flat and target.flags.c_contiguous
+            if any(clash(target, other) for other in self._writes):
+                return False
+            if any(clash(target, other) for other in self._reads) and not self._can_lag(node, target, flat):
+                return False
         if isinstance(node.operation, Operation) and node.operation.casts and not flat:
             return False
         if not flat and _unit_elements(shape) > MOST_ELEMENTS:
@@ -146,9 +156,38 @@ class Segment:
                 return flat
         return flat or not self.needs_flat
 
+    def _can_lag(self, node: Node, target: Array, flat: bool) -> bool:
+        """Whether an assignment over what was read is right when each block is written one block late."""
+        (value,) = node.values if len(node.values) == 1 else (None,)
+        if (
+            not (isinstance(node.operation, Operation) and node.operation.copies)
+            or not isinstance(value, Value)
+            or not self.is_made_here(value)
+            or value.is_reduced
+            or value.array is not None
+        ):
+            return False
+        if self._writes or self.needs_flat or not self.shape:
+            return False
+        block = (
+            max(BLOCK_BYTES // 8 // UNIT, 1) * UNIT * target.itemsize
+            if flat
+            else row_unit(self.shape) * target.strides[0]
+        )
+        for read in self._reads:
+            if not clash(target, read):
+                continue
+            if (read.dtype, read.shape, read.strides) != (target.dtype, target.shape, target.strides):
+                return False
+            if address_of(target) - address_of(read) > block:
+                return False
+        node.lags = True
+        return True
+
     def add(self, node: Node) -> None:
         """Add a node that is accepted, or the first."""
         self.nodes.append(node)
+        self.is_closed = node.lags
         if node.by_row:
             self.is_flat = False
         for value in node.values:
@@ -279,7 +318,8 @@ class Scratch:
         free = self._free.get(room)
         raw = free.pop() if free else np.empty(room, np.uint8)
         self._out.append(raw)
-        return raw[:nbytes].view(dtype).reshape(shape)
+        piece: Array = raw[:nbytes].view(dtype)
+        return piece.reshape(shape)
 
     def give_back(self) -> None:
         """All that was taken is free again. Unusually large pieces go."""
@@ -307,6 +347,10 @@ class Program:
         self.totals: list[tuple[Node, list[Any]]] = []
         self.block = 1
         self.rows = 1
+        #: of a late write: the slot of what is written, and where
+        self.late: tuple[int, Array] | None = None
+        #: scratch that takes turns with that slot's
+        self.turn: Array | None = None
         #: rows that scratch has room for
         self.room = 1
 
@@ -327,7 +371,7 @@ class Program:
     def run(self) -> None:
         """Compute all blocks, then the totals."""
         code, sliced, scratch = self.code, self.sliced, self.scratch
-        whole, room = self.slots, self.room
+        whole, room, late, waiting = self.slots, self.room, self.late, None
         for low, high, first, last in self.bounds():
             slots, n = whole.copy(), high - low
             if n != room:
@@ -346,7 +390,16 @@ class Program:
                     slots[result][...] = call(*[slots[k] for k in operands])
                 else:
                     call(slots[operands[0]][first - low : last - low])
+            if late is not None:
+                if waiting is not None:
+                    np.copyto(waiting[0], waiting[1])
+                waiting = late[1][low:high], slots[late[0]]
+                if self.turn is not None:
+                    whole[late[0]], self.turn = self.turn, whole[late[0]]
+        if waiting is not None:
+            np.copyto(waiting[0], waiting[1])
         for node, parts in self.totals:
+            assert node.result.array is not None
             node.result.array[...] = self._total(node, parts)
 
     def _total(self, node: Node, parts: list[Any]) -> Array:
@@ -375,15 +428,17 @@ def whole_operand(segment: Segment, node: Node) -> Array:
     """The operand of a total, computed once more and stored. Nothing in its segment writes to what was there before."""
     (value,) = node.values
     if value.array is not None:
-        return value.array  # type: ignore[no-any-return]
-    value.array = np.empty(value.shape, value.dtype)
+        stored: Array = value.array
+        return stored
+    whole: Array = np.empty(value.shape, value.dtype)
+    value.array = whole
     again = Segment(segment.number, segment.shape)
     for other in segment.nodes:
         if not _is_total(other):
             again.add(other)
     scratch = Scratch()
     compile_segment(again, scratch).run()
-    return value.array
+    return whole
 
 
 def compile_segment(segment: Segment, scratch: Scratch) -> Program:
@@ -498,11 +553,21 @@ class _Compiler:
             program.code.append((_partial(how, parts), tuple(operands), 0, _TOTAL))
             self._release(dying)
             return
+        if node.lags:
+            assert node.target is not None
+            (slot,) = operands
+            program.late = slot, node.target.reshape(-1) if self.segment.is_flat else node.target
+            if slot in program.scratch:
+                taken = program.slots[slot]
+                program.turn = self.scratch.take(taken.shape, taken.dtype)
+            return
         if isinstance(how, Operation) and how.overwrites and not how.makes:
             self._release(dying)
             dying = []
         if node.target is not None or value.array is not None:
-            result = self._array_slot(node.target if node.target is not None else value.array, is_result=True)
+            memory = node.target if node.target is not None else value.array
+            assert memory is not None
+            result = self._array_slot(memory, is_result=True)
             into = True
         elif isinstance(how, Operation) and how.makes:
             result, into = self._new(None), False

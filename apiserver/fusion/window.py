@@ -244,7 +244,7 @@ class Window:
         target = Value(view.shape, view.dtype, view)
         target.segment = owner.segment
         target.is_view = True
-        node = Node(Operation(_copy, view.dtype), [value], target, view, False)
+        node = Node(Operation(_copy, view.dtype, copies=True), [value], target, view, False)
         if not can_run(node, view.shape):
             return False
         self._add(node, view.shape)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, environment
 
 TITLE = "random programs, joined and one by one: results, answers, errors and accounts bit-equal"
 #: Programs of one case; every fourth case has arrays and blocks of the sizes that are used in service.
@@ -20,27 +21,42 @@ def cases(full: bool) -> list[str]:
     return [f"real-{k:03d}" if k % 4 == 3 else f"small-{k:03d}" for k in range(40)]
 
 
+#: Runs so many programs from a seed on; prints how many had chains, and how many commands joined.
+SCRIPT = """
+import contextlib, sys
+sys.path.insert(0, sys.argv[1])
+import fusion_programs
+first, programs, real = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "real"
+with contextlib.nullcontext() if real else fusion_programs.small_sizes():
+    joined = [fusion_programs.check(seed, real) for seed in range(first, first + programs)]
+print(sum(n > 0 for n in joined), sum(joined))
+"""
+LIMIT_S = 600.0
+
+
 @contextmanager
 def setup() -> Iterator[None]:
-    support = str(ROOT / "tests" / "support")
-    if support not in sys.path:
-        sys.path.insert(0, support)
     yield
 
 
 def run_case(shared: Any, case: str) -> dict[str, Any]:
-    import fusion_programs
-
     kind, _, number = case.partition("-")
-    programs, first, joined, chained = (REAL if kind == "real" else SMALL), int(number) * 10_000, 0, 0
-    for seed in range(first, first + programs):
-        if kind == "real":
-            found = fusion_programs.check(seed, real_sizes=True)
-        else:
-            with fusion_programs.small_sizes():
-                found = fusion_programs.check(seed)
-        joined += found
-        chained += found > 0
+    programs = REAL if kind == "real" else SMALL
+    words = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(ROOT / "tests" / "support"),
+        str(int(number) * 10_000),
+        str(programs),
+        kind,
+    ]
+    run = subprocess.run(
+        words, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment(), cwd=ROOT
+    )
+    if run.returncode:
+        raise AssertionError(run.stderr[-2000:])
+    chained, joined = map(int, run.stdout.split())
     assert joined, "nothing was joined: this case shows nothing"
     return {"programs": programs, "programs_with_chains": chained, "commands_joined": joined}
 

@@ -124,6 +124,32 @@ def test_writing_through_an_overlapping_view_keeps_the_order() -> None:
     _run([*commands, (form(20, "add", [H, H], [], out=H), 2, 2, 3), (ADD, 8, 1, 1), (EXP, 9, 8)])
 
 
+@pytest.mark.parametrize("shape", [(3000,), (70, 50), (9, 10, 40)])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("reach", [1, 2])
+def test_stencils_write_over_what_they_read(shape: tuple[int, ...], steps: int, reach: int) -> None:
+    data = np.random.default_rng(5).standard_normal(shape)
+    inner = tuple(slice(reach, -reach) for _ in shape)
+    size = tuple(n - 2 * reach for n in shape)
+    strides, origin = data.strides, sum(reach * s for s in data.strides)
+    view = form(41, "@view", [H, I], [spec(size, strides=strides)])
+    add, half = form(42, "add", [H, H], [spec(size)]), form(43, "multiply", [H, R], [spec(size)])
+    put = form(44, "ndarray.__setitem__", [H, inner, H], [])
+    commands: list[Any] = [(form(40, "@array", [V], [spec(shape)]), 1, value(data.tobytes()))]
+    handle = 10
+    for _ in range(steps):
+        for stride in strides:
+            left, right, mid, total, new = range(handle, handle + 5)
+            handle += 5
+            commands += [
+                (view, left, 1, origin - reach * stride), (view, right, 1, origin + reach * stride),
+                (view, mid, 1, origin), (add, total, left, right), (None, left), (None, right),
+                (half, new, total, real_bits(0.5)), (None, total), (None, mid), (put, 1, new), (None, new),
+            ]  # fmt: skip
+    _, fused = _run(commands)
+    assert _joined(fused) >= len(commands) - 4  # all but the upload and the first views
+
+
 def test_an_operand_that_is_overwritten_later_is_read_before() -> None:
     _run(
         [
