@@ -193,10 +193,10 @@ class Plans:
                     assert isinstance(constant, Constant)
                     operands.append(constant.value)
             if isinstance(command, View):
+                looks = command.form.results[0].spec
+                assert looks is not None
                 try:
-                    given[number] = self._executor.device.view(
-                        operands[0], command.offset + command.step, command.form.results[0].spec
-                    )
+                    given[number] = self._executor.device.view(operands[0], command.offset + command.step, looks)
                 except ValueError:
                     return None  # it lies outside, as the walk says
                 continue

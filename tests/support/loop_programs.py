@@ -324,7 +324,10 @@ def _inferred(op: str, operands: list[Any], kwargs: dict[str, Any]) -> Spec | No
 
 
 def _told(outcome: Any) -> tuple[Any, Any]:
-    return outcome.results, [failure.SerializeToString() for failure in outcome.failures]
+    results = [pb.Result.FromString(result) for result in outcome.results]
+    for message in (*(result for result in results if result.WhichOneof("kind") == "error"), *outcome.failures):
+        message.error.detail = ""  # lines of the server's own code: those of a step that has run before are others
+    return [r.SerializeToString() for r in results], [failure.SerializeToString() for failure in outcome.failures]
 
 
 def _state(executor: Executor) -> Any:
@@ -333,7 +336,8 @@ def _state(executor: Executor) -> Any:
     values = {}
     for handle, item in sorted(handles.table.items()):
         if isinstance(item, StoredError):
-            values[handle] = ("error", item.wire().SerializeToString())
+            wire = item.wire()
+            values[handle] = ("error", wire.type, wire.message)
         elif isinstance(item, np.ndarray):
             values[handle] = (str(item.dtype), item.shape, item.strides, item.tobytes())
         else:
