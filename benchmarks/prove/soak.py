@@ -2,8 +2,8 @@
 
 After each case nothing of it may be left: the device's memory is back to the byte, and descriptors and threads of the client and of all
 behind it are no more than in the first cases. Resident memory is compared over thirds of the run: the first fills the redo window, which is
-bounded; `is_flat` says whether the last is above the second by more than noise. Two tables fill up meanwhile, and are bounded: hashes of batches
-in the server (`KEPT_HASHES` of about 200 bytes), and specs of arrays that only the data can tell and nobody asked for in the client
+bounded; `is_flat` says whether the last is above the second by more than noise. Two tables fill up meanwhile, and are bounded: hashes of
+batches in the server (`KEPT_HASHES` of about 200 bytes), and specs of arrays that only the data can tell and nobody asked for in the client
 (`MAX_UNASKED` of about 520 bytes; a round leaves one).
 """
 
