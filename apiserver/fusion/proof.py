@@ -50,8 +50,11 @@ def _try(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> bool:
 
     for cut in _CUTS:
         made = np.empty_like(whole)
-        for low in range(0, _SIZE, cut):
-            ufunc(*[x[low : low + cut] for x in operands], out=made[low : low + cut])
+        low = 0
+        while low < _SIZE:
+            high = low + cut if low + cut + UNIT <= _SIZE else _SIZE
+            ufunc(*[x[low:high] for x in operands], out=made[low:high])
+            low = high
         if not agrees(made):
             return False
     if not agrees(ufunc(*[_shifted(x) for x in operands])):

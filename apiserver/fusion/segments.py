@@ -351,6 +351,8 @@ class Program:
         self.late: tuple[int, Array] | None = None
         #: scratch that takes turns with that slot's
         self.turn: Array | None = None
+        #: rows that the last block has at least, where there are more
+        self.least = 1
         #: rows that scratch has room for
         self.room = 1
 
@@ -364,7 +366,9 @@ class Program:
                 low = high
             return
         while low < self.rows:
-            high = min(low + self.block, self.rows)
+            high = low + self.block
+            if high + self.least > self.rows:
+                high = self.rows  # what is left is shorter than a vector, which alone would be no tail of one
             yield low, high, low, high
             low = high
 
@@ -468,7 +472,8 @@ class _Compiler:
             row = max(size // shape[0], 1)
             unit = row_unit(shape)
             program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
-        program.room = program.block + (2 * UNIT if segment.needs_flat else 0)
+        program.least = UNIT if segment.is_flat else UNIT // max(size // shape[0], 1) + 1
+        program.room = min(program.block + (2 * UNIT if segment.needs_flat else program.least), program.rows)
         #: id of a value or array -> its slot
         self._slot: dict[int, int] = {}
         self._free: dict[np.dtype[Any], list[int]] = {}

@@ -93,6 +93,25 @@ def _joined(side: Side) -> int:
     return fusion.joined
 
 
+@pytest.mark.parametrize("n", [1024 + 1, 1024 + 3, 1024 + 63, 1024 + 65, 4099])
+def test_which_of_two_nans_is_kept_at_the_end(n: int) -> None:
+    """NumPy keeps the first in whole vectors, the second in what is left; and the first again in an array shorter than a vector."""
+    add = form(50, "add", [H, H], [spec((n,))])
+    double = form(51, "multiply", [H, R], [spec((n,))])
+    data = [value(np.full(n, sign * np.nan).tobytes()) for sign in (1, -1)]
+    made = form(52, "@array", [V], [spec((n,))])
+    _run(
+        [
+            (made, 1, data[0]),
+            (made, 2, data[1]),
+            (add, 3, 1, 2),
+            (double, 4, 3, real_bits(1.0)),
+            (add, 5, 2, 1),
+            (double, 6, 5, real_bits(1.0)),
+        ]
+    )
+
+
 def test_a_chain_joins_and_its_dead_results_are_never_stored() -> None:
     commands = [
         (ARRAY, 1, _data()),
