@@ -128,6 +128,8 @@ class Offload:
     """The functions of one session."""
 
     def __init__(self, executor: Executor) -> None:
+        #: A function has come. Forms of calls come with any session of a program that has offloaded once.
+        self.has_functions = False
         self._executor = executor
         self._numbers = itertools.count(OWN_HANDLES)
         self._runtime: Runtime | None = None
@@ -178,6 +180,7 @@ class Offload:
                 f"The function was made by Python {python}, the server has Python {contract.PYTHON}: code does not travel between them.",
                 "Use the same minor version of Python on both sides, or call the function without cupool.offload.",
             )
+        self.has_functions = True
         with self._watched(name):
             try:
                 with self._told(name, file):

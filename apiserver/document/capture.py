@@ -25,7 +25,7 @@ _WORD = (1 << 64) - 1
 def fixed(session: Any) -> str:
     """Why the session cannot be moved or saved, one sentence; empty when it can. Cheap: asked before anything is copied."""
     executor = session.executor
-    if executor.offload is not None:
+    if executor.offload is not None and executor.offload.has_functions:
         return (
             "The session has run functions of the program in its server's process (cupool.offload): what they keep there cannot be "
             "taken along."

@@ -47,7 +47,8 @@ class Fixity:
         if session is None or session.over or session.moved is not None or not session.attached_before:
             return
         is_new = session is not self._session
-        offloads = session.executor.offload is not None
+        offload = session.executor.offload
+        offloads = offload is not None and offload.has_functions
         if offloads and (is_new or not self._told):
             self.found(fixed(session))
         elif (is_new or (self._told and not offloads and now - self._looked_at > AGAIN_S)) and session.try_boundary():
