@@ -1,7 +1,7 @@
 """Fusion: chains of elementwise commands run in blocks that stay in the cache; what dies on the way is never stored.
 
 `Fusion.join_of` says of a form whether and how it can be joined; `Fusion.take` is where the executor's walk hands over: it runs as many
-commands from there as join, with the results that they would have had one by one, bit for bit. See docs/decisions/016.
+commands from there as join, with the results that they would have had one by one, bit for bit. See docs/decisions/018.
 
 Boundary: a device gives `Fusion` its arrays' functions through forms and implementations; this one is the CPU device's. Another device's
 has the same two methods.
@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from cupool.contract.codec import FORM_MASK
+from cupool.contract.errors import ProtocolError
 
 from ..forms import Form
 from .kinds import Join, join_of
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 
 #: In place of a form's charge: the walk asks `take`.
 FUSED = -2
+#: Commands of a window, at most: looking at them takes memory too.
+MOST_COMMANDS = 4096
+#: Commands after which a window is given up in which no two have joined.
+_PATIENCE = 16
 
 
 class Fusion:
@@ -37,6 +42,10 @@ class Fusion:
         #: windows that were run, and commands in them
         self.windows = 0
         self.joined = 0
+        #: commands that the next window may have: fewer after one that did not fit into memory
+        self._most = MOST_COMMANDS
+        #: words, and the index up to which their commands are known not to join
+        self._apart: tuple[Any, int] = (None, 0)
 
     def join_of(self, form: Form, impl: Any) -> Join | None:
         """How commands of a form join others; None: they run by themselves. `impl`: the device's function, if there is one."""
@@ -49,14 +58,20 @@ class Fusion:
             the index behind the last one, and how many they were.
 
         Raises:
+            ProtocolError: the machine has no more memory, and the commands have run in part: the session cannot go on.
             Exception: the command at `i` failed; none of the others has run.
         """
-        most = 1 << 30
+        apart, until = self._apart
+        if words is apart and i < until:
+            return self._alone(words, i)
+        self._apart = (None, 0)
+        most = self._most
         while most > 1:
             window = Window(self)
-            end, count = self._look(window, words, i, most)
+            end, count, last = self._look(window, words, i, most)
             if not window.is_worth:
                 window.undo()
+                self._apart = words, last
                 break
             if window.fits():
                 try:
@@ -64,33 +79,46 @@ class Fusion:
                 except MemoryError:
                     log.warning("event=fusion-without-memory commands=%d", count)
                     window.undo()
+                    if window.has_written:
+                        raise ProtocolError(
+                            f"The server's machine ran out of memory within a chain of {count} commands, some of which had written.",
+                            "Ask for a lease on a machine with more free memory, or start the server with --fusion off.",
+                        ) from None
+                    self._apart = words, last
                     break
                 window.commit(words)
                 self.windows += 1
                 self.joined += count
+                if most < self._most:
+                    self._most = max(2 * count, 2)
+                elif count == most:
+                    self._most = min(2 * most, MOST_COMMANDS)
                 return end, count
             window.undo()
             most = count // 2
+        else:
+            self._most = 2
         return self._alone(words, i)
 
-    def _look(self, window: Window, words: list[int], i: int, most: int) -> tuple[int, int]:
-        forms, n, count = self.executor.forms, len(words), 0
-        while i < n and count < most:
+    def _look(self, window: Window, words: list[int], i: int, most: int) -> tuple[int, int, int]:
+        """Collect commands. Returns the index behind them, how many they are, and the index of the last one."""
+        forms, n, count, last = self.executor.forms, len(words), 0, i
+        while i < n and count < most and (window.is_worth or count < _PATIENCE):
             header = words[i]
             if not header:
                 if i + 2 > n:
                     break
                 if not window.free(words[i + 1]):
                     break
-                i += 2
+                last, i = i, i + 2
             else:
                 form = forms.get(header & FORM_MASK)
                 join = form.join if form is not None and header > 0 else None
                 if join is None or i + join.width > n or not join.take(window, words, i):
                     break
-                i += join.width
+                last, i = i, i + join.width
             count += 1
-        return i, count
+        return i, count, last
 
     def _alone(self, words: list[int], i: int) -> tuple[int, int]:
         form = self.executor.forms[words[i] & FORM_MASK]

@@ -268,14 +268,16 @@ def _view(form: Form) -> Join | None:
 
 def _summing(source: np.dtype[Any]) -> Reduction | None:
     if source.kind == "f":
-        return Reduction(np.add, source, "pairwise")
+        return Reduction(np.add, source, "pairwise") if proof.adds_by_halves(source) else None
     if source.kind == "b":
         return Reduction(np.add, np.dtype(np.int64), "count")
     return Reduction(np.add, np.dtype(np.int64 if source.kind == "i" else np.uint64), "any order")
 
 
 def _meaning(source: np.dtype[Any]) -> Reduction | None:
-    return Reduction(np.add, source, "pairwise", divide=True) if source.kind == "f" else None
+    if source.kind != "f" or not proof.adds_by_halves(source):
+        return None
+    return Reduction(np.add, source, "pairwise", divide=True)
 
 
 def _extremum(ufunc: np.ufunc) -> Callable[[np.dtype[Any]], Reduction | None]:

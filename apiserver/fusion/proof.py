@@ -6,11 +6,14 @@ no vector is: after multiples of `UNIT` elements, or of whole rows where an oper
 tail, packed or strided, as it would have been. That this is enough is a property of this NumPy on this processor: it is tried here, once
 for each loop, before the loop is joined, on values that are corners for the most part.
 
+So is the order in which sums are added up (Note [Sums in blocks] in segments.py).
+
 Boundary: knows ufuncs and dtypes, nothing of commands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,11 @@ _CUTS = (64, 192, 1024)
 #: Blocks are multiples of this many elements: of every vector's length.
 UNIT = 64
 
+#: Sizes of the trial of sums, and of their parts.
+_SUMS = ((9, 128), (1031, 128), (40_003, 4096), (70_001, 16384))
+
 _known: dict[tuple[str, tuple[str, ...]], bool] = {}
+_sums: dict[str, bool] = {}
 
 
 def can_be_cut(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> bool:
@@ -67,6 +74,45 @@ def _try(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> bool:
     return True
 
 
+def halves(n: int, most: int) -> Iterator[int]:
+    """The sizes of the parts into which NumPy's sum divides n numbers, divided until they have at most `most`."""
+    if n <= most:
+        yield n
+        return
+    half = n // 2
+    half -= half % 8
+    yield from halves(half, most)
+    yield from halves(n - half, most)
+
+
+def added(parts: Iterator[Any], n: int, most: int) -> Any:
+    """The sums of those parts, added up as NumPy does."""
+    if n <= most:
+        return next(parts)
+    half = n // 2
+    half -= half % 8
+    left = added(parts, half, most)
+    return left + added(parts, n - half, most)
+
+
+def adds_by_halves(dtype: np.dtype[Any]) -> bool:
+    """Whether this NumPy adds numbers of a dtype by those halves: tried once, on numbers whose sum depends on the order."""
+    found = _sums.get(dtype.char)
+    if found is None:
+        found = _sums[dtype.char] = all(_try_sum(dtype, n, most) for n, most in _SUMS)
+    return found
+
+
+def _try_sum(dtype: np.dtype[Any], n: int, most: int) -> bool:
+    x = (np.random.default_rng(n).standard_normal(n) * 1e3).astype(dtype)
+    parts, at = [], 0
+    for size in halves(n, most):
+        parts.append(np.add.reduce(x[at : at + size], axis=None, dtype=dtype))
+        at += size
+    total = np.asarray(added(iter(parts), n, most), dtype)
+    return total.tobytes() == np.asarray(np.add.reduce(x, axis=None, dtype=dtype)).tobytes()
+
+
 def _shifted(x: Array) -> Array:
     memory = np.empty(x.size + 3, x.dtype)
     memory[3:] = x
@@ -98,4 +144,4 @@ def values(rng: np.random.Generator, dtype: np.dtype[Any], size: int) -> Array:
     return real
 
 
-__all__ = ["UNIT", "can_be_cut", "values"]
+__all__ = ["UNIT", "added", "adds_by_halves", "can_be_cut", "halves", "values"]

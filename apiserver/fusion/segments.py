@@ -19,7 +19,7 @@ Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import gcd
 from typing import Any
 
@@ -27,15 +27,21 @@ import numpy as np
 
 from ..devices.cpu.memory import address_of, extent
 from .kinds import Operation, Reduction
-from .proof import UNIT
+from .proof import UNIT, added, halves
 
 Array = np.ndarray[Any, Any]
+#: Where an array lies: its first byte, its end, and what tells it from others there (address, shape, strides, dtype).
+Place = tuple[int, int, tuple[int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]]
 
 #: Of one value of a block. A few of them fit in a core's own cache together.
 BLOCK_BYTES = 128 << 10
 #: Of a block of rows, at most.
 MOST_ELEMENTS = 1 << 17
 
+
+#: Places and totals of a segment, at most: each command is compared with all of the one, each of the other may need its operand stored.
+MOST_PLACES = 128
+MOST_TOTALS = 4
 
 #: Styles of totals that are computed again where the place decides.
 _LOOKS_AGAIN = ("pairwise", "extremum")
@@ -56,8 +62,8 @@ class Value:
     """
 
     __slots__ = (
-        "array", "crosses", "dtype", "is_alive", "is_dead", "is_forced", "is_reduced", "is_view", "nbytes", "ndim", "segment", "shape",
-        "size",
+        "_place", "array", "crosses", "dtype", "is_alive", "is_dead", "is_forced", "is_reduced", "is_view", "nbytes", "ndim", "segment",
+        "shape", "size",
     )  # fmt: skip
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], array: Array | None = None) -> None:
@@ -72,6 +78,18 @@ class Value:
         self.nbytes = size * dtype.itemsize
         self.segment = -1
         self.is_view = self.is_forced = self.is_reduced = self.is_dead = self.is_alive = self.crosses = False
+        self._place: Place | None = None
+
+    @property
+    def place(self) -> Place:
+        """Of a value with memory, which it keeps."""
+        found = self._place
+        if found is None:
+            array = self.array
+            assert array is not None
+            start, (low, high) = address_of(array), extent(array)
+            found = self._place = start + low, start + high, (start, array.shape, array.strides, array.dtype)
+        return found
 
 
 class Node:
@@ -107,12 +125,13 @@ class Segment:
         self.is_flat = True
         #: a sum is computed whose blocks are flat
         self.needs_flat = False
-        #: a total may have to be computed again from its whole operand
-        self.looks_again = False
+        #: totals that may have to be computed again from their whole operand
+        self.looking: list[Node] = []
         #: nothing may follow
         self.is_closed = False
-        self._reads: list[Array] = []
-        self._writes: list[Array] = []
+        #: by what tells them apart
+        self._reads: dict[Any, Place] = {}
+        self._writes: dict[Any, Place] = {}
         #: values that no later segment uses, set by `settle`
         self.last_used: list[Value] = []
 
@@ -122,7 +141,7 @@ class Segment:
 
     def accepts(self, node: Node, shape: tuple[int, ...]) -> bool:
         """Whether the node can be run in the same blocks as those that are here."""
-        if shape != self.shape or self.is_closed:
+        if shape != self.shape or self.is_closed or len(self._reads) + len(self._writes) > MOST_PLACES:
             return False
         flat, target = self.is_flat and not node.by_row, node.target
         for value in node.values:
@@ -133,15 +152,16 @@ class Segment:
                     return False
                 continue
             flat = flat and _is_flat(value, shape)
-            if value.array is not None and any(clash(value.array, write) for write in self._writes):
+            if value.array is not None and self._writes and _clashes(value.place, self._writes.values()):
                 return False
         if target is not None:
-            if node.result.segment == self.number or self.looks_again:
+            if node.result.segment == self.number or self.looking:
                 return False
             flat = flat and target.flags.c_contiguous
-            if any(clash(target, other) for other in self._writes):
+            place = node.result.place
+            if _clashes(place, self._writes.values()):
                 return False
-            if any(clash(target, other) for other in self._reads) and not self._can_lag(node, target, flat):
+            if _clashes(place, self._reads.values()) and not self._can_lag(node, target, flat):
                 return False
         if isinstance(node.operation, Operation) and node.operation.casts and not flat:
             return False
@@ -150,7 +170,7 @@ class Segment:
         if not flat and any(isinstance(n.operation, Operation) and n.operation.casts for n in self.nodes):
             return False
         if isinstance(node.operation, Reduction) and not node.by_row:
-            if node.operation.style in _LOOKS_AGAIN and self._writes:
+            if node.operation.style in _LOOKS_AGAIN and (self._writes or len(self.looking) >= MOST_TOTALS):
                 return False
             if node.operation.style == "pairwise":
                 return flat
@@ -174,12 +194,13 @@ class Segment:
             if flat
             else row_unit(self.shape) * target.strides[0]
         )
-        for read in self._reads:
-            if not clash(target, read):
+        place = node.result.place
+        start, *alike = place[2]
+        for read in self._reads.values():
+            if not _clashes(place, (read,)):
                 continue
-            if (read.dtype, read.shape, read.strides) != (target.dtype, target.shape, target.strides):
-                return False
-            if address_of(target) - address_of(read) > block:
+            at, *other = read[2]
+            if other != alike or start - at > block:
                 return False
         node.lags = True
         return True
@@ -194,17 +215,33 @@ class Segment:
             if isinstance(value, Value) and not self.is_made_here(value):
                 self.is_flat = self.is_flat and _is_flat(value, self.shape)
                 if value.array is not None:
-                    self._reads.append(value.array)
+                    self._reads[value.place[2]] = value.place
                 if value.segment >= 0 and not value.is_view:
                     value.crosses = True
         if node.target is not None:
             self.is_flat = self.is_flat and node.target.flags.c_contiguous
-            self._writes.append(node.target)
+            self._writes[node.result.place[2]] = node.result.place
         else:
             node.result.segment = self.number
         if isinstance(node.operation, Reduction) and not node.by_row:
             self.needs_flat |= node.operation.style == "pairwise"
-            self.looks_again |= node.operation.style in _LOOKS_AGAIN
+            if node.operation.style in _LOOKS_AGAIN:
+                self.looking.append(node)
+
+    def has_memory(self, value: Value) -> None:
+        """A value was given memory: where it was read already, it was read there."""
+        if any(value is operand for node in self.nodes for operand in node.values) and not self.is_made_here(value):
+            self._reads[value.place[2]] = value.place
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes into memory that was there before it."""
+        return bool(self._writes)
+
+    @property
+    def again_bytes(self) -> int:
+        """What it takes to store the operands of totals that are computed again."""
+        return sum(node.values[0].nbytes for node in self.looking if node.values[0].array is None)
 
     def stored(self, forced: bool = False) -> list[Value]:
         """Results that need memory: what the table gets, what a later segment uses, and, where asked for, what has it already."""
@@ -269,37 +306,17 @@ def _is_flat(value: Value, shape: tuple[int, ...]) -> bool:
     return value.shape == shape and (value.array is None or value.array.flags.c_contiguous)
 
 
-def clash(a: Array, b: Array) -> bool:
-    """Whether two arrays may share memory otherwise than element by element at the same places."""
-    start_a, start_b = address_of(a), address_of(b)
-    if start_a == start_b and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype:
-        return False
-    (low_a, high_a), (low_b, high_b) = extent(a), extent(b)
-    return start_a + low_a < start_b + high_b and start_b + low_b < start_a + high_a
+def clash(a: Value, b: Value) -> bool:
+    """Whether two values with memory may share it otherwise than element by element at the same places."""
+    return _clashes(a.place, (b.place,))
+
+
+def _clashes(place: Place, others: Iterable[Place]) -> bool:
+    low, high, same = place
+    return any(start < high and low < end and is_same != same for start, end, is_same in others)
 
 
 # -- blocks -------------------------------------------------------------------------------------------------------------
-
-
-def halves(n: int, most: int) -> Iterator[int]:
-    """The sizes of the parts into which NumPy's sum divides n numbers, divided until they have at most `most`."""
-    if n <= most:
-        yield n
-        return
-    half = n // 2
-    half -= half % 8
-    yield from halves(half, most)
-    yield from halves(n - half, most)
-
-
-def added(parts: Iterator[Any], n: int, most: int) -> Any:
-    """The sums of those parts, added up as NumPy does."""
-    if n <= most:
-        return next(parts)
-    half = n // 2
-    half -= half % 8
-    left = added(parts, half, most)
-    return left + added(parts, n - half, most)
 
 
 class Scratch:
@@ -402,47 +419,69 @@ class Program:
                     whole[late[0]], self.turn = self.turn, whole[late[0]]
         if waiting is not None:
             np.copyto(waiting[0], waiting[1])
-        for node, parts in self.totals:
-            assert node.result.array is not None
-            node.result.array[...] = self._total(node, parts)
+        if self.totals:
+            self._finish()
 
-    def _total(self, node: Node, parts: list[Any]) -> Array:
+    def _finish(self) -> None:
+        """The totals. Those that depend on the place are taken of their whole operands, which are stored for that long."""
+        found = [(node, self._total(node, parts)) for node, parts in self.totals]
+        again = [node for node, total in found if _depends_on_place(node, total)]
+        stored = store_operands(self.segment, again) if again else []
+        for node, total in found:
+            how, (value,) = node.operation, node.values
+            assert isinstance(how, Reduction) and node.result.array is not None
+            if node in again:
+                total = how.ufunc.reduce(value.array, axis=None)
+            if how.divide:
+                total = np.true_divide(total, np.asarray(value.size, how.dtype))
+            node.result.array[...] = total
+        for value in stored:
+            value.array = None
+
+    def _total(self, node: Node, parts: list[Any]) -> Any:
         how = node.operation
         assert isinstance(how, Reduction)
         if how.style == "count":
             return np.asarray(sum(parts), how.dtype)
         if how.style == "pairwise":
-            total = added(iter(parts), self.rows, self.block)
-            if total != total:
-                total = how.ufunc.reduce(whole_operand(self.segment, node), axis=None)
-            if how.divide:
-                (value,) = node.values
-                total = np.true_divide(total, np.asarray(value.size, how.dtype))
-            return np.asarray(total, how.dtype)
-        found = np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
-        if how.style == "extremum" and (found == 0 or found != found):
-            return np.asarray(how.ufunc.reduce(whole_operand(self.segment, node), axis=None))
-        return found
+            return added(iter(parts), self.rows, self.block)
+        return np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
 
 
 _TWO, _ONE, _MAKES, _MAKES_INTO, _TOTAL = range(5)
 
 
-def whole_operand(segment: Segment, node: Node) -> Array:
-    """The operand of a total, computed once more and stored. Nothing in its segment writes to what was there before."""
-    (value,) = node.values
-    if value.array is not None:
-        stored: Array = value.array
-        return stored
-    whole: Array = np.empty(value.shape, value.dtype)
-    value.array = whole
-    again = Segment(segment.number, segment.shape)
-    for other in segment.nodes:
-        if not _is_total(other):
-            again.add(other)
-    scratch = Scratch()
-    compile_segment(again, scratch).run()
-    return whole
+def _depends_on_place(node: Node, total: Any) -> bool:
+    how = node.operation
+    assert isinstance(how, Reduction)
+    return bool(how.style in _LOOKS_AGAIN and (total != total or (how.style == "extremum" and total == 0)))
+
+
+def store_operands(segment: Segment, totals: list[Node]) -> list[Value]:
+    """Compute the operands of totals once more, and store them; returns those that had no memory. Nothing in the segment writes to what
+    was there before. Raises MemoryError; then none has memory that had none."""
+    stored: list[Value] = []
+    try:
+        for node in totals:
+            (value,) = node.values
+            if value.array is None:
+                value.array = np.empty(value.shape, value.dtype)
+                stored.append(value)
+        if stored:
+            wanted, nodes = {id(value) for value in stored}, []
+            for node in reversed(segment.nodes):
+                if not _is_total(node) and id(node.result) in wanted:
+                    nodes.append(node)
+                    wanted.update(id(value) for value in node.values)
+            again = Segment(segment.number, segment.shape)
+            for node in reversed(nodes):
+                again.add(node)
+            compile_segment(again, Scratch()).run()
+    except MemoryError:
+        for value in stored:
+            value.array = None
+        raise
+    return stored
 
 
 def compile_segment(segment: Segment, scratch: Scratch) -> Program:
@@ -615,10 +654,8 @@ __all__ = [
     "Scratch",
     "Segment",
     "Value",
-    "added",
     "can_run",
     "clash",
     "compile_segment",
-    "halves",
     "settle",
 ]

@@ -67,6 +67,10 @@ class Window:
         self._segments: list[Segment] = []
         #: bytes of arrays that were freed here and are operands
         self._held = 0
+        #: whether anything is gained over running each command by itself
+        self.is_worth = False
+        #: whether memory that was there before may have been written
+        self.has_written = False
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -139,6 +143,7 @@ class Window:
         else:
             return False
         self._gone.add(handle)
+        self._found.pop(handle, None)
         return True
 
     def _leave(self, array: Any, handle: int) -> None:
@@ -214,7 +219,7 @@ class Window:
             self._made[handle] = result
             return True
         array = self._force(target) if target.array is None else target.array
-        if array is None or not array.flags.writeable or not _is_plain(array) or _overlap(values, array):
+        if array is None or not array.flags.writeable or not _is_plain(array) or _overlap(values, target):
             return False
         node = Node(operation, values, target, array, False)
         if not can_run(node, target.shape):
@@ -239,9 +244,9 @@ class Window:
             return False
         if view.shape != value.shape or view.dtype != value.dtype or view.size < MIN_ELEMENTS:
             return False
-        if not view.flags.writeable or not _is_plain(view) or _overlap([value], view):
-            return False
         target = Value(view.shape, view.dtype, view)
+        if not view.flags.writeable or not _is_plain(view) or _overlap([value], target):
+            return False
         target.segment = owner.segment
         target.is_view = True
         node = Node(Operation(_copy, view.dtype, copies=True), [value], target, view, False)
@@ -264,7 +269,7 @@ class Window:
             view = memory.view(array, join.read(words, i), spec)
         except ValueError:
             return False
-        if not _is_plain(view):
+        if not _is_plain(view) or not view.flags.aligned or not view.dtype.isnative:
             return False
         made = Value(spec.shape, spec.dtype, view)
         made.is_view, made.segment = True, owner.segment
@@ -313,6 +318,8 @@ class Window:
         except MemoryError:
             return None
         value.is_forced = True
+        for segment in self._segments[value.segment + 1 :]:
+            segment.has_memory(value)
         return value.array
 
     def _add(self, node: Node, shape: tuple[int, ...]) -> None:
@@ -320,13 +327,9 @@ class Window:
         if not segments or not segments[-1].accepts(node, shape):
             segments.append(Segment(len(segments), shape))
         segments[-1].add(node)
+        self.is_worth = self.is_worth or len(segments[-1].nodes) > 1
 
     # -- running ------------------------------------------------------------------------------------------------------
-
-    @property
-    def is_worth(self) -> bool:
-        """Whether anything is gained over running each command by itself."""
-        return any(len(segment.nodes) > 1 for segment in self._segments)
 
     def undo(self) -> None:
         """Nothing of it shall run."""
@@ -340,13 +343,14 @@ class Window:
         need = self._held
         for segment in self._segments:
             need += sum(value.nbytes for value in segment.stored(forced=True))
-        return self._used_before + need <= self._account.limit
+        need += max(segment.again_bytes for segment in self._segments)
+        return self._account.has_room(self._used_before + need - self._account.used)
 
     def run(self) -> None:
         """Compute.
 
         Raises:
-            MemoryError: the machine has no more memory, and nothing has changed that was there before.
+            MemoryError: the machine has no more memory; `has_written` says whether anything may have changed that was there before.
         """
         programs = []
         spare: dict[tuple[Any, ...], list[Array]] = {}
@@ -360,6 +364,7 @@ class Window:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)
         for program in programs:
+            self.has_written |= program.segment.writes
             program.run()
 
     def commit(self, words: list[int]) -> None:
@@ -400,9 +405,9 @@ def _shape(values: list[Any]) -> tuple[int, ...] | None:
         return None
 
 
-def _overlap(values: list[Any], target: Array) -> bool:
+def _overlap(values: list[Any], target: Value) -> bool:
     """Whether an operand lies in what is written, otherwise than element by element."""
-    return any(isinstance(v, Value) and v.array is not None and clash(v.array, target) for v in values)
+    return any(isinstance(v, Value) and v.array is not None and clash(v, target) for v in values)
 
 
 def _is_plain(array: Array) -> bool:

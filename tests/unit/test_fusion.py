@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cupool.apiserver.fusion import proof
-from cupool.apiserver.fusion.segments import added, halves
+from cupool.apiserver.executor import BrokenOff
+from cupool.apiserver.fusion import proof, segments
+from cupool.apiserver.fusion.proof import added, halves
 from fusion_programs import Side, check, small_sizes
 from wire import REPLY, H, I, R, V, form, spec, value
 
@@ -262,3 +263,116 @@ def test_the_sign_of_zero_and_the_kind_of_nan_of_an_extremum(op: str, corner: fl
     reduce = form(30, op, [H], [spec(())])
     _run([(ARRAY, 1, value(data.tobytes())), (ARRAY, 2, value(np.full(N, -0.0).tobytes())), (ADD, 3, 1, 2), (MUL, 4, 3, real_bits(1.0)),
           (reduce, 5, 4), (ADD, 6, 4, 4)])  # fmt: skip
+
+
+def test_an_operand_that_was_freed_is_unknown() -> None:
+    commands = [
+        (ARRAY, 1, _data()),
+        (ARRAY, 2, _data(1)),
+        (ADD, 3, 1, 2),
+        (EXP, 4, 3),
+        (None, 1),
+        (ADD, 5, 1, 2),
+        (EXP, 6, 5),
+    ]
+    plain, _ = _run(commands)
+    assert plain.executor.failed_commands == 1
+
+
+def test_a_result_that_was_read_before_something_looks_into_its_memory() -> None:
+    """Its first half is seen as numbers of half the size, of the shape of what it was broadcast to."""
+    row, both, halved = spec((1, N)), spec((2, N)), spec((2, N), "f4")
+    data = np.random.default_rng(3).standard_normal((2, N))
+    into = form(60, "multiply", [H, H], [], out=H)
+    commands = [
+        (form(61, "@array", [V], [row]), 1, value(data[:1].tobytes())), (form(62, "@array", [V], [both]), 2, value(data.tobytes())),
+        (form(63, "@array", [V], [halved]), 3, value(data.astype("f4").tobytes())), (form(64, "exp", [H], [row]), 4, 1),
+        (form(65, "add", [H, H], [both]), 5, 2, 4), (form(66, "@view", [H, I], [halved]), 6, 4, 0), (into, 3, 3, 6),
+        (form(67, "exp", [H], [halved]), 7, 6),
+    ]  # fmt: skip
+    _, fused = _run(commands)
+    assert _joined(fused) == 5
+
+
+def _losses(rounds: int) -> list[Any]:
+    commands: list[Any] = []
+    for h in range(10, 10 + 3 * rounds, 3):
+        commands += [(ADD, h, 1, 2), (EXP, h + 1, h), (None, h), (SUM, h + 2, h + 1), (None, h + 1)]
+    return commands
+
+
+def test_many_sums_of_nan_are_each_computed_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What their operands take is given back, and a second look costs no more than the first."""
+    nan = np.full(N, 1.0)
+    nan[7] = np.nan
+    before = [(ARRAY, 1, value(nan.tobytes())), (ARRAY, 2, _data())]
+    _run(before + _losses(50))
+    compiled, nodes = segments.compile_segment, []
+
+    def counting(segment: Any, scratch: Any) -> Any:
+        nodes.append(len(segment.nodes))
+        return compiled(segment, scratch)
+
+    monkeypatch.setattr(segments, "compile_segment", counting)
+    _, fused = _run(before + _losses(50))
+    assert _joined(fused) == 250
+    assert 0 < sum(nodes) <= 100  # operands that cross segments are stored anyway
+
+
+def test_many_commands_on_the_same_memory_are_compared_with_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+    clashes = segments._clashes
+
+    def counting(place: Any, others: Any) -> bool:
+        nonlocal compared
+        others = list(others)
+        compared += len(others)
+        return clashes(place, others)
+
+    monkeypatch.setattr(segments, "_clashes", counting)
+    rounds = 200
+    _, fused = _run([(ARRAY, 1, _data()), (ARRAY, 2, _data(1)), *[(INTO, 1, 2, 1)] * rounds])
+    assert _joined(fused) == rounds
+    assert compared < 10 * rounds
+
+
+def test_commands_that_do_not_join_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two shapes by turns."""
+    from cupool.apiserver.fusion import window
+
+    looks = 0
+    taken = window.Window.map_into
+
+    def counting(self: Any, *of: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return taken(self, *of)
+
+    monkeypatch.setattr(window.Window, "map_into", counting)
+    other, rounds = form(70, "@array", [V], [spec((N // 2,))]), 100
+    data = value(np.random.default_rng(2).standard_normal(N // 2).tobytes())
+    _, fused = _run([(ARRAY, 1, _data()), (other, 2, data), *[(INTO, 1, 1, 1), (INTO, 2, 2, 2)] * rounds])
+    assert _joined(fused) == 0
+    assert looks < 4 * rounds + 32
+
+
+def test_without_memory_behind_a_write_the_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has written is not run twice."""
+    nan = np.full(N, np.nan)
+    _, fused = _pair()
+    known: set[int] = set()
+    fused.run([(ARRAY, 1, value(nan.tobytes())), (ARRAY, 2, _data()), (ARRAY, 3, _data(1))], known)
+
+    def none(segment: Any, totals: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(segments, "store_operands", none)
+    half = form(71, "add", [H, H], [], out=H)
+    with pytest.raises(BrokenOff, match="out of memory"):
+        fused.run([(half, 2, 3, 2), (ADD, 4, 1, 3), (EXP, 5, 4), (SUM, 6, 5)], known)
+
+
+def test_sums_stay_whole_where_numpy_adds_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "_sums", {"d": False})
+    _, fused = _run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (EXP, 3, 2), (SUM, 4, 3)])
+    assert _joined(fused) == 2
