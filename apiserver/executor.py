@@ -512,6 +512,9 @@ class Executor:
         propagated = isinstance(error, Propagated)
         stored = error.stored if isinstance(error, Propagated) else StoredError(_as_user_error(error, self.accounting))
         touched = [] if form.settled else self._poison_written(form, words, i, stored)
+        if touched and touched[0] <= 0:
+            # Results are stored without a look at their handles' sign: here it would show first.
+            raise ProtocolError(f"Handle {touched[0]} is out of range; handles are in 1 .. 2^63-1.")
         answered = self._store_error(form, words, i, stored, touched)
         if not propagated:
             self.failed_commands += 1

@@ -76,7 +76,8 @@ def _array(executor: Executor, form: Form) -> Step:
             data = getattr(data, "tobytes", lambda: b"")()
         if len(data) != spec.nbytes:
             raise ProtocolError(f"@array of {spec.nbytes} bytes with {len(data)} bytes of data.")
-        handles.put_own(words[i + 1], device.from_bytes(spec, data))
+        # Strides may be such that its memory is another array's.
+        handles.put_admitted(words[i + 1], device.from_bytes(spec, data))
 
     return step
 

@@ -89,7 +89,8 @@ class Plans:
         self.is_on = is_on
         self._executor = executor
         self._plans: OrderedDict[tuple[Any, ...], _Plan | None] = OrderedDict()
-        self._met: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+        #: hashes of keys: a key of a long body takes a hundred kilobytes
+        self._met: OrderedDict[int, None] = OrderedDict()
         self._loops = self._planned = self._stopped = self._commands = 0
 
     def statistics(self) -> Statistics:
@@ -140,22 +141,20 @@ class Plans:
         ]
         if not all([value.base is None and _is_alone(buffers.get(id(value)), handle) for handle, value in goes]):
             return None
-        low, stride = body.low, body.stride
-        if stride and not table.keys().isdisjoint(range(low + stride, low + rounds * stride)):
-            return None
-        return state
+        return state if _is_free(table, body, rounds) else None
 
     def _plan_for(self, body: Body, state: _State, rounds: int) -> _Plan | None:
         key = (body.key, state.key())
         if key in self._plans:
             self._plans.move_to_end(key)
             return self._plans[key]
-        if rounds * len(body.commands) < MANY_COMMANDS and key not in self._met:
-            self._met[key] = None
+        met = hash(key)
+        if rounds * len(body.commands) < MANY_COMMANDS and met not in self._met:
+            self._met[met] = None
             if len(self._met) > MAX_MET:
                 self._met.popitem(last=False)
             return None
-        self._met.pop(key, None)
+        self._met.pop(met, None)
         hows = self._hows(body, state)
         plan = None
         if hows is not None:
@@ -197,7 +196,7 @@ class Plans:
                 assert looks is not None
                 try:
                     given[number] = self._executor.device.view(operands[0], command.offset + command.step, looks)
-                except ValueError:
+                except Exception:  # an offset beyond 64 bits is an OverflowError
                     return None  # it lies outside, as the walk says
                 continue
             how = hows[number] = self._how(command, tuple(operands))
@@ -259,6 +258,15 @@ class Plans:
         so_far = done * count + stopped_at
         rest = part.written_out()[done * len(part.words) + body.commands[stopped_at].at :]
         return so_far + executor.run_words(rest, position + so_far)
+
+
+def _is_free(table: dict[int, Any], body: Body, rounds: int) -> bool:
+    """Whether no handle that the results of all rounds but the first lie between is in use."""
+    window = range(body.low + body.stride, body.low + rounds * body.stride)
+    # The stride is the client's: a range of 2^62 handles is never gone through.
+    if len(window) > len(table):
+        return not any([handle in window for handle in table])
+    return table.keys().isdisjoint(window)
 
 
 def _handles(first: int, step: int, rounds: int) -> Any:

@@ -150,9 +150,9 @@ def number_of(source: Number) -> int | float:
 def _call(number: int, command: Call, how: How, names: dict[str, Any]) -> list[str]:
     args = [_name(number, place, source, names, command) for place, source in enumerate(command.args)]
     keywords = []
-    for k, (keyword, value) in enumerate(how.kwargs):
-        names[f"K{number}_{k}"] = value
-        keywords.append(f"{keyword}=K{number}_{k}")
+    if how.kwargs:  # their names came over the wire
+        names[f"K{number}"] = dict(how.kwargs)
+        keywords.append(f"**K{number}")
     if command.out is not None:
         out = _name(number, -1, command.out, names, command)
         return [f"      f{number}({', '.join([*args, f'out={out}', *keywords])})"]

@@ -26,6 +26,7 @@ from cupool.apiserver.accounting import rounded
 from cupool.apiserver.config import Assignment
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor, resolve_table
+from cupool.apiserver.plans import plans
 from cupool.apiserver.session import Refused, Session, parse_frame
 from wire import OBJECT, REPLY, UNKNOWN, H, I, R, V, form, hello, spec, value
 
@@ -110,7 +111,7 @@ class Fuzzer:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self._impls = resolve_table(CpuDevice(0, MEMORY))
-        self.refused = self.executed = self.sessions = 0
+        self.refused = self.executed = self.sessions = self.planned = 0
         self.corpus: list[bytes] = []
         self.renew()
 
@@ -139,7 +140,8 @@ class Fuzzer:
             ).SerializeToString()
         if kind < 0.15:
             return random_message(self.random, pb.ClientFrame()).SerializeToString()
-        data = pb.ClientFrame(batch=self.batch()).SerializeToString()
+        made = self.whole_loop() if kind < 0.22 else self.batch()
+        data = pb.ClientFrame(batch=made).SerializeToString()
         if self.random.random() < 0.2:
             data = self.mutated(data)
         if len(self.corpus) < 64:
@@ -202,6 +204,51 @@ class Fuzzer:
         batch.loops.add(at=at, rounds=rounds, steps=codec.pack_words(steps)[0])
         if source.random() < 0.7:
             batch.count *= rounds if rounds < 100 else 1
+
+    def whole_loop(self) -> Any:
+        """A batch of two arrays and a loop of whole commands, which may have a plan: with numbers at which something may turn."""
+        source, executor = self.random, self.executor
+        first = source.randrange(1, 1 << 40)
+        words, values = codec.pack_words([301, first, value(bytes(32)), 301, first + 1, value(bytes(32))])
+        size, rounds = source.choice((1, 2, 3)), source.choice((3, 4, 50))
+        stride = source.choice((size, size + 1, source.choice(EDGES)))
+        low = first + 2 + source.choice((0, size))
+        known = [(first, 0), (first + 1, 0), (first + 1, 0), (low - stride, stride)]
+        known += [(self.word(), source.choice(EDGES))] * (source.random() < 0.2)
+        body: list[int] = []
+        steps: list[int] = []
+        commands = 0
+        for result in range(low, low + size):
+            operand, other = source.choice(known), source.choice(known)
+            kind = source.randrange(4)
+            if kind == 0:
+                body += [302, result, operand[0], source.choice((0, 0, 8, 24, self.word()))]
+                steps += [0, stride, operand[1], source.choice((0, 0, 0, 8, source.choice(EDGES)))]
+            elif kind == 1:
+                body += [304, operand[0], other[0], operand[0]]
+                steps += [0, operand[1], other[1], operand[1]]
+            else:
+                body += [303, result, operand[0], other[0]]
+                steps += [0, stride, operand[1], other[1]]
+            known += [(result, stride)] * (kind != 1)
+            commands += 1
+            if source.random() < 0.6:
+                body += [0, source.choice((result, result, result - stride))]
+                steps += [0, stride]
+                commands += 1
+        body, steps = ([(word + (1 << 63)) % (1 << 64) - (1 << 63) for word in some] for some in (body, steps))
+        self.handles = [*self.handles[-20:], first, low]
+        one, four = spec((1,)), spec((4,))
+        batch = pb.Batch(
+            seq=executor.executed_seq + 1, position=executor.executed_commands, count=2 + rounds * commands,
+            forms=[form(301, "@array", [V], [four]), form(302, "@view", [H, I], [one]), form(303, "add", [H, H], [four]),
+                   form(304, "add", [H, H], [], out=H)],
+            commands=words + codec.pack_words(body)[0],
+            loops=[pb.Loop(at=6, rounds=rounds, steps=codec.pack_words(steps)[0])],
+        )  # fmt: skip
+        for data in values:
+            batch.values.add().ParseFromString(data)
+        return batch
 
     def value(self) -> bytes:
         choice = self.random.randrange(6)
@@ -271,6 +318,7 @@ class Fuzzer:
         if self.session.over or self.random.random() < 0.001:
             self.session.end("next")
             self.session.close()
+            self.planned += self.executor.plans.statistics().planned
             assert self.executor.accounting.used == 0, (
                 f"{self.executor.accounting.used} bytes are charged and nothing is held"
             )
@@ -301,14 +349,18 @@ def run(runs: int, seed: int, seconds: float | None = None) -> Fuzzer:
     limit_memory(MEMORY)  # as the server process does: what a hostile form makes NumPy allocate fails
     fuzzer = Fuzzer(seed)
     started = time.monotonic()
-    for k in range(runs):
-        try:
-            fuzzer.step()
-        except BaseException as error:
-            error.add_note(f"fuzz_wire: seed {seed}, run {k}")
-            raise
-        if seconds is not None and time.monotonic() - started > seconds:
-            break
+    eager, plans.MANY_COMMANDS = plans.MANY_COMMANDS, 0
+    try:
+        for k in range(runs):
+            try:
+                fuzzer.step()
+            except BaseException as error:
+                error.add_note(f"fuzz_wire: seed {seed}, run {k}")
+                raise
+            if seconds is not None and time.monotonic() - started > seconds:
+                break
+    finally:
+        plans.MANY_COMMANDS = eager
     return fuzzer
 
 
@@ -322,6 +374,7 @@ def main() -> None:
     took = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{arguments.runs} frames in {took:.0f} s: {fuzzer.executed} executed, {fuzzer.refused} refused, {fuzzer.sessions} sessions, "
+          f"{fuzzer.planned} loops by plans, "
           f"peak {peak} MiB")  # fmt: skip
 
 

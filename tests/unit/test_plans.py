@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cupool.apiserver.executor import BrokenOff
 from cupool.apiserver.plans import plans as plans_module
 from executing import DATA, Client
 from loop_programs import check
@@ -148,3 +149,68 @@ def test_a_view_beyond_an_array_of_no_elements_is_an_error():
     )
     client.run(("none", 1, value(b"")), ("two", 2, 1, 0))
     assert "does not lie in its buffer" in client.failures[0].error.message
+
+
+def test_a_stride_beyond_all_handles_is_not_gone_through(eager):
+    """Handles 2^40 apart: what lies between them is looked for in the table, not one by one."""
+    client = Client()
+    client.array(2)
+    looped(client, [client.forms["add"].id, 100, 2, 2], [0, 1 << 40, 0, 0], 5, 5, client.forms["add"])
+    client.sent.add("add")
+    assert client.executor.plans.statistics().commands == 4
+    assert client.fetch(100 + (4 << 40)).tolist() == (2 * DATA).tolist()
+    client.array(900 + (7 << 40))  # between the results of the loop that follows
+    looped(client, [client.forms["add"].id, 101, 2, 2], [0, 2 << 40, 0, 0], 5, 5)
+    assert client.executor.plans.statistics().commands == 4  # walked
+    assert client.fetch(101 + (8 << 40)).tolist() == (2 * DATA).tolist()
+
+
+def test_an_offset_that_leaves_64_bits_is_an_error_of_its_command(eager):
+    client = Client()
+    client.array(2)
+    view = form(61, "@view", [H, I], [spec((1,))])
+    outcome = looped(client, [61, 100, 2, 8, 0, 100], [0, 1, 0, (1 << 63) - 1, 0, 1], 5, 10, view)
+    # Modulo 2^64 the rounds begin at bytes 8, 7 - 2^63, 6, 5 - 2^63 and 4.
+    assert [failure.position for failure in outcome.failures] == [3, 7]
+
+
+def test_a_keyword_that_is_no_word_of_python_reaches_no_source(eager, monkeypatch):
+    """An implementation that takes any keyword: the name is data, however it is spelt."""
+    client, taken = Client(), []
+
+    def add(a, b, **options):
+        taken.append(options)
+        return np.add(a, b)
+
+    monkeypatch.setitem(client.executor._impls, "add", add)
+    client.array(2)
+    one = form(61, "add", [H, H], [spec((4,))], **{"class": 1, "__debug__": 2})
+    looped(client, [61, 100, 2, 2, 0, 100], [0, 1, 0, 0, 0, 1], 5, 10, one)
+    assert client.executor.plans.statistics().stopped == 0 and client.executor.plans.statistics().planned == 1
+    assert taken == [{"class": 1, "__debug__": 2}] * 6  # five rounds, and the look at what it gives
+
+
+def test_a_handle_below_zero_is_refused_where_it_would_be_told():
+    client = Client()
+    client.array(2)
+    add, into = client.forms["add"], form(61, "add", [H, H], [], out=H)
+    batch = pb.Batch(
+        seq=client.executor.executed_seq + 1, position=client.executor.executed_commands, count=3, forms=[add, into],
+        commands=codec.pack_words([add.id, 7, 2, 2, add.id, -5, 2, 2, 61, 7, 99, -5])[0],
+    )  # fmt: skip
+    with pytest.raises(BrokenOff, match="Handle -5 is out of range"):
+        client.executor.run(batch)
+
+
+def test_an_array_whose_memory_is_larger_than_itself_is_accounted_once():
+    """Strides of 24 for elements of 8 bytes: a view of it must not change what is given back."""
+    client = Client(
+        more={
+            "wide": form(60, "@array", [V], [spec((200,), "<f8", (24,))]),
+            "one": form(61, "@view", [H, I], [spec((1,))]),
+        }
+    )
+    client.run(("wide", 5, value(bytes(1600))), ("one", 6, 5, 0))
+    assert client.used == 2048
+    client.run(("free", 5), ("free", 6))
+    assert client.used == 0
