@@ -35,6 +35,12 @@ def demands(used: Sequence[float], full: float) -> list[float]:
     return [min(full, max(u, 1.0 - math.pow(idle, u / total))) if u > 0.0 else 0.0 for u in used]
 
 
+def is_measured_apart(device: Device) -> bool:
+    """Whether its utilisation shows others than its sessions too. That of a CPU device is the sum of its sessions' own times: what it seems
+    to have beyond them is the lag between two averages, or of a session that has ended, and nobody to move away from."""
+    return device.kind != "cpu"
+
+
 def most_saved(source: float, destination: float = 0.0) -> float:
     """The most that moving one session can save in a second, whoever the sessions are: of devices with these utilisations."""
     at_source, at_destination = math.sqrt(1.0 - source), math.sqrt(1.0 - destination)

@@ -79,7 +79,7 @@ def _relieve(board: Board) -> None:
             board.choose(
                 session,
                 destination,
-                f"{id} is shared by {board.count(source)} sessions and wanted for {-load:.0%} of the time, "
+                f"{id} {_held_by(board, source)} wanted for {-load:.0%} of the time, "
                 f"{destination.id} for {board.load(destination):.0%}: {rate:.2f} s saved a second.",
                 gain_s,
                 cost_s,
@@ -88,6 +88,11 @@ def _relieve(board: Board) -> None:
         board.refused["no device is contended"] += 1
     elif skipped:
         board.refused["no other device is idle enough for a contended one"] += skipped
+
+
+def _held_by(board: Board, source: Device) -> str:
+    count = board.count(source)
+    return f"is shared by {count} sessions and" if count > 1 else "has one session and is"
 
 
 def _may_relieve(board: Board, source: Device) -> bool:
@@ -126,7 +131,7 @@ def wants_of(board: Board, source: Device) -> tuple[list[tuple[Session, float]],
     wants = costs.demands(used, full)
     idle = math.prod([1.0 - d for d in wants])
     foreign = source.utilisation - math.fsum(used)
-    if foreign > board.tuning.foreign:
+    if foreign > board.tuning.foreign and costs.is_measured_apart(source):
         idle *= 1.0 - min(full, foreign)
     return list(zip(sessions, wants, strict=True)), idle
 

@@ -188,8 +188,18 @@ def test_a_device_too_hot_gives_to_a_cooler_one() -> None:
 
 def test_what_others_outside_the_pool_take_of_a_device_counts() -> None:
     s = session("s", "a", 0.5)
-    assert moves(pool(device("a", 1, utilisation=1.0), device("b"), s)) == [("s", "b")]
-    assert moves(pool(device("a", 1, utilisation=0.55), device("b"), s)) == []
+    decision = decide(pool(device("a", 1, utilisation=1.0, kind="cuda"), device("b", kind="cuda"), s))
+    assert [(m.session, m.destination) for m in decision.moves] == [("s", "b")]
+    assert decision.moves[0].reason.startswith("a has one session and is wanted for 75% of the time, b for 0%")
+    assert moves(pool(device("a", 1, utilisation=0.55, kind="cuda"), device("b", kind="cuda"), s)) == []
+
+
+def test_on_a_cpu_device_there_is_nobody_outside_the_pool() -> None:
+    """Its utilisation is its sessions' own: one that is alone there, between a busy phase and an idle one, stays."""
+    assert moves(pool(device("a", 1, utilisation=1.0), device("b"), session("s", "a", 0.5))) == []
+    other = session("t", "b", 0.5), session("u", "b", 0.5)
+    to_cpu = pool(device("a", utilisation=1.0), device("b", 2), *other)
+    assert moves(to_cpu) == [("t", "a")]  # what a session that has ended left in the average is not in the way
 
 
 def test_of_equals_the_less_urgent_moves() -> None:
