@@ -93,8 +93,16 @@ def _hand_down() -> None:
 
 
 def start_pool() -> None:
-    """Without a pool to go to, start the embedded one now: it gets ready while the program imports NumPy."""
-    if not config().addr:
+    """Without a pool to go to, start the embedded one now: it gets ready while the program imports NumPy.
+
+    Raises SystemExit, having said why, where a variable makes no sense.
+    """
+    try:
+        addr = config().addr
+    except ValueError as error:
+        print(f"cupool: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if not addr:
         embedded.start()
         # Registered before the session's own end, so it runs after it; a program without arrays has nothing else to end it.
         atexit.register(embedded.stop, 1.0)

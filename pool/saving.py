@@ -52,7 +52,8 @@ class Saving:
             raise Refused(
                 Code.FAILED_PRECONDITION,
                 "This pool has no folder for saved sessions.",
-                "Set checkpoints.folder in cupool.toml, a folder that every host of the pool sees, and start the pool again.",
+                "Set checkpoints.folder in cupool.toml, or CUPOOL_CHECKPOINTS_FOLDER for `cupool up`, to a folder that every host of the "
+                "pool sees, and start the pool again.",
             )
         return Path(folder) / "saved"
 

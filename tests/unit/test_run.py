@@ -100,6 +100,13 @@ def test_interrupt_from_outside_ends_by_the_signal(script):
     assert b"KeyboardInterrupt" in errors and b"cupool" not in errors
 
 
+def test_a_setting_that_makes_no_sense_is_one_line(script):
+    path = script("print('never')")
+    done = run("run", path, env={**os.environ, "CUPOOL_COMPRESSION": "lz4"})
+    said = "cupool: CUPOOL_COMPRESSION='lz4' is none of 'zlib'. Set it to one of them, or leave it out.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_statistics_of_a_program_without_arrays(script, tmp_path):
     out = tmp_path / "stats.json"
     done = run("run", "--stats", "--stats-json", str(out), script("print('hello')\n"))
