@@ -53,11 +53,15 @@ def shown(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
-def seen(result: Result) -> str:
-    """Median and quartiles, with the unit."""
+def seen(result: Result, limit: float | None = None) -> str:
+    """Median and quartiles, with the unit. `limit`: a goal that rounding must not make it look equal to."""
     low, high = result["spread"]
     unit = "x" if result["kind"] == "ratio" else f" {result['unit']}"
-    return f"{shown(value(result))}{unit} [{shown(low)}, {shown(high)}]"
+    number = value(result)
+    median = shown(number)
+    if limit is not None and number != limit and median == shown(limit):
+        median = f"{number:.6g}"
+    return f"{median}{unit} [{shown(low)}, {shown(high)}]"
 
 
 def results(report: Report | None) -> dict[tuple[str, str], Result]:
@@ -70,14 +74,19 @@ def sources() -> dict[str, dict[tuple[str, str], Result]]:
     """Every result by source and (row, what)."""
     full: dict[tuple[str, str], Result] = {}
     for path in sorted(FULL.glob("*.json")):
-        full |= results(load(path))
-    bench = results(load(RESULTS / "bench.json"))
+        full |= _of_file(f"full/{path.name}")
+    bench = _of_file("bench.json")
     # What `make bench` has too is shown of that one run; the file of its own stands in until there is one.
-    return {"bench": {**full, **bench}, "full": full, "gpu": results(load(RESULTS / "gpu.json"))}
+    return {"bench": {**full, **bench}, "full": full, "gpu": _of_file("gpu.json")}
+
+
+def _of_file(name: str) -> dict[tuple[str, str], Result]:
+    """The results of a file of `benchmarks/results/`, each with that file's name as `file`."""
+    return {key: {**result, "file": name} for key, result in results(load(RESULTS / name)).items()}
 
 
 def goal_lines(found: dict[str, dict[tuple[str, str], Result]]) -> list[str]:
-    lines = ["| goal | measure | wanted | seen | |\n|---|---|---:|---:|---|\n"]
+    lines = ["| goal | measure | wanted | seen | | file |\n|---|---|---:|---:|---|---|\n"]
     for goal in GOALS:
         lines.append(_goal_line(goal, found))
     for row in WHOLE_ROWS:
@@ -85,7 +94,10 @@ def goal_lines(found: dict[str, dict[tuple[str, str], Result]]) -> list[str]:
             if name == row and result["goal"] is not None:
                 sign = "≥" if result.get("more_is_better") else "≤"
                 note = "met" if result["met"] else "missed" + (f": {result['note']}" if result["note"] else "")
-                lines.append(f"| {row} | {what} | {sign} {result['goal']:g} | {seen(result)} | {note} |\n")
+                figure = seen(result, result["goal"])
+                lines.append(
+                    f"| {row} | {what} | {sign} {result['goal']:g} | {figure} | {note} | `{result['file']}` |\n"
+                )
     return lines
 
 
@@ -95,10 +107,11 @@ def _goal_line(goal: Shown, found: dict[str, dict[tuple[str, str], Result]]) -> 
         record = load(RESULTS / f"prove-{goal.row}.json")
         assert callable(goal.what)
         if record is None:
-            return f"| {goal.goal} | {goal.words} | {wanted} | – | `make prove PART={goal.row}` |\n"
+            return f"| {goal.goal} | {goal.words} | {wanted} | – | `make prove PART={goal.row}` | |\n"
         number = goal.what(record["summary"])
         verdict = "met" if (number >= goal.limit if goal.at_least else number <= goal.limit) else "missed"
-        return f"| {goal.goal} | {goal.words} | {wanted} | {shown(number)} {goal.unit} | {verdict} |\n"
+        figure = f"{shown(number)} {goal.unit}"
+        return f"| {goal.goal} | {goal.words} | {wanted} | {figure} | {verdict} | `prove-{goal.row}.json` |\n"
     assert isinstance(goal.what, str)
     result = found[goal.source].get((goal.row, goal.what))
     if result is None:
@@ -107,10 +120,11 @@ def _goal_line(goal: Shown, found: dict[str, dict[tuple[str, str], Result]]) -> 
             "bench": "not measured yet: `make bench`",
             "full": "not measured yet: `make bench-full`",
         }[goal.source]
-        return f"| {goal.goal} | {goal.words} | {wanted} | – | {lacking} |\n"
+        return f"| {goal.goal} | {goal.words} | {wanted} | – | {lacking} | |\n"
     number = value(result)
     verdict = "met" if (number >= goal.limit if goal.at_least else number <= goal.limit) else "missed"
-    return f"| {goal.goal} | {goal.words} | {wanted} | {seen(result)} | {verdict} |\n"
+    figure = seen(result, goal.limit)
+    return f"| {goal.goal} | {goal.words} | {wanted} | {figure} | {verdict} | `{result['file']}` |\n"
 
 
 def provenance(report: Report) -> str:
@@ -118,9 +132,10 @@ def provenance(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     gpu = f", {machine['gpu']}" if machine.get("gpu") else ", no GPU"
     loads = [row["load_before"] for row in report["rows"] if "load_before" in row]
-    load_words = f"; load of the machine before its rows: {min(loads):g} to {max(loads):g}" if loads else ""
+    ends = " to ".join(dict.fromkeys(f"{end:g}" for end in (min(loads), max(loads)))) if loads else ""
+    load_words = f"; load of the machine before it: {ends}" if loads else ""
     return (
-        f"`{report['command']}` on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB{gpu}; "
+        f"`{report['command'].strip()}` on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB{gpu}; "
         f"{versions}{load_words}"
     )
 
@@ -134,6 +149,9 @@ def bench_tables() -> list[str]:
         lines.append(f"\n**{row['row']}**: {row['title']}\n\n")
         if "error" in row:
             lines.append(f"Failed: {row['error']}\n")
+            continue
+        if not row["results"]:
+            lines.append("Nothing was measured: the machine lacks what it needs.\n")
             continue
         lines.append("| | median [quartiles] | of | |\n|---|---:|---:|---|\n")
         for r in row["results"]:
@@ -150,7 +168,9 @@ def bench_tables() -> list[str]:
 def curve_parts(with_plots: bool) -> list[str]:
     lines = [
         "## How cost grows\n\n",
-        "`make bench-full` measures these, each into a file under `benchmarks/results/full/`.\n",
+        "`make bench-full` measures these, each into a file under `benchmarks/results/full/`. The line below a heading says what "
+        "is measured / what the baseline is.\nA load above the number of cores says that others computed meanwhile: then times are "
+        "longer than on a quiet machine; ratios, measured side by side, differ less.\n",
     ]
     for name, title in CURVES.items():
         report = load(FULL / f"{name}.json")
@@ -161,6 +181,7 @@ def curve_parts(with_plots: bool) -> list[str]:
         points = [r for row in report["rows"] for r in row["results"] if "curve" in r]
         if with_plots:
             plot(name, title, points)
+        lines.append(f"{_sentence('; '.join(row['title'] for row in report['rows']))}\n\n")
         lines.append(f"{provenance(report)}.\n\n![{title}](plots/{name}.png)\n\n")
         axis = points[0]["axis"]
         xs = sorted({p["x"] for p in points})
@@ -174,6 +195,10 @@ def curve_parts(with_plots: bool) -> list[str]:
             cells = [_cell(p) for p in there]
             lines.append(f"| {curve} ({unit}) | " + " | ".join(cells) + " |\n")
     return lines
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _cell(point: Result | None) -> str:
@@ -258,9 +283,12 @@ def page(with_plots: bool) -> str:
         [
             "# How fast\n\n",
             "Made by `python tools/performance.py` from `benchmarks/results/`; nothing here is typed. ",
-            "Ratios are measured side by side in one run; a figure is a median with its quartiles.\n",
+            "Ratios are measured side by side in one run; a figure is a median with its quartiles, and a limit is in the unit of its "
+            "figure.\n",
             "What needs a GPU and has not seen one is marked unproven.\n\n",
             "## The goals\n\n",
+            "Names such as S1a are those of the rows: `python -m benchmarks S1a` measures that one. Files are under "
+            "`benchmarks/results/`.\n\n",
             *goal_lines(found),
             "\n",
             *soak_lines(),
