@@ -1,6 +1,6 @@
 """AWS Lambda's Runtime API, as small as it can be, to run a function here as the platform runs it.
 
-    python local_runtime.py app.handler event.json [event.json ...]
+    PYTHONPATH=$(cupool dropin-path) python local_runtime.py app.handler event.json [event.json ...]
 
 starts `awslambdaric` with the handler, gives it the events one after the other, and prints how long
 each took and its answer. As a module: `LocalRuntime`.
