@@ -81,6 +81,13 @@ KINDS = {
         "k = cp.RawKernel('extern \"C\" __global__ void f(double** p) { p[0][threadIdx.x] += 1; }', 'f')\n"
         "k((1,), (4,), (p,)); look = lambda: (k((1,), (4,), (p,)), x.get() - x.get()[0], p.get())[1:]"
     ),
+    "loops, and a clock among them": (
+        "a, b, x, y = cp.cuda.Event(), cp.cuda.Event(), cp.arange(5.0), cp.ones(5)\n"
+        "for _ in range(3000): x = x + y; x *= 0.5\n"
+        "a.record(); b.record(); b.synchronize(); cp.cuda.get_elapsed_time(a, b)\n"
+        "for _ in range(3000): x = x + y; y[1:3] += x[1:3]\n"
+        "look = lambda: (x.get(), y.get())"
+    ),
     "a clock": (
         "a, b, x = cp.cuda.Event(), cp.cuda.Event(), cp.arange(3)\n"
         "a.record(); b.record(); b.synchronize(); cp.cuda.get_elapsed_time(a, b); look = lambda: x.get()"
