@@ -104,9 +104,9 @@ class Board:
         # Of others, outside the pool: they cannot be moved, but they are in the way.
         foreign = measured - own
         foreign[foreign <= self.tuning.foreign] = 0.0
-        for at in np.flatnonzero(foreign).tolist():
-            if not costs.is_measured_apart(self.snapshot.devices[at]):
-                foreign[at] = 0.0
+        for device in np.flatnonzero(foreign).tolist():
+            if not costs.is_measured_apart(self.snapshot.devices[device]):
+                foreign[device] = 0.0
         idle = (1.0 - np.minimum(own, 1.0)) * (1.0 - np.minimum(foreign, 1.0))
         load: npt.NDArray[np.float64] = np.minimum(1.0 - idle, full)
         return load
