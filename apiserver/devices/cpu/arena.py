@@ -103,6 +103,11 @@ class Arena:
         self._open_end = self.base
         self.used_bytes = 0
 
+    def __del__(self, munmap: Any = _libc.munmap) -> None:
+        # No block is left: each keeps its arena. Where many sessions were in one process, addresses would run out.
+        if self.nbytes:
+            munmap(self.base, self.nbytes)
+
     def _reserve(self, base: int | None, nbytes: int | None) -> None:
         flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
         bases = (base,) if base is not None else BASES if sys.maxsize > 2**32 else ()
