@@ -235,7 +235,7 @@ def test_a_server_that_dies_again_and_again_at_the_same_place_is_given_up() -> N
 
 def test_an_unknown_durability_is_refused() -> None:
     done = run("cp.arange(3)\n", CUPOOL_DURABILITY="forever")
-    assert done.returncode == 1 and "'replay', 'node', 'file', 'none'" in done.stderr
+    assert done.returncode == 2 and "'replay', 'node', 'file', 'none'" in done.stderr
 
 
 def test_servers_killed_under_examples_change_no_result() -> None:
