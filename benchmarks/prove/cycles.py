@@ -93,10 +93,12 @@ def attached(pool: pools.Pool) -> None:
     with grpc.insecure_channel(lease.endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub: Any = session_pb2_grpc.SessionServiceStub(channel)
         answers = stub.Attach(iter(frames.get, None), metadata=metadata, timeout=60)
-        if not next(answers).HasField("hello"):
-            raise RuntimeError("the server did not say hello first")
-        frames.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason="done")))
-        frames.put(None)
+        try:
+            if not next(answers).HasField("hello"):
+                raise RuntimeError("the server did not say hello first")
+            frames.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason="done")))
+        finally:
+            frames.put(None)  # also where the call broke: grpc's thread that takes frames would wait for ever
         for _ in answers:
             pass
     release(pool, lease)

@@ -37,9 +37,10 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def shared_memory() -> set[str]:
-    """What lies there but the folders that agents keep checkpoints in: those of other tests' pools come and go meanwhile.
-    That such a folder goes with its agent is tested where agents are."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith(f"cupool-{os.getuid()}-")}
+    """What lies there but what other tests have meanwhile: folders that their pools' agents keep checkpoints in (that such a folder goes
+    with its agent is tested where agents are), and semaphores of multiprocessing, which no pool uses."""
+    others = (f"cupool-{os.getuid()}-", "sem.mp-")
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(others)}
 
 
 class Place:
