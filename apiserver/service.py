@@ -327,7 +327,10 @@ class ApiServer:
 
     def _work_later(self) -> None:
         while (work := self._later.get()) is not None:
-            work()
+            try:
+                work()
+            except Exception:  # what comes after it is still to be done
+                log.exception("event=later-failed")
 
     def _tell_presence(self) -> None:
         """Tell whether a client is here. Changes may be told in another order than they came: only what is so now is told."""

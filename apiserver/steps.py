@@ -92,10 +92,19 @@ class Stepper:
             for slot in form.slots:
                 if slot.kind == SLOT_HANDLE:
                     (handles.raw if slot.written and form.fresh else handles.get)(words[i + slot.offset])
-        step, account, transfers = form.step, self._executor.accounting, self._executor.transfers
-        assert step is not None
+        transfers = self._executor.transfers
         if transfers.pinned and (form.written or form.row.writes):
             transfers.unpin()
+        self.charged(form, words, i)
+        if form.fresh and handles.faults:
+            for slot in form.written:
+                if slot.kind == SLOT_HANDLE:
+                    handles.cleanse(handles.table[words[i + slot.offset]])
+
+    def charged(self, form: Form, words: list[int], i: int) -> None:
+        """Run one command, its results charged where they are known before. The executor's walk has the same written out."""
+        step, account = form.step, self._executor.accounting
+        assert step is not None
         if form.charge >= 0:
             if account.used + form.charge > account.ceiling:
                 account.grow(form.charge)
@@ -103,10 +112,6 @@ class Stepper:
             account.used += form.charge
         else:
             step(words, i)
-        if form.fresh and handles.faults:
-            for slot in form.written:
-                if slot.kind == SLOT_HANDLE:
-                    handles.cleanse(handles.table[words[i + slot.offset]])
 
     # -- steps of plain forms: every result a new array of known spec ---------------------------------------------------
 

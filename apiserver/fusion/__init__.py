@@ -17,7 +17,7 @@ from cupool.contract.errors import ProtocolError
 
 from ..forms import Form
 from .kinds import Join, join_of
-from .segments import Scratch
+from .programs import Scratch
 from .window import Window
 
 if TYPE_CHECKING:
@@ -122,15 +122,7 @@ class Fusion:
 
     def _alone(self, words: list[int], i: int) -> tuple[int, int]:
         form = self.executor.forms[words[i] & FORM_MASK]
-        step, account = form.step, self.executor.accounting
-        assert step is not None
-        if form.charge >= 0:
-            if account.used + form.charge > account.ceiling:
-                account.grow(form.charge)
-            step(words, i)
-            account.used += form.charge
-        else:
-            step(words, i)
+        self.executor.stepper.charged(form, words, i)
         return i + form.width, 1
 
 

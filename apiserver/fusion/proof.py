@@ -6,7 +6,7 @@ no vector is: after multiples of `UNIT` elements, or of whole rows where an oper
 tail, packed or strided, as it would have been. That this is enough is a property of this NumPy on this processor: it is tried here, once
 for each loop, before the loop is joined, on values that are corners for the most part.
 
-So is the order in which sums are added up (Note [Sums in blocks] in segments.py).
+So is the order in which sums are added up (Note [Sums in blocks] in programs.py).
 
 Boundary: knows ufuncs and dtypes, nothing of commands.
 """

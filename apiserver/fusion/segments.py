@@ -1,25 +1,18 @@
-"""Segments: nodes over one shape, compiled into a program that runs them block by block.
+"""Segments: nodes over one shape, and which of them may be in one. `programs.py` runs them.
 
 Two ways through a shape. *Flat*: every operand that was there before is packed and of the whole shape, or one element: blocks of elements.
 *By rows*: blocks of whole rows (of the first dimension), operands broadcast and strided as they are.
 
-Note [Sums in blocks]: NumPy adds a packed row of n floating point numbers by halves: n2 = n // 2, less n2 % 8, down to runs of 128. A part
-of that tree is what `add.reduce` gives for it alone, so totals are taken of parts that end where halves end, and added up by the same
-tree. Other reductions that join give the same whatever the order, but for an extremum that is a zero: which zero depends on the place, as
-does which NaN a sum or an extremum gives. Then the operand is stored after all, and NumPy looks at the whole.
-
 Note [Late writes]: `u[1:-1] = f(u[2:], u[:-2])` reads what it writes, a little further on or back. Blocks run in order, and each is written
 after the operands of the next have been read: what the next ones read from before their own place, at most a block back, is as it was.
 Nothing follows such an assignment in its segment.
-
-Blocks are multiples of `UNIT` elements, see Note [Bits of a loop] in proof.py; where sums' halves end elsewhere, blocks overlap by a few.
 
 Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accounts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from math import gcd
 from typing import Any
 
@@ -27,7 +20,7 @@ import numpy as np
 
 from ..devices.cpu.memory import address_of, extent
 from .kinds import Operation, Reduction
-from .proof import UNIT, added, halves
+from .proof import UNIT
 
 Array = np.ndarray[Any, Any]
 #: Where an array lies: its first byte, its end, and what tells it from others there (address, shape, strides, dtype).
@@ -38,13 +31,12 @@ BLOCK_BYTES = 128 << 10
 #: Of a block of rows, at most.
 MOST_ELEMENTS = 1 << 17
 
-
 #: Places and totals of a segment, at most: each command is compared with all of the one, each of the other may need its operand stored.
 MOST_PLACES = 128
 MOST_TOTALS = 4
 
 #: Styles of totals that are computed again where the place decides.
-_LOOKS_AGAIN = ("pairwise", "extremum")
+LOOKS_AGAIN = ("pairwise", "extremum")
 
 
 class Value:
@@ -170,7 +162,7 @@ class Segment:
         if not flat and any(isinstance(n.operation, Operation) and n.operation.casts for n in self.nodes):
             return False
         if isinstance(node.operation, Reduction) and not node.by_row:
-            if node.operation.style in _LOOKS_AGAIN and (self._writes or len(self.looking) >= MOST_TOTALS):
+            if node.operation.style in LOOKS_AGAIN and (self._writes or len(self.looking) >= MOST_TOTALS):
                 return False
             if node.operation.style == "pairwise":
                 return flat
@@ -225,7 +217,7 @@ class Segment:
             node.result.segment = self.number
         if isinstance(node.operation, Reduction) and not node.by_row:
             self.needs_flat |= node.operation.style == "pairwise"
-            if node.operation.style in _LOOKS_AGAIN:
+            if node.operation.style in LOOKS_AGAIN:
                 self.looking.append(node)
 
     def has_memory(self, value: Value) -> None:
@@ -296,7 +288,7 @@ def settle(segments: list[Segment]) -> None:
         segments[number].last_used.append(value)
 
 
-def _is_total(node: Node) -> bool:
+def is_total(node: Node) -> bool:
     return isinstance(node.operation, Reduction) and not node.by_row
 
 
@@ -314,348 +306,3 @@ def clash(a: Value, b: Value) -> bool:
 def _clashes(place: Place, others: Iterable[Place]) -> bool:
     low, high, same = place
     return any(start < high and low < end and is_same != same for start, end, is_same in others)
-
-
-# -- blocks -------------------------------------------------------------------------------------------------------------
-
-
-class Scratch:
-    """Memory for blocks, kept between windows."""
-
-    def __init__(self) -> None:
-        self._free: dict[int, list[Array]] = {}
-        self._out: list[Array] = []
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array over scratch, until `give_back`."""
-        nbytes = dtype.itemsize
-        for n in shape:
-            nbytes *= n
-        room = max(-(-nbytes // BLOCK_BYTES), 1) * BLOCK_BYTES
-        free = self._free.get(room)
-        raw = free.pop() if free else np.empty(room, np.uint8)
-        self._out.append(raw)
-        piece: Array = raw[:nbytes].view(dtype)
-        return piece.reshape(shape)
-
-    def give_back(self) -> None:
-        """All that was taken is free again. Unusually large pieces go."""
-        for raw in self._out:
-            if raw.nbytes <= 4 * BLOCK_BYTES:
-                self._free.setdefault(raw.nbytes, []).append(raw)
-        self._out = []
-
-
-class Program:
-    """A segment, ready to run.
-
-    Slots hold what instructions name: scratch, parts of arrays, numbers. An instruction is (call, operand slots, result slot, kind).
-    """
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.slots: list[Any] = []
-        #: (slot, array): the array's rows of the block
-        self.sliced: list[tuple[int, Array]] = []
-        #: slots of scratch, cut for the last block
-        self.scratch: list[int] = []
-        self.code: list[tuple[Any, tuple[int, ...], int, int]] = []
-        #: (node, parts): totals
-        self.totals: list[tuple[Node, list[Any]]] = []
-        self.block = 1
-        self.rows = 1
-        #: of a late write: the slot of what is written, and where
-        self.late: tuple[int, Array] | None = None
-        #: scratch that takes turns with that slot's
-        self.turn: Array | None = None
-        #: rows that the last block has at least, where there are more
-        self.least = 1
-        #: rows that scratch has room for
-        self.room = 1
-
-    def bounds(self) -> Iterator[tuple[int, int, int, int]]:
-        """Of each block: where it begins and ends; and the part of it that totals are of, where blocks overlap."""
-        low = 0
-        if self.segment.needs_flat:
-            for size in halves(self.rows, self.block):
-                high = low + size
-                yield low // UNIT * UNIT, min(-(-high // UNIT) * UNIT, self.rows), low, high
-                low = high
-            return
-        while low < self.rows:
-            high = low + self.block
-            if high + self.least > self.rows:
-                high = self.rows  # what is left is shorter than a vector, which alone would be no tail of one
-            yield low, high, low, high
-            low = high
-
-    def run(self) -> None:
-        """Compute all blocks, then the totals."""
-        code, sliced, scratch = self.code, self.sliced, self.scratch
-        whole, room, late, waiting = self.slots, self.room, self.late, None
-        for low, high, first, last in self.bounds():
-            slots, n = whole.copy(), high - low
-            if n != room:
-                for k in scratch:
-                    slots[k] = slots[k][:n]
-            for k, array in sliced:
-                slots[k] = array[low:high]
-            for call, operands, result, kind in code:
-                if kind == _TWO:
-                    call(slots[operands[0]], slots[operands[1]], out=slots[result])
-                elif kind == _ONE:
-                    call(slots[operands[0]], out=slots[result])
-                elif kind == _MAKES:
-                    slots[result] = call(*[slots[k] for k in operands])
-                elif kind == _MAKES_INTO:
-                    slots[result][...] = call(*[slots[k] for k in operands])
-                else:
-                    call(slots[operands[0]][first - low : last - low])
-            if late is not None:
-                if waiting is not None:
-                    np.copyto(waiting[0], waiting[1])
-                waiting = late[1][low:high], slots[late[0]]
-                if self.turn is not None:
-                    whole[late[0]], self.turn = self.turn, whole[late[0]]
-        if waiting is not None:
-            np.copyto(waiting[0], waiting[1])
-        if self.totals:
-            self._finish()
-
-    def _finish(self) -> None:
-        """The totals. Those that depend on the place are taken of their whole operands, which are stored for that long."""
-        found = [(node, self._total(node, parts)) for node, parts in self.totals]
-        again = [node for node, total in found if _depends_on_place(node, total)]
-        stored = store_operands(self.segment, again) if again else []
-        for node, total in found:
-            how, (value,) = node.operation, node.values
-            assert isinstance(how, Reduction) and node.result.array is not None
-            if node in again:
-                total = how.ufunc.reduce(value.array, axis=None)
-            if how.divide:
-                total = np.true_divide(total, np.asarray(value.size, how.dtype))
-            node.result.array[...] = total
-        for value in stored:
-            value.array = None
-
-    def _total(self, node: Node, parts: list[Any]) -> Any:
-        how = node.operation
-        assert isinstance(how, Reduction)
-        if how.style == "count":
-            return np.asarray(sum(parts), how.dtype)
-        if how.style == "pairwise":
-            return added(iter(parts), self.rows, self.block)
-        return np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
-
-
-_TWO, _ONE, _MAKES, _MAKES_INTO, _TOTAL = range(5)
-
-
-def _depends_on_place(node: Node, total: Any) -> bool:
-    how = node.operation
-    assert isinstance(how, Reduction)
-    return bool(how.style in _LOOKS_AGAIN and (total != total or (how.style == "extremum" and total == 0)))
-
-
-def store_operands(segment: Segment, totals: list[Node]) -> list[Value]:
-    """Compute the operands of totals once more, and store them; returns those that had no memory. Nothing in the segment writes to what
-    was there before. Raises MemoryError; then none has memory that had none."""
-    stored: list[Value] = []
-    try:
-        for node in totals:
-            (value,) = node.values
-            if value.array is None:
-                value.array = np.empty(value.shape, value.dtype)
-                stored.append(value)
-        if stored:
-            wanted, nodes = {id(value) for value in stored}, []
-            for node in reversed(segment.nodes):
-                if not _is_total(node) and id(node.result) in wanted:
-                    nodes.append(node)
-                    wanted.update(id(value) for value in node.values)
-            again = Segment(segment.number, segment.shape)
-            for node in reversed(nodes):
-                again.add(node)
-            compile_segment(again, Scratch()).run()
-    except MemoryError:
-        for value in stored:
-            value.array = None
-        raise
-    return stored
-
-
-def compile_segment(segment: Segment, scratch: Scratch) -> Program:
-    """The program of a segment whose stored values have their memory. Raises MemoryError."""
-    return _Compiler(segment, scratch).program
-
-
-class _Compiler:
-    def __init__(self, segment: Segment, scratch: Scratch) -> None:
-        self.segment = segment
-        self.scratch = scratch
-        self.program = program = Program(segment)
-        shape = segment.shape
-        size = 1
-        for n in shape:
-            size *= n
-        widest = max(
-            (v.dtype.itemsize for node in segment.nodes for v in (node.result, *node.values) if isinstance(v, Value)),
-            default=8,
-        )
-        elements = BLOCK_BYTES // widest
-        if segment.is_flat:
-            self.shape: tuple[int, ...] = (size,)
-            program.rows, program.block = size, min(max(elements // UNIT, 1) * UNIT, size)
-        else:
-            self.shape = shape
-            row = max(size // shape[0], 1)
-            unit = row_unit(shape)
-            program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
-        program.least = UNIT if segment.is_flat else UNIT // max(size // shape[0], 1) + 1
-        program.room = min(program.block + (2 * UNIT if segment.needs_flat else program.least), program.rows)
-        #: id of a value or array -> its slot
-        self._slot: dict[int, int] = {}
-        self._free: dict[np.dtype[Any], list[int]] = {}
-        self._compile()
-        scratch.give_back()
-
-    def _new(self, content: Any) -> int:
-        self.program.slots.append(content)
-        return len(self.program.slots) - 1
-
-    def _array_slot(self, array: Array, is_result: bool = False) -> int:
-        """The slot of an array that was there before, or of a stored result."""
-        found = self._slot.get(id(array))
-        if found is None:
-            part: Array = array
-            if array.size == 1 and self.segment.is_flat:
-                found = self._new(array.reshape(()))
-            elif self.segment.is_flat:
-                part = array.reshape(-1)
-                found = self._new(None)
-                self.program.sliced.append((found, part))
-            elif is_result or (array.ndim == len(self.shape) and array.shape[0] == self.shape[0]):
-                found = self._new(None)
-                self.program.sliced.append((found, part))
-            else:
-                found = self._new(array)
-            self._slot[id(array)] = found
-        return found
-
-    def _scratch_slot(self, value: Value) -> int:
-        free = self._free.get(value.dtype)
-        if free and not value.is_reduced:
-            return free.pop()
-        shape = (self.program.room, *(value.shape[1:] if value.is_reduced else self.shape[1:]))
-        slot = self._new(self.scratch.take(shape, value.dtype))
-        self.program.scratch.append(slot)
-        return slot
-
-    def _compile(self) -> None:
-        segment = self.segment
-        nodes = segment.nodes
-        needed: list[bool] = [False] * len(nodes)
-        last: dict[int, int] = {}
-        used: set[int] = set()
-        for k in range(len(nodes) - 1, -1, -1):
-            node = nodes[k]
-            value = node.result
-            needed[k] = (
-                node.target is not None
-                or value.array is not None
-                or value.is_alive
-                or value.crosses
-                or id(value) in used
-            )
-            if needed[k]:
-                for operand in node.values:
-                    if isinstance(operand, Value):
-                        used.add(id(operand))
-                        last.setdefault(id(operand), k)
-        for k, node in enumerate(nodes):
-            if needed[k]:
-                self._instruction(k, node, last)
-
-    def _instruction(self, k: int, node: Node, last: dict[int, int]) -> None:
-        program, how, value = self.program, node.operation, node.result
-        operands: list[int] = []
-        dying: list[tuple[Value, int]] = []
-        for operand in node.values:
-            if not isinstance(operand, Value):
-                operands.append(self._new(operand))
-                continue
-            if operand.array is not None:
-                slot = self._array_slot(operand.array)
-            else:
-                slot = self._slot[id(operand)]
-                if last[id(operand)] == k and not operand.is_reduced and all(slot != s for _, s in dying):
-                    dying.append((operand, slot))
-            operands.append(slot)
-        if isinstance(how, Reduction) and not node.by_row:
-            parts: list[Any] = []
-            program.totals.append((node, parts))
-            program.code.append((_partial(how, parts), tuple(operands), 0, _TOTAL))
-            self._release(dying)
-            return
-        if node.lags:
-            assert node.target is not None
-            (slot,) = operands
-            program.late = slot, node.target.reshape(-1) if self.segment.is_flat else node.target
-            if slot in program.scratch:
-                taken = program.slots[slot]
-                program.turn = self.scratch.take(taken.shape, taken.dtype)
-            return
-        if isinstance(how, Operation) and how.overwrites and not how.makes:
-            self._release(dying)
-            dying = []
-        if node.target is not None or value.array is not None:
-            memory = node.target if node.target is not None else value.array
-            assert memory is not None
-            result = self._array_slot(memory, is_result=True)
-            into = True
-        elif isinstance(how, Operation) and how.makes:
-            result, into = self._new(None), False
-            self._slot[id(value)] = result
-        else:
-            result, into = self._scratch_slot(value), True
-            self._slot[id(value)] = result
-        self._release(dying)
-        if isinstance(how, Reduction):
-            program.code.append((_by_row(how), tuple(operands), result, _ONE))
-        elif how.makes:
-            program.code.append((how.call, tuple(operands), result, _MAKES_INTO if into else _MAKES))
-        else:
-            program.code.append((how.call, tuple(operands), result, _TWO if len(operands) == 2 else _ONE))
-
-    def _release(self, dying: list[tuple[Value, int]]) -> None:
-        for value, slot in dying:
-            if slot in self.program.scratch:
-                self._free.setdefault(value.dtype, []).append(slot)
-
-
-def _partial(how: Reduction, parts: list[Any]) -> Callable[[Array], None]:
-    append, reduce, dtype = parts.append, how.ufunc.reduce, how.dtype
-    if how.style == "count":
-        return lambda x: append(int(np.count_nonzero(x)))
-    if how.ufunc in (np.logical_or, np.logical_and) or how.style == "extremum":
-        return lambda x: append(reduce(x, axis=None))
-    return lambda x: append(reduce(x, axis=None, dtype=dtype))
-
-
-def _by_row(how: Reduction) -> Callable[..., Any]:
-    reduce = how.ufunc.reduce
-    dtype = None if how.ufunc in (np.logical_or, np.logical_and) else how.dtype
-    return lambda x, out: reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)
-
-
-__all__ = [
-    "Node",
-    "Program",
-    "Scratch",
-    "Segment",
-    "Value",
-    "can_run",
-    "clash",
-    "compile_segment",
-    "settle",
-]

@@ -2,7 +2,7 @@
 
 Commands join while they only compute elements from elements (or reduce them at the end), name views, or free. Looking at them changes
 nothing but the account, which is charged and refunded exactly as if each command had run in its turn. Then the window is divided
-into *segments*, each run in blocks (`segments.py`), and at last the table gets what is still alive, in the order of the commands.
+into *segments*, each run in blocks (`programs.py`), and at last the table gets what is still alive, in the order of the commands.
 
 Note [Fusion]: a window lies within one batch, so that at a batch's end nothing is pending: moves, checkpoints, captures, replies and
 acknowledgements know nothing of it. No command that joined can fail: operands, dtypes, shapes, handles and room were seen to be right.
@@ -30,7 +30,8 @@ from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction
-from .segments import Node, Segment, Value, can_run, clash, compile_segment, settle
+from .programs import compile_segment
+from .segments import Node, Segment, Value, can_run, clash, settle
 
 if TYPE_CHECKING:
     from . import Fusion

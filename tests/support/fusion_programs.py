@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
-from cupool.apiserver.fusion import kinds, proof, segments
+from cupool.apiserver.fusion import kinds, programs, proof, segments
 from wire import REPLY, H, I, R, V, Writer, form, spec, value
 
 from cupool.contract.codec import real_bits
@@ -45,7 +45,9 @@ LIMIT = 1 << 30
 def small_sizes() -> Iterator[None]:
     """Chains of small arrays join, in small blocks."""
     before = kinds.MIN_ELEMENTS, segments.BLOCK_BYTES
-    modules = [m for m in (kinds, segments, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")]
+    modules = [
+        m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
+    ]
     try:
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):

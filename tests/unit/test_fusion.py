@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cupool.apiserver.executor import BrokenOff
-from cupool.apiserver.fusion import proof, segments
+from cupool.apiserver.fusion import programs, proof, segments
 from cupool.apiserver.fusion.proof import added, halves
 from fusion_programs import Side, check, small_sizes
 from wire import REPLY, H, I, R, V, form, spec, value
@@ -307,13 +307,13 @@ def test_many_sums_of_nan_are_each_computed_again_once(monkeypatch: pytest.Monke
     nan[7] = np.nan
     before = [(ARRAY, 1, value(nan.tobytes())), (ARRAY, 2, _data())]
     _run(before + _losses(50))
-    compiled, nodes = segments.compile_segment, []
+    compiled, nodes = programs.compile_segment, []
 
     def counting(segment: Any, scratch: Any) -> Any:
         nodes.append(len(segment.nodes))
         return compiled(segment, scratch)
 
-    monkeypatch.setattr(segments, "compile_segment", counting)
+    monkeypatch.setattr(programs, "compile_segment", counting)
     _, fused = _run(before + _losses(50))
     assert _joined(fused) == 250
     assert 0 < sum(nodes) <= 100  # operands that cross segments are stored anyway
@@ -366,7 +366,7 @@ def test_without_memory_behind_a_write_the_session_ends(monkeypatch: pytest.Monk
     def none(segment: Any, totals: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(segments, "store_operands", none)
+    monkeypatch.setattr(programs, "store_operands", none)
     half = form(71, "add", [H, H], [], out=H)
     with pytest.raises(BrokenOff, match="out of memory"):
         fused.run([(half, 2, 3, 2), (ADD, 4, 1, 3), (EXP, 5, 4), (SUM, 6, 5)], known)

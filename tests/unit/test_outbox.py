@@ -17,6 +17,7 @@ from cupool.shim.outbox import Outbox
 from cupool.shim.pending import COMMANDS, GATE, LOCK, extend
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pending_commands import nothing_pending
 
 from cupool.contract import codec, values
 from cupool.contract.errors import ProtocolError
@@ -26,17 +27,8 @@ from cupool.v1 import session_pb2, value_pb2
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Forms without a session: with one, a form's first use would open it.
-    monkeypatch.setattr(forms, "ensure_session", lambda: None)
-    monkeypatch.setattr(forms, "flush_all", lambda: None)
-    monkeypatch.setattr(forms, "refused", {})
-    COMMANDS.clear()
-    GATE.words = 0
-    yield
-    # What these tests call forms means nothing to a server that a later test opens.
-    forms.reset()
-    COMMANDS.clear()
-    GATE.words = 0
+    with nothing_pending(monkeypatch):
+        yield
 
 
 def form_of(slots: int, key: Any = "") -> int:

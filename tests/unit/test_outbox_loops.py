@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cupool.shim import forms, outbox
 from cupool.shim.outbox import Outbox
-from cupool.shim.pending import COMMANDS, GATE, extend
+from cupool.shim.pending import COMMANDS, extend
 from cupool.shim.redo import Redo
+from pending_commands import nothing_pending
 
 from cupool.contract import codec, loops
 from cupool.contract.limits import DEFAULT_LIMITS
@@ -19,15 +20,8 @@ from cupool.v1 import session_pb2, value_pb2
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(forms, "ensure_session", lambda: None)
-    monkeypatch.setattr(forms, "flush_all", lambda: None)
-    monkeypatch.setattr(forms, "refused", {})
-    COMMANDS.clear()
-    GATE.words = 0
-    yield
-    forms.reset()
-    COMMANDS.clear()
-    GATE.words = 0
+    with nothing_pending(monkeypatch):
+        yield
 
 
 def form_of(slots: int) -> int:
