@@ -35,10 +35,10 @@ from cupool.contract.blocks import BlockCache
 from cupool.contract.codec import put_chunk, read_chunk
 from cupool.contract.deflate import Packer, unpacked
 from cupool.contract.errors import CupoolError, ProtocolError, SessionLost, error_from_wire
-from cupool.contract.faults import Ahead
 from cupool.contract.lane import LaneBroken
 from cupool.contract.limits import DEFAULT_LIMITS, MIB, OUR_LIMITS
 from cupool.contract.malloc import tune_allocator
+from cupool.contract.prefault import Ahead
 from cupool.contract.spec import Spec
 from cupool.v1 import session_pb2
 

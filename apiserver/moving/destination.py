@@ -23,7 +23,6 @@ from google.protobuf.message import DecodeError
 
 from cupool.contract import hosts
 from cupool.contract.errors import CupoolError
-from cupool.contract.faults import Ahead
 from cupool.contract.lane import (
     END,
     FILLED,
@@ -43,6 +42,7 @@ from cupool.contract.lane import (
 )
 from cupool.contract.limits import MIB
 from cupool.contract.malloc import tune_allocator
+from cupool.contract.prefault import Ahead
 from cupool.v1 import move_pb2, server_pb2
 
 from ..config import Assignment

@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 
-from cupool.contract import faults
-from cupool.contract.faults import Ahead
+from cupool.contract import prefault
+from cupool.contract.prefault import Ahead
 
 MIB = 1 << 20
 
@@ -41,7 +41,7 @@ def test_pages_are_there_and_no_byte_changes() -> None:
 
 def test_little_memory_starts_no_thread_and_stop_lets_go() -> None:
     ahead = Ahead()
-    array = np.empty(faults.SMALLEST_BYTES // 2, np.uint8)
+    array = np.empty(prefault.SMALLEST_BYTES // 2, np.uint8)
     gone = weakref.ref(array)
     ahead.add(array)
     assert ahead._thread is None
@@ -51,10 +51,10 @@ def test_little_memory_starts_no_thread_and_stop_lets_go() -> None:
 
 
 def test_a_kernel_that_refuses_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "_MADV_POPULATE_WRITE", 9999)
+    monkeypatch.setattr(prefault, "_MADV_POPULATE_WRITE", 9999)
     ahead = Ahead()
     ahead._is_wanted = True
-    array = np.empty(2 * faults.SMALLEST_BYTES, np.uint8)
+    array = np.empty(2 * prefault.SMALLEST_BYTES, np.uint8)
     ahead.add(array)
     assert ahead._thread is not None
     ahead._thread.join(60)
