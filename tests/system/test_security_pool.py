@@ -365,7 +365,8 @@ def test_session_tokens_are_bound_to_session_server_and_epoch(pool: Pool) -> Non
         for lease in (mine, other):
             pool.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
     deadline = time.monotonic() + 20
-    while (found := pool.attach(mine, mine.session_token)[0]) is Code.OK:
+    # CANCELLED is what a call gets that a server cuts in the moment it ends: no answer yet to what is asked here.
+    while (found := pool.attach(mine, mine.session_token)[0]) in (Code.OK, Code.CANCELLED):
         assert time.monotonic() < deadline, "a replayed token of a session that is over still opens it"
         time.sleep(0.02)
     assert found in (Code.NOT_FOUND, Code.UNAVAILABLE), "the session, or its server, is gone"
