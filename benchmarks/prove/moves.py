@@ -78,7 +78,10 @@ def cases(full: bool) -> list[str]:
             f"crash-{step}-{n:03d}" for n in range(2) for i, step in enumerate(STEPS) if (i + n * len(STEPS)) % 8 == k
         ]
         found += [f"controller-{2 * k + n:03d}" for n in range(2)]
-    return found
+    # What fills up the 2,000 moves.
+    return found + [
+        f"load-{p}-{k:03d}" for k in range(8, 12) for p in ("counter", "colour_quantisation", "neural_network")
+    ]
 
 
 @contextmanager
