@@ -74,6 +74,9 @@ SILENCE_S = 1.0
 PROBE_S = 1.0
 HELLO_S = 5.0
 MAX_PATIENCE = 16.0
+#: In a replay the server is told so often what was received, bytes: batches that come again do not say it.
+CREDIT_BYTES = 8 << 20
+_NEVER = 1 << 62
 #: Replays that end where the server was lost before: more would end there too.
 MAX_FUTILE = 2
 
@@ -143,6 +146,8 @@ class Link:
         self._restore = restore
         self._is_restoring = False
         self._is_replaying = False
+        #: of `inbox.bytes`: when the server is told next what was received
+        self._credit_at = _NEVER
         #: the server of this lease has answered a hello
         self._is_served = False
         self._unserved_s = 0.0
@@ -295,6 +300,7 @@ class Link:
             self.lease = lease
             self._nonces = (b"", os.urandom(16))
             self._is_replaying = True
+            self._credit_at = self.inbox.bytes + CREDIT_BYTES
             self._is_restoring = base is not None and base.data is not None
             self._is_served = False
             self.recoveries += 1
@@ -471,6 +477,18 @@ class Link:
         # An acknowledgement that finds commands pending sends them: when nothing is in flight, nobody else might.
         if not self._outbox.window:
             self._outbox.flush_nowait()
+        elif self.inbox.bytes >= self._credit_at:
+            self._credit()
+
+    def _credit(self) -> None:
+        """Tell the server what was received, as long as a replay goes on."""
+        stream = self._stream
+        if not self._outbox.redo.is_again:
+            self._credit_at = _NEVER
+        elif stream is not None:
+            self._credit_at = self.inbox.bytes + CREDIT_BYTES
+            credit = session_pb2.Credit(received=self.inbox.received)
+            self._send_now(stream, session_pb2.ClientFrame(credit=credit).SerializeToString())
 
     def _control(self, frame: Any) -> None:
         if frame.HasField("hello"):

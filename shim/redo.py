@@ -301,14 +301,19 @@ class Redo:
         return sum(u.data.nbytes for u in self._uploads[:count] if u.data.nbytes <= self._budget)
 
     # -- again --------------------------------------------------------------------------------------------------------
+    @property
+    def is_again(self) -> bool:
+        """Whether a replay is under way: batches come that say nothing of what was received."""
+        return self._last < self._again_to
+
     def again(self, unacknowledged: Iterable[Batch]) -> list[Batch]:
         """Every batch from the window's beginning on; executed ones are handed back, to be kept once more when they have been executed
-        again. Empty, and the window over, if there is a gap."""
+        again. Empty, and the window over, if there is a gap. None says what was received: that was another server's frames."""
         with self._lock:
             batches = self._batches
             first = self.base.batch.seq if self.base is not None else 0
             last = max(self._last, first)
-            batches = batches + [b for b in unacknowledged if b.seq > last]
+            batches = [_uncredited(b) for b in (*batches, *(b for b in unacknowledged if b.seq > last))]
             if [b.seq for b in batches] != list(range(first + 1, first + len(batches) + 1)):
                 self.end("an interruption left a gap in it")
                 return []
@@ -363,6 +368,15 @@ class Redo:
                     if number in self.delivered:
                         self.delivered[number] = RECORDED
                 i += width
+
+
+def _uncredited(batch: Batch) -> Batch:
+    """The batch, saying nothing of frames that were received."""
+    message = session_pb2.ClientFrame.FromString(batch.frame)
+    if not message.batch.received:
+        return batch
+    message.batch.received = 0
+    return batch._replace(frame=bytes(message.SerializeToString()))
 
 
 def _arity_of(form: Any) -> tuple[int, int]:

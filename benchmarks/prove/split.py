@@ -316,7 +316,8 @@ def run_case(pools: list[Pool], case: str) -> dict[str, Any]:
     pools[:] = kept
     if failed:
         raise AssertionError("; ".join(failed))
-    return {key: sum(r[key] for r in found) for key in found[0]}
+    counted = {key: sum(r[key] for r in found) for key in found[0] if key != "lost_because"}
+    return {**counted, "lost_because": [why for r in found for why in r["lost_because"]]}
 
 
 def _evidence(pool: Pool) -> str:
@@ -374,6 +375,7 @@ def _one(pool: Pool, step: str, name: str, for_s: float) -> dict[str, Any]:
     return {
         "partings": 1,
         "lost": int(lost),
+        "lost_because": [f"{step}, {name}, {for_s:g} s: {after['lost']}"] if lost else [],
         "moved": int(not lost and after["moves"] > before["moves"]),
         "done_again": int(not lost and after["recoveries"] > before["recoveries"]),
         "long": int(for_s > 10),
@@ -433,6 +435,7 @@ def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "steps": len(done),
         **{key: sum(r[key] for r in done.values()) for key in keys},
+        "lost_because": [why for r in done.values() for why in r["lost_because"]],
         "two_owners": 0,
         "wrong": 0,
     }

@@ -118,6 +118,47 @@ def test_what_is_on_its_way_when_the_server_dies_arrives_once() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "[20000. 20000. 20000. 20000.] 1\n", "")
 
 
+def test_a_connection_that_breaks_within_a_replay_changes_nothing() -> None:
+    """The new server has executed everything again, and its client has received nothing of that when the frames come once more."""
+    done = run(
+        "from cupool.contract.errors import ProtocolError\n"
+        "x, asked = cp.arange(4.0), 0\n"
+        "for _ in range(30): asked += float(x.sum()); x += 1\n"
+        "inbox, taken = session.current().inbox, []\n"
+        "take = inbox._take\n"
+        "def damaged(frame):\n"
+        "    if frame.ordinal and inbox.received == 0 and len(taken) < 2:\n"
+        "        taken.append(frame.ordinal)\n"
+        "        raise ProtocolError('a frame that was damaged on the way')\n"
+        "    take(frame)\n"
+        "inbox._take = damaged\n"
+        "kill()\n"
+        "print(asked, x.get(), taken, session.statistics().recoveries)\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1920.0 [30. 31. 32. 33.] [1, 1] 1\n", "")
+
+
+def test_a_long_replay_says_what_it_has_received() -> None:
+    """The server keeps what it has sent until it is told; batches that come again do not say it."""
+    done = run(
+        "from cupool.shim import link as links\n"
+        "links.CREDIT_BYTES = 1 << 16\n"
+        "x = cp.arange(1000.0)\n"
+        "for _ in range(60): x += 1; x.get()\n"
+        "link = session.current().link\n"
+        "said, send = [], link._send_now\n"
+        "def seen(stream, frame):\n"
+        "    said.append(links.session_pb2.ClientFrame.FromString(frame).credit.received)\n"
+        "    send(stream, frame)\n"
+        "link._send_now = seen\n"
+        "kill()\n"
+        "x.get()\n"
+        "said = [n for n in said if n]\n"
+        "print(len(said) >= 4, said == sorted(set(said)), session.statistics().recoveries)\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True True 1\n", "")
+
+
 def test_a_program_that_comes_back_after_its_grace_has_its_session_again(
     pool_of: Callable[..., dict[str, str]],
 ) -> None:
