@@ -164,7 +164,8 @@ class InnerSession(session.Session):
     """The shim's session in a server: no thread of its own sends anything, since commands run in the thread that sends them."""
 
     def _tick(self) -> None:
-        """Nothing is left to send, and no link to look after."""
+        """Nothing is left to send, and no link to look after. Views leave at once, since nobody would hold back who makes them alone."""
+        GATE.is_behind = True
 
 
 class Direct:

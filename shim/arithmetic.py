@@ -47,7 +47,7 @@ def _binary(name: str, function: ufunc) -> Callable[[Any, Any], Any]:
 
 
 def _reversed(name: str, function: ufunc) -> Callable[[Any, Any], Any]:
-    return operators.binary(name, function.slow_swapped, swapped=True)
+    return operators.reflected(name, function.slow_swapped)
 
 
 def _compare(name: str, function: ufunc) -> Callable[[Any, Any], Any]:

@@ -22,7 +22,7 @@ from . import births, captures, dispatch, keys, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
-from .pending import COMMANDS, GATE, extend
+from .pending import GATE, extend
 from .rows import ROWS
 
 _new: Any = object.__new__
@@ -38,19 +38,21 @@ class ndarray(Operators, functions.ndarrayMethods):
     Attributes:
         _handle: this array's handle (owned: freed when this object dies).
         _spec: interned `cupool.contract.spec.Spec`; None while pending (only the data can tell; `_resolve()` waits).
-        _view: (root array, bytes from its first element to this one's) of a view; unset or None for an array of its own memory.
+        _root: the array of whose memory this is a view; unset or None for an array of its own memory.
+        _shift: of a view, bytes from the root's first element to this one's; unset otherwise.
         _place: (memory, offset) of a root array in memory that somebody allocated (`cupy.cuda.memory`); unset where the server did.
         _probe: of a pending array, what is known of its shape, or None; unset otherwise.
     """
 
-    __slots__ = ("__weakref__", "_handle", "_place", "_probe", "_spec", "_view")
+    __slots__ = ("__weakref__", "_handle", "_place", "_probe", "_root", "_shift", "_spec")
     __module__ = "cupy"
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
 
     _handle: int
     _spec: Spec | None
-    _view: Any
+    _root: Any
+    _shift: int
     _place: Any
     _probe: Any
 
@@ -97,13 +99,11 @@ class ndarray(Operators, functions.ndarrayMethods):
 
     @property
     def _base(self) -> ndarray | None:
-        place = getattr(self, "_view", None)
-        return None if place is None else place[0]
+        return getattr(self, "_root", None)
 
     @property
     def _offset(self) -> int:
-        place = getattr(self, "_view", None)
-        return 0 if place is None else place[1]
+        return 0 if self._base is None else self._shift
 
     @property
     def base(self) -> ndarray | None:
@@ -192,20 +192,23 @@ class ndarray(Operators, functions.ndarrayMethods):
     def T(self) -> ndarray:
         """Shape-reversed view; the array itself below two dimensions."""
         try:
-            head, spec = views.REVERSED[self._spec][None]  # see Note [Hot tables]
+            head, spec = views.REVERSED[self._spec]  # see Note [Hot tables]
         except KeyError:
             return self if self.ndim < 2 else self.transpose()
         # `views.emit`, without its call and without a stream.
-        made = _new(ndarray)
+        made = operators.blank()
         made._spec = spec
-        made._handle = handle = operators.mint()
+        made._handle = handle = next(operators.counter)
         try:
-            place = self._view
+            root = self._root
         except AttributeError:
-            place = self._view = None
-        made._view = (self, 0) if place is None else place
+            root = self._root = None
+        if root is None:
+            made._root, made._shift = self, 0
+        else:
+            made._root, made._shift = root, self._shift
         extend((head, handle, self._handle, 0))
-        if len(COMMANDS) > GATE.words:
+        if GATE.is_behind:
             session.flush()
         return made  # type: ignore[no-any-return]
 
@@ -279,16 +282,19 @@ class ndarray(Operators, functions.ndarrayMethods):
             except (KeyError, TypeError):
                 pass
             else:
-                made = _new(ndarray)
+                made = operators.blank()
                 made._spec = spec
-                made._handle = handle = operators.mint()
+                made._handle = handle = next(operators.counter)
                 try:
-                    place = self._view
+                    root = self._root
                 except AttributeError:
-                    place = self._view = None
-                made._view = (self, 0) if place is None else place
+                    root = self._root = None
+                if root is None:
+                    made._root, made._shift = self, 0
+                else:
+                    made._root, made._shift = root, self._shift
                 extend((head, handle, self._handle, 0))
-                if len(COMMANDS) > GATE.words:
+                if GATE.is_behind:
                     session.flush()
                 return made
         given = shape
@@ -515,7 +521,7 @@ def new_array(handle: int, spec: Spec | None, base: ndarray | None = None, offse
     if spec is None:
         a._probe = probe
     if base is not None:
-        a._view = (base, offset)
+        a._root, a._shift = base, offset
     return a
 
 
@@ -533,7 +539,7 @@ def cast_class(a: ndarray, cls: Any, obj: Any = None) -> Any:
     if a._spec is None:
         made._probe = a._probe
     if a._base is not None:
-        made._view = a._view
+        made._root, made._shift = a._root, a._shift
     if hasattr(a, "_place"):
         made._place = a._place
     made.__array_finalize__(obj)
@@ -574,7 +580,7 @@ def _after_fork() -> None:
 
 def _rebind() -> None:
     dispatch.mint = ids.minter()
-    operators.bind(ndarray, dispatch.mint)
+    operators.bind(ndarray, ids.counter())
 
 
 def _limit_memory() -> None:

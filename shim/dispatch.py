@@ -218,9 +218,9 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
             except (AttributeError, KeyError, TypeError):  # a number beside the array; a list, which has no hash
                 entry = None
             if entry is not None and entry[2] == tuple(map(type, rest)):
-                result = _new(ndarray)
+                result = operators.blank()
                 result._spec = entry[1]
-                result._handle = handle = mint()
+                result._handle = handle = next(operators.counter)
                 if op.narrays == 1:
                     extend((entry[0], handle, args[0]._handle))
                 else:
@@ -273,9 +273,9 @@ def _hot_sequence(op: Op, args: tuple[Any, ...]) -> Any:
         return None
     if entry[2] != tuple(map(type, rest)):
         return None
-    result = _new(ndarray)
+    result = operators.blank()
     result._spec = entry[1]
-    result._handle = handle = mint()
+    result._handle = handle = next(operators.counter)
     extend((entry[0], handle, *[a._handle for a in arrays]))
     if len(COMMANDS) > GATE.words:
         flush()
@@ -321,9 +321,9 @@ def foresee(row: Row, args: list[Any]) -> tuple[tuple[Any, ...], bool, Any]:
 
 def finish_single(plan: Plan, slots: list[Any]) -> Any:
     """Queue the command of a plan with one array of known spec as its result."""
-    result = _new(ndarray)
+    result = operators.blank()
     result._spec = plan.single
-    result._handle = handle = mint()
+    result._handle = handle = next(operators.counter)
     # The three frames above this one are ours, whoever called.
     extend((plan.head | sites.site(3) << TAG_SHIFT | streams.bits(), handle, *slots))
     if len(COMMANDS) > GATE.words:

@@ -24,7 +24,8 @@ from .probe import lengths_probe
 from .rows import ROWS
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
-_PLAIN = _BASIC - {slice}
+#: What in a remembered key's place is that key, if it equals it. No bool, which is a mask, and no float.
+_WHOLE = frozenset({int, type(None), type(Ellipsis), *(np.dtype(c).type for c in "bhilqBHILQ")})
 _ROW_GET = ROWS["ndarray.__getitem__"]
 _ROW_SET = ROWS["ndarray.__setitem__"]
 _ROW_AT = ROWS["ufunc.at"]
@@ -34,12 +35,27 @@ _ROW_REDUCEAT = ROWS["ufunc.reduceat"]
 def getitem(self: Any, key: Any) -> Any:
     """`ndarray.__getitem__`."""
     kind = type(key)
-    # See Note [Hot tables]: an entry exists where the specs and the key decide the whole call.
+    # See Note [Hot tables]: an entry exists where the specs and the key decide the whole call. What equals a remembered key need not
+    # be one (1.0 and True equal 1), so the types of a key with numbers are looked at.
     try:
         if kind is slice:
-            head, known, offset = _SLICES[self._spec][key.start, key.stop, key.step]
+            start = key.start
+            stop = key.stop
+            if key.step is None:
+                head, known, offset, first, second = _SLICES[self._spec][start, stop]
+                # The same object mostly, since small numbers are.
+                if (start is not first and type(start) not in _WHOLE) or (
+                    stop is not second and type(stop) not in _WHOLE
+                ):
+                    return _cold(self, key)
+            else:
+                parts = start, stop, key.step
+                head, known, offset, first, second, third = _STEPS[self._spec][parts]
+                is_same = start is first and stop is second and key.step is third
+                if not is_same and not _WHOLE.issuperset(map(type, parts)):
+                    return _cold(self, key)
         elif kind is int:
-            head, known, length, stride = _ROWS[self._spec][int]
+            head, known, length, stride = _ROWS[self._spec]
             if 0 <= key < length:
                 offset = key * stride
             elif -length <= key < 0:
@@ -48,63 +64,74 @@ def getitem(self: Any, key: Any) -> Any:
                 return _cold(self, key)
         elif kind is ndarray:
             head, known, probe = _SELECTIONS[self._spec][key._spec]
-            made = _new(ndarray)
+            made = operators.blank()
             made._spec = known
             if known is None:
                 made._probe = probe
-            made._handle = handle = operators.mint()
+            made._handle = handle = next(operators.counter)
             extend((head, handle, self._handle, key._handle))
             if len(COMMANDS) > GATE.words:
                 session.flush()
             return made
         elif kind is tuple and len(key) == 2:
-            # As below, without a list and a call.
+            # `_pair`, without its call.
             one, two = key
-            kind = type(one)
-            if kind is slice:
-                one = one.start, one.stop, one.step
-            elif kind not in _PLAIN:
-                return _cold(self, key)
-            kind = type(two)
-            if kind is slice:
-                two = two.start, two.stop, two.step
-            elif kind not in _PLAIN:
-                return _cold(self, key)
-            head, known, offset = _VIEWS[self._spec][one, two]
+            if type(one) is slice:
+                if type(two) is slice:
+                    parts = one.start, one.stop, one.step, two.start, two.stop, two.step
+                else:
+                    parts = one.start, one.stop, one.step, two
+            elif type(two) is slice:
+                parts = one, two.start, two.stop, two.step, None
+            else:
+                parts = key
+            head, known, offset, numbers = _PAIRS[self._spec][parts]
+            for i in numbers:
+                if type(parts[i]) is not int and type(parts[i]) not in _WHOLE:
+                    return _cold(self, key)
         elif kind is tuple and _BASIC.issuperset(map(type, key)):
             parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
-            head, known, offset = _VIEWS[self._spec][parts]
+            head, known, offset, numbers = _VIEWS[self._spec][parts]
+            for i in numbers:
+                if not _WHOLE.issuperset(map(type, parts[i])):
+                    return _cold(self, key)
         else:
             return _cold(self, key)
     except (KeyError, TypeError):
         return _cold(self, key)
-    made = _new(ndarray)
+    made = operators.blank()
     made._spec = known
-    made._handle = handle = operators.mint()
+    made._handle = handle = next(operators.counter)
     try:
-        place = self._view
+        root = self._root
     except AttributeError:
-        place = self._view = None  # as in `views.emit`
-    made._view = (self, offset) if place is None else (place[0], place[1] + offset)
+        root = self._root = None  # as in `views.emit`
+    if root is None:
+        made._root, made._shift = self, offset
+    else:
+        made._root, made._shift = root, self._shift + offset
     extend((head, handle, self._handle, offset))
-    if len(COMMANDS) > GATE.words:
+    if GATE.is_behind:  # see Note [Views leave later]
         session.flush()
     return made
 
 
-#: Array's spec -> {(start, stop, step): (form, view's spec, offset)}, of a slice alone.
+#: Array's spec -> {(start, stop): (form, view's spec, offset, start, stop)}, of a slice alone without a step.
 _SLICES = operators.new_table()
-#: Array's spec -> {key: (form, view's spec, offset)}, of tuples; a slice in one is (start, stop, step). Not the same table: `a[1:3]`
-#: is not `a[1, 3, None]`.
+#: Array's spec -> {(start, stop, step): (form, view's spec, offset, start, stop, step)}, of a slice alone with one.
+_STEPS = operators.new_table()
+#: Array's spec -> {`_pair(key)`: (form, view's spec, offset, where numbers are in it)}.
+_PAIRS = operators.new_table()
+#: Array's spec -> {key: (form, view's spec, offset, which parts are slices with numbers)}, of tuples of another length; a slice in
+#: one is (start, stop, step).
 _VIEWS = operators.new_table()
-#: Array's spec -> {int: (form, row's spec, rows, bytes from row to row)}.
+#: Array's spec -> (form, row's spec, rows, bytes from row to row).
 _ROWS = operators.new_table()
 #: Array's spec -> {key array's spec: (form, result's spec or None, its probe)}.
 _SELECTIONS = operators.new_table()
 #: Keys remembered for one spec.
 MAX_KEYS = 512
 
-_new: Any = object.__new__
 #: `array.ndarray`, which imports this module.
 ndarray: Any = None
 
@@ -163,7 +190,7 @@ def _row(a: Any, spec: Spec, index: int) -> Any:
         row = cache[0] = spec_of(shape[1:], spec.dtype, spec.strides[1:])
     made = views.view(a, row, at * spec.strides[0])
     if type(a) is ndarray:
-        operators.remember(_ROWS, spec, int, (views.head_of(row), row, shape[0], spec.strides[0]))
+        operators.remember(_ROWS, spec, operators.ALONE, (views.head_of(row), row, shape[0], spec.strides[0]))
     return made
 
 
@@ -182,7 +209,10 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
     offset = start * spec.strides[0] if length and a.size else 0
     made = views.view(a, part, offset)
     if type(a) is ndarray:
-        _remember_view(_SLICES, spec, (key.start, key.stop, key.step), (views.head_of(part), part, offset))
+        parts = (key.start, key.stop) if key.step is None else (key.start, key.stop, key.step)
+        _remember_view(
+            _SLICES if key.step is None else _STEPS, spec, parts, (views.head_of(part), part, offset, *parts)
+        )
     return made
 
 
@@ -283,9 +313,22 @@ def basic(a: Any, prepared: tuple[Any, ...]) -> Any:
     # A trailing Ellipsis makes NumPy return a view where it would read a scalar.
     made = views.on_shadow(a, lambda s: s[key])
     if type(a) is ndarray and _BASIC.issuperset(map(type, prepared)):
-        parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
-        _remember_view(_VIEWS, spec, parts, (views.head_of(made._spec), made._spec, made._offset - a._offset))
+        table, parts = _VIEWS, tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
+        if len(parts) == 2:
+            table, parts = _PAIRS, _pair(*prepared)
+            numbers = [i for i, part in enumerate(parts) if part is not None and part is not Ellipsis]
+        else:
+            numbers = [i for i, part in enumerate(parts) if type(part) is tuple and part != (None, None, None)]
+        entry = views.head_of(made._spec), made._spec, made._offset - a._offset, tuple(numbers)
+        _remember_view(table, spec, parts, entry)
     return made
+
+
+def _pair(one: Any, two: Any) -> tuple[Any, ...]:
+    """A key of two basic indices as a table has it: flat, the kinds of the two told by its length."""
+    if type(one) is slice:
+        return (one.start, one.stop, one.step, *((two.start, two.stop, two.step) if type(two) is slice else (two,)))
+    return (one, two.start, two.stop, two.step, None) if type(two) is slice else (one, two)
 
 
 def _host_slice(item: Any) -> Any:

@@ -117,7 +117,7 @@ def broadcast_shapes(*args: Any) -> tuple[int, ...]:
 
 def _location(a: Any) -> tuple[Any, int]:
     """What stands for the memory that an array lies in, and the bytes from its start to the array's first element."""
-    root, offset = (a, 0) if a._base is None else a._view
+    root, offset = (a, 0) if a._base is None else (a._root, a._shift)
     place = getattr(root, "_place", None)
     if place is None:
         return root, offset

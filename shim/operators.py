@@ -12,7 +12,8 @@ Boundary: no rule is evaluated here; `ufunc.py` does that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -29,9 +30,8 @@ MAX_ENTRIES = 200_000
 
 _pack = Struct("<d").pack
 _unpack = Struct("<q").unpack
-_new: Any = object.__new__
 
-Table = dict[Any, dict[Any, Any]]
+Table = dict[Any, Any]
 TABLES: list[Table] = []
 _entries = 0
 #: False while a call must look at more than the specs; `_cold` says why.
@@ -41,16 +41,19 @@ _lock = threading.RLock()
 
 # Set by `bind`: this module and `array.py` need each other.
 ndarray: Any = None
-mint: Callable[[], int] = int
+#: `next(counter)` mints a handle.
+counter: Iterator[int] = iter(())
+#: An array that has nothing yet: a tenth cheaper than `object.__new__(ndarray)`, for hot paths.
+blank: Callable[[], Any] = object
 
 #: Bits of doubles met as scalar operands. Zeros are not kept: 0.0 and -0.0 are one key.
 _double_bits: dict[float, int] = {}
 
 
-def bind(cls: Any, minter: Callable[[], int]) -> None:
-    """Give this module the array class and the current minter. Called at import, and after a fork with the child's minter."""
-    global ndarray, mint
-    ndarray, mint = cls, minter
+def bind(cls: Any, handles: Iterator[int]) -> None:
+    """Give this module the array class and what counts handles. Called at import, and after a fork with the child's counter."""
+    global ndarray, counter, blank
+    ndarray, counter, blank = cls, handles, partial(object.__new__, cls)
 
 
 def clear() -> None:
@@ -80,6 +83,10 @@ def leave_hot() -> None:
 streams.ON_USE.append(lambda in_use: set_hot("streams", not in_use))
 
 
+#: As `right` of `remember`: the entry is the left spec's alone.
+ALONE: Any = object()
+
+
 def remember(table: Table, left: Any, right: Any, entry: Any) -> None:
     """Fill a hot table."""
     global _entries
@@ -89,7 +96,10 @@ def remember(table: Table, left: Any, right: Any, entry: Any) -> None:
         if _entries >= MAX_ENTRIES:
             clear()
         _entries += 1
-        table.setdefault(left, {})[right] = entry
+        if right is ALONE:
+            table[left] = entry
+        else:
+            table.setdefault(left, {})[right] = entry
 
 
 def double_bits(value: float) -> int:
@@ -109,13 +119,12 @@ def new_table() -> Table:
     return table
 
 
-def binary(name: str, slow: Callable[[Any, Any, Any], Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
+def binary(name: str, slow: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The method of a binary operator.
 
     Args:
         name: the method's name.
         slow: `slow(self, other, table)` does the whole call and may fill the table; see Note [Hot tables].
-        swapped: `other` is the left operand (`__radd__`).
     """
     table = new_table()
 
@@ -126,12 +135,10 @@ def binary(name: str, slow: Callable[[Any, Any, Any], Any], swapped: bool = Fals
                 head, spec = table[self._spec][other._spec]
             except KeyError:
                 return slow(self, other, table)
-            result = _new(ndarray)
+            result = blank()
             result._spec = spec
-            result._handle = handle = mint()
-            extend(
-                (head, handle, other._handle, self._handle) if swapped else (head, handle, self._handle, other._handle)
-            )
+            result._handle = handle = next(counter)
+            extend((head, handle, self._handle, other._handle))
             if len(COMMANDS) > GATE.words:
                 flush()
             return result
@@ -148,10 +155,42 @@ def binary(name: str, slow: Callable[[Any, Any, Any], Any], swapped: bool = Fals
                 return slow(self, other, table)
         except KeyError:
             return slow(self, other, table)
-        result = _new(ndarray)
+        result = blank()
         result._spec = spec
-        result._handle = handle = mint()
-        extend((head, handle, word, self._handle) if swapped else (head, handle, self._handle, word))
+        result._handle = handle = next(counter)
+        extend((head, handle, self._handle, word))
+        if len(COMMANDS) > GATE.words:
+            flush()
+        return result
+
+    method.__name__ = name
+    method.__qualname__ = f"ndarray.{name}"
+    return method
+
+
+def reflected(name: str, slow: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """As `binary`, of a method whose `other` is the left operand (`__radd__`): a number, since of two arrays the left one is asked."""
+    table = new_table()
+
+    def method(self: Any, other: Any) -> Any:
+        kind = type(other)
+        try:
+            if kind is float:
+                head, spec = table[self._spec][float]
+                word = double_bits(other)
+            elif kind is int:
+                head, spec, low, high = table[self._spec][int]
+                if not low <= other <= high:
+                    return slow(self, other, table)
+                word = other
+            else:
+                return slow(self, other, table)
+        except KeyError:
+            return slow(self, other, table)
+        result = blank()
+        result._spec = spec
+        result._handle = handle = next(counter)
+        extend((head, handle, word, self._handle))
         if len(COMMANDS) > GATE.words:
             flush()
         return result
@@ -200,12 +239,12 @@ def unary(name: str, slow: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
 
     def method(self: Any) -> Any:
         try:
-            head, spec = table[self._spec][None]
+            head, spec = table[self._spec]
         except KeyError:
             return slow(self, table)
-        result = _new(ndarray)
+        result = blank()
         result._spec = spec
-        result._handle = handle = mint()
+        result._handle = handle = next(counter)
         extend((head, handle, self._handle))
         if len(COMMANDS) > GATE.words:
             flush()

@@ -32,7 +32,7 @@ from .config import Config, address_of, config, durability_of, token_of
 from .core_stream import CoreTransport
 from .lease import Fate, Lease, Place, PoolClient
 from .link import Link
-from .outbox import Outbox
+from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
 from .redo import Base, Redo
 from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
@@ -238,6 +238,7 @@ class Session:
         while not self._stop.wait(delay):
             self.outbox.flush_nowait()
             self.outbox.push()
+            GATE.is_behind = len(COMMANDS) > GATE_WORDS
             seq = self.outbox.seq
             # Only where nothing came since the last look: a program that waits again and again reads its answers itself, and a
             # second reader would only be in its way.
@@ -473,7 +474,7 @@ def _bury(session: Session) -> None:
     process = _process
     with LOCK:
         COMMANDS.clear()
-        GATE.words = 0
+        GATE.reset()
     process.session = None
     process.before = _sum(process.before, session)
     process.first_handle = next_handle()
@@ -728,7 +729,7 @@ def _close(reason: str, drain_s: float) -> None:
             forget()
         with LOCK:
             COMMANDS.clear()
-            GATE.words = 0
+            GATE.reset()
         if process.switch_s:
             sys.setswitchinterval(process.switch_s)
             process.switch_s = 0.0
@@ -809,7 +810,7 @@ def _after_fork_in_child() -> None:
     old = _process
     _graveyard.append(old)
     COMMANDS.clear()
-    GATE.words = 0
+    GATE.reset()
     ids.enter_child_range()
     sites.reset_lock()
     _process = _Process()

@@ -204,7 +204,7 @@ class ufunc:
         if spec is None:
             return dispatch.finish(plan, self._row, (x, None, True, None, "same_kind"), slots)
         if spec.nbytes < operators.TAGGED_BYTES:
-            operators.remember(table, x._spec, None, (plan.head, spec))
+            operators.remember(table, x._spec, operators.ALONE, (plan.head, spec))
         return dispatch.finish_single(plan, slots)
 
     def _slow_binary(self, left: Any, right: Any, table: Any, swapped: bool = False) -> Any:

@@ -18,10 +18,9 @@ from cupool.contract.spec import Spec, spec_of
 
 from . import dispatch, operators, session, streams
 from .dispatch import HANDLE, INTEGER
-from .pending import COMMANDS, GATE, extend
+from .pending import GATE, extend
 
 _VIEW_ARGS = (HANDLE, INTEGER)
-_new: Any = object.__new__
 
 
 def address(shadow: np.ndarray[Any, Any]) -> int:
@@ -40,22 +39,25 @@ def head_of(spec: Spec) -> int:
 
 def emit(a: Any, head: int, spec: Spec, offset: int) -> Any:
     """Queue "@view" of a plain array that is known to be this session's. No site: a view fails only where its array did."""
-    made = _new(dispatch.ndarray)
+    made = operators.blank()
     made._spec = spec
-    made._handle = handle = dispatch.mint()
+    made._handle = handle = next(operators.counter)
     try:
-        place = a._view
+        root = a._root
     except AttributeError:
         # Said once: asking an array for what it has not costs more than all the rest here.
-        place = a._view = None
-    made._view = (a, offset) if place is None else (place[0], place[1] + offset)
+        root = a._root = None
+    if root is None:
+        made._root, made._shift = a, offset
+    else:
+        made._root, made._shift = root, a._shift + offset
     extend((head | streams.bits(), handle, a._handle, offset))
-    if len(COMMANDS) > GATE.words:
+    if GATE.is_behind:  # see Note [Views leave later]
         session.flush()
     return made
 
 
-#: Array's spec -> {None: (form, spec of the view with its axes reversed)}.
+#: Array's spec -> (form, spec of the view with its axes reversed).
 REVERSED = operators.new_table()
 #: Array's spec, C-contiguous -> {arguments of `reshape`: (form, view's spec)}.
 RESHAPED = operators.new_table()
@@ -76,7 +78,7 @@ def view(a: Any, spec: Spec, offset: int, cls: Any = None) -> Any:
 def heir(root: Any, spec: Spec) -> Any:
     """A view that takes the place of an array that nobody else has: the memory is its own."""
     made = view(root, spec, 0)
-    del made._view
+    made._root = None
     if hasattr(root, "_place"):
         made._place = root._place
     return made
@@ -161,7 +163,7 @@ def transpose(a: Any, axes: tuple[Any, ...]) -> Any:
         known = cache[axes] = spec_of(shadow.shape, shadow.dtype, shadow.strides)
     made = view(a, known, 0)
     if not axes and type(a) is dispatch.ndarray:
-        operators.remember(REVERSED, spec, None, (head_of(known), known))
+        operators.remember(REVERSED, spec, operators.ALONE, (head_of(known), known))
     return made
 
 

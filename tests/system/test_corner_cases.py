@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cupool.shim import cupy as cp
 from cupool.shim import session
+from cupool.shim.pending import COMMANDS, GATE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -274,6 +275,40 @@ def test_a_slice_and_the_tuple_of_its_numbers_are_different_keys(first: int) -> 
         for key in keys[first:] + keys[:first]:
             assert a[key].get().tolist() == host[key].tolist()
             assert a[key].base is a
+
+
+def test_what_equals_a_remembered_key_is_not_that_key() -> None:
+    host = np.arange(60).reshape(4, 5, 3)
+    a = cp.asarray(host)
+    for _ in range(2):
+        for key in (np.s_[1:3], np.s_[1:3:1], np.s_[1:3, None], np.s_[None, 1:3], np.s_[1, 1], np.s_[1:3, 1, :]):
+            assert a[key].tolist() == host[key].tolist()
+        for wrong in (
+            np.s_[1.0:3],
+            np.s_[1:3.0],
+            np.s_[1:3:1.0],
+            np.s_[1.0:3, None],
+            np.s_[None, 1:3.0],
+            np.s_[1:3.0, 1, :],
+        ):
+            with pytest.raises(TypeError):
+                a[wrong]
+        for mixed in (np.s_[True, 1], np.s_[1, True], np.s_[1:3, True, :], True):
+            assert a[mixed].tolist() == host[mixed].tolist()
+        for same in (np.s_[np.int64(1) : 3], np.s_[np.uint8(1), 1], np.s_[1 : np.int32(3), np.int8(1), :]):
+            assert a[same].tolist() == host[same].tolist()
+
+
+def test_views_alone_are_held_back_where_the_server_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    a = cp.arange(1 << 10)
+    rows = [a[i] for i in range(1 << 10) for _ in range(40)]
+    assert sum(int(row) for row in rows[::997]) == sum(i // 40 for i in range(0, 40 << 10, 997))
+    monkeypatch.setattr(session, "GATE_WORDS", -1)  # whatever is pending, the ticker finds it too much
+    session.wait_all()
+    GATE.is_behind = True
+    kept = a[3]
+    assert not COMMANDS
+    assert int(kept) == 3
 
 
 def test_arguments_that_are_equal_and_not_the_same_are_different_calls() -> None:

@@ -309,7 +309,7 @@ class ArrayMemory(PooledMemory):
 
     def view(self, spec: Spec, offset: int) -> Any:
         made = views.view(self._root, spec, offset, dispatch.ndarray)
-        del made._view
+        made._root = None
         return made
 
     def root(self) -> tuple[Any, int]:
@@ -325,7 +325,7 @@ _of_arrays: weakref.WeakValueDictionary[int, ArrayMemory] = weakref.WeakValueDic
 
 def memory_of(a: Any) -> tuple[BaseMemory, int]:
     """The memory that an array lies in, and the offset of its first element there."""
-    root, offset = (a, 0) if a._base is None else a._view
+    root, offset = (a, 0) if a._base is None else (a._root, a._shift)
     try:
         memory, start = root._place
         return memory, start + offset
