@@ -25,6 +25,7 @@ from . import confine
 from .config import Config, parse
 from .control import Orders, serve_control
 from .devices import make_device
+from .fusion import driver
 from .rehearsal import rehearse
 from .service import ApiServer
 
@@ -112,6 +113,8 @@ def run(config: Config, server: ApiServer) -> int:
 
 def _rehearse(config: Config, server: ApiServer, endpoint: str) -> None:
     """After the server is said to be warm, and while nobody has come: whoever has waited for this server does not wait for that too."""
+    if config.kind == "cpu" and config.fuses and config.fusion_threads != 1:
+        driver.prepare()
     if server.assignment is None:
         server.rehearse()
     if server.assignment is None and config.tls is None:

@@ -70,6 +70,7 @@ class Config:
         plans: loops run by plans, see plans/.
         transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
         fuses: chains of elementwise commands run in blocks, see `fusion/`.
+        fusion_threads: threads that such chains run on; 0: as many as there are cores; 1: in the interpreter's.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -97,6 +98,7 @@ class Config:
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     transport: str = "core"
     fuses: bool = True
+    fusion_threads: int = 0
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -111,6 +113,12 @@ def _place(text: str) -> tuple[str, Path]:
     if where not in ("node", "file") or not folder:
         raise ValueError(f"{text!r} says not where checkpoints are written; write node=/folder or file=/folder")
     return where, Path(folder)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no number of threads; write 0 for as many as there are cores, or 1, 2, ...")
+    return int(text)
 
 
 def _argument(parse: object) -> object:
@@ -184,6 +192,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=["on", "off"],
         help="run chains of elementwise operations in blocks; results are the same. Default: CUPOOL_FUSION, else on",
     )
+    parser.add_argument(
+        "--fusion-threads",
+        type=_argument(_threads),  # type: ignore[arg-type]
+        default=os.environ.get("CUPOOL_FUSION_THREADS") or "0",
+        metavar="N",
+        help="threads that such chains run on; 0: one for each core; 1: without the compiled driver. Default: CUPOOL_FUSION_THREADS or 0",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -213,7 +228,7 @@ def parse(argv: list[str] | None = None) -> Config:
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
-        fuses=args.fusion == "on",
+        fuses=args.fusion == "on", fusion_threads=args.fusion_threads,
     )  # fmt: skip
 
 

@@ -79,12 +79,13 @@ class Executor:
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
                  allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None,
-                 has_plans: bool = True, fuses: bool = True) -> None:  # fmt: skip
+                 has_plans: bool = True, fuses: bool = True, fusion_threads: int = 0) -> None:  # fmt: skip
         """
         Args:
             impls: what `resolve_table` gave, when the caller has it already.
             has_plans: loops run by plans, see plans/.
             fuses: chains of elementwise commands run in blocks, see fusion/; where the device can.
+            fusion_threads: that they run on, see `Fusion`.
         """
         self.device = device
         self.limits = limits
@@ -123,7 +124,7 @@ class Executor:
         self._ordered = device.select is not None
         self._place = 0
         #: None: each command runs by itself
-        self.fusion = Fusion(self) if fuses and device.kind == "cpu" else None
+        self.fusion = Fusion(self, fusion_threads) if fuses and device.kind == "cpu" else None
         self.stepper = Stepper(self)
         self.plans = Plans(self, has_plans)
         self.batch_forms: Set[int] = _NO_FORMS
@@ -143,7 +144,7 @@ class Executor:
         made._results, made._failures, made._told_bytes = [], [], 0
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
-        made.fusion = Fusion(made) if self.fusion is not None else None
+        made.fusion = Fusion(made, self.fusion.threads) if self.fusion is not None else None
         made.stepper = Stepper(made)
         made.plans = Plans(made, self.plans.is_on)
         return made

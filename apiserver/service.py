@@ -224,6 +224,7 @@ class ApiServer:
             self._impls,
             self.config.plans,
             self.config.fuses,
+            self.config.fusion_threads,
         )
         executor.allow_offload = assignment.allow_offload
         session = Session(

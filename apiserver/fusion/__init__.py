@@ -16,8 +16,12 @@ from cupool.contract.codec import FORM_MASK
 from cupool.contract.errors import ProtocolError
 
 from ..forms import Form
+from . import driver
 from .kinds import Join, join_of
-from .programs import Scratch
+from .lowering import lower
+from .programs import Program, Scratch, compile_segment
+from .segments import Segment
+from .trials import Trials
 from .window import Window
 
 if TYPE_CHECKING:
@@ -36,12 +40,18 @@ _PATIENCE = 16
 class Fusion:
     """Of one executor."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, threads: int = 0) -> None:
+        """`threads`: that blocks are run on; 0: as many as there are cores; 1: the one that executes, in the interpreter."""
         self.executor = executor
+        self.threads = threads
+        self._wanted = 0
         self.scratch = Scratch()
         #: windows that were run, and commands in them
         self.windows = 0
         self.joined = 0
+        #: segments that were run while there was a driver, and those of them that it ran
+        self.segments = 0
+        self.lowered = 0
         #: commands that the next window may have: fewer after one that did not fit into memory
         self._most = MOST_COMMANDS
         #: words, and the index up to which their commands are known not to join
@@ -50,6 +60,17 @@ class Fusion:
     def join_of(self, form: Form, impl: Any) -> Join | None:
         """How commands of a form join others; None: they run by themselves. `impl`: the device's function, if there is one."""
         return join_of(form, impl)
+
+    def program(self, segment: Segment) -> Program:
+        """The program of a segment, for the driver where there is one. Raises MemoryError."""
+        program = compile_segment(segment, self.scratch)
+        native = driver.current() if self.threads != 1 else None
+        if native is not None:
+            self._wanted = self._wanted or driver.threads_wanted(self.threads)
+            program.lowered = lower(program, native, self.scratch, self._wanted, Trials(native))
+            self.lowered += program.lowered is not None
+            self.segments += 1
+        return program
 
     def take(self, words: list[int], i: int) -> tuple[int, int]:
         """Run the command at `i`, and those behind it that join it.

@@ -39,7 +39,9 @@ class Operation:
         dtype: of the result.
         ufunc: what `call` is, where it is a ufunc.
         copies: it is the operand itself.
+        inputs: the dtypes in which a ufunc's loop takes its operands.
         casts: an operand is converted first, in pieces of NumPy's own.
+        converts: it is the operand in another dtype.
         overwrites: the result may be written over an operand of its dtype that is not used again.
     """
 
@@ -50,6 +52,8 @@ class Operation:
     overwrites: bool = True
     casts: bool = False
     copies: bool = False
+    converts: bool = False
+    inputs: tuple[np.dtype[Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,7 @@ def _ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) -
     if not proof.can_be_cut(ufunc, inputs):
         return None
     same = all(d == k for d, k in zip(inputs, key, strict=True) if isinstance(k, np.dtype))
-    return Operation(ufunc, output, ufunc, overwrites=same, casts=not same)
+    return Operation(ufunc, output, ufunc, overwrites=same, casts=not same, inputs=tuple(inputs))
 
 
 def _where(form: Form, impl: Any) -> Join | None:
@@ -223,7 +227,7 @@ def _astype(form: Form, impl: Any) -> Join | None:
         def convert(x: Array, out: Array) -> None:
             np.copyto(out, x, casting="unsafe")
 
-        return Operation(convert, target, overwrites=False)
+        return Operation(convert, target, overwrites=False, converts=True)
 
     join.read = make
     return join

@@ -13,7 +13,7 @@ Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,12 @@ from .kinds import Operation, Reduction
 from .proof import UNIT, added, halves
 from .segments import BLOCK_BYTES, LOOKS_AGAIN, Node, Segment, Value, is_total, row_unit
 
+if TYPE_CHECKING:
+    from .lowering import Lowered
+
 Array = np.ndarray[Any, Any]
+#: Bytes of scratch of the driver's threads that are kept for the next segment.
+MOST_SHARED = 64 << 20
 
 
 class Scratch:
@@ -30,6 +35,7 @@ class Scratch:
     def __init__(self) -> None:
         self._free: dict[int, list[Array]] = {}
         self._out: list[Array] = []
+        self._shared: Array = np.empty(0, np.uint8)
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array over scratch, until `give_back`."""
@@ -42,6 +48,12 @@ class Scratch:
         self._out.append(raw)
         piece: Array = raw[:nbytes].view(dtype)
         return piece.reshape(shape)
+
+    def shared(self, nbytes: int) -> Array:
+        """Memory that all segments of a window use in turn, each for all its threads."""
+        if self._shared.nbytes < nbytes or self._shared.nbytes > max(nbytes, MOST_SHARED):
+            self._shared = np.empty(nbytes, np.uint8)
+        return self._shared
 
     def give_back(self) -> None:
         """All that was taken is free again. Unusually large pieces go."""
@@ -65,6 +77,12 @@ class Program:
         #: slots of scratch, cut for the last block
         self.scratch: list[int] = []
         self.code: list[tuple[Any, tuple[int, ...], int, int]] = []
+        #: the node of each instruction
+        self.nodes: list[Node] = []
+        #: of one row
+        self.inner: tuple[int, ...] = ()
+        #: what runs it without the interpreter; None: `run` does
+        self.lowered: Lowered | None = None
         #: (node, parts): totals
         self.totals: list[tuple[Node, list[Any]]] = []
         self.block = 1
@@ -95,7 +113,19 @@ class Program:
             low = high
 
     def run(self) -> None:
-        """Compute all blocks, then the totals."""
+        """Compute all blocks, then the totals.
+
+        Raises:
+            ProtocolError: a loop failed that cannot.
+        """
+        if self.lowered is not None:
+            self.lowered.run(self)
+        else:
+            self._run_blocks()
+        if self.totals:
+            self._finish()
+
+    def _run_blocks(self) -> None:
         code, sliced, scratch = self.code, self.sliced, self.scratch
         whole, room, late, waiting = self.slots, self.room, self.late, None
         for low, high, first, last in self.bounds():
@@ -111,8 +141,6 @@ class Program:
                 elif kind == _ONE:
                     call(slots[operands[0]], out=slots[result])
                 elif kind == _MAKES:
-                    slots[result] = call(*[slots[k] for k in operands])
-                elif kind == _MAKES_INTO:
                     slots[result][...] = call(*[slots[k] for k in operands])
                 else:
                     call(slots[operands[0]][first - low : last - low])
@@ -124,8 +152,6 @@ class Program:
                     whole[late[0]], self.turn = self.turn, whole[late[0]]
         if waiting is not None:
             np.copyto(waiting[0], waiting[1])
-        if self.totals:
-            self._finish()
 
     def _finish(self) -> None:
         """The totals. Those that depend on the place are taken of their whole operands, which are stored for that long."""
@@ -153,7 +179,7 @@ class Program:
         return np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
 
 
-_TWO, _ONE, _MAKES, _MAKES_INTO, _TOTAL = range(5)
+_TWO, _ONE, _MAKES, _TOTAL = range(4)
 
 
 def _depends_on_place(node: Node, total: Any) -> bool:
@@ -189,13 +215,17 @@ def store_operands(segment: Segment, totals: list[Node]) -> list[Value]:
     return stored
 
 
-def compile_segment(segment: Segment, scratch: Scratch) -> Program:
-    """The program of a segment whose stored values have their memory. Raises MemoryError."""
-    return _Compiler(segment, scratch).program
+def compile_segment(segment: Segment, scratch: Scratch, block_bytes: int = 0) -> Program:
+    """The program of a segment whose stored values have their memory. Raises MemoryError.
+
+    Args:
+        block_bytes: other than `BLOCK_BYTES`, for trials.
+    """
+    return _Compiler(segment, scratch, block_bytes or BLOCK_BYTES).program
 
 
 class _Compiler:
-    def __init__(self, segment: Segment, scratch: Scratch) -> None:
+    def __init__(self, segment: Segment, scratch: Scratch, block_bytes: int) -> None:
         self.segment = segment
         self.scratch = scratch
         self.program = program = Program(segment)
@@ -207,7 +237,7 @@ class _Compiler:
             (v.dtype.itemsize for node in segment.nodes for v in (node.result, *node.values) if isinstance(v, Value)),
             default=8,
         )
-        elements = BLOCK_BYTES // widest
+        elements = block_bytes // widest
         if segment.is_flat:
             self.shape: tuple[int, ...] = (size,)
             program.rows, program.block = size, min(max(elements // UNIT, 1) * UNIT, size)
@@ -218,6 +248,7 @@ class _Compiler:
             program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
         program.least = UNIT if segment.is_flat else UNIT // max(size // shape[0], 1) + 1
         program.room = min(program.block + (2 * UNIT if segment.needs_flat else program.least), program.rows)
+        program.inner = self.shape[1:]
         #: id of a value or array -> its slot
         self._slot: dict[int, int] = {}
         self._free: dict[np.dtype[Any], list[int]] = {}
@@ -299,7 +330,7 @@ class _Compiler:
         if isinstance(how, Reduction) and not node.by_row:
             parts: list[Any] = []
             program.totals.append((node, parts))
-            program.code.append((_partial(how, parts), tuple(operands), 0, _TOTAL))
+            self._emit(node, _partial(how, parts), operands, 0, _TOTAL)
             self._release(dying)
             return
         if node.lags:
@@ -317,20 +348,20 @@ class _Compiler:
             memory = node.target if node.target is not None else value.array
             assert memory is not None
             result = self._array_slot(memory, is_result=True)
-            into = True
-        elif isinstance(how, Operation) and how.makes:
-            result, into = self._new(None), False
-            self._slot[id(value)] = result
         else:
-            result, into = self._scratch_slot(value), True
+            result = self._scratch_slot(value)
             self._slot[id(value)] = result
         self._release(dying)
         if isinstance(how, Reduction):
-            program.code.append((_by_row(how), tuple(operands), result, _ONE))
+            self._emit(node, _by_row(how), operands, result, _ONE)
         elif how.makes:
-            program.code.append((how.call, tuple(operands), result, _MAKES_INTO if into else _MAKES))
+            self._emit(node, how.call, operands, result, _MAKES)
         else:
-            program.code.append((how.call, tuple(operands), result, _TWO if len(operands) == 2 else _ONE))
+            self._emit(node, how.call, operands, result, _TWO if len(operands) == 2 else _ONE)
+
+    def _emit(self, node: Node, call: Callable[..., Any], operands: list[int], result: int, kind: int) -> None:
+        self.program.code.append((call, tuple(operands), result, kind))
+        self.program.nodes.append(node)
 
     def _release(self, dying: list[tuple[Value, int]]) -> None:
         for value, slot in dying:

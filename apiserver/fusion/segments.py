@@ -225,6 +225,10 @@ class Segment:
         if any(value is operand for node in self.nodes for operand in node.values) and not self.is_made_here(value):
             self._reads[value.place[2]] = value.place
 
+    def read_addresses(self) -> list[int]:
+        """Where what it reads begins, of memory that was there before."""
+        return [place[2][0] for place in self._reads.values()]
+
     @property
     def writes(self) -> bool:
         """Whether it writes into memory that was there before it."""

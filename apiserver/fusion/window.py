@@ -30,7 +30,6 @@ from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction
-from .programs import compile_segment
 from .segments import Node, Segment, Value, can_run, clash, settle
 
 if TYPE_CHECKING:
@@ -360,7 +359,7 @@ class Window:
             for value in segment.stored():
                 fit = spare.get((value.shape, value.dtype))
                 value.array = fit.pop() if fit else memory.empty(spec_of(value.shape, value.dtype))
-            programs.append(compile_segment(segment, self._fusion.scratch))
+            programs.append(self._fusion.program(segment))
             for value in segment.last_used:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)

@@ -21,15 +21,15 @@ def cases(full: bool) -> list[str]:
     return [f"real-{k:03d}" if k % 4 == 3 else f"small-{k:03d}" for k in range(40)]
 
 
-#: Runs so many programs from a seed on; prints how many had chains, and how many commands joined.
+#: Runs so many programs from a seed on; prints how many had chains, how many commands joined, segments, and how many the driver ran.
 SCRIPT = """
 import contextlib, sys
 sys.path.insert(0, sys.argv[1])
 import fusion_programs
 first, programs, real = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "real"
 with contextlib.nullcontext() if real else fusion_programs.small_sizes():
-    joined = [fusion_programs.check(seed, real) for seed in range(first, first + programs)]
-print(sum(n > 0 for n in joined), sum(joined))
+    done = [fusion_programs.check(seed, real) for seed in range(first, first + programs)]
+print(sum(d.joined > 0 for d in done), *(sum(getattr(d, n) for d in done) for n in ("joined", "segments", "lowered")))
 """
 LIMIT_S = 600.0
 
@@ -56,11 +56,15 @@ def run_case(shared: Any, case: str) -> dict[str, Any]:
     )
     if run.returncode:
         raise AssertionError(run.stderr[-2000:])
-    chained, joined = map(int, run.stdout.split())
+    chained, joined, segments, lowered = map(int, run.stdout.split())
     assert joined, "nothing was joined: this case shows nothing"
-    return {"programs": programs, "programs_with_chains": chained, "commands_joined": joined}
+    assert lowered, "the driver ran nothing: this case shows nothing of it"
+    return {
+        "programs": programs, "programs_with_chains": chained, "commands_joined": joined, "segments": segments,
+        "segments_run_by_the_driver": lowered,
+    }  # fmt: skip
 
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    names = ("programs", "programs_with_chains", "commands_joined")
+    names = ("programs", "programs_with_chains", "commands_joined", "segments", "segments_run_by_the_driver")
     return {name: sum(case[name] for case in done.values()) for name in names}

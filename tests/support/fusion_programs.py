@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
-from cupool.apiserver.fusion import kinds, programs, proof, segments
+from cupool.apiserver.fusion import driver, kinds, lowering, programs, proof, segments
 from wire import REPLY, H, I, R, V, Writer, form, spec, value
 
 from cupool.contract.codec import real_bits
@@ -39,12 +39,15 @@ CHAINED = ("f8", "f8", "f8", "f4", "?")
 #: Where arrays are small: the least size that is joined, and bytes of a block.
 SMALL_ELEMENTS, SMALL_BLOCK = 256, 1024
 LIMIT = 1 << 30
+#: Of the driver, where it is there; 1: the interpreter runs everything.
+THREADS = 3
 
 
 @contextmanager
 def small_sizes() -> Iterator[None]:
     """Chains of small arrays join, in small blocks."""
     before = kinds.MIN_ELEMENTS, segments.BLOCK_BYTES
+    work, lowering.WORK_OF_A_THREAD = lowering.WORK_OF_A_THREAD, 1
     modules = [
         m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
     ]
@@ -56,6 +59,7 @@ def small_sizes() -> Iterator[None]:
                 module.BLOCK_BYTES = SMALL_BLOCK  # type: ignore[attr-defined]
         yield
     finally:
+        lowering.WORK_OF_A_THREAD = work
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):
                 module.MIN_ELEMENTS = before[0]  # type: ignore[attr-defined]
@@ -72,8 +76,8 @@ def _window() -> Any:
 class Side:
     """One executor and what it answered."""
 
-    def __init__(self, fuses: bool, limit_bytes: int = LIMIT) -> None:
-        self.executor = Executor(CpuDevice(0, limit_bytes), limit_bytes, Limits(), fuses=fuses)
+    def __init__(self, fuses: bool, limit_bytes: int = LIMIT, threads: int = THREADS) -> None:
+        self.executor = Executor(CpuDevice(0, limit_bytes), limit_bytes, Limits(), fuses=fuses, fusion_threads=threads)
         self.writer = Writer()
         self.told: list[Any] = []
 
@@ -123,13 +127,14 @@ class Program:
     seed: int
     real_sizes: bool = False
     limit_bytes: int = LIMIT
+    threads: int = THREADS
     commands: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.numbers = np.random.default_rng(self.seed)
         self.plain = Side(False, self.limit_bytes)
-        self.fused = Side(True, self.limit_bytes)
+        self.fused = Side(True, self.limit_bytes, self.threads)
         self._known: set[int] = set()
         self._forms = 0
         self._handle = 0
@@ -404,16 +409,30 @@ def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
         return False
 
 
-def check(seed: int, real_sizes: bool = False) -> int:
-    """Make, run and compare one program; returns how many commands joined."""
+@dataclass
+class Done:
+    """What programs came to: commands that joined, segments that were run where there is a driver, those that the driver ran."""
+
+    joined: int = 0
+    segments: int = 0
+    lowered: int = 0
+
+
+def check(seed: int, real_sizes: bool = False, threads: int = THREADS) -> Done:
+    """Make, run and compare one program, by the driver where the machine has a compiler."""
     np.seterr(all="ignore")
-    program = Program(seed, real_sizes)
+    if threads != 1:
+        driver.prepare(waits=True)
+    program = Program(seed, real_sizes, threads=threads)
     try:
         program.make()
-        return program.check()
+        joined = program.check()
+        fusion = program.fused.executor.fusion
+        assert fusion is not None
+        return Done(joined, fusion.segments, fusion.lowered)
     finally:
         program.plain.executor.close()
         program.fused.executor.close()
 
 
-__all__ = ["Program", "check", "small_sizes"]
+__all__ = ["Done", "Program", "check", "small_sizes"]

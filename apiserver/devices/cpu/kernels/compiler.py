@@ -175,12 +175,8 @@ class Compiler:
         except RefusedSource as error:
             raise CompileException(f"{name}: error: {error}", source, name, tuple(options), backend) from None
         text = POISON + text
-        h = hashlib.sha256(self._header_hash)
-        for part in (text, standard, *arguments, *(part for item in sorted(headers.items()) for part in item)):
-            h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
-        target = self._cache / f"{h.hexdigest()[:40]}.so"
-        if target.exists() and target.stat().st_uid == os.geteuid():
-            eviction.touch(target)
+        target = self._target(text, standard, arguments, headers)
+        if self._is_ours(target):
             return target
         if not self.version:
             raise OpMissing(MISSING, CURE)
@@ -223,6 +219,25 @@ class Compiler:
             eviction.evict(self._cache)
         self._made += 1
         return target
+
+    def cached(self, text: str, options: Sequence[str], headers: Mapping[str, str]) -> Path | None:
+        """What `compile` would give without compiling; None where it would compile."""
+        standard, arguments = translate_options(options)
+        target = self._target(POISON + text, standard, arguments, headers)
+        return target if self._is_ours(target) else None
+
+    def _target(self, text: str, standard: str, arguments: Sequence[str], headers: Mapping[str, str]) -> Path:
+        h = hashlib.sha256(self._header_hash)
+        for part in (text, standard, *arguments, *(part for item in sorted(headers.items()) for part in item)):
+            h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
+        return self._cache / f"{h.hexdigest()[:40]}.so"
+
+    @staticmethod
+    def _is_ours(target: Path) -> bool:
+        found = target.exists() and target.stat().st_uid == os.geteuid()
+        if found:
+            eviction.touch(target)
+        return found
 
     def warnings(self, text: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
         """What the compiler has to say about a text that it compiles."""

@@ -86,10 +86,12 @@ def _exactly(sock: socket.socket, length: int) -> bytes | None:
 class RemoteCompiler(Compiler):
     """Looks into the cache itself, which it may read; has the other process make what is not there."""
 
+    #: whoever asks takes turns: a process has one socket to its compiling process, and may have several of these
+    _turn = threading.Lock()
+
     def __init__(self, sock: socket.socket, cache: Path | None = None) -> None:
         super().__init__(cache)
         self._sock = sock
-        self._turn = threading.Lock()
         self._gone = ""
 
     @cached_property

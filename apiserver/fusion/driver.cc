@@ -1,0 +1,414 @@
+// Runs the blocks of a segment on several cores, without the interpreter: NumPy's own loops, called by their addresses.
+//
+// A segment comes as tables of 64-bit words, made by lowering.py, which proves that no step leaves its memory: here nothing is checked.
+// Threads live for one call. Each takes blocks, one after another, and has scratch of its own. A segment with a late write (see Note [Late
+// writes] in segments.py) is cut into one run of blocks for each thread; what a thread's neighbours read of its first and its last block
+// may not be written before they have read it, so those two blocks are written at the end.
+#pragma GCC optimize("O3")
+#include <fenv.h>
+#include <pthread.h>
+#include <string.h>
+
+namespace driver {
+
+// The headers of kernels, which come before, have integers of their own; <signal.h> cannot be read with them.
+using int8_t = signed char;
+using uint8_t = unsigned char;
+using int16_t = short;
+using uint16_t = unsigned short;
+using int32_t = int;
+using uint32_t = unsigned;
+using int64_t = long;
+using uint64_t = unsigned long;
+using intptr_t = long;
+static_assert(sizeof(int64_t) == 8 && sizeof(void *) == 8, "tables are of 64-bit words");
+
+struct Signals {
+    unsigned long words[128 / sizeof(unsigned long)];
+};
+extern "C" int pthread_sigmask(int how, const Signals *wanted, Signals *before);
+constexpr int SET_MASK = 2;
+
+typedef int (*Loop)(void *context, char *const *data, const intptr_t *dimensions, const intptr_t *strides, void *auxiliary);
+
+constexpr int OPERANDS = 4, DIMENSIONS = 8, MOST_THREADS = 256, STACK_BYTES = 512 << 10;
+// A multiple of every vector's elements, as in proof.py.
+constexpr long UNIT = 64;
+
+// Kinds of slots, in the order of lowering.py: memory moves on by `step` bytes a row; scratch begins at `base` of a thread's own; turning
+// scratch is three pieces of `step` bytes: one for the thread's first block, two that take turns.
+enum { MEMORY, SCRATCH, TURNING };
+enum { LOOP, CAST, COPY, WHERE, ROWS, TOTAL, COUNT, CHUNKS };
+
+struct Slot {
+    int64_t kind, base, step;
+};
+
+// Dimension 0 is rows: as many as the block has, times `factor` where inner ones are one with it. `strides` are in bytes.
+struct Step {
+    int64_t op, operands, dimensions, factor;
+    int64_t loop, context, auxiliary;  // of LOOP, CHUNKS, ROWS and TOTAL
+    int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk
+    int64_t first;                     // ROWS and TOTAL begin with: 1 the first element, 0 what `begin` holds; CHUNKS: all rows
+    int64_t begin;                     // and where in scratch CHUNKS has room
+    int64_t bytes;                     // of an element of the result
+    int64_t parts;                     // TOTAL and COUNT: where the blocks' results go
+    int64_t slots[OPERANDS];           // operands, then the result
+    int64_t sizes[DIMENSIONS];
+    int64_t strides[OPERANDS][DIMENSIONS];
+};
+
+struct Block {
+    int64_t low, high, first, last;
+};
+
+struct Segment {
+    const Slot *slots;
+    const Step *steps;
+    int64_t step_count;
+    const Block *blocks;
+    int64_t block_count;
+    const Step *late;
+    char *scratch;
+    int64_t scratch_bytes, threads;
+    int64_t next, failed;
+    fenv_t environment;
+};
+
+struct Waiting {
+    char *from;
+    int64_t block;  // -1: none
+};
+
+struct Worker {
+    Segment *segment;
+    int64_t number;
+    Waiting first, last;
+    pthread_t thread;
+};
+
+// -- casts, as C has them and so NumPy ----------------------------------------------------------------------------------
+
+template <class To, class From> struct As {
+    static To of(From x) { return static_cast<To>(x); }
+};
+struct Bool {
+    unsigned char value;
+};
+template <class From> struct As<Bool, From> {
+    static Bool of(From x) { return Bool{static_cast<unsigned char>(x != 0)}; }
+};
+template <class To> struct As<To, Bool> {
+    static To of(Bool x) { return static_cast<To>(x.value != 0); }
+};
+template <> struct As<Bool, Bool> {
+    static Bool of(Bool x) { return Bool{static_cast<unsigned char>(x.value != 0)}; }
+};
+
+typedef void (*Cast)(char *from, intptr_t step_from, char *to, intptr_t step_to, intptr_t n);
+
+template <class To, class From> void cast(char *from, intptr_t step_from, char *to, intptr_t step_to, intptr_t n) {
+    if (step_from == sizeof(From) && step_to == sizeof(To)) {
+        const From *a = reinterpret_cast<const From *>(from);
+        To *b = reinterpret_cast<To *>(to);
+        for (intptr_t i = 0; i < n; i++) b[i] = As<To, From>::of(a[i]);
+    } else {
+        for (intptr_t i = 0; i < n; i++, from += step_from, to += step_to)
+            *reinterpret_cast<To *>(to) = As<To, From>::of(*reinterpret_cast<const From *>(from));
+    }
+}
+
+// In the order of lowering.py's KINDS.
+#define CASTS_TO(To)                                                                                                         \
+    {cast<To, Bool>, cast<To, int8_t>, cast<To, uint8_t>, cast<To, int16_t>, cast<To, uint16_t>, cast<To, int32_t>,          \
+     cast<To, uint32_t>, cast<To, int64_t>, cast<To, uint64_t>, cast<To, float>, cast<To, double>}
+const Cast casts[11][11] = {CASTS_TO(Bool),     CASTS_TO(int8_t),   CASTS_TO(uint8_t), CASTS_TO(int16_t),
+                            CASTS_TO(uint16_t), CASTS_TO(int32_t),  CASTS_TO(uint32_t), CASTS_TO(int64_t),
+                            CASTS_TO(uint64_t), CASTS_TO(float),    CASTS_TO(double)};
+
+// -- copies -------------------------------------------------------------------------------------------------------------
+
+template <class T> void copy_strided(char *from, intptr_t step_from, char *to, intptr_t step_to, intptr_t n) {
+    for (intptr_t i = 0; i < n; i++, from += step_from, to += step_to) memcpy(to, from, sizeof(T));
+}
+
+void copy(int64_t bytes, char *from, intptr_t step_from, char *to, intptr_t step_to, intptr_t n) {
+    if (step_from == bytes && step_to == bytes) memmove(to, from, n * bytes);
+    else if (bytes == 8) copy_strided<int64_t>(from, step_from, to, step_to, n);
+    else if (bytes == 4) copy_strided<int32_t>(from, step_from, to, step_to, n);
+    else if (bytes == 2) copy_strided<int16_t>(from, step_from, to, step_to, n);
+    else copy_strided<char>(from, step_from, to, step_to, n);
+}
+
+template <class T> void choose_packed(const unsigned char *mask, const T *x, const T *y, intptr_t is_array, T *to, intptr_t n) {
+    if (is_array) {
+        for (intptr_t i = 0; i < n; i++) {
+            T a = x[i], b = y[i];
+            to[i] = mask[i] ? a : b;
+        }
+    } else {
+        T b = y[0];
+        for (intptr_t i = 0; i < n; i++) {
+            T a = x[i];
+            to[i] = mask[i] ? a : b;
+        }
+    }
+}
+
+template <class T> void choose_of(char *const *p, const intptr_t *s, intptr_t n) {
+    if (s[0] == 1 && s[1] == sizeof(T) && (s[2] == sizeof(T) || !s[2]) && s[3] == sizeof(T)) {
+        choose_packed(reinterpret_cast<const unsigned char *>(p[0]), reinterpret_cast<const T *>(p[1]),
+                      reinterpret_cast<const T *>(p[2]), s[2], reinterpret_cast<T *>(p[3]), n);
+        return;
+    }
+    for (intptr_t i = 0; i < n; i++)
+        memcpy(p[3] + i * s[3], p[0][i * s[0]] ? p[1] + i * s[1] : p[2] + i * s[2], sizeof(T));
+}
+
+void choose(int64_t bytes, char *const *p, const intptr_t *s, intptr_t n) {
+    if (bytes == 8) choose_of<int64_t>(p, s, n);
+    else if (bytes == 4) choose_of<int32_t>(p, s, n);
+    else if (bytes == 2) choose_of<int16_t>(p, s, n);
+    else choose_of<char>(p, s, n);
+}
+
+// -- one step of one block ----------------------------------------------------------------------------------------------
+
+// ROWS and TOTAL: as NumPy reduces, the result being both the first operand and the result of the loop.
+int reduce(const Step &step, char *from, intptr_t stride, char *result, intptr_t n) {
+    if (step.first) {
+        memcpy(result, from, step.bytes);
+        from += stride;
+        n--;
+    } else {
+        memcpy(result, reinterpret_cast<const char *>(step.begin), step.bytes);
+    }
+    if (!n) return 0;
+    char *data[3] = {result, from, result};
+    const intptr_t strides[3] = {0, stride, 0};
+    return reinterpret_cast<Loop>(step.loop)(reinterpret_cast<void *>(step.context), data, &n, strides,
+                                             reinterpret_cast<void *>(step.auxiliary));
+}
+
+int inner(const Step &step, char *const *p, const intptr_t *s, intptr_t n) {
+    switch (step.op) {
+    case LOOP: {
+        char *data[OPERANDS] = {p[0], p[1], p[2], p[3]};
+        return reinterpret_cast<Loop>(step.loop)(reinterpret_cast<void *>(step.context), data, &n, s,
+                                                 reinterpret_cast<void *>(step.auxiliary));
+    }
+    case CAST: casts[step.detail / 16][step.detail % 16](p[0], s[0], p[1], s[1], n); return 0;
+    case COPY: copy(step.detail, p[0], s[0], p[1], s[1], n); return 0;
+    case WHERE: choose(step.detail, p, s, n); return 0;
+    default: return reduce(step, p[0], s[0], p[1], n);
+    }
+}
+
+int run_step(const Step &step, char *const *bases, int64_t rows) {
+    const int k = static_cast<int>(step.dimensions) - 1;  // the innermost
+    int64_t sizes[DIMENSIONS], at[DIMENSIONS] = {};
+    for (int d = 0; d <= k; d++) sizes[d] = step.sizes[d];
+    sizes[0] = rows * step.factor;
+    char *p[OPERANDS] = {};
+    intptr_t s[OPERANDS] = {};
+    for (int o = 0; o < step.operands; o++) {
+        p[o] = bases[o];
+        s[o] = step.strides[o][k];
+    }
+    for (;;) {
+        if (int failed = inner(step, p, s, sizes[k])) return failed;
+        int d = k - 1;
+        for (; d >= 0; d--) {
+            if (++at[d] < sizes[d]) {
+                for (int o = 0; o < step.operands; o++) p[o] += step.strides[o][d];
+                break;
+            }
+            at[d] = 0;
+            for (int o = 0; o < step.operands; o++) p[o] -= (sizes[d] - 1) * step.strides[o][d];
+        }
+        if (d < 0) return 0;
+    }
+}
+
+// CHUNKS: rows of `n` elements, which NumPy joins to chunks of `detail` rows in its buffers before it calls the loop: then only the last
+// elements of a chunk are a loop's tail. So the end of a row is computed as a part of whole vectors, beside the row, and put in its place.
+int run_chunks(const Step &step, char *const *bases, const Block &block, char *room) {
+    const int64_t n = step.sizes[1], results = step.operands - 1, width = step.strides[results][1];
+    char *const side = room + (OPERANDS - 1) * n * 8;
+    const Loop loop = reinterpret_cast<Loop>(step.loop);
+    void *const context = reinterpret_cast<void *>(step.context), *const auxiliary = reinterpret_cast<void *>(step.auxiliary);
+    intptr_t strides[OPERANDS] = {};
+    for (int64_t row = block.low; row < block.high; row++) {
+        char *data[OPERANDS] = {};
+        for (int o = 0; o <= results; o++) {
+            data[o] = bases[o] + (row - block.low) * step.strides[o][0];
+            strides[o] = step.strides[o][1];
+            const int64_t bytes = step.sizes[2 + o];  // of an element
+            if (o < results && strides[o] != bytes && (strides[o] || step.strides[o][0])) {
+                char *to = room + o * n * 8;
+                copy(bytes, data[o], strides[o], to, bytes, n);
+                data[o] = to;
+                strides[o] = bytes;
+            }
+        }
+        const int64_t at = row % step.detail;
+        const int64_t tail = at == step.detail - 1 || row == step.first - 1 ? (at + 1) * n % UNIT : 0;
+        const int64_t body = n - tail, rest = body % UNIT, whole = body - rest;
+        int failed = 0;
+        auto run = [&](int64_t from, int64_t length, char *result) {
+            char *part[OPERANDS] = {};
+            for (int o = 0; o < results; o++) part[o] = data[o] + from * strides[o];
+            part[results] = result;
+            const intptr_t count = length;
+            failed |= loop(context, part, &count, strides, auxiliary);
+        };
+        // The end first: the result may lie over an operand.
+        if (rest) run(body - UNIT, UNIT, side);
+        run(0, whole, data[results]);
+        if (rest) memcpy(data[results] + whole * width, side + (UNIT - rest) * width, rest * width);
+        if (tail) run(body, tail, data[results] + body * width);
+        if (failed) return failed;
+    }
+    return 0;
+}
+
+int64_t count(const char *from, int64_t n) {
+    const unsigned char *x = reinterpret_cast<const unsigned char *>(from);
+    int64_t total = 0;
+    while (n > 0) {
+        int64_t some = n < 1 << 14 ? n : 1 << 14;
+        uint32_t part = 0;
+        for (int64_t i = 0; i < some; i++) part += x[i] != 0;
+        total += part, x += some, n -= some;
+    }
+    return total;
+}
+
+// -- blocks -------------------------------------------------------------------------------------------------------------
+
+char *where(const Slot &slot, char *scratch, const Block &block, int64_t turn) {
+    switch (slot.kind) {
+    case MEMORY: return reinterpret_cast<char *>(slot.base) + block.low * slot.step;
+    case SCRATCH: return scratch + slot.base;
+    default: return scratch + slot.base + turn * slot.step;
+    }
+}
+
+void write_late(const Segment &segment, const Waiting &waiting) {
+    if (waiting.block < 0) return;
+    const Block &block = segment.blocks[waiting.block];
+    char *to = where(segment.slots[segment.late->slots[1]], nullptr, block, 0);
+    char *bases[OPERANDS] = {waiting.from, to};
+    run_step(*segment.late, bases, block.high - block.low);
+}
+
+void run_block(Worker &worker, int64_t number, int64_t turn) {
+    Segment &segment = *worker.segment;
+    const Block &block = segment.blocks[number];
+    char *scratch = segment.scratch + worker.number * segment.scratch_bytes;
+    for (int64_t k = 0; k < segment.step_count; k++) {
+        const Step &step = segment.steps[k];
+        char *bases[OPERANDS] = {};
+        for (int o = 0; o < step.operands; o++)
+            bases[o] = where(segment.slots[step.slots[o]], scratch, block, turn);
+        int failed = 0;
+        if (step.op == TOTAL || step.op == COUNT) {
+            const int64_t n = (block.last - block.first) * step.factor;
+            const char *from = bases[0] + (block.first - block.low) * step.factor * step.strides[0][0];
+            char *part = reinterpret_cast<char *>(step.parts) + number * step.bytes;
+            if (step.op == COUNT) {
+                int64_t found = count(from, n);
+                memcpy(part, &found, sizeof found);
+            } else {
+                failed = reduce(step, const_cast<char *>(from), step.strides[0][0], part, n);
+            }
+        } else if (step.op == CHUNKS) {
+            failed = run_chunks(step, bases, block, scratch + step.begin);
+        } else {
+            failed = run_step(step, bases, block.high - block.low);
+        }
+        if (failed) __atomic_store_n(&segment.failed, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void run_late(Worker &worker) {
+    Segment &segment = *worker.segment;
+    const int64_t low = segment.block_count * worker.number / segment.threads;
+    const int64_t high = segment.block_count * (worker.number + 1) / segment.threads;
+    char *scratch = segment.scratch + worker.number * segment.scratch_bytes;
+    const Slot &slot = segment.slots[segment.late->slots[0]];
+    Waiting waiting = {nullptr, -1};
+    for (int64_t number = low; number < high; number++) {
+        const int64_t turn = number == low ? 0 : 1 + (number & 1);
+        run_block(worker, number, turn);
+        if (waiting.block == low) worker.first = waiting;
+        else write_late(segment, waiting);
+        waiting = {where(slot, scratch, segment.blocks[number], turn), number};
+    }
+    worker.last = waiting;
+}
+
+void *work(void *given) {
+    Worker &worker = *static_cast<Worker *>(given);
+    Segment &segment = *worker.segment;
+    if (worker.number) fesetenv(&segment.environment);
+    if (segment.late) {
+        run_late(worker);
+    } else {
+        int64_t number;
+        while ((number = __atomic_fetch_add(&segment.next, 1, __ATOMIC_RELAXED)) < segment.block_count) run_block(worker, number, 0);
+    }
+    return nullptr;
+}
+
+}  // namespace driver
+
+// Run a segment. `words`: as lowering.py writes them; `threads` at least 1, with scratch for each. 0, or 1 where a loop failed.
+extern "C" __attribute__((visibility("default"))) long cupool_fusion_run(const long *words, long threads, char *scratch) {
+    using namespace driver;
+    Segment segment = {};
+    segment.slots = reinterpret_cast<const Slot *>(words[0]);
+    segment.steps = reinterpret_cast<const Step *>(words[1]);
+    segment.step_count = words[2];
+    segment.blocks = reinterpret_cast<const Block *>(words[3]);
+    segment.block_count = words[4];
+    segment.late = reinterpret_cast<const Step *>(words[5]);
+    segment.scratch_bytes = words[6];
+    segment.scratch = scratch;
+    fegetenv(&segment.environment);
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    if (threads > segment.block_count) threads = segment.block_count;
+    segment.threads = threads;
+    Worker workers[MOST_THREADS];
+    for (int64_t k = 0; k < threads; k++) workers[k] = {&segment, k, {nullptr, -1}, {nullptr, -1}, {}};
+    pthread_attr_t attributes;
+    Signals all, before;
+    memset(&all, 0xff, sizeof all);
+    bool started[MOST_THREADS] = {};
+    if (threads > 1) {
+        // Signals are the interpreter's: no thread of ours takes one.
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        pthread_sigmask(SET_MASK, &all, &before);
+        for (int64_t k = 1; k < threads; k++) started[k] = !pthread_create(&workers[k].thread, &attributes, work, &workers[k]);
+        pthread_sigmask(SET_MASK, &before, nullptr);
+        pthread_attr_destroy(&attributes);
+    }
+    work(&workers[0]);
+    for (int64_t k = 1; k < threads; k++) {
+        if (started[k]) pthread_join(workers[k].thread, nullptr);
+        else work(&workers[k]);  // the system gave no thread
+    }
+    if (segment.late)
+        for (int64_t k = 0; k < threads; k++) {
+            write_late(segment, workers[k].first);
+            write_late(segment, workers[k].last);
+        }
+    feclearexcept(FE_ALL_EXCEPT);
+    return segment.failed;
+}
+
+// Bytes of a step and of a slot: lowering.py compares them with its own.
+extern "C" __attribute__((visibility("default"))) long cupool_fusion_layout(void) {
+    return static_cast<long>(sizeof(driver::Step)) << 32 | sizeof(driver::Slot);
+}

@@ -1,0 +1,118 @@
+"""The driver: native code that runs a segment's blocks on several cores (`driver.cc`), compiled once on a machine.
+
+    absent      no compiler, or not compiled yet: `programs.py` runs the blocks in the interpreter, with the same results
+    loaded      `Driver.run`; the interpreter's lock is free meanwhile
+
+Boundary: the compiler's cache and the C call. What the tables say is `lowering.py`'s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from math import ceil
+from pathlib import Path
+
+from cupool.contract.errors import CompileException, OpMissing
+
+from ..devices.cpu.facts import cores
+from ..devices.cpu.kernels.compiling import default_compiler
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).parent / "driver.cc"
+#: Words of a step and of a slot, as `driver.cc` has them.
+STEP_WORDS, SLOT_WORDS = 56, 3
+#: Elements times steps below which another thread costs more than it brings: it is made for each run, and ended.
+WORK_OF_A_THREAD = 1 << 18
+MOST_THREADS = 256
+
+
+class Driver:
+    """The loaded code."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where it cannot be loaded, or is not the code of this source."""
+        library = ctypes.CDLL(str(path))
+        layout = library.cupool_fusion_layout
+        layout.restype = ctypes.c_int64
+        if layout() != (STEP_WORDS * 8) << 32 | SLOT_WORDS * 8:
+            raise OSError(0, f"{path} has another layout")
+        self._run = library.cupool_fusion_run
+        self._run.restype = ctypes.c_int64
+        self._run.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+
+    def run(self, words: int, threads: int, scratch: int) -> bool:
+        """Run a segment; whether all loops went well.
+
+        Args:
+            words: address of the head that `lowering.py` made.
+            scratch: address of the memory for all threads.
+        """
+        return not self._run(words, threads, scratch)
+
+
+_driver: Driver | None = None
+
+
+def current() -> Driver | None:
+    """The driver, where `prepare` has loaded it."""
+    return _driver
+
+
+def prepare(waits: bool = False) -> bool:
+    """Load the driver. Where it must be compiled first, that is done by a thread, unless the caller waits.
+
+    Returns:
+        whether it is loaded now.
+    """
+    if _driver is None:
+        compiler = default_compiler()
+        text = SOURCE.read_text()
+        found = compiler.cached(text, (), {})
+        if found is not None:
+            _load(found)
+        elif waits:
+            _compile(text)
+        else:
+            threading.Thread(target=_compile, args=(text,), name="cupool-fusion-driver", daemon=True).start()
+    return _driver is not None
+
+
+def _compile(text: str) -> None:
+    try:
+        _load(default_compiler().compile(text, (), {}, source=text, name=SOURCE.name))
+    except (CompileException, OpMissing, OSError) as error:
+        log.info("event=no-fusion-driver reason=%r", str(error))
+
+
+def _load(path: Path) -> None:
+    global _driver
+    try:
+        _driver = Driver(path)
+    except OSError as error:
+        log.warning("event=no-fusion-driver reason=%r", str(error))
+
+
+def threads_wanted(given: int) -> int:
+    """How many threads a segment may have. `given`: the setting; 0: as many as there are cores."""
+    return min(given or _cores(), MOST_THREADS)
+
+
+def _cores() -> int:
+    """Cores that this process may use, its control group's limit among the reasons for fewer."""
+    found = cores()
+    try:
+        with open("/proc/self/cgroup") as file:
+            (group,) = [line.strip()[3:] for line in file if line.startswith("0::")]
+        with open(f"/sys/fs/cgroup{'' if group == '/' else group}/cpu.max") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            found = min(found, max(ceil(int(quota) / int(period)), 1))
+    except (OSError, ValueError):
+        pass  # no such limit here
+    return found
+
+
+__all__ = ["STEP_WORDS", "WORK_OF_A_THREAD", "Driver", "current", "prepare", "threads_wanted"]

@@ -1,0 +1,181 @@
+"""How the driver gives NumPy's bits: tried once for each loop, on values that are corners for the most part, before it is used.
+
+Note [Rows that are apart]: where an operand's rows are not next to each other, or are repeated, NumPy calls a loop for each row; or, where
+rows are short, copies as many as fit into a buffer of 8192 elements, so that only the end of such a chunk is a loop's tail, and what is
+repeated is an operand like any other. It shows where a loop's body and tail differ (Note [Bits of a loop] in proof.py). The driver has both
+ways, and here it is seen which one is right for a loop and a width of rows.
+
+The trial is the real thing, a program of one step in small blocks on two threads, beside one call of NumPy.
+
+Boundary: knows programs and the driver, nothing of commands.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import proof
+from .driver import Driver
+from .kinds import Operation, Reduction
+from .lowering import lower
+from .programs import Program, Scratch, compile_segment
+from .segments import Node, Segment, Value
+
+Array = np.ndarray[Any, Any]
+
+_SIZE = 1543
+_BLOCK_BYTES = 1024
+#: Wider ones are not tried by rows: a row is a long way from its ends.
+_WIDEST = 1 << 16
+#: Rows that are reduced: shorter than a vector, than a run of a sum, and longer; with a size that no vector divides.
+_REDUCED = ((40, 2), (40, 7), (64, 8), (37, 129), (21, 1001), (3, 5, 70))
+
+_known: dict[Any, Any] = {}
+
+
+class Trials:
+    """Of one driver; a `lowering.Ways`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
+        """See `Ways`."""
+        name = how.ufunc.__name__ if how.ufunc is not None else "where" if how.makes else "copy"
+        key = (name, tuple(d and d.char for d in given), how.dtype.char)
+        found = _known.get(key)
+        if found is None:
+            rng = np.random.default_rng(11)
+            values = [_number(how, k) if d is None else proof.values(rng, d, _SIZE) for k, d in enumerate(given)]
+            found = _known[key] = self._is_same(how, values, "rows")
+        return bool(found)
+
+    def rows(self, how: Operation, given: tuple[Any, ...], width: int) -> str:
+        """See `Ways`."""
+        assert how.ufunc is not None
+        kinds = tuple(of and (of[0].char, *of[1:]) for of in given)
+        key = (how.ufunc.__name__, kinds, how.dtype.char, width)
+        found = _known.get(key)
+        if found is None:
+            found = ""
+            if width <= _WIDEST:
+                samples = [self._apart(how, given, width, is_nan) for is_nan in (True, False)]
+                ways = ("rows", "chunks")
+                found = next((way for way in ways if all(self._is_same(how, of, way) for of in samples)), "")
+            _known[key] = found
+        return str(found)
+
+    def _apart(self, how: Operation, given: tuple[Any, ...], width: int, is_nan: bool) -> list[Any]:
+        """Operands with such rows: values with corners, or, where they are floating point numbers, nothing but NaNs that differ."""
+        rows = 8192 // width + 3  # more than a chunk
+        rng = np.random.default_rng(17)
+        values: list[Any] = []
+        for k, of in enumerate(given):
+            if of is None:
+                values.append(_number(how, k))
+                continue
+            dtype, has_rows, has_columns = of
+            size = rows * (width + 3)
+            whole = proof.values(rng, dtype, size)
+            if is_nan and dtype.kind == "f":
+                whole[:] = np.nan
+                whole.view(f"u{dtype.itemsize}")[:] |= rng.integers(0, 1000, size).astype(f"u{dtype.itemsize}")
+            part = whole.reshape(rows, width + 3)[:, k : k + width]
+            values.append(part[: rows if has_rows else 1, : width if has_columns else 1])
+        return values
+
+    def _is_same(self, how: Operation, values: list[Any], way: str) -> bool:
+        if how.copies or how.converts:
+            expected = np.empty(values[0].shape, how.dtype)
+            how.call(values[0], out=expected)
+        else:
+            expected = how.call(*values)
+        made = np.full(expected.shape, 1, how.dtype)
+        segment = Segment(0, expected.shape)
+        operands = [Value(v.shape, v.dtype, v) if isinstance(v, np.ndarray) else v for v in values]
+        segment.add(Node(how, operands, Value(made.shape, made.dtype, made), None, False))
+        return self._run(segment, way) is not None and made.tobytes() == expected.tobytes()
+
+    def _run(self, segment: Segment, way: str) -> Program | None:
+        """The program, run by the driver in small blocks; None where it cannot be."""
+        scratch = Scratch()
+        program = compile_segment(segment, scratch, _BLOCK_BYTES)
+        lowered = lower(program, self._driver, scratch, 2, _Only(way))
+        if lowered is None:
+            return None
+        lowered.run(program)
+        return program
+
+    def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
+        """See `Ways`."""
+        key = (how.ufunc.__name__, how.dtype.char, given.char, by_row)
+        found = _known.get(key)
+        if found is None:
+            found = _known[key] = self._reduces(how, given, by_row)
+        return bool(found)
+
+    def _reduces(self, how: Reduction, dtype: np.dtype[Any], by_row: bool) -> bool:
+        rng = np.random.default_rng(13)
+        for shape in _REDUCED if by_row else ((_SIZE,), (70_003,)):
+            corners = proof.values(rng, dtype, prod(shape)).reshape(shape)
+            plain = corners if dtype.kind != "f" else (rng.standard_normal(shape) * 1e3).astype(dtype)
+            if by_row and not (self._rows_agree(how, corners) and self._rows_agree(how, plain)):
+                return False
+            if not by_row and not self._totals_agree(how, plain):
+                return False
+        return True
+
+    def _rows_agree(self, how: Reduction, x: Array) -> bool:
+        expected: Array = np.empty((*x.shape[:-1], 1), how.dtype)
+        how.ufunc.reduce(x, axis=-1, dtype=_adding(how), out=expected, keepdims=True)
+        made = np.full_like(expected, 1)
+        result = Value(made.shape, made.dtype, made)
+        result.is_reduced = True
+        segment = Segment(0, x.shape)
+        segment.add(Node(how, [Value(x.shape, x.dtype, x)], result, None, True))
+        return self._run(segment, "rows") is not None and made.tobytes() == expected.tobytes()
+
+    def _totals_agree(self, how: Reduction, x: Array) -> bool:
+        segment = Segment(0, x.shape)
+        segment.add(Node(how, [Value(x.shape, x.dtype, x)], Value((), how.dtype, np.empty((), how.dtype)), None, False))
+        program = self._run(segment, "rows")
+        if program is None:
+            return False
+        ((_, parts),) = program.totals
+        for (_, _, first, last), part in zip(program.bounds(), parts, strict=True):
+            piece = x[first:last]
+            expected = np.count_nonzero(piece) if how.style == "count" else how.ufunc.reduce(piece, dtype=_adding(how))
+            if np.asarray(part, how.dtype).tobytes() != np.asarray(expected, how.dtype).tobytes():
+                return False
+        return True
+
+
+class _Only:
+    """One way, whatever it gives: for the trial of it."""
+
+    def __init__(self, way: str) -> None:
+        self._way = way
+
+    def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
+        return True
+
+    def rows(self, how: Operation, given: tuple[Any, ...], width: int) -> str:
+        return self._way
+
+    def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
+        return True
+
+
+def _number(how: Operation, k: int) -> float:
+    return 3 if how.inputs and how.inputs[k].kind in "iu" else 0.75
+
+
+def _adding(how: Reduction) -> np.dtype[Any] | None:
+    """The dtype that NumPy is told, as in programs.py."""
+    return None if how.ufunc in (np.logical_or, np.logical_and) else how.dtype
+
+
+__all__ = ["Trials"]
