@@ -258,8 +258,10 @@ class Following(Moving):
                 self._order_end(server, session.reason)
             return
         if news.state == states.ENDING:
-            self.books.set_session(session, states.SESSION_ENDING, news.reason, now)
             self.books.set_server(server, states.ENDING)
+            if server.id in self._sides and server.move_phase == server_pb2.MoveReport.RELEASED:
+                return  # it had given the session away, and nobody came: its end is no wish to end the session
+            self.books.set_session(session, states.SESSION_ENDING, news.reason, now)
         elif news.state == states.PARKED:
             self.books.set_session(session, states.SESSION_PARKED, "", now)
             self.books.set_server(server, states.PARKED)

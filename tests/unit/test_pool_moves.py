@@ -223,6 +223,24 @@ def test_a_destination_that_dies_after_the_release_gives_the_session_back():
     assert pool.state(pool.lease) == states.SESSION_LOST
 
 
+def test_a_session_that_neither_server_could_give_to_its_client_is_lost_and_can_be_done_again():
+    """The source released it while its client could not come to the destination, and each of the two ended for want of a client."""
+    pool = Moves()
+    one = pool.ready()
+    pool.host.die(pool.destination, "The server ended: no client for 6 s.", 0)
+    pool.host.orders.clear()  # the source's host cannot be reached
+    assert one.move.step is Step.CANCELLING
+    source = pool.host.servers[pool.source]
+    source.state = states.ENDING
+    pool.host.tells(pool.source, "RELEASED")
+    assert one.move.step is Step.RETURNING
+    pool.host.connect()
+    pool.host.die(pool.source, "The server ended: no client for 6 s.", 0)
+    pool.host.deliver()
+    assert pool.state(pool.lease) == states.SESSION_LOST and pool.session.replayable and pool.is_whole()
+    assert "no client for 6 s" in pool.session.reason
+
+
 def test_a_destination_that_dies_with_its_client_is_lost_as_any_server_is():
     pool = Moves()
     pool.done()
