@@ -83,7 +83,7 @@ class Orders:
     def start(self, endpoint: str) -> None:
         """Tell that the server is warm, and follow orders from now on."""
         ready = server_pb2.ServerReady(endpoint=endpoint, pid=os.getpid())
-        ready.fingerprint = self._server.device.describe().fingerprint
+        ready.fingerprint, ready.op_table_digest = self._server.device.describe().fingerprint, self._server.digest
         self._send(ready=ready)
         threading.Thread(target=self._follow, name="cupool-orders", daemon=True).start()
 

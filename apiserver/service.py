@@ -93,6 +93,8 @@ def prepare(kinds: Iterable[str]) -> None:
         device.close()
 
 
+#: How long what a client need not wait for waits for its first answer: see `ApiServer._soon`.
+CALM_S = 0.02
 #: How long an agent that does not read may hold up a server that ends.
 END_TOLD_S = 1.0
 
@@ -136,9 +138,12 @@ class ApiServer:
         #: See `_soon`; None: the end. The thread is there once the server serves.
         self._later: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._later_thread: threading.Thread | None = None
+        #: nobody waits for an answer that the threads of this process could delay
+        self._calm = threading.Event()
         #: there may be a session whose clocks are to be looked at, or a reason to end
         self._awake = threading.Event()
         self._told = CHANGE.KIND_UNSPECIFIED
+        self._is_assignment_untold = False
         self._is_expired = False
         self.restoring = Restoring(self)
 
@@ -156,6 +161,7 @@ class ApiServer:
             if self._is_here_now(assignment):
                 return
             if self.assignment is not None:
+                self._tell_assigned()  # in the order in which they came
                 raise Refused(
                     "FAILED_PRECONDITION",
                     "This server has, or had, its session. A server serves one session in its life.",
@@ -166,11 +172,15 @@ class ApiServer:
             self._assigned_limits = limits or OUR_LIMITS
             self._assigned_at = time.monotonic()
             self._changed.notify_all()
+            self._calm.clear()
             self._soon(self._awake.set)
-            self._tell(CHANGE.ASSIGNED)
+            self._is_assignment_untold = True
+            self._soon(self._tell_assigned)
             if assignment.arrival is not None:
+                self._tell_assigned()
                 self.moves.begin_arrival(assignment)
             elif assignment.checkpoint:
+                self._tell_assigned()
                 self.restoring.begin(assignment)
 
     def _is_here_now(self, assignment: Assignment) -> bool:
@@ -305,11 +315,32 @@ class ApiServer:
 
     # -- what is told -----------------------------------------------------------------------------------------------------
 
+    def _tell_assigned(self) -> None:
+        with self._telling:
+            self._say_assigned()
+
+    def _say_assigned(self) -> None:
+        """Tell that the session was taken, where that has not been told yet: before all that is told of it. With `_telling` held."""
+        assignment = self.assignment
+        if self._is_assignment_untold and assignment is not None:
+            self._is_assignment_untold, self._told = False, CHANGE.ASSIGNED
+            self.report(CHANGE(session=assignment.session, kind=CHANGE.ASSIGNED, usage=self.usage()))
+
     def _tell(self, kind: Any, reason: str = "") -> None:
         """Tell of the session what has changed."""
         assignment = self.assignment
         if assignment is not None:
             with self._telling:
+                self._say_assigned()
+                session = self.session
+                if (
+                    kind == CHANGE.ENDED
+                    and self._told == CHANGE.ASSIGNED
+                    and session is not None
+                    and session.attached_before
+                ):
+                    # Its client was too quick for it to be told.
+                    self.report(CHANGE(session=assignment.session, kind=CHANGE.ATTACHED, usage=self.usage()))
                 self._told = kind
                 change = CHANGE(session=assignment.session, kind=kind, reason=reason, usage=self.usage())
                 change.expired = kind == CHANGE.ENDED and self._is_expired
@@ -320,7 +351,8 @@ class ApiServer:
         self._soon(self._tell_presence)
 
     def _soon(self, work: Callable[[], None]) -> None:
-        """What a client that comes need not wait for."""
+        """What a client that comes need not wait for: done when its first batch is answered, or it has sent none for CALM_S. Until then
+        another thread of this process would take the interpreter from the one that answers."""
         if self._later_thread is not None:
             self._later.put(work)
         else:
@@ -328,6 +360,8 @@ class ApiServer:
 
     def _work_later(self) -> None:
         while (work := self._later.get()) is not None:
+            self._calm.wait(CALM_S)
+            self._calm.set()
             try:
                 work()
             except Exception:  # what comes after it is still to be done
@@ -341,6 +375,7 @@ class ApiServer:
         with self._telling:
             kind = CHANGE.ATTACHED if session.is_attached else CHANGE.PARKED
             self.status.attached(session.is_attached)
+            self._say_assigned()
             if kind != self._told and self._told != CHANGE.ENDED:
                 self._told = kind
                 assigned = session.assignment
@@ -548,6 +583,10 @@ class ApiServer:
         with stream.order:
             session.attach(stream, hello.hello)
         receive = session.receive
+        early = next(frames, None)
+        if early is None or not receive(stream, early):
+            return
+        self._calm.set()
         for data in frames:
             if not receive(stream, data):
                 return

@@ -350,6 +350,7 @@ class Core:
             tenant=session.tenant.name,
             tls=server.speaks_tls,
             node=server.device.node.id,
+            op_table_digest=server.op_table_digest,
         )
 
     def _tell(self, session: Session) -> None:

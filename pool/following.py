@@ -188,6 +188,7 @@ class Following(Moving):
         server.endpoint = news.endpoint or server.endpoint
         server.speaks_tls = news.tls or server.speaks_tls
         server.fingerprint = news.fingerprint or server.fingerprint
+        server.op_table_digest = news.op_table_digest or server.op_table_digest
         server.client_pid, server.pid = news.client_pid, news.pid or server.pid
         if is_hello:
             if news.HasField("move"):

@@ -110,6 +110,8 @@ class Server:
     endpoint: str = ""
     speaks_tls: bool = False
     fingerprint: str = ""
+    #: of its op table, for clients; empty: it did not tell
+    op_table_digest: bytes = b""
     session: Session | None = (
         None  #: whose memory it holds, or may still hold: its own, or one that is on its way to it or from it
     )

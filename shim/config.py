@@ -34,6 +34,7 @@ class Config:
             size, in the memory of the server's host or in the pool's folder; whoever goes too fast for them waits. "none": nothing is
             kept, and the session is lost.
         redo_bytes: CUPOOL_REDO, the redo window, in this process's memory.
+        early: CUPOOL_EARLY=0: a session's first batch waits for its server's hello.
         loops: CUPOOL_LOOPS=0 sends what loops do command by command.
         compression: CUPOOL_COMPRESSION, "zlib": bulk bytes are packed on their way between hosts; empty: they are not.
         float32_as: CUPOOL_FLOAT32_AS, "float16" or "bfloat16": large arrays of float32 are rounded to that on their way, both ways; empty:
@@ -57,6 +58,7 @@ class Config:
     lifetime_s: int = 0
     start_s: float = 60.0
     transport: str = "core"
+    early: bool = True
     loops: bool = True
     log: str = ""
     log_format: str = "text"
@@ -166,6 +168,7 @@ def _read() -> Config:
         device_kind=env("CUPOOL_DEVICE", ""),
         start_s=number("CUPOOL_START_S", 60.0),
         transport=transport,
+        early=env("CUPOOL_EARLY", "") != "0",
         loops=env("CUPOOL_LOOPS", "") != "0",
         log=log,
         log_format=log_format,

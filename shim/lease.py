@@ -95,6 +95,8 @@ class Lease:
     device: str
     #: The name that the server's certificate must have; empty: its endpoint speaks no TLS.
     tls_name: str = ""
+    #: Of the server's op table, by the pool's word; empty: it did not say.
+    op_table_digest: bytes = b""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -160,6 +162,53 @@ class _Again(Exception):
         self.after_s = after_s
 
 
+#: How long the channel to a pool is kept for this process's next session, after the last call. Its connection closes by itself then.
+KEEP_S = 5.0
+_OPTIONS = (("grpc.client_idle_timeout_ms", int(KEEP_S * 1000)),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A channel that nobody uses now. Both clocks: either may stand still while a process is frozen, and its connection be forgotten."""
+
+    key: tuple[str, Trust]
+    channel: Any
+    stub: Any
+    at_s: float
+    wall_s: float
+
+    def is_fresh(self) -> bool:
+        return 0 <= time.monotonic() - self.at_s < KEEP_S and 0 <= time.time() - self.wall_s < KEEP_S
+
+
+#: One at most: a process has one session at a time.
+_kept: list[_Kept] = []
+
+
+def _take(key: tuple[str, Trust]) -> _Kept | None:
+    """The channel to this pool that is kept."""
+    try:
+        kept = _kept.pop()
+    except IndexError:
+        return None
+    if kept.key == key and kept.is_fresh():
+        return kept
+    kept.channel.close()
+    return None
+
+
+def drop_kept() -> None:
+    """Close the channel that is kept: the process ends, is about to be copied, or to fork."""
+    while _kept:
+        _kept.pop().channel.close()
+
+
+def forget_kept() -> list[Any]:
+    """In a forked child: what was kept is the parent's. Returns it, so that no destructor of it runs here."""
+    kept, _kept[:] = list(_kept), []
+    return kept
+
+
 class PoolClient:
     """PoolService at one address."""
 
@@ -168,8 +217,13 @@ class PoolClient:
         self.addr = addr
         self._is_patient = is_patient
         self._trust = trust
-        self._channel = open_channel(addr, trust)
+        self._is_sound = True
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        kept = _take((addr, trust)) if is_patient else None
+        if kept is not None:
+            self._channel, self._stub = kept.channel, kept.stub
+            return
+        self._channel = open_channel(addr, trust, more=_OPTIONS)
         from cupool.v1 import pool_pb2_grpc  # imports grpc
 
         self._stub: Any = pool_pb2_grpc.PoolServiceStub(self._channel)
@@ -202,7 +256,7 @@ class PoolClient:
                 time.sleep(min(pause_s * random.uniform(1.0, 1.3), left_s))
         lease = Lease(
             reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
-            _tls_name(reply.server, reply.node) if reply.tls else "",
+            _tls_name(reply.server, reply.node) if reply.tls else "", reply.op_table_digest,
         )  # fmt: skip
         trace.say("session-leased", session=lease.session, request=request, server=lease.server, device=lease.device)
         self._check_tls(lease)
@@ -276,6 +330,7 @@ class PoolClient:
             return method(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             end = disconnected(error)
+        self._is_sound = self._is_sound and end.code == "RESOURCE_EXHAUSTED"
         hint = end.metadata.get("cupool-retry-after-ms")
         details = end.details
         if hint and hint.isdigit():
@@ -288,4 +343,8 @@ class PoolClient:
         raise refusal
 
     def close(self) -> None:
-        self._channel.close()
+        """Let go of the channel: it is kept for the next session, where the pool has answered on it and may be there then."""
+        if self._is_sound and self._is_patient and not _kept:
+            _kept.append(_Kept((self.addr, self._trust), self._channel, self._stub, time.monotonic(), time.time()))
+        else:
+            self._channel.close()

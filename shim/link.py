@@ -14,10 +14,15 @@ Cases when a stream ends:
   - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch, or from the
     last checkpoint (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
   - the server never heard of the session (its host cannot be reached by the pool): another lease, for as long as `reconnect_s`.
+
+Note [Early]: where the pool says that the server has our op table, the first stream's batches follow our hello without waiting for the
+server's. Its hello then resends nothing, and on whatever becomes of that stream the window is resent as ever. What the hello tells
+(`wait_attached`) is waited for where it is looked at.
 """
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import threading
@@ -45,8 +50,8 @@ from .checkpoints import Checkpoints
 from .config import config
 from .inbox import Inbox
 from .lease import Lease, Place, status_error
-from .outbox import Outbox
-from .pending import LOCK
+from .outbox import GATE_WORDS, Outbox
+from .pending import GATE, LOCK
 from .redo import Base
 from .transport import Stream, Transport
 from .turns import Disconnected
@@ -73,6 +78,8 @@ MAX_DAMAGED = 5
 SILENCE_S = 1.0
 PROBE_S = 1.0
 HELLO_S = 5.0
+#: After so long a session that began early has its threads.
+SOON_S = 0.01
 MAX_PATIENCE = 16.0
 #: In a replay the server is told so often what was received, bytes: batches that come again do not say it.
 CREDIT_BYTES = 8 << 20
@@ -168,7 +175,10 @@ class Link:
         self._stream: Stream | None = None
         self._started_s = 0.0
         self._is_attached = False
+        #: See Note [Early]: until the hello, or the stream's end.
+        self._is_early = False
         self._closing = threading.Event()
+        self._starting = threading.Lock()
         self._attached = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -186,26 +196,56 @@ class Link:
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cupool-link", daemon=True)
 
-    def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Connect; returns when the server has said hello. Raises what it was refused with.
+    def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None, is_early: bool = False) -> None:
+        """Connect; returns when the server has said hello, or early. Raises what it was refused with.
 
         The first stream is opened and read up to the hello by the calling thread, which else would be woken by the link's, and that by
         it. Where that stream cannot be had, or breaks, the link's thread goes on as it would with any other.
 
         Args:
             meanwhile: called while the hello is on its way.
+            is_early: see Note [Early].
         """
-        give_up_s = time.monotonic() + timeout_s + 1
+        is_early = is_early and self.lease.op_table_digest == self._digest
         try:
             stream = self._first = self._greet()
-            self._thread.start()
-            meanwhile()
-            stream.help(self._attached.is_set)
+            if is_early:
+                self._is_early = True
+                self._outbox.attach(stream.put, stream.push)
+                # What comes first goes with the first wait, the hello, or the ticker.
+                GATE.words = GATE_WORDS
+            if is_early:
+                _thread.start_new_thread(self._start_soon, (meanwhile,))
+            else:
+                self._start_threads(meanwhile)
+                stream.help(self._attached.is_set)
         finally:
             # Something may be asked for at once: the link's thread leaves the reading to whoever asks.
             self.inbox.served = True
             self._opened.set()
-        if not self._attached.wait(max(give_up_s - time.monotonic(), 0.0)):
+        if not is_early:
+            self.wait_attached(timeout_s + 1)
+
+    def _start_soon(self, others: Callable[[], None]) -> None:
+        """In a thread of its own, which nobody waits for: starting one is waiting for it to run, and who opens a session is about to
+        send, to wait, and to read the answer without any of them."""
+        time.sleep(SOON_S)
+        self._start_threads(others)
+
+    def _start_threads(self, others: Callable[[], None] = lambda: None) -> None:
+        with self._starting:
+            if self._thread.ident is None and not self._closing.is_set():
+                self._thread.start()
+                others()
+
+    def wait_attached(self, timeout_s: float) -> None:
+        """Return when a server has said hello. Raises what the session was lost of."""
+        if self._attached.is_set() and self.inbox.lost is None:
+            return
+        stream = self._stream
+        if self._is_early and stream is not None:
+            stream.help(self._attached.is_set)
+        if not self._attached.wait(timeout_s):
             raise SessionLost(
                 f"The server at {self.lease.endpoint} did not answer within {timeout_s:g} s.", "Check the network."
             )
@@ -345,6 +385,7 @@ class Link:
             self._opened.wait()
             return stream.read(self._may_park)
         finally:
+            self._is_early = False
             self._outbox.detach()
             self._stream = None
             stream.close()
@@ -385,7 +426,7 @@ class Link:
     def _help(self, is_done: Callable[[], bool]) -> bool:
         """Read for a caller that waits. See Note [Who reads]."""
         stream = self._stream
-        if stream is None or not self._is_attached:
+        if stream is None or not (self._is_attached or self._is_early):
             return False
         try:
             return stream.help(is_done)
@@ -505,6 +546,10 @@ class Link:
             sentence = f"The server chose protocol version {hello.version}; this client offered {list(SUPPORTED)}."
             self._end_with(VersionMismatch(sentence, "Use the same minor release of cupool on both sides."))
             return
+        if self._is_early and hello.op_table_digest != self._digest:
+            sentence = f"The server ({hello.server}) has another op table than its pool said."
+            self._end_with(VersionMismatch(sentence, "Use the same release of cupool on both sides."))
+            return
         if self._is_replaying and _differs(self.server_hello, hello):
             sentence = "The server was lost, and the pool's other one is of another kind or has other libraries: the numbers could differ."
             self._end_with(SessionLost(sentence, "Run the program again."))
@@ -537,7 +582,10 @@ class Link:
             return
         self._is_attached = self._is_served = True
         trace.say("session-attached", session=self.lease.session, server=hello.server, reconnects=self.reconnects)
-        self._outbox.attach(stream.put, stream.push)
+        if self._is_early:
+            self._is_early = False
+        else:
+            self._outbox.attach(stream.put, stream.push)
         self._attached.set()
 
     def _on_moved(self, moved: Any) -> None:
@@ -596,6 +644,9 @@ class Link:
         self._resumed.set()
         self._outbox.detach()
         stream = self._stream
+        with self._starting:
+            if self._thread.ident is None and self._opened.is_set():
+                self._thread.start()  # it reads what is still to come
         if self._thread.ident is None:  # `start` was interrupted
             if stream is not None:
                 stream.cancel()

@@ -30,7 +30,7 @@ from cupool.v1 import session_pb2, value_pb2
 from . import embedded, forms, scopes, sites, syncdetect, trace
 from .config import Config, address_of, config, durability_of, token_of
 from .core_stream import CoreTransport
-from .lease import Fate, Lease, Place, PoolClient
+from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
 from .link import Link
 from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
@@ -44,6 +44,8 @@ SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
 EXIT_DRAIN_S = 10.0
 EXIT_GOODBYE_S = 2.0
+#: `durability` that only the server's hello says whether it can be had.
+NEEDS_HELLO = frozenset({"node", "file"})
 #: Before a fork: how long dropping the connection may take.
 FORK_PAUSE_S = 2.0
 #: The ticker's shortest and longest sleep.
@@ -93,6 +95,7 @@ class Session:
         self._bulk_lock = threading.RLock()
         self._closers: list[threading.Thread] = []
         self._stop = threading.Event()
+        self.refused: dict[str, Callable[[], Exception]] = {}
         self._ticker = threading.Thread(target=self._tick, name="cupool-ticker", daemon=True)
         self.waits = 0
         self.waits_by_tag: dict[int, int] = {}
@@ -128,7 +131,8 @@ class Session:
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
             self.link.on_broken = self._drop_bulk
-            self.link.start(settings.reconnect_s, self._ticker.start)
+            is_early = settings.early and settings.durability not in NEEDS_HELLO
+            self.link.start(settings.reconnect_s, self._ticker.start, is_early)
         except BaseException:
             self._stop.set()
             if self._ticker.ident is not None:
@@ -140,7 +144,6 @@ class Session:
 
     def _on_hello(self, hello: Any) -> None:
         theirs = dict(hello.row_hashes)
-        self.refused: dict[str, Callable[[], Exception]] = {}
         if theirs:
             from cupool.contract.ops import row_hashes
 
@@ -249,9 +252,17 @@ class Session:
             seen = seq
             self.link.look(time.monotonic())
 
+    def hello(self) -> Any:
+        """The last `cupool.v1.ServerHello`; waits for the first. Raises what the session was lost of."""
+        hello = self.link.server_hello
+        if hello is None:
+            self.link.wait_attached(self.settings.reconnect_s + 1)
+            hello = self.link.server_hello
+        return hello
+
     # -- bulk ---------------------------------------------------------------------------------------------------------
     def target(self) -> LinkTarget:
-        lease, hello = self.link.lease, self.link.server_hello
+        lease, hello = self.link.lease, self.hello()
         # After a move, until the new server has said hello, there is no lane: the old one is another server's.
         lane = hello.lane if hello.epoch == lease.epoch else ""
         return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features))
@@ -519,7 +530,7 @@ def connect(addr: str | None = None, token: str | None = None, durability: str |
     if durability is not None:
         settings = replace(settings, durability=durability_of(durability, "durability"))
     _process.override = settings
-    current()
+    current().hello()
 
 
 # -- what everybody calls ----------------------------------------------------------------------------------------------
@@ -638,12 +649,14 @@ def after_call() -> None:
 
 def device() -> Any:
     """The `cupool.v1.DeviceInfo` of the session's device, as told at hello. Opens the session."""
-    return current().link.server_hello.device
+    return current().hello().device
 
 
 def limits() -> Limits:
     """The server's limits. Opens the session."""
-    return current().outbox.limits
+    session = current()
+    session.hello()
+    return session.outbox.limits
 
 
 def check_handle(handle: int) -> None:
@@ -745,6 +758,7 @@ def _at_exit() -> None:
     # Whoever interrupts a program does not want to wait for what it had asked for.
     is_interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     _close("the program ended", 0.0 if is_interrupted else EXIT_DRAIN_S)
+    drop_kept()
     embedded.stop()
 
 
@@ -763,6 +777,7 @@ def _after_fork_in_parent() -> None:
 def _pause_for_fork() -> None:
     """grpcio's own fork handlers give up when they cannot stop its threads, and then the child's first call hangs. So there are none:
     the connection is dropped before, and resumed in the parent without loss. The child makes its own."""
+    drop_kept()
     session = _process.session
     if session is not None and session.outbox.lost is None:
         session.pause(FORK_PAUSE_S)
@@ -798,6 +813,7 @@ def _register_snapshot() -> None:
 
 def _before_snapshot() -> None:
     _close("the process becomes a snapshot", EXIT_DRAIN_S)
+    drop_kept()
     embedded.stop()
 
 
@@ -809,6 +825,7 @@ def _after_fork_in_child() -> None:
     LOCK.release()
     old = _process
     _graveyard.append(old)
+    _graveyard.extend(forget_kept())
     COMMANDS.clear()
     GATE.reset()
     ids.enter_child_range()

@@ -123,11 +123,14 @@ class Trust:
 NO_TLS = Trust()
 
 
-def open_channel(endpoint: str, trust: Trust = NO_TLS, tls_name: str = "") -> Any:
+def open_channel(
+    endpoint: str, trust: Trust = NO_TLS, tls_name: str = "", more: tuple[tuple[str, int], ...] = ()
+) -> Any:
     """A grpc.Channel over a connection of its own.
 
     Args:
         tls_name: the name that the other side's certificate must have; empty: the endpoint's host.
+        more: channel options beside `CHANNEL_OPTIONS`.
 
     Raises:
         PoolUnreachable: a file of `trust` cannot be read.
@@ -135,13 +138,13 @@ def open_channel(endpoint: str, trust: Trust = NO_TLS, tls_name: str = "") -> An
     grpc = import_grpc()
     # A unix socket is this machine's own: nobody is on the way.
     if not trust.ca or endpoint.startswith("unix"):
-        return grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS)
+        return grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS + more)
     files = [
         _read(name, path)
         for name, path in (("CUPOOL_CA", trust.ca), ("CUPOOL_KEY", trust.key), ("CUPOOL_CERT", trust.cert))
     ]
     name: tuple[tuple[str, str], ...] = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
-    return grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(*files), options=CHANNEL_OPTIONS + name)
+    return grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(*files), options=CHANNEL_OPTIONS + more + name)
 
 
 def _read(variable: str, path: str) -> bytes | None:

@@ -85,7 +85,7 @@ class AgentDevice(_message.Message):
     def __init__(self, device: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., uuid: _Optional[str] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ServerNews(_message.Message):
-    __slots__ = ("server", "device", "state", "endpoint", "assignment", "attached_before", "usage", "reason", "exit_status", "fingerprint", "start_failed", "session_age_s", "client_pid", "tls", "move", "pid", "fixed")
+    __slots__ = ("server", "device", "state", "endpoint", "assignment", "attached_before", "usage", "reason", "exit_status", "fingerprint", "start_failed", "session_age_s", "client_pid", "tls", "move", "pid", "fixed", "op_table_digest")
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,7 @@ class ServerNews(_message.Message):
     MOVE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     FIXED_FIELD_NUMBER: _ClassVar[int]
+    OP_TABLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     server: str
     device: str
     state: _server_pb2.ServerState
@@ -120,7 +121,8 @@ class ServerNews(_message.Message):
     move: _server_pb2.MoveReport
     pid: int
     fixed: str
-    def __init__(self, server: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_server_pb2.ServerState, str]] = ..., endpoint: _Optional[str] = ..., assignment: _Optional[_Union[_server_pb2.AssignRequest, _Mapping]] = ..., attached_before: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., reason: _Optional[str] = ..., exit_status: _Optional[int] = ..., fingerprint: _Optional[str] = ..., start_failed: bool = ..., session_age_s: _Optional[float] = ..., client_pid: _Optional[int] = ..., tls: bool = ..., move: _Optional[_Union[_server_pb2.MoveReport, _Mapping]] = ..., pid: _Optional[int] = ..., fixed: _Optional[str] = ...) -> None: ...
+    op_table_digest: bytes
+    def __init__(self, server: _Optional[str] = ..., device: _Optional[str] = ..., state: _Optional[_Union[_server_pb2.ServerState, str]] = ..., endpoint: _Optional[str] = ..., assignment: _Optional[_Union[_server_pb2.AssignRequest, _Mapping]] = ..., attached_before: bool = ..., usage: _Optional[_Union[_server_pb2.SessionUsage, _Mapping]] = ..., reason: _Optional[str] = ..., exit_status: _Optional[int] = ..., fingerprint: _Optional[str] = ..., start_failed: bool = ..., session_age_s: _Optional[float] = ..., client_pid: _Optional[int] = ..., tls: bool = ..., move: _Optional[_Union[_server_pb2.MoveReport, _Mapping]] = ..., pid: _Optional[int] = ..., fixed: _Optional[str] = ..., op_table_digest: _Optional[bytes] = ...) -> None: ...
 
 class SessionEnd(_message.Message):
     __slots__ = ("session", "tenant", "reason", "lost", "usage", "server", "device", "client_gone", "replayable")

@@ -24,35 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63upool/v1/pool.proto\x12\tcupool.v1\"\xea\x01\n\x0e\x41\x63quireRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x04\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x13\n\x0b\x64\x65vice_kind\x18\x05 \x01(\t\x12\x12\n\nclient_pid\x18\x06 \x01(\x03\x12\x0f\n\x07host_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x12\n\nlifetime_s\x18\t \x01(\r\x12\'\n\x07restore\x18\n \x01(\x0b\x32\x16.cupool.v1.RestoreFrom\"h\n\x0bRestoreFrom\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\r\n\x05where\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\x04\"\xb1\x01\n\x05Lease\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\x14\n\x0c\x65xpires_in_s\x18\x05 \x01(\r\x12\x0e\n\x06server\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x0b\n\x03tls\x18\t \x01(\x08\x12\x0c\n\x04node\x18\n \x01(\t\"6\n\x0cRenewRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\"H\n\x0eReleaseRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0e\n\x0cReleaseReply\"\x15\n\x13ListSessionsRequest\"?\n\x11ListSessionsReply\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.cupool.v1.SessionStatus\"=\n\x13WatchSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\"\xee\x03\n\rSessionStatus\x12\x0f\n\x07session\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.cupool.v1.SessionState\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x66unction\x18\x07 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x08 \x01(\x04\x12\r\n\x05\x61ge_s\x18\t \x01(\x01\x12\x0e\n\x06tenant\x18\n \x01(\t\x12\x0c\n\x04node\x18\x0b \x01(\t\x12\x12\n\nused_bytes\x18\x0c \x01(\x04\x12\x12\n\npeak_bytes\x18\r \x01(\x04\x12\x10\n\x08kernel_s\x18\x0e \x01(\x01\x12\x0e\n\x06idle_s\x18\x0f \x01(\x01\x12\x19\n\x11\x65xecuted_commands\x18\x10 \x01(\x04\x12\x12\n\nrunning_op\x18\x11 \x01(\t\x12\x12\n\nrequest_id\x18\x12 \x01(\t\x12\x10\n\x08priority\x18\x13 \x01(\x05\x12\x12\n\nclient_pid\x18\x14 \x01(\x03\x12\x12\n\nreplayable\x18\x15 \x01(\x08\x12\x10\n\x08\x65ndpoint\x18\x16 \x01(\t\x12\x0b\n\x03tls\x18\x17 \x01(\x08\x12\x0c\n\x04move\x18\x18 \x01(\t\x12\r\n\x05moves\x18\x19 \x01(\r\x12\r\n\x05\x66ixed\x18\x1a \x01(\t*\xc8\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_LEASED\x10\x01\x12\x18\n\x14SESSION_STATE_PARKED\x10\x02\x12\x18\n\x14SESSION_STATE_ENDING\x10\x03\x12\x17\n\x13SESSION_STATE_ENDED\x10\x04\x12\x16\n\x12SESSION_STATE_LOST\x10\x05\x12\x1a\n\x16SESSION_STATE_ATTACHED\x10\x06\x32\xd2\x02\n\x0bPoolService\x12\x36\n\x07\x41\x63quire\x12\x19.cupool.v1.AcquireRequest\x1a\x10.cupool.v1.Lease\x12\x32\n\x05Renew\x12\x17.cupool.v1.RenewRequest\x1a\x10.cupool.v1.Lease\x12=\n\x07Release\x12\x19.cupool.v1.ReleaseRequest\x1a\x17.cupool.v1.ReleaseReply\x12L\n\x0cListSessions\x12\x1e.cupool.v1.ListSessionsRequest\x1a\x1c.cupool.v1.ListSessionsReply\x12J\n\x0cWatchSession\x12\x1e.cupool.v1.WatchSessionRequest\x1a\x18.cupool.v1.SessionStatus0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63upool/v1/pool.proto\x12\tcupool.v1\"\xea\x01\n\x0e\x41\x63quireRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x04\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x13\n\x0b\x64\x65vice_kind\x18\x05 \x01(\t\x12\x12\n\nclient_pid\x18\x06 \x01(\x03\x12\x0f\n\x07host_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x12\n\nlifetime_s\x18\t \x01(\r\x12\'\n\x07restore\x18\n \x01(\x0b\x32\x16.cupool.v1.RestoreFrom\"h\n\x0bRestoreFrom\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\r\n\x05where\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\x04\"\xca\x01\n\x05Lease\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\x14\n\x0c\x65xpires_in_s\x18\x05 \x01(\r\x12\x0e\n\x06server\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x0b\n\x03tls\x18\t \x01(\x08\x12\x0c\n\x04node\x18\n \x01(\t\x12\x17\n\x0fop_table_digest\x18\x0b \x01(\x0c\"6\n\x0cRenewRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\"H\n\x0eReleaseRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0e\n\x0cReleaseReply\"\x15\n\x13ListSessionsRequest\"?\n\x11ListSessionsReply\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.cupool.v1.SessionStatus\"=\n\x13WatchSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x15\n\rsession_token\x18\x02 \x01(\t\"\xee\x03\n\rSessionStatus\x12\x0f\n\x07session\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.cupool.v1.SessionState\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x66unction\x18\x07 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x08 \x01(\x04\x12\r\n\x05\x61ge_s\x18\t \x01(\x01\x12\x0e\n\x06tenant\x18\n \x01(\t\x12\x0c\n\x04node\x18\x0b \x01(\t\x12\x12\n\nused_bytes\x18\x0c \x01(\x04\x12\x12\n\npeak_bytes\x18\r \x01(\x04\x12\x10\n\x08kernel_s\x18\x0e \x01(\x01\x12\x0e\n\x06idle_s\x18\x0f \x01(\x01\x12\x19\n\x11\x65xecuted_commands\x18\x10 \x01(\x04\x12\x12\n\nrunning_op\x18\x11 \x01(\t\x12\x12\n\nrequest_id\x18\x12 \x01(\t\x12\x10\n\x08priority\x18\x13 \x01(\x05\x12\x12\n\nclient_pid\x18\x14 \x01(\x03\x12\x12\n\nreplayable\x18\x15 \x01(\x08\x12\x10\n\x08\x65ndpoint\x18\x16 \x01(\t\x12\x0b\n\x03tls\x18\x17 \x01(\x08\x12\x0c\n\x04move\x18\x18 \x01(\t\x12\r\n\x05moves\x18\x19 \x01(\r\x12\r\n\x05\x66ixed\x18\x1a \x01(\t*\xc8\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_LEASED\x10\x01\x12\x18\n\x14SESSION_STATE_PARKED\x10\x02\x12\x18\n\x14SESSION_STATE_ENDING\x10\x03\x12\x17\n\x13SESSION_STATE_ENDED\x10\x04\x12\x16\n\x12SESSION_STATE_LOST\x10\x05\x12\x1a\n\x16SESSION_STATE_ATTACHED\x10\x06\x32\xd2\x02\n\x0bPoolService\x12\x36\n\x07\x41\x63quire\x12\x19.cupool.v1.AcquireRequest\x1a\x10.cupool.v1.Lease\x12\x32\n\x05Renew\x12\x17.cupool.v1.RenewRequest\x1a\x10.cupool.v1.Lease\x12=\n\x07Release\x12\x19.cupool.v1.ReleaseRequest\x1a\x17.cupool.v1.ReleaseReply\x12L\n\x0cListSessions\x12\x1e.cupool.v1.ListSessionsRequest\x1a\x1c.cupool.v1.ListSessionsReply\x12J\n\x0cWatchSession\x12\x1e.cupool.v1.WatchSessionRequest\x1a\x18.cupool.v1.SessionStatus0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cupool.v1.pool_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATE']._serialized_start=1353
-  _globals['_SESSIONSTATE']._serialized_end=1553
+  _globals['_SESSIONSTATE']._serialized_start=1378
+  _globals['_SESSIONSTATE']._serialized_end=1578
   _globals['_ACQUIREREQUEST']._serialized_start=36
   _globals['_ACQUIREREQUEST']._serialized_end=270
   _globals['_RESTOREFROM']._serialized_start=272
   _globals['_RESTOREFROM']._serialized_end=376
   _globals['_LEASE']._serialized_start=379
-  _globals['_LEASE']._serialized_end=556
-  _globals['_RENEWREQUEST']._serialized_start=558
-  _globals['_RENEWREQUEST']._serialized_end=612
-  _globals['_RELEASEREQUEST']._serialized_start=614
-  _globals['_RELEASEREQUEST']._serialized_end=686
-  _globals['_RELEASEREPLY']._serialized_start=688
-  _globals['_RELEASEREPLY']._serialized_end=702
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=704
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=725
-  _globals['_LISTSESSIONSREPLY']._serialized_start=727
-  _globals['_LISTSESSIONSREPLY']._serialized_end=790
-  _globals['_WATCHSESSIONREQUEST']._serialized_start=792
-  _globals['_WATCHSESSIONREQUEST']._serialized_end=853
-  _globals['_SESSIONSTATUS']._serialized_start=856
-  _globals['_SESSIONSTATUS']._serialized_end=1350
-  _globals['_POOLSERVICE']._serialized_start=1556
-  _globals['_POOLSERVICE']._serialized_end=1894
+  _globals['_LEASE']._serialized_end=581
+  _globals['_RENEWREQUEST']._serialized_start=583
+  _globals['_RENEWREQUEST']._serialized_end=637
+  _globals['_RELEASEREQUEST']._serialized_start=639
+  _globals['_RELEASEREQUEST']._serialized_end=711
+  _globals['_RELEASEREPLY']._serialized_start=713
+  _globals['_RELEASEREPLY']._serialized_end=727
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=729
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=750
+  _globals['_LISTSESSIONSREPLY']._serialized_start=752
+  _globals['_LISTSESSIONSREPLY']._serialized_end=815
+  _globals['_WATCHSESSIONREQUEST']._serialized_start=817
+  _globals['_WATCHSESSIONREQUEST']._serialized_end=878
+  _globals['_SESSIONSTATUS']._serialized_start=881
+  _globals['_SESSIONSTATUS']._serialized_end=1375
+  _globals['_POOLSERVICE']._serialized_start=1581
+  _globals['_POOLSERVICE']._serialized_end=1919
 # @@protoc_insertion_point(module_scope)

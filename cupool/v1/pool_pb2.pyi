@@ -63,7 +63,7 @@ class RestoreFrom(_message.Message):
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., server: _Optional[str] = ..., where: _Optional[str] = ..., checkpoint: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
-    __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device", "tenant", "tls", "node")
+    __slots__ = ("session", "session_token", "endpoint", "epoch", "expires_in_s", "server", "device", "tenant", "tls", "node", "op_table_digest")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +74,7 @@ class Lease(_message.Message):
     TENANT_FIELD_NUMBER: _ClassVar[int]
     TLS_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    OP_TABLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     session: str
     session_token: str
     endpoint: str
@@ -84,7 +85,8 @@ class Lease(_message.Message):
     tenant: str
     tls: bool
     node: str
-    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., expires_in_s: _Optional[int] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., tls: bool = ..., node: _Optional[str] = ...) -> None: ...
+    op_table_digest: bytes
+    def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., expires_in_s: _Optional[int] = ..., server: _Optional[str] = ..., device: _Optional[str] = ..., tenant: _Optional[str] = ..., tls: bool = ..., node: _Optional[str] = ..., op_table_digest: _Optional[bytes] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
     __slots__ = ("session", "session_token")

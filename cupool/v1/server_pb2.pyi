@@ -249,14 +249,16 @@ class CheckpointReport(_message.Message):
     def __init__(self, session: _Optional[str] = ..., checkpoint: _Optional[str] = ..., path: _Optional[str] = ..., nbytes: _Optional[int] = ..., executed_seq: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class ServerReady(_message.Message):
-    __slots__ = ("endpoint", "pid", "fingerprint")
+    __slots__ = ("endpoint", "pid", "fingerprint", "op_table_digest")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    OP_TABLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     pid: int
     fingerprint: str
-    def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    op_table_digest: bytes
+    def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., fingerprint: _Optional[str] = ..., op_table_digest: _Optional[bytes] = ...) -> None: ...
 
 class SessionChange(_message.Message):
     __slots__ = ("session", "kind", "reason", "usage", "expired")

@@ -43,6 +43,8 @@ TICK_S = 0.25
 KEPT_LOGS = 50
 #: Characters of what a server says of its session that are passed on.
 LONGEST_REASON = 1000
+#: Bytes of an op table's digest, at most.
+LONGEST_DIGEST = 64
 #: How often checkpoints that nobody came for are looked for.
 TIDY_S = 30.0
 #: How often children that nobody waits for are looked for.
@@ -416,6 +418,7 @@ class Host:
             self._kill(server, "It said for a second time that it is ready: it is not believed any more.")
             return
         server.endpoint, server.fingerprint = ready.endpoint, ready.fingerprint
+        server.op_table_digest = ready.op_table_digest[:LONGEST_DIGEST]
         if server.state == states.STARTING:
             server.state = states.LEASED if server.assignment is not None else states.WARM
             server.timers.append(self.loop.later(STEADY_S, self._backoff[server.device.id].succeeded))
@@ -603,6 +606,7 @@ class Host:
             reason=reason,
             exit_status=returncode,
             fingerprint=server.fingerprint,
+            op_table_digest=server.op_table_digest,
             start_failed=start_failed,
             client_pid=server.client_pid,
             tls=server.speaks_tls,

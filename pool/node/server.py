@@ -53,6 +53,7 @@ class Server:
         pid, pidfd: of its process; 0 and -1 before it has one.
         endpoint: where clients attach; "" until it is warm.
         speaks_tls: whether that endpoint speaks TLS.
+        op_table_digest: of its op table, for clients; empty: it did not tell.
         assignment: its session; None where it has none.
         pending: sessions that were assigned while another one was here that may still be taken back, in order.
         attached_before: a client has been attached.
@@ -78,6 +79,7 @@ class Server:
     endpoint: str = ""
     speaks_tls: bool = False
     fingerprint: str = ""
+    op_table_digest: bytes = b""
     assignment: server_pb2.AssignRequest | None = None
     pending: dict[str, Any] = field(default_factory=dict)
     attached_before: bool = False

@@ -54,12 +54,17 @@ SCIPY_FAMILIES = (
 )
 _WITH_ROWS = frozenset({"TABLE", "row_hashes", "table_digest"})
 _lock = threading.RLock()
+#: What has been imported whole.
+_loaded: set[tuple[str, ...]] = set()
 
 
 def _load(families: tuple[str, ...], package: str = __name__) -> None:
+    if families in _loaded:
+        return
     with _lock:
         for family in families:
             importlib.import_module(f"{package}.{family}")
+        _loaded.add(families)
 
 
 def _load_scipy() -> None:

@@ -1,0 +1,194 @@
+"""A session's first batches behind the client's hello, and the channel to a pool that is kept for the next session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cupool.shim import lease, session
+from cupool.shim.config import Config
+from cupool.shim.core_stream import CoreTransport
+from cupool.shim.lease import PoolClient, drop_kept
+
+from cupool.contract.errors import LeaseRefused, VersionMismatch
+from cupool.contract.ops import DIGEST
+from cupool.v1 import session_pb2
+
+from .servers import FixedPool, Server, add, array, fetch
+from .test_lease_patience import FULL, Script, served
+
+
+class Recording(CoreTransport):
+    """Writes down what goes out and comes in, in order.
+
+    Args:
+        cuts: the first stream is cut at its first batch.
+        holds: no frame is taken before a batch went out, whoever reads it.
+    """
+
+    def __init__(self, cuts: bool = False, holds: bool = False) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._cuts = cuts
+        self._has_sent = threading.Event()
+        if not holds:
+            self._has_sent.set()
+
+    def attach(self, endpoint: str, metadata: Any, on_frame: Callable[[bytes], None], tls_name: str = "") -> Any:
+        def received(data: bytes) -> None:
+            assert self._has_sent.wait(20)
+            self.seen.append("hello in" if session_pb2.ServerFrame.FromString(data).HasField("hello") else "in")
+            on_frame(data)
+
+        stream = super().attach(endpoint, metadata, received, tls_name)
+        put = stream.put
+
+        def sent(data: bytes) -> None:
+            kind = session_pb2.ClientFrame.FromString(data).WhichOneof("kind")
+            self.seen.append(f"{kind} out")
+            put(data)
+            if kind == "batch":
+                self._has_sent.set()
+            if kind == "batch" and self._cuts:
+                self._cuts = False
+                stream.cancel()
+
+        stream.put = sent  # type: ignore[method-assign]
+        return stream
+
+
+@pytest.fixture(scope="module")
+def _release() -> Iterator[None]:
+    yield
+    drop_kept()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    yield found
+    found.close()
+
+
+def open_at(server: Server, digest: bytes, transport: Any = None, token: str = "t", **settings: Any) -> FixedPool:
+    pool = FixedPool(server.endpoint)
+    pool.lease = replace(pool.lease, op_table_digest=digest, token=token)
+    session.open_at(pool, Config(**settings), transport)
+    return pool
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    session._close("the test ended", 1.0)
+
+
+def total() -> Any:
+    a = array([1.0, 2.0])
+    return fetch(add(a, a, (2,)))
+
+
+def test_the_first_batch_follows_the_hello_without_waiting(server: Server) -> None:
+    transport = Recording(holds=True)
+    open_at(server, DIGEST, transport)
+    np.testing.assert_array_equal(total(), [2.0, 4.0])
+    assert transport.seen[:3] == ["hello out", "batch out", "hello in"]
+    assert transport.seen.count("batch out") == 1  # all of it in one, and the hello has nothing sent again
+    assert session.device().kind == "cpu"
+    np.testing.assert_array_equal(total(), [2.0, 4.0])
+
+
+@pytest.mark.parametrize(("digest", "early"), [(b"", True), (b"another", True), (DIGEST, False)])
+def test_it_waits_where_the_pool_says_another_table_or_nothing_or_it_is_told_to(
+    server: Server, digest: bytes, early: bool
+) -> None:
+    transport = Recording()
+    open_at(server, digest, transport, early=early)
+    np.testing.assert_array_equal(total(), [2.0, 4.0])
+    assert transport.seen[:3] == ["hello out", "hello in", "batch out"]
+
+
+def test_what_needs_the_hello_waits_for_it(server: Server) -> None:
+    open_at(server, DIGEST)
+    assert session.device().kind == "cpu" and session.limits().frame_bytes
+    session._close("the test goes on", 1.0)
+
+
+def test_checkpoints_that_the_server_does_not_keep_are_refused_before_anything_is_sent(server: Server) -> None:
+    transport = Recording()
+    with pytest.raises(LeaseRefused):
+        open_at(server, DIGEST, transport, durability="node")
+    assert "batch out" not in transport.seen
+
+
+def test_a_server_of_another_table_than_its_pool_said_is_one_clear_error(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_digest", lambda: b"another")
+    open_at(server, b"another")
+    with pytest.raises(VersionMismatch, match="another op table than its pool said"):
+        total()
+
+
+def test_a_stream_that_breaks_before_the_hello_costs_nothing(server: Server) -> None:
+    transport = Recording(cuts=True)
+    open_at(server, DIGEST, transport)
+    np.testing.assert_array_equal(total(), [2.0, 4.0])
+    assert transport.seen.count("hello out") == 2
+
+
+def test_a_refused_session_says_so_at_the_first_wait_and_is_given_back(server: Server) -> None:
+    pool = open_at(server, DIGEST, token="stolen")
+    with pytest.raises(LeaseRefused, match="credential"):
+        total()
+    assert pool.released and not session.is_open()
+
+
+def test_a_session_that_sent_nothing_ends_well(server: Server) -> None:
+    pool = open_at(server, DIGEST)
+    session._close("nothing to do", 1.0)
+    assert pool.released == ["nothing to do"]
+
+
+class Peers(Script):
+    """Notes the connection that each Acquire came by."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(*answers)
+        self.peers: list[str] = []
+
+    def Acquire(self, request: Any, context: Any) -> Any:
+        self.peers.append(context.peer())
+        return super().Acquire(request, context)
+
+
+def acquire(address: str, **options: Any) -> None:
+    pool = PoolClient(address, **options)
+    try:
+        pool.acquire(Config(deadline_s=0))
+    finally:
+        pool.close()
+
+
+def test_the_next_session_finds_the_channel_to_its_pool_open(monkeypatch: pytest.MonkeyPatch, _release: None) -> None:
+    script = Peers(*[None] * 5, FULL)
+    with served(script) as address:
+        acquire(address)
+        acquire(address)
+        assert script.peers[0] == script.peers[1]
+        real = lease.time.time
+        monkeypatch.setattr(lease.time, "time", lambda: real() + lease.KEEP_S)  # the process was frozen meanwhile
+        acquire(address)
+        monkeypatch.undo()
+        drop_kept()
+        acquire(address)
+        acquire(address, is_patient=False)  # a program's own pool ends with it: nothing of it is kept or taken
+        with pytest.raises(LeaseRefused):
+            acquire(address)
+        assert len(set(script.peers[1:])) == 4 and script.peers[5] == script.peers[3]
+        drop_kept()
+        assert not lease._kept
