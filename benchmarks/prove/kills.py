@@ -90,7 +90,9 @@ def cases(full: bool) -> list[str]:
     programs = (*EXAMPLES, "long")
     if not full:
         return ["conjugate_gradient-000", "neural_network-003", "gaussian_mixture-002"]
-    return [f"{program}-{k:03d}" for k in range(45) for program in programs]  # about 7 in 10 meet a server that is there
+    return [
+        f"{program}-{k:03d}" for k in range(45) for program in programs
+    ]  # about 7 in 10 meet a server that is there
 
 
 @contextmanager
