@@ -7,13 +7,14 @@ watches its stdin: end of file there means that this process is gone, however it
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 _lock = threading.Lock()
 _pool: EmbeddedPool | None = None
@@ -31,6 +32,8 @@ class EmbeddedPool:
     """The subprocess. `address` waits until it is ready."""
 
     def __init__(self) -> None:
+        import subprocess  # 4 ms, which a program with a pool of its own configured need not pay
+
         self.owner = os.getpid()
         self._address: Address | None = None
         # Its stderr is ours, so that its own warnings reach the user.
@@ -59,6 +62,8 @@ class EmbeddedPool:
         return self._address
 
     def _read_line(self, timeout_s: float) -> Any:
+        import json
+
         process = self._process
         if process is None or process.stdout is None:
             return {"error": "it was closed"}
@@ -81,6 +86,8 @@ class EmbeddedPool:
 
     def close(self, grace_s: float) -> None:
         """Tell it that we are done; wait for its end, then insist."""
+        import subprocess
+
         process, self._process = self._process, None
         if process is None:
             return

@@ -6,8 +6,7 @@ Boundary: PoolService's calls and the mapping of refusals. The embedded pool's p
 from __future__ import annotations
 
 import os
-import platform
-import random
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -252,6 +251,8 @@ class PoolClient:
                 if not self._is_patient or pause_s > left_s:
                     raise again.error from None
                 attempt += 1
+                import random
+
                 # Apart from each other: many functions may have been refused at the same moment.
                 time.sleep(min(pause_s * random.uniform(1.0, 1.3), left_s))
         lease = Lease(
@@ -269,7 +270,7 @@ class PoolClient:
             memory_bytes=config.memory_bytes,
             deadline_ms=int(left_s * 1000),
             device_kind=config.device_kind,
-            client_pid=os.getpid() if platform.system() == "Linux" else 0,
+            client_pid=os.getpid() if sys.platform == "linux" else 0,
             host_id=hosts.host_id(),
             lifetime_s=config.lifetime_s,
             request_id=request_id,

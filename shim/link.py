@@ -23,7 +23,6 @@ server's. Its hello then resends nothing, and on whatever becomes of that stream
 from __future__ import annotations
 
 import _thread
-import logging
 import os
 import threading
 import time
@@ -55,8 +54,6 @@ from .pending import GATE, LOCK
 from .redo import Base
 from .transport import Stream, Transport
 from .turns import Disconnected
-
-log = logging.getLogger(__name__)
 
 #: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
 #: number of rounds without progress tells them apart.
@@ -345,7 +342,7 @@ class Link:
             self._is_served = False
             self.recoveries += 1
             self.reconnects += 1
-        log.info("event=recovering session=%s was=%s reason=%r", lease.session, old.session, str(error))
+        trace.say("recovering", session=lease.session, was=old.session, reason=error)
         self._on_another()
 
     def _on_diverged(self, number: int) -> None:

@@ -3,6 +3,7 @@
     cupool/contract/ops/_loops.py    loops of CuPy's ufuncs and reductions, from tools/data/cupy_record.json
     cupool/contract/ops/_public_names.py   CuPy's public names by module, from tools/data/cupy_api.json, for `dir`
     cupool/contract/ops/_digest.py   the table's digest, which a client says at its hello without making every row
+    cupool/contract/ops/_homes.py    which file makes which rows, so that a client makes those of few files
     shim/_generated/<module>.py      a real `def` per public function, from the table
 
 Generated code is committed: it is what users see in tracebacks, `help()` and their editor.
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tools" / "data" / "cupy_record.json"
 LOOPS = ROOT / "cupool" / "contract" / "ops" / "_loops.py"
 DIGEST = ROOT / "cupool" / "contract" / "ops" / "_digest.py"
+HOMES = ROOT / "cupool" / "contract" / "ops" / "_homes.py"
 API = ROOT / "tools" / "data" / "cupy_api.json"
 PUBLIC = ROOT / "cupool" / "contract" / "ops" / "_public_names.py"
 GENERATED = ROOT / "shim" / "_generated"
@@ -75,6 +77,33 @@ def digest_module(digest: bytes) -> str:
         HEADER.format(what="The op table's digest, `_row.table_digest()` over all rows.")
         + f'from __future__ import annotations\n\nDIGEST = bytes.fromhex("{digest.hex()}")\n'
     )
+
+
+def homes_module() -> str:
+    """The text of `_homes.py`: makes every family's rows, in order."""
+    import importlib
+
+    from cupool.contract.ops import FAMILIES, SCIPY_FAMILIES
+    from cupool.contract.ops._row import TABLE as rows
+
+    lines = [
+        HEADER.format(what="The rows that each family makes: names between spaces, as one text that loads fast."),
+        "# fmt: off\nfrom __future__ import annotations\n\nHOMES: dict[str, str] = {\n",
+    ]
+    before: set[str] = set()
+    for family in (*FAMILIES, *(f"scipy.{name}" for name in SCIPY_FAMILIES)):
+        importlib.import_module(f"cupool.contract.ops.{family}")
+        names = sorted(set(rows) - before)
+        before.update(names)
+        lines += [
+            f'    "{family}": (\n',
+            *(
+                f'        " {part} "\n'
+                for part in textwrap.wrap(" ".join(names), 110, break_long_words=False, break_on_hyphens=False)
+            ),
+            "    ),\n",
+        ]
+    return "".join([*lines, "}\n"])
 
 
 def public_names_module(entries: list[dict[str, Any]]) -> str:
@@ -298,6 +327,9 @@ def outputs(check: bool) -> dict[Path, str]:
         LOOPS.write_text(loops, encoding="utf-8")
     if not DIGEST.exists():
         DIGEST.write_text('DIGEST = b""\n', encoding="utf-8")
+    if not HOMES.exists():
+        HOMES.write_text("HOMES: dict[str, str] = {}\n", encoding="utf-8")
+    homes = homes_module()  # before anything else makes rows
     from cupool.contract.ops import TABLE, _row, methods
     from cupool.contract.ops._loops import KERNELS
 
@@ -307,7 +339,7 @@ def outputs(check: bool) -> dict[Path, str]:
         parameters, split_signature = staticmethod(_row.parameters), staticmethod(_row.split_signature)
 
     table.TABLE = TABLE  # type: ignore[attr-defined]
-    files = {LOOPS: loops, DIGEST: digest_module(_row.table_digest()), GENERATED / "_refuse.py": REFUSE}
+    files = {LOOPS: loops, DIGEST: digest_module(_row.table_digest()), HOMES: homes, GENERATED / "_refuse.py": REFUSE}
     files[PUBLIC] = public_names_module(json.loads(API.read_text(encoding="utf-8")))
     files[GENERATED / "__init__.py"] = (
         HEADER.format(what="The shim's functions, one module per CuPy module.").rstrip("\n") + "\n"

@@ -1,7 +1,7 @@
 """The op table: a frozen row per public CuPy name. `TABLE` is complete whenever someone gets it from this package.
 
 The rows are made when `TABLE` (or a digest of it) is first asked for: a client that only imports must not pay for them. A client asks
-for single rows by `row(name)`, which makes those of `cupyx.scipy` only for a name of it, and sends the committed `DIGEST`.
+for single rows by `row(name)`, which makes those of one file only (`_homes.py`), and sends the committed `DIGEST`.
 
 To add a name: one row in the file of its family. A new shape behaviour: one rule in `rules/` and the row. Then `make generate`.
 """
@@ -72,7 +72,7 @@ def _load_scipy() -> None:
 
 
 def row(name: str) -> Row:
-    """The row of a name; makes only the families that it needs.
+    """The row of a name; makes only those of its family.
 
     Raises:
         KeyError: there is no such row.
@@ -87,14 +87,18 @@ def find_row(name: str) -> Row | None:
     """As `row`, but None where there is no such row."""
     from cupool.contract.ops._row import TABLE as table
 
-    _load(FAMILIES)
-    if name not in table and name.startswith(_OF_SCIPY):
-        _load_scipy()
-    return table.get(name)
+    found = table.get(name)
+    if found is None:
+        from cupool.contract.ops._homes import HOMES
 
-
-#: How names of rows begin that are in the families of SCIPY_FAMILIES.
-_OF_SCIPY = ("cupyx.", "@cupyx.")
+        home = next((family for family, names in HOMES.items() if f" {name} " in names), "")
+        if home:
+            _load((home,))
+        else:  # made by nothing, or since `make generate`
+            _load(FAMILIES)
+            _load_scipy()
+        found = table.get(name)
+    return found
 
 
 def __getattr__(name: str) -> Any:

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from cupool.contract.errors import CompileException, Unsupported
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row as _row
 
 from ... import dispatch
 from . import device
 
-_COMPILE = TABLE["@compile"]
+_COMPILE = _row("@compile")
 _NAME = re.compile(r"\A[a-zA-Z_][a-zA-Z_0-9]*\Z")
 
 

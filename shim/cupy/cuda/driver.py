@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from cupool.contract.errors import CUDADriverError
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row as _row
 
 from ... import dispatch, session
 from . import _libraries, runtime
@@ -150,14 +150,14 @@ def funcGetAttribute(attribute: int, f: int) -> int:
     """An attribute of a kernel; -1 where the device does not tell. Waits."""
     if not 0 <= attribute < len(_ATTRIBUTES):
         raise CUDADriverError(1)
-    return int(dispatch.call(TABLE["@kernel_attributes"], (_function(f)._remote,))[_ATTRIBUTES[attribute]])
+    return int(dispatch.call(_row("@kernel_attributes"), (_function(f)._remote,))[_ATTRIBUTES[attribute]])
 
 
 def funcSetAttribute(f: int, attribute: int, value: int) -> None:
     """Set an attribute of a kernel."""
     if not 0 <= attribute < len(_ATTRIBUTES):
         raise CUDADriverError(1)
-    dispatch.call(TABLE["@kernel_set_attribute"], (_function(f)._remote, _ATTRIBUTES[attribute], int(value)))
+    dispatch.call(_row("@kernel_set_attribute"), (_function(f)._remote, _ATTRIBUTES[attribute], int(value)))
 
 
 def __getattr__(name: str) -> Any:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.errors import Unsupported
-from cupool.contract.ops import TABLE
+from cupool.contract.ops import row as _row
 
 from ... import dispatch, streams
 from ...kernels import _remote
 from ...kernels.raw import argument, launch_sizes
 from ...objects import RemoteObject
 
-_LAUNCH = TABLE["@launch"]
+_LAUNCH = _row("@launch")
 
 
 class CPointer:
@@ -102,7 +102,7 @@ class Module:
     def get_global_var(self, name: str | bytes) -> int:
         """The address of a variable of the module. Waits."""
         name = name.decode() if isinstance(name, bytes) else name
-        return int(dispatch.call(TABLE["@kernel_global"], (self._loaded(), name))[0])
+        return int(dispatch.call(_row("@kernel_global"), (self._loaded(), name))[0])
 
     def _set_mapping(self, mapping: dict[str, str] | None) -> None:
         self.mapping = mapping
@@ -121,8 +121,8 @@ class Function:
 
     def __init__(self, module: Module, funcname: str) -> None:
         self.module = module
-        self._remote = dispatch.construct(TABLE["@kernel_function"], (module._loaded(), funcname))
-        dispatch.call(TABLE["@kernel_compile"], (self._remote, False))
+        self._remote = dispatch.construct(_row("@kernel_function"), (module._loaded(), funcname))
+        dispatch.call(_row("@kernel_compile"), (self._remote, False))
 
     @property
     def ptr(self) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.ops._row import TABLE, UNKNOWN
+from cupool.contract.ops import row as row_of
+from cupool.contract.ops._row import UNKNOWN
 from cupool.contract.ops.rules._arrays import as_spec, packed
 from cupool.contract.ops.rules.common import rule
 from cupool.contract.ops.scipy._rules_signal import F64
@@ -38,7 +39,7 @@ def filter_form(*parameters: Any, output: Any = "ba", **named: Any) -> Any:
 @rule("signal.flagged")
 def flagged(name: str, args: Any, options: Any) -> Any:
     """The results of the named function, and whether it warned."""
-    row = TABLE[f"cupyx.scipy.signal.{name}"]
+    row = row_of(f"cupyx.scipy.signal.{name}")
     found = unknown(int(row.outs)) if row.infer is None else row.infer(*args, **options)
     return (*(found if isinstance(found, tuple) else (found,)), packed((), np.int8))
 
