@@ -39,7 +39,8 @@ class Config:
         compression: CUPOOL_COMPRESSION, "zlib": bulk bytes are packed on their way between hosts; empty: they are not.
         float32_as: CUPOOL_FLOAT32_AS, "float16" or "bfloat16": large arrays of float32 are rounded to that on their way, both ways; empty:
             they are not. See `transit.py`.
-        transport: CUPOOL_TRANSPORT, "core" or "grpc": whether frames travel through grpcio's core or its public API.
+        transport: CUPOOL_TRANSPORT, how frames travel: "auto", by sockets of our own until grpcio is loaded; "light", by those alone;
+            "core" and "grpc", grpcio's core and its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
     """
@@ -57,7 +58,7 @@ class Config:
     device_kind: str = ""
     lifetime_s: int = 0
     start_s: float = 60.0
-    transport: str = "core"
+    transport: str = "auto"
     early: bool = True
     loops: bool = True
     log: str = ""
@@ -135,10 +136,10 @@ def _read() -> Config:
                 f"{name}={text!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
             ) from None
 
-    transport = env("CUPOOL_TRANSPORT", "") or "core"
-    if transport not in ("core", "grpc"):
+    transport = env("CUPOOL_TRANSPORT", "") or "auto"
+    if transport not in ("auto", "light", "core", "grpc"):
         raise ValueError(
-            f"CUPOOL_TRANSPORT={transport!r} is neither 'core' nor 'grpc'. Set it to one of them, or unset it."
+            f"CUPOOL_TRANSPORT={transport!r} is none of 'auto', 'light', 'core', 'grpc'. Set it to one of them, or unset it."
         )
     log, log_format = env("CUPOOL_LOG", "").lower(), env("CUPOOL_LOG_FORMAT", "") or "text"
     for name, value, allowed in (

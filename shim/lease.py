@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from cupool.contract import hosts
 from cupool.contract.errors import (
     CupoolError,
@@ -24,7 +26,9 @@ from cupool.v1 import pool_pb2
 
 from . import trace
 from .config import Config
-from .transport import NO_TLS, Trust, disconnected, open_channel
+from .light_stream import Unfit, call_once, is_loaded
+from .transport import NO_TLS, Trust, disconnected, import_grpc, open_channel
+from .turns import Disconnected
 
 if TYPE_CHECKING:
     from .redo import Base
@@ -211,21 +215,28 @@ def forget_kept() -> list[Any]:
 class PoolClient:
     """PoolService at one address."""
 
-    def __init__(self, addr: str, token: str = "", trust: Trust = NO_TLS, is_patient: bool = True) -> None:
-        """`is_patient`: a pool that does not answer may come back; not one that is this program's own."""
+    def __init__(
+        self, addr: str, token: str = "", trust: Trust = NO_TLS, is_patient: bool = True, transport: str = "core"
+    ) -> None:
+        """`is_patient`: a pool that does not answer may come back; not one that is this program's own. `transport`: as Config has it."""
         self.addr = addr
         self._is_patient = is_patient
         self._trust = trust
+        self._is_light = transport == "light" or (transport == "auto" and not is_loaded())
         self._is_sound = True
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        kept = _take((addr, trust)) if is_patient else None
-        if kept is not None:
-            self._channel, self._stub = kept.channel, kept.stub
-            return
-        self._channel = open_channel(addr, trust, more=_OPTIONS)
-        from cupool.v1 import pool_pb2_grpc  # imports grpc
+        #: What is kept of an earlier session, or None until a call needs it.
+        self._kept = _take((addr, trust)) if is_patient else None
 
-        self._stub: Any = pool_pb2_grpc.PoolServiceStub(self._channel)
+    @property
+    def _stub(self) -> Any:
+        if self._kept is None:
+            channel = open_channel(self.addr, self._trust, more=_OPTIONS)
+            from cupool.v1 import pool_pb2_grpc  # imports grpc
+
+            stub: Any = pool_pb2_grpc.PoolServiceStub(channel)
+            self._kept = _Kept((self.addr, self._trust), channel, stub, 0.0, 0.0)
+        return self._kept.stub
 
     def acquire(self, config: Config, base: Base | None = None) -> Lease:
         """A session; with `base` one that goes on from that checkpoint, where the pool has it.
@@ -279,7 +290,7 @@ class PoolClient:
             request.restore.session, request.restore.session_token = base.session, base.token
             request.restore.server, request.restore.where = base.server, base.where
             request.restore.checkpoint = base.checkpoint
-        return self._call(self._stub.Acquire, request, left_s + 10, _Again)
+        return self._call("Acquire", pool_pb2.Lease, request, left_s + 10, _Again)
 
     def _check_tls(self, lease: Lease) -> None:
         """Nobody on the way may take TLS away: with an authority configured, a server that others can reach must speak it."""
@@ -300,14 +311,13 @@ class PoolClient:
         """End the session. A pool that does not answer is no error: it frees what nobody renews."""
         request = pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.token, reason=reason)
         try:
-            self._call(self._stub.Release, request, timeout_s)
+            self._call("Release", pool_pb2.ReleaseReply, request, timeout_s)
         except CupoolError:
             return
 
     def fate(self, lease: Lease, timeout_s: float = 1.0) -> Fate | Place | None:
         """Why the session is gone, or where it has moved, by WatchSession; None while neither, or when the pool does not say."""
-        import grpc
-
+        grpc = import_grpc()
         request = pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.token)
         call = self._stub.WatchSession(request, timeout=timeout_s, metadata=self._metadata)
         try:
@@ -324,13 +334,11 @@ class PoolClient:
             call.cancel()
         return None
 
-    def _call(self, method: Any, request: Any, timeout_s: float, again: type[_Again] | None = None) -> Any:
-        import grpc
-
+    def _call(self, name: str, reply: Any, request: Any, timeout_s: float, again: type[_Again] | None = None) -> Any:
         try:
-            return method(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            end = disconnected(error)
+            return self._called(name, reply, request, timeout_s)
+        except Disconnected as refused:
+            end = refused
         self._is_sound = self._is_sound and end.code == "RESOURCE_EXHAUSTED"
         hint = end.metadata.get("cupool-retry-after-ms")
         details = end.details
@@ -343,9 +351,26 @@ class PoolClient:
             raise again(refusal, 0.0)
         raise refusal
 
+    def _called(self, name: str, reply: Any, request: Any, timeout_s: float) -> Any:
+        """One call. Raises Disconnected."""
+        if self._is_light:
+            method, asked = f"/cupool.v1.PoolService/{name}", request.SerializeToString()
+            try:
+                return reply.FromString(call_once(self.addr, self._trust, method, asked, self._metadata, timeout_s))
+            except (Unfit, DecodeError):
+                self._is_light = False
+        grpc = import_grpc()
+        try:
+            return getattr(self._stub, name)(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise disconnected(error) from None
+
     def close(self) -> None:
         """Let go of the channel: it is kept for the next session, where the pool has answered on it and may be there then."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return
         if self._is_sound and self._is_patient and not _kept:
-            _kept.append(_Kept((self.addr, self._trust), self._channel, self._stub, time.monotonic(), time.time()))
+            _kept.append(_Kept(kept.key, kept.channel, kept.stub, time.monotonic(), time.time()))
         else:
-            self._channel.close()
+            kept.channel.close()

@@ -31,6 +31,7 @@ from . import embedded, forms, scopes, sites, syncdetect, trace
 from .config import Config, address_of, config, durability_of, token_of
 from .core_stream import CoreTransport
 from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
+from .light_stream import LightTransport
 from .link import Link
 from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
@@ -38,7 +39,12 @@ from .redo import Base, Redo
 from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
-TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {"core": CoreTransport, "grpc": GrpcTransport}
+TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {
+    "auto": LightTransport,
+    "light": partial(LightTransport, is_always=True),
+    "core": CoreTransport,
+    "grpc": GrpcTransport,
+}
 #: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
 SWITCH_S = 1e-4
 #: At exit: how long commands in flight may take, and how long the goodbye.
@@ -404,11 +410,11 @@ def _pool_client(settings: Config) -> PoolClient:
             "Set GRPC_ENABLE_FORK_SUPPORT=1 in the environment, or start processes by spawn.",
         )
     if settings.addr:
-        return PoolClient(settings.addr, settings.token, trust_of(settings))
+        return PoolClient(settings.addr, settings.token, trust_of(settings), transport=settings.transport)
     address = _process.inherited
     if address is None:
         address = embedded.start().address(settings.start_s)
-    return PoolClient(address.addr, address.token, is_patient=False)
+    return PoolClient(address.addr, address.token, is_patient=False, transport=settings.transport)
 
 
 def is_background() -> None:

@@ -36,9 +36,10 @@ def start(level: str, form: str) -> None:
 
 def say(event: str, **fields: Any) -> None:
     """Tell of an event at the level info. Texts with anything but letters, digits and `-:./_` are written by repr."""
-    logging = sys.modules.get("logging")
-    if logging is None:
+    if "logging" not in sys.modules:
         return  # who has not imported it cannot have turned it on
+    import logging  # waits for a thread that is in the middle of importing it
+
     logger = logging.getLogger(_NAME)
     if logger.isEnabledFor(_INFO):
         logger.info("event=%s%s", event, "".join(f" {key}={_text(value)}" for key, value in fields.items()))

@@ -12,7 +12,7 @@ TITLE = "process start → first result of a warm pool / `import numpy` alone; i
 WARM = 3
 GOAL = 1.1
 #: Of the parts: what a platform does before a request comes, where its functions are initialised ahead.
-IMPORTS = ("the interpreter starts", "import numpy", "import grpc", "import cupy: the shim")
+IMPORTS = ("the interpreter starts", "import numpy", "import cupy: the shim")
 
 
 def run(quick: bool) -> list[Result]:

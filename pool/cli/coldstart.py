@@ -40,10 +40,9 @@ PARTS = (
     _MARK
     + """
 import numpy; mark("import numpy")
-import grpc; mark("import grpc")
 from cupool import cupy as cp; mark("import cupy: the shim")
 from cupool.shim import trace
-names = {"session-asked": "settings, a channel to the pool", "session-leased": "the lease", "session-attached": "attaching"}
+names = {"session-asked": "settings", "session-leased": "the lease", "session-attached": "attaching"}
 said = trace.say
 def say(event, **fields):
     if event in names: mark(names[event])

@@ -15,6 +15,7 @@ from cupool.shim import lease as leases
 from cupool.shim import session
 from cupool.shim.config import Config
 from cupool.shim.lease import Lease
+from cupool.shim.light_stream import LightStream
 from cupool.shim.transport import Trust
 
 from cupool.contract.errors import CupoolError, LeaseRefused, PoolUnreachable
@@ -42,7 +43,7 @@ def pool_of(server: Server, name: str) -> FixedPool:
     return pool
 
 
-@pytest.mark.parametrize("transport", ["core", "grpc"])
+@pytest.mark.parametrize("transport", ["core", "grpc", "light"])
 def test_arrays_travel_over_tls_and_big_ones_too(made: Path, transport: str) -> None:
     with_tls = Server(*tls_options(made))
     try:
@@ -50,6 +51,7 @@ def test_arrays_travel_over_tls_and_big_ones_too(made: Path, transport: str) -> 
         session.open_at(pool_of(with_tls, server_name("server-1", "node-1")), settings)
         try:
             assert list(fetch(array([1.0, 2.0]))) == [1, 2]
+            assert isinstance(session.current().link._stream, LightStream) == (transport == "light")
             from cupool.shim import cupy as cp
 
             big = np.arange(1 << 19, dtype=np.float64)

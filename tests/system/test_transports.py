@@ -1,31 +1,40 @@
-"""Both ways for frames to travel, what a client makes of another version of the server, and exceptions in the middle of a wait."""
+"""All ways for frames to travel, what a client makes of another version of the server, and exceptions in the middle of a wait."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim import core_stream, session
+from cupool.shim import core_stream, light_stream, session
 from cupool.shim import cupy as cp
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreStream, CoreTransport
+from cupool.shim.lease import PoolClient
+from cupool.shim.light_stream import LightStream, LightTransport
 from cupool.shim.transport import NO_TLS, GrpcStream
 from cupool.shim.turns import Disconnected, Turns
 
-from cupool.contract.errors import OpMissing, VersionMismatch
+from cupool.contract.errors import OpMissing, PoolUnreachable, VersionMismatch
 from cupool.contract.limits import DEFAULT_LIMITS
 from cupool.contract.ops import DIGEST, row_hashes
 from cupool.v1 import session_pb2
 
 from .servers import FixedPool, Server, opened
 
-KINDS = {"core": CoreStream, "grpc": GrpcStream}
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = {"core": CoreStream, "grpc": GrpcStream, "light": LightStream}
 
 
 @pytest.fixture
@@ -49,7 +58,7 @@ EXPECTED = {60: float((np.arange(5.0) * sum(range(60))).sum())}
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_program_runs_over_either(server: Server, kind: str) -> None:
+def test_a_program_runs_over_each(server: Server, kind: str) -> None:
     with opened(server.endpoint, transport=kind) as opened_session:
         assert type(opened_session.link._stream) is KINDS[kind]
         threads: list[float] = []
@@ -62,6 +71,70 @@ def test_a_program_runs_over_either(server: Server, kind: str) -> None:
         assert threads == [EXPECTED[60]] * 3
         x = np.arange(1_000_000.0)
         assert np.array_equal(cp.asarray(x).get(), x)
+
+
+#: A program that has not loaded grpcio: it stays so until bulk bytes want it, over a connection that breaks, too.
+WITHOUT_GRPCIO = """
+import sys, time
+import numpy as np
+from cupool.shim import cupy as cp, session
+from cupool.shim.config import Config
+from tests.system.servers import FixedPool
+found = session.open_at(FixedPool(sys.argv[1]), Config())
+names = []
+for _ in range(3):
+    assert float(cp.arange(8).sum()) == 28.0
+    names.append(type(found.link._stream).__name__)
+    assert "grpc" not in sys.modules
+    before = found.link.reconnects
+    found.link.renew()
+    while found.link.reconnects == before:
+        time.sleep(0.001)
+assert names == ["LightStream"] * 3, names
+import grpc
+assert float(cp.arange(9).sum()) == 36.0
+x = np.arange(1_000_000.0)
+assert (cp.asarray(x).get() == x).all()
+"""
+
+
+def test_a_program_that_has_not_loaded_grpcio_does_without(server: Server) -> None:
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_GRPCIO, server.endpoint],
+        env=dict(os.environ) | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\0\0\4\1\4\0\0\0\1\0\x81\xff\1"])
+def test_what_our_sockets_do_not_read_grpcio_does(server: Server, answer: bytes) -> None:
+    """Who answers in what is not read here is asked by grpcio, whose words the program gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        here = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted, _ = listener.accept()
+                    with accepted:
+                        accepted.recv(1 << 16)
+                        accepted.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(light_stream.Unfit):
+                light_stream.call_once(here, NO_TLS, "/cupool.v1.PoolService/Acquire", b"", (), 5.0)
+            client = PoolClient(here, transport="light")
+            with pytest.raises(PoolUnreachable, match=f"the pool at {here}"):
+                client.acquire(Config(deadline_s=0.3))
+            client.close()
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    with pytest.raises(light_stream.Unfit):
+        light_stream.call_once(here, NO_TLS, "/cupool.v1.PoolService/Acquire", b"", (), 5.0)
 
 
 def test_a_grpcio_whose_core_is_another_is_used_by_its_public_api(
@@ -227,4 +300,5 @@ def test_rows_that_differ_or_are_missing_fail_when_called_and_only_then() -> Non
 
 
 def test_the_transport_of_a_configuration() -> None:
-    assert isinstance(session.TRANSPORTS[Config().transport](NO_TLS), CoreTransport)
+    assert isinstance(session.TRANSPORTS[Config().transport](NO_TLS), LightTransport)
+    assert isinstance(session.TRANSPORTS["core"](NO_TLS), CoreTransport)

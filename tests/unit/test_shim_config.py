@@ -24,7 +24,7 @@ from cupool.shim.lease import status_error
         ("CUPOOL_REDO", "much", "not a size"),
         ("CUPOOL_MEMORY", "4 apples", "not a size"),
         ("CUPOOL_DURABILITY", "forever", "is none of 'replay', 'node', 'file', 'none'"),
-        ("CUPOOL_TRANSPORT", "udp", "'core' nor 'grpc'"),
+        ("CUPOOL_TRANSPORT", "udp", "none of 'auto', 'light', 'core', 'grpc'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:

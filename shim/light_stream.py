@@ -1,0 +1,395 @@
+"""An Attach stream, and single calls, on a socket of our own: docs/decisions/022.
+
+For a process that has not loaded grpcio, which takes as long as numpy does: what it needs of HTTP/2 is in `http2.py`. Whoever has loaded it
+goes on with it, and so does who finds that a server, or what stands before it, says something that is not read there.
+
+Boundary: sockets, TLS, who sends and who reads. The interface is `transport.Stream`'s.
+
+The thread that has something to send hands it to the socket, as far as that takes it; the rest goes with the next `push`: the reader's,
+which the pipe wakes for it, or the ticker's. The thread that has the turn (`turns.py`) waits for the socket.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from _socket import AF_UNIX, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, getaddrinfo, socket
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock, RLock
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from cupool.contract.errors import CupoolError
+
+from .core_stream import CoreTransport
+from .http2 import Call, Unread
+from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Stream, Trust
+from .turns import Disconnected, Turns
+
+#: A connection that is not made in this time is grpcio's affair, which waits as long as the caller does.
+CONNECT_S = 0.5
+#: As the channels' keepalive.
+KEEPALIVE_S = 10.0
+KEEPALIVE_ANSWER_S = 3.0
+_RECEIVE_BYTES = 256 << 10
+_TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
+_CANCELLED = Disconnected("CANCELLED", "The client ended the stream.")
+#: grpcio goes through these where they are set.
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+
+
+class Unfit(Exception):
+    """Nothing was sent that a server could have acted on: grpcio is to do it."""
+
+
+def is_loaded() -> bool:
+    """Whether this process has loaded grpcio, so that nothing is won without it."""
+    return "grpc" in sys.modules
+
+
+def _connected(endpoint: str, timeout_s: float) -> Any:
+    if endpoint.startswith("unix:"):
+        places: list[Any] = [(AF_UNIX, SOCK_STREAM, 0, "", endpoint[5:])]
+    else:
+        host, _, port = endpoint.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host or any(map(os.environ.get, _PROXIES)):
+            raise Unfit(f"{endpoint} is for grpcio to reach")
+        places = getaddrinfo(host.strip("[]"), int(port), 0, SOCK_STREAM)
+    for family, kind, protocol, _, address in places:
+        made = socket(family, kind, protocol)
+        try:
+            made.settimeout(timeout_s)
+            made.connect(address)
+            if family != AF_UNIX:
+                made.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        except BaseException as error:
+            made.close()
+            if not isinstance(error, OSError):
+                raise
+        else:
+            return made
+    raise Unfit(f"{endpoint} cannot be reached")
+
+
+class Wire:
+    """A connected socket, within TLS where `trust` has an authority."""
+
+    def __init__(self, endpoint: str, trust: Trust, tls_name: str, timeout_s: float = CONNECT_S) -> None:
+        """Raises Unfit: there is no connection, or not one as it should be."""
+        self._tls: Any = None
+        self._lock = Lock()
+        #: Around what other threads do with descriptors, which are another's once they are closed. A signal handler may come in between.
+        self._open = RLock()
+        self._is_closed = False
+        is_secure = bool(trust.ca) and not endpoint.startswith("unix")
+        self.scheme = "https" if is_secure else "http"
+        self.authority = tls_name or ("localhost" if endpoint.startswith("unix") else endpoint)
+        try:
+            self._socket = _connected(endpoint, timeout_s)
+        except (OSError, ValueError) as error:
+            raise Unfit(f"{endpoint}: {error}") from None
+        try:
+            if is_secure:
+                self._shake_hands(trust, tls_name or endpoint.rpartition(":")[0].strip("[]"))
+            self._socket.setblocking(False)
+            self._wake, self._ring = os.pipe()
+        except BaseException as error:
+            self._socket.close()
+            if isinstance(error, (OSError, ValueError)):
+                raise Unfit(f"{endpoint}: {error}") from None
+            raise
+        os.set_blocking(self._ring, False)
+        os.set_blocking(self._wake, False)
+        self._polls = []
+        for wanted in (select.POLLIN, select.POLLIN | select.POLLOUT):
+            poll = select.poll()
+            poll.register(self._socket.fileno(), wanted)
+            poll.register(self._wake, select.POLLIN)
+            self._polls.append(poll)
+
+    def _shake_hands(self, trust: Trust, name: str) -> None:
+        import ssl
+
+        context = ssl.create_default_context(cafile=trust.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        if trust.cert:
+            context.load_cert_chain(trust.cert, trust.key)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(self._in, self._out, server_hostname=name)
+        self._wants = ssl.SSLWantReadError
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._socket.sendall(self._out.read())
+                data = self._socket.recv(_RECEIVE_BYTES)
+                if not data:
+                    raise OSError("the connection ended within the handshake") from None
+                self._in.write(data)
+            else:
+                break
+        if tls.selected_alpn_protocol() != "h2":
+            raise Unfit("the server speaks no HTTP/2")
+        self._socket.sendall(self._out.read())
+        self._tls = tls
+
+    def sealed(self, data: bytes) -> bytes:
+        """As it goes over the socket, with what TLS has to say by itself."""
+        if self._tls is None:
+            return data
+        with self._lock:
+            if data:
+                self._tls.write(data)
+            return bytes(self._out.read())
+
+    def send(self, data: memoryview) -> int:
+        """How much of it the socket took. Raises OSError."""
+        try:
+            return int(self._socket.send(data))
+        except BlockingIOError:
+            return 0
+
+    def wait(self, has_left: bool, timeout_s: float | None = None) -> None:
+        """Until there is something to receive, room for what is left to send, or somebody has woken us."""
+        for fd, _ in self._polls[has_left].poll(None if timeout_s is None else timeout_s * 1000):
+            if fd == self._wake:
+                with suppress(BlockingIOError):
+                    os.read(fd, 4096)
+
+    def receive(self) -> bytes | None:
+        """What has come; None: nothing; empty: the connection has ended. Raises OSError."""
+        try:
+            data = bytes(self._socket.recv(_RECEIVE_BYTES))
+        except BlockingIOError:
+            return None
+        if self._tls is None or not data:
+            return data
+        parts = []
+        with self._lock:
+            self._in.write(data)
+            try:
+                while part := self._tls.read(_RECEIVE_BYTES):
+                    parts.append(part)
+            except self._wants:
+                return b"".join(parts) or None
+        return b""
+
+    def wake(self) -> None:
+        """End a `wait`, of any thread."""
+        with self._open, suppress(BlockingIOError):
+            if not self._is_closed:
+                os.write(self._ring, b"\0")
+
+    def shut(self) -> None:
+        """End the connection; `close` gives it back."""
+        with self._open:
+            if not self._is_closed:
+                with suppress(OSError):
+                    self._socket.shutdown(SHUT_RDWR)
+                self.wake()
+
+    def close(self) -> None:
+        with self._open:
+            if not self._is_closed:
+                self._is_closed = True
+                self._socket.close()
+                os.close(self._wake)
+                os.close(self._ring)
+
+
+class LightStream(Turns):
+    """One call on a connection of its own: an Attach stream, or a single call's two messages."""
+
+    def __init__(self, wire: Wire, call: Call, on_frame: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._wire = wire
+        self._call = call
+        self._on_frame = on_frame
+        self.put: Callable[[bytes], Any] = call.put
+        self._sending = Lock()
+        #: What the socket has not taken yet.
+        self._left = memoryview(b"")
+        self._end: Disconnected | None = None
+        self._is_torn = False
+        self._heard_s = time.monotonic()
+        self._asked_s = 0.0
+        #: the server, or what stands before it, said something that is not read here
+        self.is_unread = False
+        self.push()
+
+    # -- out ------------------------------------------------------------------------------------------------------------
+
+    def push(self) -> None:
+        # A failed `acquire` is no loss: whoever holds it looks again when it has let go.
+        while (self._call.is_ready or self._left) and not self._is_over and self._sending.acquire(blocking=False):
+            try:
+                if not self._left:
+                    self._left = memoryview(self._wire.sealed(self._call.take()))
+                if self._left:
+                    self._left = self._left[self._wire.send(self._left) :]
+                if self._left:
+                    self._wire.wake()  # whoever reads waits for room, too
+                    return
+            except OSError:
+                return  # the connection has ended, which the reader sees
+            except BaseException:
+                # Whether the socket has it is not known. A new stream starts from what is known.
+                self._tear()
+                raise
+            finally:
+                self._sending.release()
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        now = time.monotonic()
+        if now - self._heard_s < KEEPALIVE_S:
+            self._asked_s = 0.0
+        elif not self._asked_s:
+            self._asked_s = now
+            self._call.ping()
+            self.push()
+        elif now - self._asked_s > KEEPALIVE_ANSWER_S:
+            self._end = self._end or Disconnected("UNAVAILABLE", "The server does not answer.")
+            self.cancel()
+
+    # -- in -------------------------------------------------------------------------------------------------------------
+
+    def _next(self) -> Disconnected | None:
+        return self.step(None)
+
+    def step(self, timeout_s: float | None) -> Disconnected | None:
+        """`_next`, or nothing in that time."""
+        if self._is_torn:
+            return self._end or _TORN
+        if self._end is not None or self._is_over:
+            return self._end or _CANCELLED
+        self._wire.wait(bool(self._left), timeout_s)
+        try:
+            data = self._wire.receive()
+        except OSError as error:
+            return self._over(Disconnected("UNAVAILABLE", f"The connection broke: {error.strerror or error}"))
+        if data is None:
+            self.push()
+            return self._end
+        if not data:
+            return self._over(Disconnected("UNAVAILABLE", "The connection ended."))
+        self._heard_s = time.monotonic()
+        try:
+            messages = self._call.feed(data)
+        except Unread as error:
+            self.is_unread = True
+            return self._over(Disconnected("UNAVAILABLE", f"What came is not understood: {error}."))
+        self.push()
+        for message in messages:
+            if self._is_over:
+                break
+            try:
+                self._on_frame(message)
+            except (CupoolError, DecodeError) as error:
+                return self._over(Disconnected("DATA_LOSS", f"A frame could not be read: {error}"))
+        if self._call.end is not None:
+            return self._over(Disconnected(*self._call.end))
+        return self._end
+
+    def _over(self, end: Disconnected) -> Disconnected:
+        """The first reason counts."""
+        if self._end is None:
+            self._end = _CANCELLED if self._is_over else end
+        self._is_over = True
+        return self._end
+
+    # -- the end --------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        self._call.put(None)
+        self.push()
+
+    def _tear(self) -> None:
+        # A signal handler raised within one of our functions: a message may be half sent, or half read.
+        self._is_torn = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        self._is_over = True
+        self._wire.shut()
+        self.ring()
+
+    def close(self) -> None:
+        # `read` has returned: nobody waits for the socket.
+        self.cancel()
+        self._wire.close()
+
+
+def call_once(
+    endpoint: str, trust: Trust, method: str, request: bytes, metadata: tuple[tuple[str, str], ...], timeout_s: float
+) -> bytes:
+    """A call with one message each way, on a connection of its own.
+
+    Raises:
+        Unfit: grpcio is to make it: there is no connection, it broke, or what came is not understood.
+        Disconnected: the server's refusal.
+    """
+    give_up_s = time.monotonic() + timeout_s
+    replies: list[bytes] = []
+    wire = Wire(endpoint, trust, "", min(CONNECT_S, timeout_s))
+    try:
+        stream = LightStream(
+            wire, Call(wire.scheme, wire.authority, method, metadata, MESSAGE_BYTES, timeout_s), replies.append
+        )
+    except Unread as error:
+        wire.close()
+        raise Unfit(str(error)) from None
+    try:
+        stream.put(request)
+        stream.finish()
+        end = None
+        while end is None:
+            left_s = give_up_s - time.monotonic()
+            if left_s <= 0:
+                raise Disconnected("DEADLINE_EXCEEDED", "Deadline Exceeded")
+            end = stream.step(left_s)
+    finally:
+        stream.close()
+    if end.code == "OK" and len(replies) == 1:
+        return replies[0]
+    if end.code in ("OK", "UNAVAILABLE"):
+        raise Unfit(end.details)
+    raise end
+
+
+class LightTransport:
+    """Our own streams, and grpcio's core in their place once they do not fit."""
+
+    def __init__(self, trust: Trust = NO_TLS, is_always: bool = False) -> None:
+        """`is_always`: also in a process that has loaded grpcio."""
+        self._trust = trust
+        self._is_always = is_always
+        self._core = CoreTransport(trust)
+        self._last: LightStream | None = None
+
+    def attach(
+        self,
+        endpoint: str,
+        metadata: tuple[tuple[str, str], ...],
+        on_frame: Callable[[bytes], None],
+        tls_name: str = "",
+    ) -> Stream:
+        if self._is_always or not (is_loaded() or (self._last is not None and self._last.is_unread)):
+            try:
+                wire = Wire(endpoint, self._trust, tls_name)
+                try:
+                    call = Call(wire.scheme, wire.authority, ATTACH, metadata, MESSAGE_BYTES)
+                    self._last = LightStream(wire, call, on_frame)
+                except BaseException:
+                    wire.close()
+                    raise
+            except (Unfit, Unread):
+                pass
+            else:
+                return self._last
+        return self._core.attach(endpoint, metadata, on_frame, tls_name)
