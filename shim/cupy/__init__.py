@@ -149,8 +149,13 @@ PZERO, NZERO = 0.0, -0.0
 disable_experimental_feature_warning = False
 
 _SUBMODULES = frozenset(
-    ("cublas", "cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "random", "testing", "typing")
+    ("_core", "_util", "cublas", "cuda", "exceptions", "fft", "lib", "linalg", "polynomial", "random", "testing", "typing")
 )  # fmt: skip
+#: Names that CuPy has for its pools, which programs free in this way too -> the functions that give them.
+_POOLS = {
+    "_default_memory_pool": "get_default_memory_pool",
+    "_default_pinned_memory_pool": "get_default_pinned_memory_pool",
+}
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {
     **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "vectorize"), "..kernels"),
@@ -219,6 +224,8 @@ def is_available() -> Any:
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{_HERE}.{name}")
+    if name in _POOLS:
+        return __getattr__(_POOLS[name])()
     where = _LAZY.get(name)
     if where is not None:
         try:

@@ -1,11 +1,73 @@
-"""`cupy._core.internal`: what upstream's own testing package takes from it."""
+"""`cupy._core.internal`: what upstream's own testing package and programs take from it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 
 def prod(args: Iterable[int]) -> int:
     """Product of integers."""
     return math.prod(args)
+
+
+prod_sequence = prod
+
+
+def is_in(args: Sequence[int], x: int) -> bool:
+    """Whether `x` is one of `args`."""
+    return x in args
+
+
+def clp2(x: int) -> int:
+    """The smallest power of two that is not below `x`; 0 for 0."""
+    return 1 << (x - 1).bit_length() if x > 0 else 0
+
+
+def get_size(size: Any) -> tuple[int, ...]:
+    """A size as a tuple. Raises ValueError where it is none."""
+    if size is None:
+        return ()
+    if isinstance(size, Iterable):
+        return tuple(size)
+    if isinstance(size, (int, np.integer)):
+        return (int(size),)
+    raise ValueError(f"size should be None, collections.abc.Sequence, or int, but got {type(size)}")
+
+
+def get_c_contiguity(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
+    """Whether elements lie behind each other in C's order. Strides are bytes."""
+    expected = itemsize
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 0:
+            return True
+        if n != 1:
+            if stride != expected:
+                return False
+            expected *= n
+    return True
+
+
+def _normalize_axis_index(axis: int, ndim: int) -> int:
+    """An axis from 0 on. Raises AxisError when there is none."""
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim)
+    return axis + ndim if axis < 0 else axis
+
+
+def _normalize_axis_indices(axes: Any, ndim: int, sort_axes: bool = True) -> tuple[int, ...]:
+    """Axes from 0 on, all of them for None. Raises AxisError, or ValueError when one is there twice."""
+    if axes is None:
+        return tuple(range(ndim))
+    given = [_normalize_axis_index(a, ndim) for a in (axes if isinstance(axes, tuple) else (axes,))]
+    if len(set(given)) != len(given):
+        raise ValueError("duplicate value in 'axis'")
+    return tuple(sorted(given) if sort_axes else given)
+
+
+def _broadcast_shapes(shapes: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """Raises ValueError when they do not go together."""
+    return np.broadcast_shapes(*(tuple(s) for s in shapes))

@@ -73,7 +73,8 @@ OWN_HEADERS = frozenset(
     (
         "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cuComplex.h", "cuda.h", "cuda/barrier",
         "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h",
-        "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/float16.cuh", "cupy/math_constants.h",
+        "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/cuda_workaround.h",
+        "cupy/float16.cuh", "cupy/math_constants.h",
         "device_launch_parameters.h", "math_constants.h", "thrust/complex.h", "vector_functions.h", "vector_types.h",
     )
 )  # fmt: skip
