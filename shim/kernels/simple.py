@@ -132,7 +132,10 @@ class SimpleUfunc:
         else:
             for o, target in zip(outs, targets, strict=True):
                 if not np.can_cast(target, o.dtype, casting):  # type: ignore[arg-type]
-                    raise TypeError(f"output (typecode '{target.char}') could not be coerced to provided output parameter (typecode '{o.dtype.char}') according to the casting rule \"{casting}\"")  # fmt: skip
+                    raise TypeError(
+                        f"output (typecode '{target.char}') could not be coerced to provided output parameter "
+                        f"(typecode '{o.dtype.char}') according to the casting rule \"{casting}\""
+                    )
             results = kernel(*given)
             for o, result in zip(outs, results if self.nout > 1 else (results,), strict=True):
                 o[...] = result

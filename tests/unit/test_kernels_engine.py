@@ -549,12 +549,14 @@ def test_standard_headers(engine: KernelEngine) -> None:
     #include <cassert>
     #include <stdlib.h>
     #include <cuda/std/type_traits>
+    #include <cupy/cuda_workaround.h>
     #include <cooperative_groups.h>
     namespace cg = cooperative_groups;
     extern "C" __global__ void k(int *x, std::uint32_t n) {
       cg::thread_block block = cg::this_thread_block();
       auto tile = cg::tiled_partition<8>(block);
       static_assert(cuda::std::is_same<int, int>::value, "");
+      static_assert(std::is_same<std::tuple_element<1, std::tuple<int, float>>::type, float>::value, "");
       x[block.thread_rank()] = tile.shfl(std::max((int)threadIdx.x, 3), 7) + (int)tile.ballot(threadIdx.x % 2);
       block.sync();
       assert(n == 16);

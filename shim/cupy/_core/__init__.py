@@ -30,10 +30,11 @@ _SUBMODULES = frozenset(("fusion", "_accelerator", "_fusion_kernel", "_fusion_tr
 #: Functions of `cupy` that are in `cupy._core` too.
 _PUBLIC = frozenset(
     (
-        "absolute", "add", "angle", "array_split", "ascontiguousarray", "asfortranarray", "bitwise_and", "bitwise_count", "bitwise_or",
-        "bitwise_xor", "broadcast", "broadcast_to", "conjugate", "divide", "divmod", "dot", "equal", "floor_divide", "fromDlpack", "greater",
-        "greater_equal", "invert", "left_shift", "less", "less_equal", "matmul", "moveaxis", "multiply", "nanmax", "nanmin", "negative",
-        "not_equal", "positive", "power", "remainder", "right_shift", "rollaxis", "size", "sqrt", "subtract", "true_divide",
+        "absolute", "add", "angle", "array_split", "ascontiguousarray", "asfortranarray", "bitwise_and", "bitwise_count",
+        "bitwise_or", "bitwise_xor", "broadcast", "broadcast_to", "conjugate", "divide", "divmod", "dot", "equal", "floor_divide",
+        "fromDlpack", "greater", "greater_equal", "invert", "left_shift", "less", "less_equal", "matmul", "moveaxis", "multiply",
+        "nanmax", "nanmin", "negative", "not_equal", "positive", "power", "remainder", "right_shift", "rollaxis", "size", "sqrt",
+        "subtract", "true_divide",
     )
 )  # fmt: skip
 
