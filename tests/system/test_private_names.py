@@ -29,7 +29,9 @@ def function() -> Any:
     ops = ("ff->f", "dd->d", ("DD->D", "out0 = in0 * in1"))
     made = cp._core.create_ufunc("mine", ops, "out0 = out0_type(in0) + twice(in1);", preamble=PREAMBLE, doc="A sum.")
     for dtype in "fdD":
-        made(cp.ones(1, dtype), cp.ones(1, dtype)).get()  # compiled here, not in a test that is watched for what it leaves
+        made(
+            cp.ones(1, dtype), cp.ones(1, dtype)
+        ).get()  # compiled here, not in a test that is watched for what it leaves
     return made
 
 
