@@ -7,7 +7,6 @@ and the choice of session are `service.py`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import grpc
 import numpy as np
@@ -36,23 +35,18 @@ class EpochMismatch(Exception):
 
 
 def put(
-    transfers: Transfers, epoch: int, frames: Iterator[bytes], context: Any, arrived: Callable[[], None] = lambda: None
+    transfers: Transfers, epoch: int, frames: Iterator[bytes], stop: Callable[[], bool], arrived: Callable[[], None]
 ) -> Iterator[bytes]:
     """Serve one Put: serialised PutChunks in, serialised PutAcks out. The first ack says where to go on.
 
     Args:
+        stop: whether the call is over: asked by waits, so that a client that went away releases its thread.
         arrived: called when a client has come at the session's epoch, before anything is acknowledged.
+
+    Raises:
+        FAILURES: see `status_of`.
     """
     tune_allocator()
-    try:
-        yield from _put(transfers, epoch, frames, _stop_when_done(context), arrived)
-    except _FAILURES as error:
-        _abort(context, error)
-
-
-def _put(
-    transfers: Transfers, epoch: int, frames: Iterator[bytes], stop: Callable[[], bool], arrived: Callable[[], None]
-) -> Iterator[bytes]:
     inbound: Inbound | None = None
     ticket = acknowledged = 0
     for frame in frames:
@@ -92,26 +86,29 @@ def collected(frames: Iterator[bytes], most: int) -> bytearray:
     return data
 
 
-def get(transfers: Transfers, epoch: int, request: bytes, context: Any, chunk_bytes: int = MIB) -> Iterator[bytes]:
-    """Serve one Get: a serialised GetRequest in, serialised GetChunks out. Waits for the export that names the transfer."""
+def get(
+    transfers: Transfers, epoch: int, request: bytes, stop: Callable[[], bool], chunk_bytes: int = MIB
+) -> Iterator[bytes]:
+    """Serve one Get: a serialised GetRequest in, serialised GetChunks out. Waits for the export that names the transfer.
+
+    Raises:
+        FAILURES: see `status_of`.
+    """
     tune_allocator()
     message = session_pb2.GetRequest.FromString(request)
-    try:
-        _check_epoch(message.epoch, epoch)
-        out = transfers.outbound(message.transfer, _stop_when_done(context))
-        total = len(out)
-        if message.offset > total:
-            raise ProtocolError(f"Get: offset {message.offset} is beyond the transfer's {total} bytes.")
-        packer = Packer() if message.compression in COMPRESSIONS else None
-        for at in range(message.offset, max(total, message.offset + 1), chunk_bytes):
-            said = total if at == message.offset else 0
-            with out.lock:
-                data = out.data[at : at + chunk_bytes]
-                packed = packer.pack(data) if packer is not None and data else None
-                frame = get_chunk(at, data, said) if packed is None else get_chunk(at, packed, said, len(data))
-            yield frame
-    except _FAILURES as error:
-        _abort(context, error)
+    _check_epoch(message.epoch, epoch)
+    out = transfers.outbound(message.transfer, stop)
+    total = len(out)
+    if message.offset > total:
+        raise ProtocolError(f"Get: offset {message.offset} is beyond the transfer's {total} bytes.")
+    packer = Packer() if message.compression in COMPRESSIONS else None
+    for at in range(message.offset, max(total, message.offset + 1), chunk_bytes):
+        said = total if at == message.offset else 0
+        with out.lock:
+            data = out.data[at : at + chunk_bytes]
+            packed = packer.pack(data) if packer is not None and data else None
+            frame = get_chunk(at, data, said) if packed is None else get_chunk(at, packed, said, len(data))
+        yield frame
 
 
 def _check_epoch(given: int, epoch: int) -> None:
@@ -136,18 +133,16 @@ _STATUS: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (RuntimeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ValueError, grpc.StatusCode.RESOURCE_EXHAUSTED),
 )
-_FAILURES = tuple(cls for cls, _ in _STATUS)
+#: What `put` and `get` raise when there is nothing more to be served.
+FAILURES = tuple(cls for cls, _ in _STATUS)
 
 
-def _abort(context: Any, error: BaseException) -> None:
+def status_of(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    """What a failure tells the client: status, sentence and trailing metadata."""
     status = next(status for cls, status in _STATUS if isinstance(error, cls))
     if isinstance(error, ExportFailed):
         error = error.error
+    trailing: tuple[tuple[str, bytes], ...] = ()
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        context.set_trailing_metadata(((ERROR_KEY, error_to_wire(error).SerializeToString()),))
-    context.abort(status, f"{type(error).__name__}: {error}")
-
-
-def _stop_when_done(context: Any) -> Callable[[], bool]:
-    """Whether the call is over: asked by waits, so that a client that went away releases its thread."""
-    return lambda: not context.is_active()
+        trailing = ((ERROR_KEY, error_to_wire(error).SerializeToString()),)
+    return status, f"{type(error).__name__}: {error}", trailing

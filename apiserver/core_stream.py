@@ -1,4 +1,4 @@
-"""Attach calls on grpcio's core (`grpc._cython.cygrpc`), read and answered by the thread that executes: docs/decisions/017.
+"""Calls on grpcio's core (`grpc._cython.cygrpc`), read and answered by the thread that executes, or moves bytes: docs/decisions/017.
 
 grpcio's public API has one thread that takes every event of a server and wakes the handler's for each message that came and for each that
 was sent. Here a call has a completion queue of its own, and its handler asks that queue itself: a wait passes no thread of ours.
@@ -69,11 +69,21 @@ class Door:
     Make it before the server starts, `open` it after.
     """
 
-    def __init__(self, core: Any, server: Any, method: str, pool: Executor, serve: Callable[[CoreCall], None]) -> None:
+    def __init__(
+        self,
+        core: Any,
+        server: Any,
+        method: str,
+        pool: Executor,
+        serve: Callable[[CoreCall], None],
+        reads_ahead: bool = False,
+    ) -> None:
         """
         Args:
             pool: runs `serve`, one call in each thread.
+            reads_ahead: the core puts the next frame together while one is dealt with.
         """
+        self._reads_ahead = reads_ahead
         self._core = core
         self._state = server._state
         self._method = method
@@ -112,7 +122,7 @@ class Door:
         return None, ()
 
     def _run(self, event: Any, queue: Any) -> None:
-        call = CoreCall(self._core, event, queue)
+        call = CoreCall(self._core, event, queue, self._reads_ahead)
         with self._lock:
             self._calls.add(call)
         try:
@@ -126,10 +136,11 @@ class Door:
 
 
 class CoreCall:
-    """One Attach call: its frames are what iterating gives, `send` and `close` answer. See Note [Who asks]."""
+    """One call: its frames are what iterating gives, `send` and `close` answer. See Note [Who asks]."""
 
-    def __init__(self, core: Any, event: Any, queue: Any) -> None:
+    def __init__(self, core: Any, event: Any, queue: Any, reads_ahead: bool = False) -> None:
         self._core = core
+        self._reads_ahead = reads_ahead
         self._call = event.call
         self._queue = queue
         self._metadata = event.invocation_metadata
@@ -228,6 +239,8 @@ class CoreCall:
                 self._has_ended = True
             else:
                 self._frames.append(data)
+                if self._reads_ahead and not self._is_over:
+                    self._receive()
         elif tag is _SENT:
             self._is_sending = False
             self._push()
@@ -273,6 +286,10 @@ class CoreCall:
         for, which is what keeps this side's memory small."""
         return self._wait_for(lambda: not self._out, until)
 
+    def wait_sent(self) -> None:
+        """Return when the core is done with all frames, or the call is over."""
+        self._wait_for(lambda: not self._out and not self._is_sending, None)
+
     def _wait_for(self, is_done: Callable[[], bool], until: float | None) -> bool:
         while not is_done() and not self._is_over:
             if until is not None and time.time() > until:
@@ -285,8 +302,8 @@ class CoreCall:
                     self._turn.release()
         return True
 
-    def close(self, status: str, sentence: str) -> None:
-        """End the call with a gRPC status."""
+    def close(self, status: str, sentence: str, trailing: tuple[tuple[str, bytes], ...] = ()) -> None:
+        """End the call with a gRPC status, and trailing metadata."""
         if not self.order.acquire(timeout=_CLOSE_WAIT_S):
             # The other end takes nothing: what is being sent will never be, and the status would not arrive either.
             self._closed = True
@@ -304,7 +321,7 @@ class CoreCall:
             with self._books:
                 has_begun, self._has_begun = self._has_begun, True
             code = getattr(self._core.StatusCode, status.lower())
-            end = self._core.SendStatusFromServerOperation(None, code, sentence.encode(), _PLAIN)
+            end = self._core.SendStatusFromServerOperation(trailing or None, code, sentence.encode(), _PLAIN)
             self._give(_STATUS, *self._beginning(has_begun), end)
         finally:
             self.order.release()

@@ -24,7 +24,8 @@ from cupool.contract.ops import row_hashes, table_digest
 from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import server_pb2
 
-from . import bulk, confine, core_stream
+from . import confine, core_stream
+from .bulk_calls import GET, PUT, BulkCalls
 from .checkpoints.keeper import Keeper, Place
 from .checkpoints.restoring import Restoring
 from .config import Assignment, Config
@@ -122,11 +123,12 @@ class ApiServer:
         self.report: Callable[[Any], None] = lambda change: None
         self.report_checkpoint: Callable[[Any], None] = lambda report: None
         self._lane: LaneServer | None = None
-        self._door: core_stream.Door | None = None
+        self._doors: list[core_stream.Door] = []
         #: the threads that calls run in, once it serves
         self.calls: futures.ThreadPoolExecutor | None = None
         self._impls = resolve_table(device)
         self._digests = contract_digests()
+        self.bulk = BulkCalls(self.authenticate)
         self.moves = Moves(self)
         self.fixity = Fixity(self)
         #: guards `assignment`, `session` and what follows, up to their being opened
@@ -426,8 +428,8 @@ class ApiServer:
                 self._awake.wait()
             self._awake.clear()
             if not self.done.wait(TICK_S):
-                if self._door is not None:
-                    self._door.look()
+                for door in self._doors:
+                    door.look()
                 self._look_at_clocks()
         self._end_told.wait(END_TOLD_S)  # whoever set `done` may not have come to it yet, and the process ends soon
         return self.reason
@@ -591,32 +593,12 @@ class ApiServer:
             if not receive(stream, data):
                 return
 
-    def put(self, frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
-        """SessionService.Put."""
-        session = self._authenticated(context)
-        return bulk.put(session.executor.transfers, session.epoch, frames, context, session.arrive)
-
-    def get(self, request: bytes, context: Any) -> Iterator[bytes]:
-        """SessionService.Get."""
-        session = self._authenticated(context)
-        return bulk.get(session.executor.transfers, session.epoch, request, context, session.chunk_bytes)
-
-    def _authenticated(self, context: Any) -> Session:
-        try:
-            session = self.authenticate(context)
-            if session.moved is not None:
-                raise session.elsewhere()
-            return session
-        except Refused as refusal:
-            context.abort(grpc.StatusCode[refusal.status], refusal.sentence)
-            raise
-
     def handlers(self) -> grpc.GenericRpcHandler:
         """SessionService with raw bytes on both sides: frames are checked before they are parsed."""
         return grpc.method_handlers_generic_handler("cupool.v1.SessionService", {
             "Attach": grpc.stream_stream_rpc_method_handler(self.attach),
-            "Put": grpc.stream_stream_rpc_method_handler(self.put),
-            "Get": grpc.unary_stream_rpc_method_handler(self.get),
+            "Put": grpc.stream_stream_rpc_method_handler(self.bulk.put),
+            "Get": grpc.unary_stream_rpc_method_handler(self.bulk.get),
             "Restore": grpc.stream_unary_rpc_method_handler(self.restoring.restore),
         })  # fmt: skip
 
@@ -654,12 +636,20 @@ class ApiServer:
             server.start()
             return server, port
         try:
-            self._door = core_stream.Door(core, server, ATTACH, pool, self._serve_core)
+            self._doors = [
+                core_stream.Door(core, server, method, pool, serve, ahead)
+                for method, serve, ahead in (
+                    (ATTACH, self._serve_core, False),
+                    (PUT, self.bulk.put_on_core, True),
+                    (GET, self.bulk.get_on_core, False),
+                )
+            ]
             server.start()
-            self._door.open()
+            for door in self._doors:
+                door.open()
         except (AttributeError, TypeError, ValueError) as error:
             log.warning("event=core-refused reason=%r", str(error))
-            self._door = None
+            self._doors = []
             server.stop(None).wait()
             pool.shutdown(wait=False)
             return self._listen(False)

@@ -43,6 +43,7 @@ from cupool.contract.spec import Spec
 from cupool.v1 import session_pb2
 
 from . import dispatch, session
+from .core_call import CallFailed, CoreCall
 from .lane import Lane, Reader, TransferFailed
 from .mint import mint
 from .pending import extend
@@ -380,56 +381,93 @@ def _send(job: _Job) -> None:
 
 
 class _Put:
-    """One Put call: chunks from a generator in grpc's own thread, acknowledgements here."""
+    """One Put call: chunks out, acknowledgements in."""
 
     def __init__(self, job: _Job) -> None:
         self._job = job
+        #: An earlier call was cut: the server says first where to go on.
         self._resume = job.resume
         job.resume = True
-        #: Where to begin, once known.
-        self._start = 0
-        self._started = threading.Event()
-        self._over = False
-        if not self._resume:
-            self._started.set()
+        self._target = session.link_target()
 
     def run(self) -> None:
-        """Raises grpc.RpcError when the call broke."""
-        target = session.link_target()
-        self._target = target
-        call = session.bulk_channel().stream_stream(_PUT, None, None)(self._chunks(), metadata=target.metadata)
+        """Raises CallFailed, or grpc.RpcError, when the call broke."""
+        core = session.bulk_core()
+        channel = session.bulk_channel()
+        if core is not None:
+            self._run_on_core(core, channel)
+        else:
+            self._run(channel)
         job = self._job
-        try:
-            for data in call:
-                job.received = session_pb2.PutAck.FromString(data).received_bytes
-                if not self._started.is_set():
-                    self._start = job.received
-                    self._started.set()
-        finally:
-            self._over = True
-            self._started.set()
-            call.cancel()
         if job.received != job.total:
             raise ProtocolError(f"The server ended a Put of {job.total} bytes after {job.received}.")
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _run_on_core(self, core: Any, channel: Any) -> None:
+        with CoreCall(core, channel, _PUT, self._target.metadata) as call:
+            start = 0
+            if self._resume:
+                call.send(self._opening())
+                data = call.receive()
+                if data is not None:
+                    self._acknowledged(data)
+                start = self._job.received
+            for chunk, is_last in self._chunks(start):
+                call.send(chunk, is_last)
+                while call.messages:
+                    self._acknowledged(call.messages.popleft())
+            while self._job.received < self._job.total and (data := call.receive()) is not None:
+                self._acknowledged(data)
+
+    def _run(self, channel: Any) -> None:
+        """By the public API: chunks from a generator in a thread of grpcio's, acknowledgements here."""
+        started = threading.Event()
+        is_over = False
+        if not self._resume:
+            started.set()
+
+        def requests() -> Iterator[bytes]:
+            if self._resume:
+                yield self._opening()
+                started.wait()
+            for chunk, _ in self._chunks(self._job.received if self._resume else 0):
+                if is_over:
+                    return
+                yield chunk
+
+        call = channel.stream_stream(_PUT, None, None)(requests(), metadata=self._target.metadata)
+        try:
+            for data in call:
+                self._acknowledged(data)
+                started.set()
+        finally:
+            is_over = True
+            started.set()
+            call.cancel()
+
+    def _acknowledged(self, data: bytes) -> None:
+        self._job.received = session_pb2.PutAck.FromString(data).received_bytes
+
+    def _first(self) -> dict[str, int]:
+        """What the first chunk of a call says beside its bytes."""
+        return {"total_bytes": self._job.total, "epoch": self._target.epoch, "after_seq": self._job.after_seq}
+
+    def _opening(self) -> bytes:
+        return put_chunk(self._job.transfer, 0, b"", **self._first())
+
+    def _chunks(self, start: int) -> Iterator[tuple[bytes, bool]]:
+        """Messages from byte `start` on, and whether it is the last."""
         job, target = self._job, self._target
         size = min(target.limits.chunk_bytes, OUR_LIMITS.chunk_bytes)
-        first = {"total_bytes": job.total, "epoch": target.epoch, "after_seq": job.after_seq}
-        if self._resume:
-            yield put_chunk(job.transfer, 0, b"", **first)
-            first = {}
-            self._started.wait()
+        first = {} if self._resume else self._first()
         packer = Packer() if job.compression in target.features else None
-        for at in range(self._start, job.total, size):
-            if self._over:
-                return
+        for at in range(start, job.total, size):
             data = job.read(at, min(size, job.total - at)).data
+            is_last = at + size >= job.total
             packed = packer.pack(data) if packer is not None else None
             if packed is not None:
-                yield put_chunk(job.transfer, at, packed, unpacked_bytes=len(data), **first)
+                yield put_chunk(job.transfer, at, packed, unpacked_bytes=len(data), **first), is_last
             else:
-                yield put_chunk(job.transfer, at, data, **first)
+                yield put_chunk(job.transfer, at, data, **first), is_last
             first = {}
 
 
@@ -497,30 +535,39 @@ class _Fetch:
         self.have = have
 
     def run(self) -> None:
-        """One Get call, for what has not come yet. Raises grpc.RpcError when it broke."""
+        """One Get call, for what has not come yet. Raises CallFailed, or grpc.RpcError, when it broke."""
         link = session.link_target()
-        total = self.target.shape[0]
         request = session_pb2.GetRequest(
             transfer=self.transfer, offset=self.have, epoch=link.epoch, compression=wishes().compression
         ).SerializeToString()
-        call = session.bulk_channel().unary_stream(_GET, None, None)(request, metadata=link.metadata)
-        try:
-            for frame in call:
-                fields, data = read_chunk(frame)
-                if _UNPACKED in fields:
-                    most = min(OUR_LIMITS.chunk_bytes, total - self.have)
-                    data = memoryview(unpacked(data, fields[_UNPACKED], most))
-                at, size = fields.get(_OFFSET, 0), len(data)
-                if at != self.have or size > total - at or fields.get(_TOTAL, total) != total:
-                    raise ProtocolError(
-                        f"The server sent {size} bytes at {at}; expected at {self.have}, of {total} in all."
-                    )
-                self.target[at : at + size] = np.frombuffer(data, np.uint8)
-                self.have = at + size
-        finally:
-            call.cancel()
+        core = session.bulk_core()
+        channel = session.bulk_channel()
+        if core is not None:
+            with CoreCall(core, channel, _GET, link.metadata, request) as on_core:
+                while (frame := on_core.receive()) is not None:
+                    self._store(frame)
+        else:
+            call = channel.unary_stream(_GET, None, None)(request, metadata=link.metadata)
+            try:
+                for frame in call:
+                    self._store(frame)
+            finally:
+                call.cancel()
+        total = self.target.shape[0]
         if self.have != total:
             raise ProtocolError(f"The server ended a Get of {total} bytes after {self.have}.")
+
+    def _store(self, frame: bytes) -> None:
+        total = self.target.shape[0]
+        fields, data = read_chunk(frame)
+        if _UNPACKED in fields:
+            most = min(OUR_LIMITS.chunk_bytes, total - self.have)
+            data = memoryview(unpacked(data, fields[_UNPACKED], most))
+        at, size = fields.get(_OFFSET, 0), len(data)
+        if at != self.have or size > total - at or fields.get(_TOTAL, total) != total:
+            raise ProtocolError(f"The server sent {size} bytes at {at}; expected at {self.have}, of {total} in all.")
+        self.target[at : at + size] = np.frombuffer(data, np.uint8)
+        self.have = at + size
 
 
 def _receive(transfer: int, target: np.ndarray[Any, Any]) -> None:
@@ -645,9 +692,12 @@ def _attempts(attempt: Callable[[], None], headway: Callable[[], int]) -> None:
         try:
             attempt()
             return
-        except grpc.RpcError as error:
-            _raise_final(error)
+        except CallFailed as error:
+            _raise_final(error.code, error.details, error.trailing)
             last: BaseException = error
+        except grpc.RpcError as error:
+            _raise_final(error.code().name, error.details(), error.trailing_metadata())
+            last = error
         except ValueError as error:  # the channel was closed under us by a reconnect
             # "Cannot invoke RPC on closed channel!", "Cannot invoke RPC: Channel closed!"
             if not {"channel", "closed"} <= set(re.findall(r"\w+", str(error).lower())):
@@ -671,14 +721,13 @@ def _told(error: BaseException) -> BaseException:
     return error
 
 
-def _raise_final(error: Any) -> None:
+def _raise_final(code: str, details: str, trailing: Any) -> None:
     """Raise what the status means when another try cannot help."""
-    code = error.code().name
-    for key, value in error.trailing_metadata() or ():
+    for key, value in trailing or ():
         if key == _ERROR_KEY:
             raise _told(error_from_wire(session_pb2.Error.FromString(value))) from None
     if code not in _RETRY:
-        raise CupoolError(f"A bulk transfer failed: {code}: {error.details()}", "See the server's log.") from None
+        raise CupoolError(f"A bulk transfer failed: {code}: {details}", "See the server's log.") from None
 
 
 def _patience() -> None:

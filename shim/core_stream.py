@@ -87,7 +87,7 @@ class _Threads:
 _opening = Lock()
 
 
-def _open(core: Any, endpoint: str, trust: Trust, tls_name: str) -> Any:
+def open_core_channel(core: Any, endpoint: str, trust: Trust, tls_name: str) -> Any:
     """A channel whose lock no signal handler can leave locked."""
     with _opening:
         before = core.threading
@@ -115,10 +115,15 @@ def start_call(core: Any, channel: Any, method: str, metadata: tuple[tuple[str, 
 
 def status_of(core: Any, operation: Any) -> Disconnected:
     """What a finished ReceiveStatusOnClientOperation says."""
-    code, details = operation.code(), operation.details()
-    text = details.decode("utf-8", "replace") if isinstance(details, bytes) else str(details or "")
     trailers = {k: v for k, v in operation.trailing_metadata() or () if isinstance(v, str)}
-    return Disconnected(_names(core).get(code, "UNKNOWN"), text, trailers)
+    return Disconnected(*text_of(core, operation), trailers)
+
+
+def text_of(core: Any, operation: Any) -> tuple[str, str]:
+    """The name of its status, and its sentence."""
+    details = operation.details()
+    text = details.decode("utf-8", "replace") if isinstance(details, bytes) else str(details or "")
+    return _names(core).get(operation.code(), "UNKNOWN"), text
 
 
 def _names(core: Any) -> dict[int, str]:
@@ -270,4 +275,4 @@ class CoreTransport:
         core = usable()
         if core is None:
             return GrpcStream(open_channel(endpoint, self._trust, tls_name), metadata, on_frame)
-        return CoreStream(core, _open(core, endpoint, self._trust, tls_name), metadata, on_frame)
+        return CoreStream(core, open_core_channel(core, endpoint, self._trust, tls_name), metadata, on_frame)

@@ -27,9 +27,9 @@ from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
-from . import embedded, forms, scopes, sites, syncdetect, trace
+from . import core_stream, embedded, forms, scopes, sites, syncdetect, trace
 from .config import Config, address_of, config, durability_of, token_of
-from .core_stream import CoreTransport
+from .core_stream import CoreTransport, open_core_channel
 from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
 from .light_stream import LightTransport
 from .link import Link
@@ -278,8 +278,14 @@ class Session:
         with self._bulk_lock:
             if self._bulk is None or self._bulk[0] != key:
                 self._drop_bulk()
-                self._bulk = (key, open_channel(key[0], trust_of(self.settings), self.link.lease.tls_name))
+                where = (key[0], trust_of(self.settings), self.link.lease.tls_name)
+                core = self.bulk_core()
+                self._bulk = (key, open_channel(*where) if core is None else open_core_channel(core, *where))
             return self._bulk[1]
+
+    def bulk_core(self) -> Any:
+        """grpcio's core, where bulk calls may use it; else None: its public API."""
+        return core_stream.usable() if self.settings.transport != "grpc" else None
 
     def _drop_bulk(self) -> None:
         """Break the transfers under way. Closing a channel waits for its calls to end, seconds at times: not in the link's thread."""
@@ -686,6 +692,11 @@ def link_target() -> LinkTarget:
 def bulk_channel() -> Any:
     """A grpc.Channel to the session's server apart from the command stream's; made at the first call, new after a reconnect."""
     return current().bulk_channel()
+
+
+def bulk_core() -> Any:
+    """grpcio's core, to drive calls on that channel with; None: its public API."""
+    return current().bulk_core()
 
 
 def statistics() -> Statistics:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim import core_stream, light_stream, session
+from cupool.shim import bulk, core_stream, light_stream, session
 from cupool.shim import cupy as cp
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreStream, CoreTransport
@@ -192,6 +192,46 @@ def test_exceptions_at_any_moment_of_a_wait_lose_nothing(server: Server, kind: s
             signal.signal(signal.SIGALRM, before)
         assert interrupted
         assert program(60) == EXPECTED[60]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_exceptions_at_any_moment_of_a_bulk_transfer_lose_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same while large arrays go up and down between hosts: what is not interrupted is right, and the session ends as ever."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    monkeypatch.setenv("CUPOOL_LANE", "0")
+    interrupted = done = 0
+    with opened(server.endpoint):
+        x = np.arange(1_500_000.0)
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            for k in range(40):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 1e-4 + (k % 20) * 4e-3)
+                    # Down from the server, and up by this thread: more than may wait behind the caller's back.
+                    with monkeypatch.context() as patch:
+                        patch.setattr(bulk, "RETAINED_BYTES", 0)
+                        there = cp.asarray(x + k)
+                        back = there.get()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Interrupted:
+                    interrupted += 1
+                    continue
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                assert np.array_equal(back, x + k)
+                done += 1
+        except Interrupted:  # between the statement and the line that stops the timer
+            interrupted += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert interrupted and done
+        assert np.array_equal(cp.asarray(x).get(), x)
 
 
 # -- a server of another release ------------------------------------------------------------------------------------------
