@@ -9,8 +9,10 @@ than if a reader thread passed the message on.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import threading
 from _thread import get_ident
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,8 +95,14 @@ class Transport(Protocol):
 
 def import_grpc() -> Any:
     """The grpc module. grpcio reads at import whether the process may fork: without this a child's first call hangs for ever."""
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if "grpc" not in sys.modules:
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        # Signal handlers run in the main thread. One that raises in the middle of this import leaves halves of grpcio behind, which
+        # the next import would mix with new ones.
+        importer = threading.Thread(target=importlib.import_module, args=("grpc",), name="cupool-grpc", daemon=True)
+        importer.start()
+        importer.join()
     import grpc
 
     return grpc
