@@ -212,7 +212,7 @@ def test_exceptions_at_any_moment_of_a_bulk_transfer_lose_nothing(
         longest_s = time.monotonic() - started
         before = signal.signal(signal.SIGALRM, interrupt)
         try:
-            for k in range(40):
+            for k in range(30):
                 try:
                     signal.setitimer(signal.ITIMER_REAL, 1e-4 + longest_s * (k % 10) / 7)
                     # Down from the server, and up by this thread: more than may wait behind the caller's back.
