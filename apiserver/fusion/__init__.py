@@ -10,6 +10,8 @@ has the same two methods.
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from cupool.contract.codec import FORM_MASK
@@ -17,6 +19,7 @@ from cupool.contract.errors import ProtocolError
 
 from ..forms import Form
 from . import driver
+from .driver import Team
 from .kinds import Join, join_of
 from .lowering import lower
 from .programs import Program, Scratch, compile_segment
@@ -67,10 +70,23 @@ class Fusion:
         native = driver.current() if self.threads != 1 else None
         if native is not None:
             self._wanted = self._wanted or driver.threads_wanted(self.threads)
-            program.lowered = lower(program, native, self.scratch, self._wanted, Trials(native))
+            program.lowered = lower(program, self.scratch, self._wanted, Trials(native))
             self.lowered += program.lowered is not None
             self.segments += 1
         return program
+
+    def shares(self, shape: tuple[int, ...]) -> bool:
+        """Whether a command is worth a window by itself, because several cores can run it."""
+        if self.threads == 1 or driver.current() is None:
+            return False
+        self._wanted = self._wanted or driver.threads_wanted(self.threads)
+        return self._wanted > 1 and prod(shape) >= driver.WORTH_ALONE
+
+    def team(self, programs: list[Program]) -> AbstractContextManager[Team | None]:
+        """Threads for these; None where the driver runs none of them. Raises MemoryError."""
+        threads = max((program.lowered.threads for program in programs if program.lowered is not None), default=0)
+        native = driver.current()
+        return native.team(threads) if native is not None and threads else nullcontext()
 
     def take(self, words: list[int], i: int) -> tuple[int, int]:
         """Run the command at `i`, and those behind it that join it.

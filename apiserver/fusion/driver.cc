@@ -1,12 +1,15 @@
 // Runs the blocks of a segment on several cores, without the interpreter: NumPy's own loops, called by their addresses.
 //
 // A segment comes as tables of 64-bit words, made by lowering.py, which proves that no step leaves its memory: here nothing is checked.
-// Threads live for one call. Each takes blocks, one after another, and has scratch of its own. A segment with a late write (see Note [Late
-// writes] in segments.py) is cut into one run of blocks for each thread; what a thread's neighbours read of its first and its last block
-// may not be written before they have read it, so those two blocks are written at the end.
+// A team of threads lives as long as a window runs. Each has scratch of its own, and takes pieces of the segment that is there, one after
+// another; whoever calls works too, and waits for nobody who has not begun: a core that is busy costs nothing but itself. Pieces are
+// blocks; of a segment with a late write (see Note [Late writes] in segments.py) they are runs of blocks, and what a run's neighbours
+// read of its first and its last block may not be written before they have read it, so those two are written at the end.
 #pragma GCC optimize("O3")
 #include <fenv.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 namespace driver {
@@ -36,7 +39,7 @@ constexpr int OPERANDS = 4, DIMENSIONS = 8, MOST_THREADS = 256, STACK_BYTES = 51
 constexpr long UNIT = 64;
 
 // Kinds of slots, in the order of lowering.py: memory moves on by `step` bytes a row; scratch begins at `base` of a thread's own; turning
-// scratch is three pieces of `step` bytes: one for the thread's first block, two that take turns.
+// scratch is three pieces of `step` bytes for each run: one for its first block, two that take turns.
 enum { MEMORY, SCRATCH, TURNING };
 enum { LOOP, CAST, COPY, WHERE, ROWS, TOTAL, COUNT, CHUNKS };
 
@@ -62,6 +65,16 @@ struct Block {
     int64_t low, high, first, last;
 };
 
+struct Waiting {
+    char *from;
+    int64_t block;  // -1: none
+};
+
+// A run of blocks of a segment that writes late.
+struct Run {
+    Waiting first, last;
+};
+
 struct Segment {
     const Slot *slots;
     const Step *steps;
@@ -70,21 +83,11 @@ struct Segment {
     int64_t block_count;
     const Step *late;
     char *scratch;
-    int64_t scratch_bytes, threads;
-    int64_t next, failed;
-    fenv_t environment;
-};
-
-struct Waiting {
-    char *from;
-    int64_t block;  // -1: none
-};
-
-struct Worker {
-    Segment *segment;
-    int64_t number;
-    Waiting first, last;
-    pthread_t thread;
+    int64_t scratch_bytes;
+    char *turning;
+    Run *runs;
+    int64_t pieces, next, failed;
+    int64_t threads;  // that there is scratch for
 };
 
 // -- casts, as C has them and so NumPy ----------------------------------------------------------------------------------
@@ -286,41 +289,39 @@ int64_t count(const char *from, int64_t n) {
 
 // -- blocks -------------------------------------------------------------------------------------------------------------
 
-char *where(const Slot &slot, char *scratch, const Block &block, int64_t turn) {
+char *where(const Segment &segment, const Slot &slot, char *scratch, const Block &block, int64_t run, int64_t turn) {
     switch (slot.kind) {
     case MEMORY: return reinterpret_cast<char *>(slot.base) + block.low * slot.step;
     case SCRATCH: return scratch + slot.base;
-    default: return scratch + slot.base + turn * slot.step;
+    default: return segment.turning + (3 * run + turn) * slot.step;
     }
 }
 
 void write_late(const Segment &segment, const Waiting &waiting) {
     if (waiting.block < 0) return;
     const Block &block = segment.blocks[waiting.block];
-    char *to = where(segment.slots[segment.late->slots[1]], nullptr, block, 0);
+    char *to = where(segment, segment.slots[segment.late->slots[1]], nullptr, block, 0, 0);
     char *bases[OPERANDS] = {waiting.from, to};
     run_step(*segment.late, bases, block.high - block.low);
 }
 
-void run_block(Worker &worker, int64_t number, int64_t turn) {
-    Segment &segment = *worker.segment;
+void run_block(Segment &segment, char *scratch, int64_t number, int64_t run, int64_t turn) {
     const Block &block = segment.blocks[number];
-    char *scratch = segment.scratch + worker.number * segment.scratch_bytes;
     for (int64_t k = 0; k < segment.step_count; k++) {
         const Step &step = segment.steps[k];
         char *bases[OPERANDS] = {};
         for (int o = 0; o < step.operands; o++)
-            bases[o] = where(segment.slots[step.slots[o]], scratch, block, turn);
+            bases[o] = where(segment, segment.slots[step.slots[o]], scratch, block, run, turn);
         int failed = 0;
         if (step.op == TOTAL || step.op == COUNT) {
             const int64_t n = (block.last - block.first) * step.factor;
-            const char *from = bases[0] + (block.first - block.low) * step.factor * step.strides[0][0];
+            char *from = bases[0] + (block.first - block.low) * step.factor * step.strides[0][0];
             char *part = reinterpret_cast<char *>(step.parts) + number * step.bytes;
             if (step.op == COUNT) {
                 int64_t found = count(from, n);
                 memcpy(part, &found, sizeof found);
             } else {
-                failed = reduce(step, const_cast<char *>(from), step.strides[0][0], part, n);
+                failed = reduce(step, from, step.strides[0][0], part, n);
             }
         } else if (step.op == CHUNKS) {
             failed = run_chunks(step, bases, block, scratch + step.begin);
@@ -331,42 +332,155 @@ void run_block(Worker &worker, int64_t number, int64_t turn) {
     }
 }
 
-void run_late(Worker &worker) {
-    Segment &segment = *worker.segment;
-    const int64_t low = segment.block_count * worker.number / segment.threads;
-    const int64_t high = segment.block_count * (worker.number + 1) / segment.threads;
-    char *scratch = segment.scratch + worker.number * segment.scratch_bytes;
+void run_late(Segment &segment, char *scratch, int64_t run) {
+    const int64_t low = segment.block_count * run / segment.pieces, high = segment.block_count * (run + 1) / segment.pieces;
     const Slot &slot = segment.slots[segment.late->slots[0]];
     Waiting waiting = {nullptr, -1};
     for (int64_t number = low; number < high; number++) {
         const int64_t turn = number == low ? 0 : 1 + (number & 1);
-        run_block(worker, number, turn);
-        if (waiting.block == low) worker.first = waiting;
+        run_block(segment, scratch, number, run, turn);
+        if (waiting.block == low) segment.runs[run].first = waiting;
         else write_late(segment, waiting);
-        waiting = {where(slot, scratch, segment.blocks[number], turn), number};
+        waiting = {where(segment, slot, scratch, segment.blocks[number], run, turn), number};
     }
-    worker.last = waiting;
+    segment.runs[run].last = waiting;
 }
 
-void *work(void *given) {
-    Worker &worker = *static_cast<Worker *>(given);
-    Segment &segment = *worker.segment;
-    if (worker.number) fesetenv(&segment.environment);
-    if (segment.late) {
-        run_late(worker);
-    } else {
-        int64_t number;
-        while ((number = __atomic_fetch_add(&segment.next, 1, __ATOMIC_RELAXED)) < segment.block_count) run_block(worker, number, 0);
+void take_pieces(Segment &segment, int64_t worker) {
+    char *scratch = segment.scratch + worker * segment.scratch_bytes;
+    int64_t piece;
+    while ((piece = __atomic_fetch_add(&segment.next, 1, __ATOMIC_RELAXED)) < segment.pieces) {
+        if (segment.late) run_late(segment, scratch, piece);
+        else run_block(segment, scratch, piece, 0, 0);
     }
+}
+
+// -- the team -----------------------------------------------------------------------------------------------------------
+
+struct Team {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    // How many segments there were, times 65536, and how many workers are at the last of them; OPEN while they may begin.
+    int64_t state;
+    int64_t ending, holders, threads;
+    Segment segment;
+    Run runs[2 * MOST_THREADS];
+    fenv_t environment;
+};
+
+struct Worker {
+    Team *team;
+    int64_t number;
+};
+
+constexpr int64_t ONE = 1 << 16, OPEN = 1 << 15;
+// Looks at the state before a thread sleeps: some tens of microseconds, about what is between two segments.
+constexpr int LOOKS = 4000;
+
+inline void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void let_go(Team *team) {
+    if (__atomic_sub_fetch(&team->holders, 1, __ATOMIC_ACQ_REL)) return;
+    pthread_mutex_destroy(&team->lock);
+    pthread_cond_destroy(&team->changed);
+    free(team);
+}
+
+int64_t state_of(Team *team) { return __atomic_load_n(&team->state, __ATOMIC_ACQUIRE); }
+bool ends(Team *team) { return __atomic_load_n(&team->ending, __ATOMIC_ACQUIRE); }
+
+void *work(void *given) {
+    const Worker worker = *static_cast<Worker *>(given);
+    free(given);
+    Team *team = worker.team;
+    fesetenv(&team->environment);
+    int64_t seen = 0;
+    while (!ends(team)) {
+        int64_t state = state_of(team);
+        for (int k = 0; k < LOOKS && state / ONE == seen && !ends(team); k++) {
+            pause();
+            state = state_of(team);
+        }
+        if (state / ONE == seen) {
+            pthread_mutex_lock(&team->lock);
+            while (state_of(team) / ONE == seen && !ends(team)) pthread_cond_wait(&team->changed, &team->lock);
+            pthread_mutex_unlock(&team->lock);
+            continue;
+        }
+        if (!(state & OPEN)) {
+            seen = state / ONE;
+            continue;
+        }
+        if (!__atomic_compare_exchange_n(&team->state, &state, state + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) continue;
+        seen = state / ONE;
+        if (worker.number < team->segment.threads) take_pieces(team->segment, worker.number);
+        __atomic_sub_fetch(&team->state, 1, __ATOMIC_ACQ_REL);
+    }
+    let_go(team);
     return nullptr;
 }
 
 }  // namespace driver
 
-// Run a segment. `words`: as lowering.py writes them; `threads` at least 1, with scratch for each. 0, or 1 where a loop failed.
-extern "C" __attribute__((visibility("default"))) long cupool_fusion_run(const long *words, long threads, char *scratch) {
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+// A team of so many threads, the caller among them; null where there is no memory. Fewer where the system gives no more.
+EXPORTED void *cupool_fusion_open(long threads) {
     using namespace driver;
-    Segment segment = {};
+    Team *team = static_cast<Team *>(calloc(1, sizeof(Team)));
+    if (!team) return nullptr;
+    team->threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    team->holders = 1;
+    pthread_mutex_init(&team->lock, nullptr);
+    pthread_cond_init(&team->changed, nullptr);
+    fegetenv(&team->environment);
+    if (team->threads == 1) return team;
+    Signals all, before;
+    memset(&all, 0xff, sizeof all);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    // Signals are the interpreter's: no thread of ours takes one.
+    pthread_sigmask(SET_MASK, &all, &before);
+    for (int64_t k = 1; k < team->threads; k++) {
+        Worker *worker = static_cast<Worker *>(malloc(sizeof(Worker)));
+        if (!worker) break;
+        *worker = {team, k};
+        __atomic_add_fetch(&team->holders, 1, __ATOMIC_ACQ_REL);
+        pthread_t thread;
+        if (pthread_create(&thread, &attributes, work, worker)) {
+            free(worker);
+            __atomic_sub_fetch(&team->holders, 1, __ATOMIC_ACQ_REL);
+            break;
+        }
+    }
+    pthread_sigmask(SET_MASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    return team;
+}
+
+// No thread touches anything of a segment's after this, nor after `run`; one that has not begun ends when it does.
+EXPORTED void cupool_fusion_close(void *given) {
+    using namespace driver;
+    Team *team = static_cast<Team *>(given);
+    pthread_mutex_lock(&team->lock);
+    __atomic_store_n(&team->ending, 1, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->lock);
+    let_go(team);
+}
+
+// Run a segment. `words`: as lowering.py writes them; `scratch` is for all threads that they name. 0, or 1 where a loop failed.
+EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
+    using namespace driver;
+    Team *team = static_cast<Team *>(given);
+    Segment &segment = team->segment;
+    segment = {};
     segment.slots = reinterpret_cast<const Slot *>(words[0]);
     segment.steps = reinterpret_cast<const Step *>(words[1]);
     segment.step_count = words[2];
@@ -375,40 +489,36 @@ extern "C" __attribute__((visibility("default"))) long cupool_fusion_run(const l
     segment.late = reinterpret_cast<const Step *>(words[5]);
     segment.scratch_bytes = words[6];
     segment.scratch = scratch;
-    fegetenv(&segment.environment);
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads > segment.block_count) threads = segment.block_count;
-    segment.threads = threads;
-    Worker workers[MOST_THREADS];
-    for (int64_t k = 0; k < threads; k++) workers[k] = {&segment, k, {nullptr, -1}, {nullptr, -1}, {}};
-    pthread_attr_t attributes;
-    Signals all, before;
-    memset(&all, 0xff, sizeof all);
-    bool started[MOST_THREADS] = {};
-    if (threads > 1) {
-        // Signals are the interpreter's: no thread of ours takes one.
-        pthread_attr_init(&attributes);
-        pthread_attr_setstacksize(&attributes, STACK_BYTES);
-        pthread_sigmask(SET_MASK, &all, &before);
-        for (int64_t k = 1; k < threads; k++) started[k] = !pthread_create(&workers[k].thread, &attributes, work, &workers[k]);
-        pthread_sigmask(SET_MASK, &before, nullptr);
-        pthread_attr_destroy(&attributes);
+    segment.turning = scratch + words[7];
+    segment.pieces = segment.late ? words[8] : segment.block_count;
+    segment.runs = team->runs;
+    for (int64_t k = 0; segment.late && k < segment.pieces; k++) team->runs[k] = {{nullptr, -1}, {nullptr, -1}};
+    segment.threads = words[9];
+    const bool shared = segment.threads > 1 && team->threads > 1;
+    if (shared) {
+        pthread_mutex_lock(&team->lock);
+        __atomic_store_n(&team->state, (state_of(team) / ONE + 1) * ONE + OPEN, __ATOMIC_RELEASE);
+        pthread_cond_broadcast(&team->changed);
+        pthread_mutex_unlock(&team->lock);
     }
-    work(&workers[0]);
-    for (int64_t k = 1; k < threads; k++) {
-        if (started[k]) pthread_join(workers[k].thread, nullptr);
-        else work(&workers[k]);  // the system gave no thread
+    take_pieces(segment, 0);
+    if (shared) {
+        __atomic_and_fetch(&team->state, ~OPEN, __ATOMIC_ACQ_REL);
+        for (int k = 0; state_of(team) % ONE; k++) {
+            if (k < LOOKS) pause();
+            else sched_yield();
+        }
     }
     if (segment.late)
-        for (int64_t k = 0; k < threads; k++) {
-            write_late(segment, workers[k].first);
-            write_late(segment, workers[k].last);
+        for (int64_t k = 0; k < segment.pieces; k++) {
+            write_late(segment, segment.runs[k].first);
+            write_late(segment, segment.runs[k].last);
         }
     feclearexcept(FE_ALL_EXCEPT);
     return segment.failed;
 }
 
-// Bytes of a step and of a slot: lowering.py compares them with its own.
-extern "C" __attribute__((visibility("default"))) long cupool_fusion_layout(void) {
+// Bytes of a step and of a slot: driver.py compares them with its own.
+EXPORTED long cupool_fusion_layout(void) {
     return static_cast<long>(sizeof(driver::Step)) << 32 | sizeof(driver::Slot);
 }

@@ -1,7 +1,7 @@
 """The driver: native code that runs a segment's blocks on several cores (`driver.cc`), compiled once on a machine.
 
     absent      no compiler, or not compiled yet: `programs.py` runs the blocks in the interpreter, with the same results
-    loaded      `Driver.run`; the interpreter's lock is free meanwhile
+    loaded      `Team.run`; the interpreter's lock is free meanwhile
 
 Boundary: the compiler's cache and the C call. What the tables say is `lowering.py`'s.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 
@@ -24,8 +26,10 @@ log = logging.getLogger(__name__)
 SOURCE = Path(__file__).parent / "driver.cc"
 #: Words of a step and of a slot, as `driver.cc` has them.
 STEP_WORDS, SLOT_WORDS = 56, 3
-#: Elements times steps below which another thread costs more than it brings: it is made for each run, and ended.
-WORK_OF_A_THREAD = 1 << 18
+#: Elements times steps below which other threads bring less than it costs to tell them.
+WORK_OF_A_THREAD = 1 << 17
+#: Elements of a command that several cores run though it joins no other.
+WORTH_ALONE = 1 << 19
 MOST_THREADS = 256
 
 
@@ -39,18 +43,39 @@ class Driver:
         layout.restype = ctypes.c_int64
         if layout() != (STEP_WORDS * 8) << 32 | SLOT_WORDS * 8:
             raise OSError(0, f"{path} has another layout")
-        self._run = library.cupool_fusion_run
+        self._run, self._open, self._close = (getattr(library, f"cupool_fusion_{n}") for n in ("run", "open", "close"))
         self._run.restype = ctypes.c_int64
-        self._run.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+        self._run.argtypes = (ctypes.c_void_p,) * 3
+        self._open.restype, self._open.argtypes = ctypes.c_void_p, (ctypes.c_int64,)
+        self._close.restype, self._close.argtypes = None, (ctypes.c_void_p,)
 
-    def run(self, words: int, threads: int, scratch: int) -> bool:
+    @contextmanager
+    def team(self, threads: int) -> Iterator[Team]:
+        """Threads for segments that are run one after another, the caller among them. Raises MemoryError."""
+        handle = self._open(threads)
+        if not handle:
+            raise MemoryError("no memory for the threads of a chain")
+        try:
+            yield Team(self._run, handle)
+        finally:
+            self._close(handle)
+
+
+class Team:
+    """Threads of a driver."""
+
+    def __init__(self, run: Callable[[int, int, int], int], handle: int) -> None:
+        self._run = run
+        self._handle = handle
+
+    def run(self, words: int, scratch: int) -> bool:
         """Run a segment; whether all loops went well.
 
         Args:
             words: address of the head that `lowering.py` made.
-            scratch: address of the memory for all threads.
+            scratch: address of the memory for all its threads.
         """
-        return not self._run(words, threads, scratch)
+        return not self._run(self._handle, words, scratch)
 
 
 _driver: Driver | None = None
@@ -115,4 +140,4 @@ def _cores() -> int:
     return found
 
 
-__all__ = ["STEP_WORDS", "WORK_OF_A_THREAD", "Driver", "current", "prepare", "threads_wanted"]
+__all__ = ["STEP_WORDS", "WORK_OF_A_THREAD", "WORTH_ALONE", "Driver", "Team", "current", "prepare", "threads_wanted"]

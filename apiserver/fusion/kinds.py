@@ -233,6 +233,21 @@ def _astype(form: Form, impl: Any) -> Join | None:
     return join
 
 
+def _copied(form: Form, impl: Any) -> Join | None:
+    spec = _result(form)
+    slots = _bare(form, (SLOT_HANDLE,))
+    if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
+        return None
+    join = Join("map", form, slots, 1, True)
+    join.read = lambda key: Operation(copy_into, spec.dtype, overwrites=False, copies=True)
+    return join
+
+
+def copy_into(x: Array, out: Array) -> None:
+    """A block that is its operand."""
+    np.copyto(out, x)
+
+
 def _setitem(form: Form, impl: Any) -> Join | None:
     """`a[key] = value` with a key that only slices."""
     if len(form.args) != 3 or form.kwargs or form.results or not isinstance(form.args[1], Constant):
@@ -326,8 +341,10 @@ def _reduction(form: Form, impl: Any) -> Join | None:
 _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     "where": _where,
     "ndarray.astype": _astype,
+    "copy": _copied,
+    "ndarray.copy": _copied,
     "ndarray.__setitem__": _setitem,
     **dict.fromkeys(_REDUCTIONS, _reduction),
 }
 
-__all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "join_of"]
+__all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "copy_into", "join_of"]

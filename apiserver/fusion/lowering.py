@@ -5,7 +5,7 @@ piece of scratch, or a number. Of an array every dimension is that of the progra
 a step touches are elements of it; scratch has room for the largest block. What cannot be lowered, or whose trial failed (`trials.py`),
 is run by the interpreter, the whole segment with it.
 
-Threads: blocks of a segment are independent, except where it writes late (Note [Late writes] in segments.py). There each thread has a run
+Threads: blocks of a segment are independent, except where it writes late (Note [Late writes] in segments.py). There threads take runs
 of blocks, which is right where operands reach no further than a block to either side of what is written; else one thread runs it.
 
 Boundary: knows programs and loops; nothing of handles, forms or accounts.
@@ -22,7 +22,7 @@ import numpy as np
 from cupool.contract.errors import ProtocolError
 
 from ..devices.cpu.memory import address_of, extent
-from .driver import STEP_WORDS, WORK_OF_A_THREAD, Driver
+from .driver import STEP_WORDS, WORK_OF_A_THREAD, Team
 from .kinds import Operation, Reduction
 from .loops import Loop, loop_of
 from .programs import Program, Scratch
@@ -69,23 +69,18 @@ class _Cannot(Exception):
 class Lowered:
     """Tables of one program, with all that they point to."""
 
-    def __init__(self, driver: Driver, threads: int) -> None:
-        self._driver = driver
-        self._threads = threads
+    def __init__(self, threads: int) -> None:
+        #: those that it runs on, at most
+        self.threads = threads
         self.head = array("q")
         self.kept: list[Any] = []
         self.scratch: Array = np.empty(0, np.uint8)
         #: the blocks' results of each total
         self.parts: list[Array] = []
 
-    @property
-    def threads(self) -> int:
-        """Those that it runs on, at most."""
-        return self._threads
-
-    def run(self, program: Program) -> None:
+    def run(self, program: Program, team: Team) -> None:
         """Compute all blocks. Raises ProtocolError: a loop failed that cannot."""
-        went_well = self._driver.run(self.head.buffer_info()[0], self._threads, address_of(self.scratch))
+        went_well = team.run(self.head.buffer_info()[0], address_of(self.scratch))
         if not went_well:
             raise ProtocolError(
                 "A loop of NumPy's failed within a chain of commands, some of which had written.",
@@ -95,16 +90,16 @@ class Lowered:
             parts.extend(found)
 
 
-def lower(program: Program, driver: Driver, scratch: Scratch, threads: int, ways: Ways) -> Lowered | None:
+def lower(program: Program, scratch: Scratch, threads: int, ways: Ways) -> Lowered | None:
     """Tables for the driver; None where the interpreter must run it. Raises MemoryError."""
     try:
-        return _Lowering(program, driver, scratch, threads, ways).lowered
+        return _Lowering(program, scratch, threads, ways).lowered
     except _Cannot:
         return None
 
 
 class _Lowering:
-    def __init__(self, program: Program, driver: Driver, scratch: Scratch, threads: int, ways: Ways) -> None:
+    def __init__(self, program: Program, scratch: Scratch, threads: int, ways: Ways) -> None:
         self._program = program
         self._ways = ways
         self._inner = program.inner
@@ -112,6 +107,8 @@ class _Lowering:
         self._sliced = dict(program.sliced)
         self._scratch_bytes = 0
         self._side = -1
+        #: bytes of turning scratch of a run
+        self._turning = 0
         self._slots = array("q")
         self._steps = array("q")
         #: slot of the program -> (the driver's slot, bytes of a row, strides of the inner dimensions, dtype)
@@ -125,8 +122,8 @@ class _Lowering:
                 raise AssertionError("a block lies outside of its program")
         late = self._late_slot()
         work = program.rows * self._row * max(len(program.code), 1)
-        threads = min(threads, self._count, max(work // WORK_OF_A_THREAD, 1))
-        self.lowered = Lowered(driver, threads if late is None or self._stays_near() else 1)
+        threads = min(threads, self._count) if work >= 2 * WORK_OF_A_THREAD else 1
+        self.lowered = Lowered(threads if late is None or self._stays_near() else 1)
         for (_, operands, result, _), node in zip(program.code, program.nodes, strict=True):
             self._step(node, operands, result)
         late_words = self._late_step(late)
@@ -378,7 +375,8 @@ class _Lowering:
         if slot in self._program.scratch:
             content = self._program.slots[slot]
             piece = -(-content.nbytes // _ALIGNMENT) * _ALIGNMENT
-            at = self._slot(_TURNING, self._take(3 * piece), piece)
+            at = self._slot(_TURNING, 0, piece)
+            self._turning = 3 * piece
             self._known[slot] = at, content.strides[0], self._strides(content, 1), content.dtype
         return slot
 
@@ -420,7 +418,10 @@ class _Lowering:
         if len(self._steps) % STEP_WORDS or len(late) not in (0, STEP_WORDS):
             raise AssertionError("steps have another size than the driver's")
         each = -(-self._scratch_bytes // _PAGE) * _PAGE + _ALIGNMENT
-        memory = scratch.shared(each * lowered.threads + _ALIGNMENT)
+        # Two runs for each thread that writes late: who begins late leaves more to the others.
+        runs = min(2 * lowered.threads, self._count) if lowered.threads > 1 else 1
+        turning = each * lowered.threads
+        memory = scratch.shared(turning + self._turning * runs + _ALIGNMENT)
         lowered.scratch = memory[-address_of(memory) % _ALIGNMENT :]
         blocks = array("q", self._blocks)
         lowered.kept += [self._slots, self._steps, blocks, late]
@@ -434,6 +435,9 @@ class _Lowering:
                 self._count,
                 late.buffer_info()[0] if late else 0,
                 each,
+                turning,
+                runs,
+                lowered.threads,
             ),
         )
 

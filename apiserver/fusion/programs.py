@@ -22,6 +22,7 @@ from .proof import UNIT, added, halves
 from .segments import BLOCK_BYTES, LOOKS_AGAIN, Node, Segment, Value, is_total, row_unit
 
 if TYPE_CHECKING:
+    from .driver import Team
     from .lowering import Lowered
 
 Array = np.ndarray[Any, Any]
@@ -112,14 +113,17 @@ class Program:
             yield low, high, low, high
             low = high
 
-    def run(self) -> None:
+    def run(self, team: Team | None = None) -> None:
         """Compute all blocks, then the totals.
+
+        Args:
+            team: of the driver, where `lowered` is there.
 
         Raises:
             ProtocolError: a loop failed that cannot.
         """
-        if self.lowered is not None:
-            self.lowered.run(self)
+        if self.lowered is not None and team is not None:
+            self.lowered.run(self, team)
         else:
             self._run_blocks()
         if self.totals:

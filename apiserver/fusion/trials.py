@@ -103,10 +103,11 @@ class Trials:
         """The program, run by the driver in small blocks; None where it cannot be."""
         scratch = Scratch()
         program = compile_segment(segment, scratch, _BLOCK_BYTES)
-        lowered = lower(program, self._driver, scratch, 2, _Only(way))
+        lowered = lower(program, scratch, 2, _Only(way))
         if lowered is None:
             return None
-        lowered.run(program)
+        with self._driver.team(2) as team:
+            lowered.run(program, team)
         return program
 
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:

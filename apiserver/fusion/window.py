@@ -29,7 +29,7 @@ from cupool.contract.spec import Spec, spec_of
 from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
-from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction
+from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, copy_into
 from .segments import Node, Segment, Value, can_run, clash, settle
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Window:
             return False
         target.segment = owner.segment
         target.is_view = True
-        node = Node(Operation(_copy, view.dtype, copies=True), [value], target, view, False)
+        node = Node(Operation(copy_into, view.dtype, copies=True), [value], target, view, False)
         if not can_run(node, view.shape):
             return False
         self._add(node, view.shape)
@@ -327,7 +327,7 @@ class Window:
         if not segments or not segments[-1].accepts(node, shape):
             segments.append(Segment(len(segments), shape))
         segments[-1].add(node)
-        self.is_worth = self.is_worth or len(segments[-1].nodes) > 1
+        self.is_worth = self.is_worth or len(segments[-1].nodes) > 1 or self._fusion.shares(shape)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -363,9 +363,10 @@ class Window:
             for value in segment.last_used:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)
-        for program in programs:
-            self.has_written |= program.segment.writes
-            program.run()
+        with self._fusion.team(programs) as team:
+            for program in programs:
+                self.has_written |= program.segment.writes
+                program.run(team)
 
     def commit(self, words: list[int]) -> None:
         """The table as the commands leave it."""
@@ -388,10 +389,6 @@ class Window:
                     executor.handles.dropped(what, gone)
             elif tracker is not None:
                 tracker.mark(what)
-
-
-def _copy(x: Array, out: Array) -> None:
-    np.copyto(out, x)
 
 
 def _shape(values: list[Any]) -> tuple[int, ...] | None:

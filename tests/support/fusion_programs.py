@@ -38,6 +38,8 @@ DTYPES = ("f8", "f8", "f8", "f4", "f4", "i8", "i4", "u1", "?", "f2", "c16")
 CHAINED = ("f8", "f8", "f8", "f4", "?")
 #: Where arrays are small: the least size that is joined, and bytes of a block.
 SMALL_ELEMENTS, SMALL_BLOCK = 256, 1024
+#: And the least size of a command that is a chain by itself, where there is a driver.
+SMALL_SHARED = 2000
 LIMIT = 1 << 30
 #: Of the driver, where it is there; 1: the interpreter runs everything.
 THREADS = 3
@@ -48,6 +50,7 @@ def small_sizes() -> Iterator[None]:
     """Chains of small arrays join, in small blocks."""
     before = kinds.MIN_ELEMENTS, segments.BLOCK_BYTES
     work, lowering.WORK_OF_A_THREAD = lowering.WORK_OF_A_THREAD, 1
+    alone, driver.WORTH_ALONE = driver.WORTH_ALONE, SMALL_SHARED
     modules = [
         m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
     ]
@@ -59,7 +62,7 @@ def small_sizes() -> Iterator[None]:
                 module.BLOCK_BYTES = SMALL_BLOCK  # type: ignore[attr-defined]
         yield
     finally:
-        lowering.WORK_OF_A_THREAD = work
+        lowering.WORK_OF_A_THREAD, driver.WORTH_ALONE = work, alone
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):
                 module.MIN_ELEMENTS = before[0]  # type: ignore[attr-defined]
@@ -203,14 +206,21 @@ class Program:
         """One more command, of a random kind; none where it makes no sense."""
         chosen = self.random.choices(
             (self._unary, self._binary, self._scalar_op, self._into, self._where, self._astype, self._view, self._assign, self._reduce,
-             self._free, self._fetch, self._wrong),
-            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 24, 0.5, 0.2),
+             self._free, self._fetch, self._wrong, self._copy),
+            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 24, 0.5, 0.2, 1),
         )[0]  # fmt: skip
         chosen()
 
     def _unary(self) -> None:
         handle, a = self._any()
         op = self.random.choice(UNARY if self.seed % 2 else UNARY[:16])
+        result = self._expected(op, [a])
+        if result is not None:
+            self._do(self._form(op, [H], [result]), self._new(), handle)
+
+    def _copy(self) -> None:
+        handle, a = self._any()
+        op = self.random.choice(("copy", "ndarray.copy"))
         result = self._expected(op, [a])
         if result is not None:
             self._do(self._form(op, [H], [result]), self._new(), handle)

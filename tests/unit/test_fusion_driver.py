@@ -67,7 +67,8 @@ def test_rows_that_are_apart_give_numpys_bits(name: str, width: int) -> None:
         if lowered is None:
             assert name in ("add", "multiply") and width < 128, "it is the interpreter's without need"
             continue
-        lowered.run(program)
+        with _driver().team(3) as team:
+            lowered.run(program, team)
         assert made.tobytes() == expected.tobytes()
 
 
@@ -89,7 +90,7 @@ def _program(how: Operation, operands: tuple[Any, ...], made: Any) -> tuple[Prog
     segment.add(Node(how, values, Value(made.shape, made.dtype, made), None, False))
     scratch = Scratch()
     program = compile_segment(segment, scratch)
-    return program, lowering.lower(program, _driver(), scratch, 3, trials.Trials(_driver()))
+    return program, lowering.lower(program, scratch, 3, trials.Trials(_driver()))
 
 
 # -- what it is told ----------------------------------------------------------------------------------------------------
@@ -103,8 +104,8 @@ def _check_tables(lowered: lowering.Lowered) -> None:
         for a in lowered.kept[:-4]
         if a.size
     ]
-    each, memory = lowered.head[6], lowered.scratch.nbytes
-    assert each * lowered.threads <= memory
+    each, turning, runs, threads = lowered.head[6:]
+    assert each * threads <= turning <= lowered.scratch.nbytes
     words = np.array([*steps, *late]).reshape(-1, driver.STEP_WORDS)
     for step in words:
         op, operands, rank, factor = step[:4]
@@ -121,9 +122,12 @@ def _check_tables(lowered: lowering.Lowered) -> None:
                 if kind == lowering._MEMORY:
                     at = base + low * move + begin
                     assert any(start <= at and at + span < end for start, end in arrays), "outside of all arrays"
+                elif kind == lowering._TURNING:
+                    assert begin + span < move and turning + 3 * runs * move <= lowered.scratch.nbytes, (
+                        "outside of scratch"
+                    )
                 else:
-                    turns = 2 * move if kind == lowering._TURNING else 0
-                    assert base >= 0 and base + turns + begin + span < each, "outside of scratch"
+                    assert base >= 0 and base + begin + span < each, "outside of scratch"
 
 
 @pytest.mark.parametrize("seed", range(1000, 1020))
@@ -131,10 +135,10 @@ def test_no_step_leaves_its_memory(seed: int, monkeypatch: pytest.MonkeyPatch) -
     seen = []
     run = lowering.Lowered.run
 
-    def checked(self: lowering.Lowered, program: Program) -> None:
+    def checked(self: lowering.Lowered, program: Program, team: driver.Team) -> None:
         _check_tables(self)
         seen.append(self)
-        run(self, program)
+        run(self, program, team)
 
     monkeypatch.setattr(lowering.Lowered, "run", checked)
     done = check(seed)
