@@ -115,11 +115,8 @@ class _Lowering:
         self._known: dict[int, tuple[int, int, tuple[int, ...], np.dtype[Any]]] = {}
         #: temporary operands that are converted, by their place
         self._converted: dict[int, int] = {}
-        self._blocks = [bound for block in program.bounds() for bound in block]
+        self._blocks = _blocks(program)
         self._count = len(self._blocks) // 4
-        for low, high, first, last in program.bounds():
-            if not (0 <= low <= first <= last <= high <= program.rows and high - low <= program.room):
-                raise AssertionError("a block lies outside of its program")
         late = self._late_slot()
         work = program.rows * self._row * max(len(program.code), 1)
         threads = min(threads, self._count) if work >= 2 * WORK_OF_A_THREAD else 1
@@ -423,15 +420,14 @@ class _Lowering:
         turning = each * lowered.threads
         memory = scratch.shared(turning + self._turning * runs + _ALIGNMENT)
         lowered.scratch = memory[-address_of(memory) % _ALIGNMENT :]
-        blocks = array("q", self._blocks)
-        lowered.kept += [self._slots, self._steps, blocks, late]
+        lowered.kept += [self._slots, self._steps, self._blocks, late]
         lowered.head = array(
             "q",
             (
                 self._slots.buffer_info()[0],
                 self._steps.buffer_info()[0],
                 len(self._steps) // STEP_WORDS,
-                blocks.buffer_info()[0],
+                self._blocks.buffer_info()[0],
                 self._count,
                 late.buffer_info()[0] if late else 0,
                 each,
@@ -440,6 +436,26 @@ class _Lowering:
                 lowered.threads,
             ),
         )
+
+
+#: Of programs that were lowered: what decides the blocks -> the blocks.
+_seen: dict[tuple[int, ...], array[int]] = {}
+
+
+def _blocks(program: Program) -> array[int]:
+    """Of each block: where it begins and ends, and the part of it that totals are of."""
+    key = (program.rows, program.block, program.least, program.room, program.segment.needs_flat)
+    found = _seen.get(key)
+    if found is None:
+        found = array("q")
+        for low, high, first, last in program.bounds():
+            if not (0 <= low <= first <= last <= high <= program.rows and high - low <= program.room):
+                raise AssertionError("a block lies outside of its program")
+            found.extend((low, high, first, last))
+        if len(_seen) >= 64:
+            _seen.clear()
+        _seen[key] = found
+    return found
 
 
 def _coalesced(inner: tuple[int, ...], strides: list[tuple[int, ...]]) -> tuple[list[int], list[tuple[int, ...]], int]:
