@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-#: Arrays below this many elements run as ever: what a chain saves is memory traffic, and they stay in the cache anyway.
-MIN_ELEMENTS = 1 << 15
+#: Arrays below this many elements run as ever: what a chain saves is memory traffic, and they stay in the cache anyway. Measured: at 66 000
+#: programs of chains took 1.0 to 1.5 of the time without, at 131 000 0.5 to 0.9.
+MIN_ELEMENTS = 100_000
 #: dtypes of values in a chain. Half precision and complex numbers run as ever.
 CHARS = frozenset("?bBhHiIlLqQfd")
 

@@ -367,7 +367,7 @@ class Program:
             (7, 13, 11),
         ]
         if self.real_sizes:
-            shapes = [(self.random.choice((32768, 40_001, 100_000)),), (40, 1000), (300, 257)]
+            shapes = [(self.random.choice((100_000, 131_072, 200_003)),), (103, 1000), (500, 257)]
         shape = self.random.choice(shapes)
         for _ in range(3):
             self.array(shape, self.random.choice(DTYPES if self.seed % 2 else CHAINED))
