@@ -93,9 +93,15 @@ def prepare(waits: bool = False) -> bool:
         whether it is loaded now.
     """
     if _driver is None:
-        compiler = default_compiler()
         text = SOURCE.read_text()
-        found = compiler.cached(text, (), {})
+        try:
+            compiler = default_compiler()
+            if not compiler.version:
+                return False
+            found = compiler.cached(text, (), {})
+        except (OpMissing, OSError) as error:
+            log.info("event=no-fusion-driver reason=%r", str(error))
+            return False
         if found is not None:
             _load(found)
         elif waits:

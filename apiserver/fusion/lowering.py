@@ -40,6 +40,8 @@ _NO_LOOP = Loop(0, 0, 0)
 _ALIGNMENT = 64
 _PAGE = 4096
 
+#: Bytes of scratch of all threads; where it is not enough, they are fewer.
+MOST_SCRATCH = 128 << 20
 #: Elements of NumPy's buffers, and of the shortest row that `CHUNKS` takes.
 _BUFFER, _SHORTEST = 8192, 128
 
@@ -415,6 +417,7 @@ class _Lowering:
         if len(self._steps) % STEP_WORDS or len(late) not in (0, STEP_WORDS):
             raise AssertionError("steps have another size than the driver's")
         each = -(-self._scratch_bytes // _PAGE) * _PAGE + _ALIGNMENT
+        lowered.threads = max(min(lowered.threads, MOST_SCRATCH // each), 1)
         # Two runs for each thread that writes late: who begins late leaves more to the others.
         runs = min(2 * lowered.threads, self._count) if lowered.threads > 1 else 1
         turning = each * lowered.threads

@@ -45,7 +45,7 @@ class Trials:
     def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
         """See `Ways`."""
         name = how.ufunc.__name__ if how.ufunc is not None else "where" if how.makes else "copy"
-        key = (name, tuple(d and d.char for d in given), how.dtype.char)
+        key = (name, tuple(d and d.char for d in given), tuple(d.char for d in how.inputs), how.dtype.char)
         found = _known.get(key)
         if found is None:
             rng = np.random.default_rng(11)

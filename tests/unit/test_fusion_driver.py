@@ -232,3 +232,23 @@ def test_the_number_of_threads_is_a_setting() -> None:
 def test_values_of_the_trial_have_corners() -> None:
     x = proof.values(np.random.default_rng(0), np.dtype("f8"), 2000)
     assert np.isnan(x).any() and np.isinf(x).any() and np.signbit(x[x == 0]).any()
+
+
+def test_numbers_of_two_kinds_are_two_loops() -> None:
+    """`i > 1` compares integers, `i > 0.5` real numbers: one is no trial of the other."""
+    trials._known.clear()
+    tried = trials.Trials(_driver())
+    for number in ("i8", "f8"):
+        inputs = (np.dtype(number),) * 2
+        how = Operation(np.greater, np.dtype("?"), np.greater, casts=number == "f8", inputs=inputs)
+        assert tried.flat(how, (np.dtype("i8"), None))
+    assert len(trials._known) == 2
+
+
+def test_a_compiler_that_fails_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(driver, "_driver", None)
+    monkeypatch.setattr(Compiler, "cached", fail)
+    assert not driver.prepare()
