@@ -55,7 +55,7 @@ from .handles import Handles
 from .internal import INTERNAL
 from .plans import Plans
 from .rawmemory import RawMemory
-from .steps import Stepper
+from .steps import KERNELS, Stepper
 from .tracking import Tracker
 from .transfers import Transfers
 
@@ -67,6 +67,8 @@ class Outcome(NamedTuple):
     failures: list[Any]
 
 
+#: Characters of a kernel's name that are told.
+LONGEST_NAME = 200
 _NO_FORMS: frozenset[int] = frozenset()
 
 
@@ -520,13 +522,28 @@ class Executor:
         if not propagated:
             self.failed_commands += 1
             if not answered:
-                self._tell(header, form, touched, stored, position)
+                self._tell(header, form, touched, stored, position, self._kernel_of(form, words, i))
         return form.width
 
-    def _tell(self, header: int, form: Form, touched: list[int], stored: StoredError, position: int) -> None:
+    def _kernel_of(self, form: Form, words: list[int], i: int) -> str:
+        """The name of the program's own kernel that the command runs; empty: it runs none, or it is not known."""
+        if form.row.name not in KERNELS:
+            return ""
+        slot = next((slot for slot in form.slots if slot.kind == SLOT_HANDLE), None)
+        kernel = self.handles.table.get(words[i + slot.offset]) if slot is not None else None
+        return str(getattr(kernel, "name", ""))[:LONGEST_NAME]
+
+    def _tell(
+        self, header: int, form: Form, touched: list[int], stored: StoredError, position: int, kernel: str
+    ) -> None:
         """Add a Failure to what this batch answers. When there are very many the rest is left out: they only tell early."""
         failure = session_pb2.Failure(
-            tag=header >> TAG_SHIFT, op=form.row.name, handles=touched, error=stored.wire(), position=position
+            tag=header >> TAG_SHIFT,
+            op=form.row.name,
+            handles=touched,
+            error=stored.wire(),
+            position=position,
+            kernel=kernel,
         )
         self._told_bytes += failure.ByteSize()
         if self._told_bytes < self.limits.inflight_bytes // 4:

@@ -49,7 +49,7 @@ _REPORT = (
     "ResultSpec of the form, or set `unknown` where it cannot be foretold (docs/integrators.md, Promises)."
 )
 #: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
-_KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
+KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
 
 class Stepper:
@@ -69,7 +69,7 @@ class Stepper:
             self._join(form, None)
             return
         impl = self._executor.impl(form.row)
-        if form.row.name in _KERNELS:
+        if form.row.name in KERNELS:
             impl = self._watched(form.row.name, impl)
         plain = form.row.view_of is None and all(plan.kind == ARRAY for plan in form.results)
         plain = plain and form.row.impl not in captures.OPS  # which run other commands, and keep the account
@@ -77,7 +77,7 @@ class Stepper:
             form.step = self._general(form, impl)
             return
         form.charge = sum(rounded(plan.spec.nbytes) for plan in form.results if plan.spec is not None)
-        form.impl = None if form.row.name in _KERNELS else impl
+        form.impl = None if form.row.name in KERNELS else impl
         form.step = self._short(form, impl) or self._plain(form, impl)
         self._join(form, impl)
 
@@ -132,7 +132,7 @@ class Stepper:
         admits = [self._admitter(form, plan) for plan in form.results]
         n, put, refuse_known = len(admits), self._handles.put_admitted, self._handles.refuse_any_known
         if n == 0:
-            if form.row.name not in _KERNELS:
+            if form.row.name not in KERNELS:
 
                 def nothing(words: list[int], i: int) -> None:
                     call(words, i)  # an in-place op returns its array, which must not be asked for its truth

@@ -21,7 +21,16 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks import compare, curves, rows
-from benchmarks.harness import ROOT, environment, machine, mark_run, marked_processes, plain, versions
+from benchmarks.harness import (
+    ROOT,
+    end_well_on_sigterm,
+    environment,
+    machine,
+    mark_run,
+    marked_processes,
+    plain,
+    versions,
+)
 
 RESULTS = ROOT / "benchmarks" / "results"
 FULL = RESULTS / "full"
@@ -29,6 +38,8 @@ FULL = RESULTS / "full"
 STATE = ROOT / "build" / "bench-full.json"
 #: A row that takes longer is stopped and reported as failed, seconds. A module may say `TIMEOUT_S` itself.
 ROW_TIMEOUT_S = 180
+#: How long a row that is told to end may take to take its pool down.
+END_S = 20.0
 
 
 def names(package: ModuleType = rows) -> list[str]:
@@ -63,23 +74,36 @@ def run_apart(name: str, quick: bool) -> dict[str, Any]:
     mark_run()
     limit_s = getattr(find(name), "TIMEOUT_S", ROW_TIMEOUT_S)
     command = [sys.executable, "-m", "benchmarks", "--in-process", name] + (["--quick"] if quick else [])
-    try:
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=limit_s, env=environment())
-    except subprocess.TimeoutExpired:
-        # A pool that the row started outlives it.
-        for pid in marked_processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return {"row": name, "title": "", "results": [], "error": f"not done after {limit_s} s"}
-    if done.returncode:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment()) as row:
+        try:
+            said, _ = row.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            _end(row)
+            return {"row": name, "title": "", "results": [], "error": f"not done after {limit_s} s"}
+        except BaseException:  # we are told to end: so is it
+            _end(row)
+            raise
+    if row.returncode:
         return {
             "row": name,
             "title": "",
             "results": [],
-            "error": f"ended with status {done.returncode}; see its error above",
+            "error": f"ended with status {row.returncode}; see its error above",
         }
-    record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    record: dict[str, Any] = json.loads(said.splitlines()[-1])
     return record
+
+
+def _end(row: subprocess.Popen[str]) -> None:
+    """End a row and what it started: by itself, which takes its pool down, else all of them at once."""
+    row.terminate()
+    try:
+        row.wait(END_S)
+    except subprocess.TimeoutExpired:
+        row.kill()
+    for pid in marked_processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def table(record: dict[str, Any]) -> str:
@@ -180,6 +204,7 @@ def main() -> int:
         "--out", type=Path, help="where to write the JSON; default benchmarks/results/bench.json, quick: nowhere"
     )
     arguments = parser.parse_args()
+    end_well_on_sigterm()
     if arguments.in_process:
         print(json.dumps(run_row(arguments.in_process, arguments.quick)))
         return 0

@@ -300,6 +300,16 @@ def mark_run() -> None:
     os.environ.setdefault(RUN_VARIABLE, uuid.uuid4().hex)
 
 
+def end_well_on_sigterm() -> None:
+    """Have SIGTERM end this process by SystemExit, so that what it started is taken down; the next one is ignored meanwhile."""
+
+    def ended(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)
+
+
 # -- what a result is worth -------------------------------------------------------------------------------------------
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
@@ -354,6 +364,7 @@ def plain(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 __all__ = [
-    "ROOT", "Missing", "Peer", "Placement", "Point", "Ratio", "Result", "Value", "alternate", "environment", "gpu", "machine",
+    "ROOT", "Missing", "Peer", "Placement", "Point", "Ratio", "Result", "Value", "alternate", "end_well_on_sigterm",
+    "environment", "gpu", "machine",
     "mark_run", "marked_processes", "peer", "pin", "placed", "placements", "plain", "script", "timed", "touch_memory", "versions",
 ]  # fmt: skip

@@ -6,11 +6,12 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from benchmarks.harness import ROOT, environment, marked_processes
 from cupool.v1 import admin_pb2, admin_pb2_grpc, pool_pb2, pool_pb2_grpc, server_pb2
 
 READY_S = 60.0
+#: Where agents keep checkpoints of their sessions.
+SHARED_MEMORY = Path("/dev/shm")
+#: How long a folder may be there without its owner's lock: it is being made, or removed.
+SETTLE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -121,8 +126,16 @@ def up(*options: str) -> Iterator[Pool]:
     """`cupool up OPTIONS` in a folder of its own, and `cupool down` at the end, after which nothing may be left."""
     with tempfile.TemporaryDirectory(prefix="cupool-prove-") as name:
         folder = Path(name)
-        before = set(marked_processes())
-        cupool("up", "--folder", name, *options)
+        before, memory = set(marked_processes()), set(SHARED_MEMORY.glob("cupool*"))
+        try:
+            cupool("up", "--folder", name, *options)
+        except BaseException:  # told to end, perhaps: it may have come to something
+            with contextlib.suppress(RuntimeError):
+                cupool("down", "--folder", name)
+            for pid in set(marked_processes()) - before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise
         said = json.loads((folder / "pool.json").read_text())
         pool = Pool(
             folder, said["addr"], Path(said["token_file"]).read_text().strip(), said["admin_addr"],
@@ -134,18 +147,32 @@ def up(*options: str) -> Iterator[Pool]:
         finally:
             pool.close()
             cupool("down", "--folder", name)
-        left = leftovers(folder, before)
+        left = leftovers(folder, before, memory)
         if left:
             raise AssertionError("left behind after down:\n  " + "\n  ".join(left))
 
 
-def leftovers(folder: Path, processes: set[int] = frozenset()) -> list[str]:  # type: ignore[assignment]
-    """What a pool that is down has left: processes of ours, sockets, shared memory, its record."""
+def leftovers(folder: Path, processes: Set[int] = frozenset(), memory: Set[Path] = frozenset()) -> list[str]:
+    """What a pool that is down has left: processes of ours, sockets, shared memory, its record.
+
+    Args:
+        processes, memory: what was there before it: another's.
+    """
     found = [f"process {pid}" for pid in marked_processes() if pid not in processes]
     found += [f"socket {path}" for path in folder.rglob("*") if path.is_socket()]
     found += [str(path) for path in folder.glob("pool.json")]
-    found += [str(path) for path in Path("/dev/shm").glob("cupool*") if not _is_held(path)]
+    found += [str(path) for path in SHARED_MEMORY.glob("cupool*") if path not in memory and not _is_others(path)]
     return found
+
+
+def _is_others(path: Path) -> bool:
+    """Whether the folder is of another pool on this machine: held, or in its first or last moment, without its lock."""
+    deadline = time.monotonic() + SETTLE_S
+    while not _is_held(path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _is_held(path: Path) -> bool:

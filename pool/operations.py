@@ -161,6 +161,8 @@ class Operations:
             attached=session is not None and session.state == states.SESSION_ATTACHED,
             running_op=usage.running_op,
             pid=server.pid,
+            device_id=self._controller.device_name(device),
+            node=device.node.id,
         )
         status.device.kind, status.device.name = device.kind, device.label
         status.device.total_bytes, status.device.fingerprint = device.total_bytes, server.fingerprint

@@ -141,9 +141,36 @@ class Saving:
             node=device.node.id,
         )
 
+    def saved(self) -> list[admin_pb2.SavedSession]:
+        """What there is to restore, by name. Takes no lock; reads files. Raises Refused: there is no folder, or it cannot be read."""
+        folder, now = self._folder(), self._controller.wall()
+        try:
+            files = sorted(folder.glob("*.session"))
+        except OSError as error:
+            raise Refused(Code.UNAVAILABLE, f"{folder} cannot be read: {error.strerror}.") from error
+        found = []
+        for path in files:
+            one = admin_pb2.SavedSession(checkpoint=path.stem)
+            try:
+                about = path.stat()
+                one.nbytes, one.age_s = about.st_size, max(now - about.st_mtime, 0.0)
+                if not path.with_suffix(".json").exists():
+                    raise OSError(f"{path.stem}.json, which says whose it is, is not there.")
+                saved = self._read(path.stem)
+                one.session, one.tenant, one.function = saved["session"], saved["tenant"], saved["function"]
+                one.kind, one.memory_bytes = saved["kind"], saved["memory_bytes"]
+            except FileNotFoundError:
+                continue  # it was taken away meanwhile
+            except (OSError, Refused) as error:
+                one.reason = str(error)
+            found.append(one)
+        return found
+
     def _read(self, name: str) -> dict[str, Any]:
         missing = Refused(
-            Code.NOT_FOUND, f"There is no checkpoint {name[:80]!r}.", "Look into checkpoints.folder/saved."
+            Code.NOT_FOUND,
+            f"There is no checkpoint {name[:80]!r}.",
+            "`cupool session list` shows those that there are.",
         )
         if not _NAME.fullmatch(name):
             raise missing

@@ -20,6 +20,21 @@ from cupool.contract.errors import error_from_wire
 
 from . import sites
 
+#: Ops of our own by what a program called for them; others are called what they are, without the sign.
+_OURS = {
+    "@view": "indexing",
+    "@malloc": "alloc",
+    "@kernel_raw": "RawModule",
+    "@kernel_function": "get_function",
+    "@kernel_elementwise": "ElementwiseKernel",
+    "@kernel_reduction": "ReductionKernel",
+    "@launch": "kernel launch",
+    "@call_elementwise": "ElementwiseKernel",
+    "@call_reduction": "ReductionKernel",
+    "@graph_launch": "Graph.launch",
+    "@offload_function": "offload",
+    "@offload_result": "offload",
+}
 #: Entries kept per thread; more are only counted.
 MAX_KEPT = 64
 
@@ -32,10 +47,13 @@ class Entry:
     key: bytes
     op: str
     tag: int
+    #: The program's own that it ran; empty: none.
+    kernel: str = ""
 
     def note(self) -> str:
         place = sites.where(self.tag)
-        return f"cupool: op {self.op!r} called at {place}" if place else f"cupool: op {self.op!r}"
+        what = f"kernel {self.kernel!r}" if self.kernel else f"op {_OURS.get(self.op, self.op.lstrip('@'))!r}"
+        return f"cupool: {what} called at {place}" if place else f"cupool: {what}"
 
 
 @dataclass(slots=True)
@@ -74,7 +92,7 @@ class Deferred:
                 queue = self._queues.setdefault(thread, _Queue())
                 if len(queue.entries) < MAX_KEPT:
                     key = failure.error.SerializeToString()
-                    queue.entries.append(Entry(failure.error, key, failure.op, failure.tag))
+                    queue.entries.append(Entry(failure.error, key, failure.op, failure.tag, failure.kernel))
                 else:
                     queue.dropped += 1
                 arrived.popleft()

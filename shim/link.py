@@ -32,6 +32,7 @@ from typing import Any
 
 from cupool.contract.errors import (
     MOVED_AWAY,
+    SAVED_AS,
     STALE_NONCE,
     CupoolError,
     LeaseRefused,
@@ -87,6 +88,8 @@ MAX_FUTILE = 2
 
 def _gone(fate: str, cure: str) -> SessionLost:
     """What the pool says of a session that is gone."""
+    if SAVED_AS in fate:
+        cure = "That serves a program that was away while it was saved. This one's arrays are in the file, not here: run it again."
     error = SessionLost(f"The session is gone: {fate}", cure)
     error.is_server_lost = getattr(fate, "is_server_lost", False)
     return error

@@ -106,6 +106,7 @@ def main() -> int:
         for path in sorted((ROOT / "benchmarks" / "prove").glob("[a-z]*.py")):
             print(f"{path.stem:12} {importlib.import_module(f'benchmarks.prove.{path.stem}').TITLE}")
         return 0
+    importlib.import_module("benchmarks.harness").end_well_on_sigterm()
     record = campaign(args.part, full=not args.sample, fresh=args.fresh, budget_s=args.budget_s)
     print(json.dumps(record, indent=1))
     return 0 if record["complete"] and not record["failed"] else 1

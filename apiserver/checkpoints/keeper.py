@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cupool.contract.errors import SAVED_AS
 from cupool.v1 import server_pb2, session_pb2
 
 from ..document import DocumentError, capture, file, fixed
@@ -318,7 +319,7 @@ class Keeper:
                 if order.end:
                     report(told)
                     session.end(
-                        f"it was saved as {order.checkpoint}; `cupool session restore {order.checkpoint}` brings it back.",
+                        f"{SAVED_AS}{order.checkpoint} and ended; `cupool session restore {order.checkpoint}` brings it back",
                         farewell=True,
                     )
                     return

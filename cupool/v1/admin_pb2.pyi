@@ -226,6 +226,38 @@ class RestoreSessionReply(_message.Message):
     node: str
     def __init__(self, session: _Optional[str] = ..., session_token: _Optional[str] = ..., endpoint: _Optional[str] = ..., epoch: _Optional[int] = ..., tls: bool = ..., node: _Optional[str] = ...) -> None: ...
 
+class ListSavedSessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSavedSessionsReply(_message.Message):
+    __slots__ = ("saved",)
+    SAVED_FIELD_NUMBER: _ClassVar[int]
+    saved: _containers.RepeatedCompositeFieldContainer[SavedSession]
+    def __init__(self, saved: _Optional[_Iterable[_Union[SavedSession, _Mapping]]] = ...) -> None: ...
+
+class SavedSession(_message.Message):
+    __slots__ = ("checkpoint", "session", "tenant", "function", "kind", "nbytes", "memory_bytes", "age_s", "reason")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NBYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    session: str
+    tenant: str
+    function: str
+    kind: str
+    nbytes: int
+    memory_bytes: int
+    age_s: float
+    reason: str
+    def __init__(self, checkpoint: _Optional[str] = ..., session: _Optional[str] = ..., tenant: _Optional[str] = ..., function: _Optional[str] = ..., kind: _Optional[str] = ..., nbytes: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., age_s: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class GetSnapshotRequest(_message.Message):
     __slots__ = ("balancer",)
     BALANCER_FIELD_NUMBER: _ClassVar[int]

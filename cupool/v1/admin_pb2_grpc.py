@@ -143,6 +143,11 @@ class AdminServiceStub(object):
                 request_serializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.SerializeToString,
                 response_deserializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.FromString,
                 _registered_method=True)
+        self.ListSavedSessions = channel.unary_unary(
+                '/cupool.v1.AdminService/ListSavedSessions',
+                request_serializer=cupool_dot_v1_dot_admin__pb2.ListSavedSessionsRequest.SerializeToString,
+                response_deserializer=cupool_dot_v1_dot_admin__pb2.ListSavedSessionsReply.FromString,
+                _registered_method=True)
         self.GetSnapshot = channel.unary_unary(
                 '/cupool.v1.AdminService/GetSnapshot',
                 request_serializer=cupool_dot_v1_dot_admin__pb2.GetSnapshotRequest.SerializeToString,
@@ -312,6 +317,12 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSavedSessions(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSnapshot(self, request, context):
         """What the balancer needs to decide, its decisions, and why. The balancer is a client of this service as any other.
         """
@@ -450,6 +461,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RestoreSession,
                     request_deserializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.FromString,
                     response_serializer=cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.SerializeToString,
+            ),
+            'ListSavedSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSavedSessions,
+                    request_deserializer=cupool_dot_v1_dot_admin__pb2.ListSavedSessionsRequest.FromString,
+                    response_serializer=cupool_dot_v1_dot_admin__pb2.ListSavedSessionsReply.SerializeToString,
             ),
             'GetSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSnapshot,
@@ -1047,6 +1063,33 @@ class AdminService(object):
             '/cupool.v1.AdminService/RestoreSession',
             cupool_dot_v1_dot_admin__pb2.RestoreSessionRequest.SerializeToString,
             cupool_dot_v1_dot_admin__pb2.RestoreSessionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSavedSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cupool.v1.AdminService/ListSavedSessions',
+            cupool_dot_v1_dot_admin__pb2.ListSavedSessionsRequest.SerializeToString,
+            cupool_dot_v1_dot_admin__pb2.ListSavedSessionsReply.FromString,
             options,
             channel_credentials,
             insecure,

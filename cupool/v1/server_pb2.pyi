@@ -333,7 +333,7 @@ class EndReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerStatus(_message.Message):
-    __slots__ = ("server", "state", "session", "device", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s", "idle_s", "attached", "running_op", "pid")
+    __slots__ = ("server", "state", "session", "device", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s", "idle_s", "attached", "running_op", "pid", "device_id", "node")
     SERVER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -349,6 +349,8 @@ class ServerStatus(_message.Message):
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     RUNNING_OP_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
     server: str
     state: ServerState
     session: str
@@ -364,4 +366,6 @@ class ServerStatus(_message.Message):
     attached: bool
     running_op: str
     pid: int
-    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., session: _Optional[str] = ..., device: _Optional[_Union[_session_pb2.DeviceInfo, _Mapping]] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., executed_seq: _Optional[int] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
+    device_id: str
+    node: str
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ..., session: _Optional[str] = ..., device: _Optional[_Union[_session_pb2.DeviceInfo, _Mapping]] = ..., used_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., handles: _Optional[int] = ..., executed_seq: _Optional[int] = ..., executed_commands: _Optional[int] = ..., failed_commands: _Optional[int] = ..., kernel_s: _Optional[float] = ..., idle_s: _Optional[float] = ..., attached: bool = ..., running_op: _Optional[str] = ..., pid: _Optional[int] = ..., device_id: _Optional[str] = ..., node: _Optional[str] = ...) -> None: ...

@@ -241,18 +241,20 @@ class Result(_message.Message):
     def __init__(self, id: _Optional[int] = ..., value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., spec: _Optional[_Union[ResultSpec, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("tag", "op", "handles", "error", "position")
+    __slots__ = ("tag", "op", "handles", "error", "position", "kernel")
     TAG_FIELD_NUMBER: _ClassVar[int]
     OP_FIELD_NUMBER: _ClassVar[int]
     HANDLES_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_FIELD_NUMBER: _ClassVar[int]
     tag: int
     op: str
     handles: _containers.RepeatedScalarFieldContainer[int]
     error: Error
     position: int
-    def __init__(self, tag: _Optional[int] = ..., op: _Optional[str] = ..., handles: _Optional[_Iterable[int]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., position: _Optional[int] = ...) -> None: ...
+    kernel: str
+    def __init__(self, tag: _Optional[int] = ..., op: _Optional[str] = ..., handles: _Optional[_Iterable[int]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., position: _Optional[int] = ..., kernel: _Optional[str] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("type", "message", "fields", "detail")

@@ -82,6 +82,12 @@ def servers(admin: Admin) -> list[str]:
     return [s.server for s in admin.call("ListServers", admin_pb2.ListServersRequest()).servers]
 
 
+def checkpoints(admin: Admin) -> list[str]:
+    from cupool.v1 import admin_pb2
+
+    return [s.checkpoint for s in admin.call("ListSavedSessions", admin_pb2.ListSavedSessionsRequest()).saved]
+
+
 def completing(*sources: Callable[[Admin], list[str]]) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
     """A click completion of ids that live now. A pool that does not answer, or refuses, completes nothing."""
 

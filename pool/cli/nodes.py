@@ -37,11 +37,14 @@ COLUMNS = (
 SERVER_SCHEMA = "cupool.servers/1"
 SERVER_FIELDS = (
     "server", "state", "session", "used_bytes", "peak_bytes", "handles", "executed_seq", "executed_commands", "failed_commands", "kernel_s",
-    "idle_s", "attached", "running_op",
+    "idle_s", "attached", "running_op", "device_id", "node", "pid",
 )  # fmt: skip
 SERVER_COLUMNS = (
     Column("server", "server"),
     Column("state", "state", style={"warm": "green", "starting": "yellow", "dead": "red"}),
+    Column("device_id", "device", drop=1),
+    Column("node", "node", drop=8),
+    Column("pid", "pid", lambda v: str(v) if v else "", drop=7, right=True),
     Column("session", "session", drop=1),
     Column("used_bytes", "used", show.size, right=True),
     Column("peak_bytes", "peak", show.size, drop=4, right=True),

@@ -1,4 +1,4 @@
-"""`cupool session save` and `restore`: a running session to a file, and back."""
+"""`cupool session save`, `list` and `restore`: a running session to a file, and back."""
 
 from __future__ import annotations
 
@@ -9,17 +9,52 @@ import click
 from . import devices, ids, sessions, show
 from .exits import Exit
 from .link import Admin, with_pool
+from .show import Column, Document
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from cupool.v1 import admin_pb2
 
 SAVE_SCHEMA = "cupool.session-save/1"
 RESTORE_SCHEMA = "cupool.session-restore/1"
+LIST_SCHEMA = "cupool.session-list/1"
+FIELDS = ("checkpoint", "session", "tenant", "function", "kind", "nbytes", "memory_bytes", "age_s", "reason")
+COLUMNS = (
+    Column("checkpoint", "checkpoint"),
+    Column("kind", "device kind"),
+    Column("nbytes", "size", show.size, right=True),
+    Column("age_s", "age", show.duration, right=True),
+    Column("session", "session", drop=2),
+    Column("tenant", "tenant", drop=3),
+    Column("function", "function", drop=4),
+    Column("memory_bytes", "leased", show.size, drop=5, right=True),
+    Column("reason", "cannot be restored", drop=1),
+)
+
+
+def document(admin: Admin) -> Document:
+    from cupool.v1 import admin_pb2
+
+    reply = admin.call("ListSavedSessions", admin_pb2.ListSavedSessionsRequest())
+    return {"schema": LIST_SCHEMA, "saved": [show.plain(one, FIELDS) for one in reply.saved]}
+
+
+def render(doc: Document, width: int) -> list[RenderableType]:
+    return [show.table(COLUMNS, doc["saved"], width)] if doc["saved"] else ["no saved sessions"]
 
 
 @click.group()
 def session() -> None:
     """Save a running session to a file, and bring it back."""
+
+
+@session.command("list")
+@show.output_options
+@with_pool
+def list_saved(admin: Admin, as_json: bool, watch_s: float | None) -> int:
+    """List the sessions that are saved."""
+    return show.emit(lambda: document(admin), render, as_json, watch_s)
 
 
 @session.command()
@@ -51,7 +86,7 @@ def save(admin: Admin, session: str, name: str, end: bool, as_json: bool) -> int
 
 
 @session.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=ids.completing(ids.checkpoints))
 @click.option("--device", default="", help="where; any that can, where none is named")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @with_pool

@@ -135,10 +135,11 @@ class RemoteEngine:
 
 
 class _Stream:
-    """What is to be sent to one agent."""
+    """What is to be sent to one agent. Made in the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._frame = agent_pb2.ControllerFrame()
         self._seq = 0
@@ -198,6 +199,9 @@ class _Stream:
         if self._is_woken:
             return
         self._is_woken = True
+        if threading.get_ident() == self._thread:
+            self._ready.set()  # most orders are given in the loop: waking it would be a system call and a turn of it for nothing
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads
             self._loop.call_soon_threadsafe(self._ready.set)
 

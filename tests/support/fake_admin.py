@@ -90,8 +90,9 @@ def some_servers() -> list[server_pb2.ServerStatus]:
     S = server_pb2.ServerStatus
     return [
         S(server="server-01", state=server_pb2.SERVER_STATE_LEASED, session="session-3f01", used_bytes=15 * GIB, peak_bytes=16 * GIB, handles=12,
-          executed_seq=99, executed_commands=123456, kernel_s=12.5, attached=True, running_op="matmul"),
-        S(server="server-03", state=server_pb2.SERVER_STATE_WARM),
+          executed_seq=99, executed_commands=123456, kernel_s=12.5, attached=True, running_op="matmul", pid=4711, device_id="gpu-a/cuda:0",
+          node="gpu-a"),
+        S(server="server-03", state=server_pb2.SERVER_STATE_WARM, pid=4713, device_id="gpu-b/cuda:1", node="gpu-b"),
     ]  # fmt: skip
 
 
@@ -155,6 +156,13 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
         self.sessions = some_sessions()
         self.devices = some_devices()
         self.tenants = {t.tenant: t for t in some_tenants()}
+        self.saved = [
+            admin_pb2.SavedSession(checkpoint="broken", nbytes=10, age_s=60, reason="broken.json, which says whose it is, is not there."),
+            admin_pb2.SavedSession(
+                checkpoint="nightly", session="session-3f01", tenant="images", function="thumbnails", kind="cuda", nbytes=2 * GIB,
+                memory_bytes=40 * GIB, age_s=3 * 3600,
+            ),
+        ]  # fmt: skip
         self.tokens = [
             admin_pb2.TokenStatus(
                 id="t01", role="admin", created=1_700_000_000, note="made with the pool", last_used=1_700_000_500
@@ -210,6 +218,10 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
     def ListServers(self, request, context):
         self._check("ListServers", context)
         return admin_pb2.ListServersReply(servers=some_servers())
+
+    def ListSavedSessions(self, request, context):
+        self._check("ListSavedSessions", context)
+        return admin_pb2.ListSavedSessionsReply(saved=self.saved)
 
     def ListTenants(self, request, context):
         self._check("ListTenants", context)

@@ -358,3 +358,16 @@ def test_what_kernels_print_is_shown_here(tmp_path: Path) -> None:
     kernel((1,), (1,), (8,))
     ''')  # fmt: skip
     assert text == "before the wait\n7: thread 0\n7: thread 1\nx is 3 2.5\nthe end\n0;1;2;8: thread 0\n"
+
+
+def test_an_error_of_a_kernel_says_which_and_nothing_of_ours(tmp_path: Path) -> None:
+    text = run(tmp_path, r'''
+    kernel = cp.RawKernel('extern "C" __global__ void broken(float* x) { x[threadIdx.x] = 0; __trap(); }', "broken")
+    x = cp.ones(4, cp.float32)
+    try:
+        kernel((1,), (4,), (x,))
+        x.get()
+    except Exception as error:
+        print(error, *error.__notes__)
+    ''')  # fmt: skip
+    assert "__trap() was called" in text and "kernel 'broken' called at" in text and "@" not in text, text

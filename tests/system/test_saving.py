@@ -79,16 +79,21 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 
 
 class Program:
-    def __init__(self, stack: contextlib.ExitStack, pool: Pool) -> None:
+    def __init__(self, stack: contextlib.ExitStack, pool: Pool, stderr: int | None = None) -> None:
         self._process = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "cupool", "run", "-c", PROGRAM],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=pool.environment(),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT, env=pool.environment(),
             )
         )  # fmt: skip
         stack.callback(self._process.terminate)
         assert self._process.stdout is not None
         self.session = self._process.stdout.readline().strip()
+
+    def last_words(self, word: str) -> str:
+        """What it says on standard error when it ends of this."""
+        _, said = self._process.communicate(word + "\n", timeout=60)
+        return str(said)
 
     def tell(self, word: str) -> list[str]:
         """What it printed in answer."""
@@ -145,6 +150,15 @@ def test_a_session_goes_on_when_it_was_saved_and_what_cannot_be_restored_is_refu
     assert pool.refusal("no")[0] == "DATA_LOSS"
 
 
+def test_who_was_attached_is_told_what_is_so(pool: Pool) -> None:
+    with contextlib.ExitStack() as stack:
+        program = Program(stack, pool, stderr=subprocess.PIPE)
+        pool.save(program.session, "nightly", end=True)
+        said = program.last_words("look")
+    assert "it was saved as nightly and ended" in said and "cupool session restore nightly" in said
+    assert "That serves a program that was away while it was saved." in said and "run it again" in said
+
+
 def test_the_command_line(pool: Pool) -> None:
     def cupool(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -158,6 +172,18 @@ def test_the_command_line(pool: Pool) -> None:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["checkpoint"] == "first"
         assert cupool("session", "restore", "first").returncode == 1
+        (pool.folder / "saved" / "alone.session").write_bytes(b"")
+        listed = cupool("session", "list", "--json")
+        alone, first = json.loads(listed.stdout)["saved"]
+        assert first["checkpoint"] == "first" and first["session"] == program.session and first["kind"] == "cpu"
+        assert (
+            first["nbytes"] == Path(json.loads(done.stdout)["path"]).stat().st_size
+            and 0 <= first["age_s"] < 60
+            and not first["reason"]
+        )
+        assert alone["checkpoint"] == "alone" and "alone.json, which says whose it is" in alone["reason"]
+        server = json.loads(cupool("servers", "--json").stdout)["servers"][0]
+        assert server["device_id"] in ("cpu:0", "cpu:1") and Path(f"/proc/{server['pid']}").exists()
         assert cupool("session", "restore", "second").returncode == 6
         assert cupool("session", "save", "nobody").returncode in (2, 6)
 

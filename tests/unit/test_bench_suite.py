@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as suite
-from benchmarks import curves, rows
+from benchmarks import curves, harness, pools, rows
 from benchmarks.goals import GOALS, WHOLE_ROWS, limit_of
 from benchmarks.harness import Missing
 from benchmarks.rows import gpu
@@ -73,3 +78,44 @@ def test_the_page_names_every_goal_and_nothing_that_no_file_has():
 def test_the_readme_wants_what_the_goals_want():
     result = {"kind": "ratio", "what": "c = a + b, its free included", "ratio": 1.6, "goal": 3.0, "met": True}
     assert figures._line("S1a", "words", result, "≤") == "| words | 1.6x | ≤ 1.5 (missed) |\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["tools/prove.py", "cycles"], ["-m", "benchmarks", "s7"]], ids=["a campaign", "a row"]
+)
+def test_what_is_told_to_end_takes_its_pool_down(command, tmp_path):
+    mark = f"{harness.RUN_VARIABLE}={tmp_path.name}"
+
+    def ours():
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+    environment = os.environ | {harness.RUN_VARIABLE: tmp_path.name, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("cupool-prove-*/pool.json")):
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.02)
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not ours()
+    assert not list(tmp_path.glob("cupool-prove-*"))
+
+
+def test_what_others_have_in_shared_memory_is_not_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(pools, "SETTLE_S", 0.05)
+    for name in ("before", "held", "left"):
+        (tmp_path / f"cupool-{name}").mkdir()
+        (tmp_path / f"cupool-{name}" / "lock").touch()
+    with open(tmp_path / "cupool-held" / "lock", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        left = pools.leftovers(tmp_path / "folder", set(harness.marked_processes()), {tmp_path / "cupool-before"})
+    assert left == [str(tmp_path / "cupool-left")]

@@ -69,6 +69,7 @@ READING = {
     "gpus": ["gpus", "--json"],
     "nodes": ["nodes", "--json"],
     "servers": ["servers", "--json"],
+    "session list": ["session", "list", "--json"],
     "top": ["top", "--once", "--json"],
     "quota show": ["quota", "show", "--json"],
     "token list": ["token", "list", "--all", "--json"],
@@ -129,7 +130,8 @@ def test_tables(fake, run):
     for command, words in {
         "gpus": ["gpu-b/cuda:1", "cordoned", "XID 48", "double-bit ECC error", "thermal"],
         "nodes": ["gpu-a", "away", "has not been heard of"],
-        "servers": ["server-03", "warm"],
+        "servers": ["server-03", "warm", "4711", "gpu-b/cuda:1"],
+        "session list": ["nightly", "cuda", "2.0 GiB", "3 h", "broken", "which says whose it is"],
         "status": [
             "1,234 given, 7 refused (quota 7)",
             "within 1 ms",
@@ -158,7 +160,7 @@ def test_tables(fake, run):
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
 def test_tables_shrink(fake, run, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    for command in ("ps", "gpus", "nodes", "servers", "quota show", "token list", "config show"):
+    for command in ("ps", "gpus", "nodes", "servers", "session list", "quota show", "token list", "config show"):
         code, out, _ = run(*command.split())
         assert code == 0
         table = [line for line in out.splitlines() if not line.startswith("gpu-b/cuda:1:")]
