@@ -234,8 +234,7 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
                 return joined
         if op.converts:
             args = coerce.converted(op.converts, args)
-        if op.notice is not None:
-            op.notice(args)
+        again = op.notice is not None and op.notice(args)
         if op.duck and not isinstance(args[0], ndarray):
             return _duck(row, args)
         if op.name in coerce.LIKE and isinstance(args[0], np.ndarray):
@@ -253,7 +252,7 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
         if op.looks is not None and any(op.looks[1](args[i]) for i in op.looks[0]):
             captures.check_wait()
             session.wait_all()
-        if op.hot is not None and plan.single is not None:
+        if op.hot is not None and plan.single is not None and not again:
             _remember_call(op, plan, args, slots)
         return result
     except TracedOperand as operand:  # costs nothing where none is raised

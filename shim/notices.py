@@ -63,6 +63,15 @@ def _copied(args: tuple[Any, ...]) -> None:
         _warn_of_imaginary_parts()
 
 
+def _reduced(args: tuple[Any, ...]) -> bool:
+    """sum, prod, mean with a real `dtype`: the imaginary parts are lost. True: so it is at every call of this kind."""
+    dtype = args[2]
+    if dtype is None or not _is_complex(args[0]) or np.dtype(dtype).kind != "f":
+        return False
+    _warn_of_imaginary_parts()
+    return True
+
+
 def _filtfilt(args: tuple[Any, ...]) -> None:
     """Gustafsson's method keeps what it observes of the filter in real arrays."""
     b, a, method, irlen = args[0], args[1], args[6], args[7]
@@ -120,11 +129,12 @@ def _triangular(args: tuple[Any, ...]) -> None:
             raise ValueError(text)
 
 
-#: Function -> what looks at its arguments, one per parameter of the row.
-NOTICES: dict[str, Callable[[tuple[Any, ...]], None]] = {
+#: Function -> what looks at its arguments, one per parameter of the row. What gives True wants to look at each call of the kind.
+NOTICES: dict[str, Callable[[tuple[Any, ...]], bool | None]] = {
     **dict.fromkeys(("concatenate", "stack", "vstack", "hstack"), _joined),
     "cov": _cov,
     "copyto": _copied,
+    **dict.fromkeys(("sum", "prod", "mean"), _reduced),
     "ndarray.__setitem__": _assigned,
     "cupyx.scipy.signal.filtfilt": _filtfilt,
     **{f"random.RandomState.{name}": _refusing(checks) for name, checks in _REFUSED.items()},

@@ -413,3 +413,13 @@ def test_too_much_memory_is_out_of_memory() -> None:
     with pytest.raises(cp.cuda.memory.OutOfMemoryError, match=r"Out of memory allocating [\d,]+ bytes"):
         cp.zeros(1 << 45, "u1").sum().get()
     assert float(cp.ones(3).sum()) == 3, "and the session goes on"
+
+
+def test_a_reduction_to_real_numbers_says_that_it_drops_the_imaginary_parts() -> None:
+    a = cp.ones(8, "c8")
+    for reduce in (a.sum, a.prod, a.mean):
+        for _ in range(3):  # also where the call is one that was seen before
+            with pytest.warns(np.exceptions.ComplexWarning, match="discards the imaginary part") as seen:
+                assert reduce(dtype="f4").dtype == "f4"
+            assert seen[0].filename == __file__
+        assert reduce(dtype="c16").dtype == "c16"  # warnings are errors here

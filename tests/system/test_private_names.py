@@ -59,7 +59,10 @@ def test_helpers() -> None:
     with pytest.raises(ValueError, match="duplicate"):
         internal._normalize_axis_indices((0, -3), 3)
     assert [internal.clp2(n) for n in (0, 1, 5, 8)] == [0, 1, 8, 8]
-    assert [internal.get_size(s) for s in (None, 3, (2, 3))] == [(), (3,), (2, 3)]
+    assert [internal.get_size(s) for s in ((), 3, (2, 3), np.array(4))] == [(), (3,), (2, 3), (4,)]
+    for nothing in (None, True, (2, np.bool_(True))):
+        with pytest.raises(TypeError):
+            internal.get_size(nothing)
     assert internal.get_c_contiguity((2, 1, 3), (24, 7, 8), 8)
     assert not internal.get_c_contiguity((2, 3), (8, 16), 8)
 

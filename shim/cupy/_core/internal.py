@@ -27,15 +27,19 @@ def clp2(x: int) -> int:
     return 1 << (x - 1).bit_length() if x > 0 else 0
 
 
-def get_size(size: Any) -> tuple[int, ...]:
-    """A size as a tuple. Raises ValueError where it is none."""
+def _check_not_bool(x: Any) -> None:
+    if isinstance(x, (bool, np.bool_)) or (isinstance(x, np.ndarray) and x.shape == () and x.dtype == np.bool_):
+        raise TypeError("an integer is required")
+
+
+def get_size(size: Any) -> tuple[Any, ...]:
+    """A size as a tuple; whether its items are integers is not looked at. Raises TypeError for None and for booleans."""
     if size is None:
-        return ()
-    if isinstance(size, Iterable):
-        return tuple(size)
-    if isinstance(size, (int, np.integer)):
-        return (int(size),)
-    raise ValueError(f"size should be None, collections.abc.Sequence, or int, but got {type(size)}")
+        raise TypeError("Use () not None as shape arguments")
+    items = tuple(size) if isinstance(size, Iterable) and getattr(size, "ndim", 1) else (size,)
+    for item in items:
+        _check_not_bool(item)
+    return items
 
 
 def get_c_contiguity(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
