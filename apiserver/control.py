@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from cupool.contract.errors import ProtocolError
 from cupool.contract.framing import Unpacker, delimited, write_all
-from cupool.contract.limits import Limits
+from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.v1 import server_pb2, server_pb2_grpc
 
 from .config import Arrival, Assignment, Config
@@ -109,7 +109,7 @@ class Orders:
         if kind == "assign":
             request = command.assign
             try:
-                server.assign(assignment_of(request, server.config), Limits.from_wire(request.limits))
+                server.assign(assignment_of(request, server.config), Limits.from_wire(request.limits, OUR_LIMITS))
             except Refused as refusal:
                 log.error("event=assign-refused session=%s reason=%r", request.session, refusal.sentence)
                 change = server_pb2.SessionChange(session=request.session, reason=refusal.sentence)
@@ -143,7 +143,7 @@ class ControlService(server_pb2_grpc.ServerServiceServicer):
 
     def Assign(self, request: Any, context: Any) -> Any:
         try:
-            self._server.assign(assignment_of(request, self._server.config), Limits.from_wire(request.limits))
+            self._server.assign(assignment_of(request, self._server.config), Limits.from_wire(request.limits, OUR_LIMITS))
         except Refused as refusal:
             context.abort(grpc.StatusCode[refusal.status], refusal.sentence)
         return server_pb2.AssignReply()

@@ -43,6 +43,7 @@ from cupool.contract.spec import Spec
 from cupool.v1 import session_pb2
 
 from . import dispatch, session
+from .config import wants_lane
 from .core_call import CallFailed, CoreCall
 from .lane import Lane, Reader, TransferFailed
 from .mint import mint
@@ -749,7 +750,7 @@ def _lane() -> Lane | None:
     """The lane of the session's server, or None where it has none or it failed."""
     where = session.link_target().lane
     state = _state
-    if not where or os.environ.get("CUPOOL_LANE", "1") == "0":
+    if not where or not wants_lane():
         return None
     with state.lock:
         lane = state.lane

@@ -184,3 +184,8 @@ def _read() -> Config:
 def config() -> Config:
     """The configuration; read at the first call. Raises ValueError for a variable that makes no sense."""
     return _read()
+
+
+def wants_lane() -> bool:
+    """Whether bulk bytes may go through shared memory where the server is on this host."""
+    return os.environ.get("CUPOOL_LANE", "1") != "0"

@@ -31,9 +31,9 @@ def fetch(a: Any) -> Host:
     spec = a._spec
     if spec is None:
         probe = a._probe
-        if probe is None or probe.bound_bytes is None or probe.bound_bytes > INLINE_BYTES:
+        if probe is None or probe.bound_bytes is None or not _rides_along(probe.bound_bytes):
             spec = a._resolve()
-    if spec is not None and 0 < spec.nbytes <= INLINE_BYTES:
+    if spec is not None and spec.nbytes and _rides_along(spec.nbytes):
         host: Host = dispatch.fetch(a._handle, spec)
         return host
     if spec is None:
@@ -46,6 +46,17 @@ def fetch(a: Any) -> Host:
         dispatch.ask("@spec", (HANDLE,), (a._handle,))
         return np.empty(spec.shape, spec.dtype)
     return _download(a, spec)
+
+
+def _rides_along(nbytes: int) -> bool:
+    """Whether an array of so many bytes travels with the commands."""
+    if nbytes <= INLINE_BYTES:
+        return True
+    from . import transit
+
+    wishes = transit.wishes()
+    # What is to be packed or rounded on its way is, from the size on that is documented.
+    return not (wishes.compression or wishes.float32_as) and nbytes <= session.inline_bytes()
 
 
 def _download(a: Any, spec: Spec, out: Host | None = None) -> Host:
@@ -94,7 +105,7 @@ def _check_out(spec: Any, out: Any) -> None:
 
 
 def _into(a: Any, spec: Spec, out: Host) -> Host:
-    if spec.nbytes > INLINE_BYTES and out.flags.c_contiguous:
+    if not _rides_along(spec.nbytes) and out.flags.c_contiguous:
         session.check_handle(a._handle)
         captures.check_wait()
         _download(a, spec, out)
@@ -142,9 +153,11 @@ def upload(host: Host, order: str = "C") -> Any:
     if dtype != host.dtype or host.dtype.byteorder == ">":
         host = host.astype(dtype)
     spec = spec_of(host.shape, dtype, order=order)
-    if spec.nbytes <= INLINE_BYTES:
+    if _rides_along(spec.nbytes):
         word = bytes(encode(host.tobytes()).SerializeToString())
         (handle,) = dispatch.send("@array", (VALUE,), (word,), (spec,))
+        if spec.nbytes > INLINE_BYTES:
+            session.flush()  # what is pending is bounded by its words, not by their bytes
         made = dispatch.new_array(handle, spec)
     elif (sent := _rounded(host, spec, order)) is not None:
         made = sent

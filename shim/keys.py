@@ -21,7 +21,7 @@ from .operators import double_bits
 
 #: Longer sequences of arrays travel as one side-table value, so that each length does not need a form of many slots.
 LONG_SEQUENCE = 64
-#: Host arrays up to this size travel in the batch. Half the protocol's default, to leave room in a frame.
+#: Host arrays up to this size travel in the batch, wherever the server is. Half the protocol's default, to leave room in a frame.
 INLINE_BYTES = 32 * 1024
 #: Host arrays up to this size are compared by content; plans of calls with larger ones are not kept.
 KEYED_BYTES = 512

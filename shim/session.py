@@ -28,7 +28,7 @@ from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
 
 from . import core_stream, embedded, forms, scopes, sites, syncdetect, trace
-from .config import Config, address_of, config, durability_of, token_of
+from .config import Config, address_of, config, durability_of, token_of, wants_lane
 from .core_stream import CoreTransport, open_core_channel
 from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
 from .light_stream import LightTransport
@@ -36,7 +36,7 @@ from .link import Link
 from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
 from .redo import Base, Redo
-from .transport import GrpcTransport, Transport, Trust, has_fork_support, open_channel
+from .transport import GrpcTransport, Transport, Trust, connect_ahead, has_fork_support, open_channel
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
 TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {
@@ -54,6 +54,8 @@ EXIT_GOODBYE_S = 2.0
 NEEDS_HELLO = frozenset({"node", "file"})
 #: Before a fork: how long dropping the connection may take.
 FORK_PAUSE_S = 2.0
+#: Endpoints of this host begin so: there will be a lane for bulk bytes, so no second connection is made before one is needed.
+NEAR = ("unix:", "127.", "localhost:", "[::1]:")
 #: The ticker's shortest and longest sleep.
 TICK_S = 0.001
 IDLE_TICK_S = 0.05
@@ -137,6 +139,8 @@ class Session:
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
             self.link.on_broken = self._drop_bulk
+            if "grpc" in sys.modules and not (wants_lane() and lease.endpoint.startswith(NEAR)):
+                connect_ahead(self.bulk_channel())  # while the command stream connects, not after
             is_early = settings.early and settings.durability not in NEEDS_HELLO
             self.link.start(settings.reconnect_s, self._ticker.start, is_early)
         except BaseException:
@@ -272,6 +276,14 @@ class Session:
         # After a move, until the new server has said hello, there is no lane: the old one is another server's.
         lane = hello.lane if hello.epoch == lease.epoch else ""
         return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features))
+
+    @property
+    def inline_bytes(self) -> int:
+        """Arrays up to this size travel with the commands. More of them where a transfer beside the stream would go over the network: its
+        call, and for the first one its connection, take round trips of their own. Waits for the server's hello."""
+        if self.direct is not None or (self.hello().lane and wants_lane()):
+            return 0
+        return int(self.outbox.limits.inline_bytes // 2)
 
     def bulk_channel(self) -> Any:
         key = (self.link.lease.endpoint, self.link.reconnects)
@@ -682,6 +694,11 @@ def check_handle(handle: int) -> None:
         )
     if handle < _process.first_handle:
         raise ForeignArray("The array or object belongs to a session that is gone.", "Make it again.")
+
+
+def inline_bytes() -> int:
+    """See `Session.inline_bytes`. Opens the session."""
+    return current().inline_bytes
 
 
 def link_target() -> LinkTarget:

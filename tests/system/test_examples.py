@@ -41,7 +41,7 @@ NEEDS = {
     "monte_carlo": Needs(1, "the four numbers"),
     "neural_network": Needs(5, "four looks at the loss, and weights with scores"),
     "stencil": Needs(1, "the plate at the end"),
-    "streams_and_events": Needs(4, "the last event, the time between two events, whether it is done, the result"),
+    "streams_and_events": Needs(3, "the last event, the time between two events, the result"),
     "tiled_matmul": Needs(1, "the product"),
 }
 

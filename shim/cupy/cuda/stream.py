@@ -51,6 +51,8 @@ class Event:
         self._remote = RemoteObject(handle)
         #: The capture in which it was last recorded, and on which stream.
         self._capture: tuple[captures.Capture, int] | None = None
+        #: How often it was recorded, and up to which time it is known to have happened.
+        self._recorded, self._happened = 0, -1
 
     @property
     def ptr(self) -> int:
@@ -59,8 +61,19 @@ class Event:
 
     @property
     def done(self) -> bool:
-        """Whether everything recorded has completed. Waits for the answer, not for the event."""
-        return bool(dispatch.ask("@event_query", (HANDLE,), (self._remote.handle,)))
+        """Whether everything recorded has completed. Waits for the answer, not for the event, and not where that is known."""
+        recorded = self._recorded
+        if self._happened == recorded:
+            return True
+        is_done = bool(dispatch.ask("@event_query", (HANDLE,), (self._remote.handle,)))
+        if is_done:
+            self._happens(recorded)
+        return is_done
+
+    def _happens(self, recorded: int) -> None:
+        """The server has said that what was recorded up to then is done. A graph records again without a call of ours."""
+        if self._capture is None:
+            self._happened = recorded
 
     def record(self, stream: Any = None) -> None:
         """Mark the current point of a stream."""
@@ -68,6 +81,7 @@ class Event:
             number = streams.current()
             capture = captures.of_stream(number)
             self._capture = None if capture is None else (capture, number)
+            self._recorded += 1
             dispatch.send("@event_record", (HANDLE,), (self._remote.handle,))
 
     def synchronize(self) -> None:
@@ -75,7 +89,9 @@ class Event:
         if self._capture is not None and self._capture[0].is_open:
             self._capture[0].is_invalid = True
             raise CUDARuntimeError(captures.UNSUPPORTED)
+        recorded = self._recorded
         dispatch.ask("@event_wait", (HANDLE,), (self._remote.handle,))
+        self._happens(recorded)
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:
