@@ -12,6 +12,11 @@ Note [Who asks]
     the core takes the next frame; the server's clock (`look`) while the handler executes for long, so that a client's going is noticed.
     The core takes one message at a time: `_is_sending` from handing one over until its event. Whoever takes that event hands over the next.
 
+Note [Held acknowledgements]
+    The client's reader is woken by each frame, and competes with the thread that sends. An acknowledgement stands for all before it, so
+    one may be held while the next frame is there already: until none is, another frame is sent, the clock looks, or ACK_EVERY_S has
+    passed since the last one, so that a client is told of batches that take longer one by one.
+
 Note [Owed]
     A queue that is dropped while the core owes it an event waits for that event with the interpreter held. So what was handed over and what
     has come is counted, and a queue is dropped when nothing is owed; else it is kept for ever, which is a few kilobytes.
@@ -40,6 +45,8 @@ _NEEDED = (
 _SERVER = ("register_method", "request_registered_call")
 _PLAIN = 0  # no flags
 _CLOSE, _MESSAGE, _SENT, _STATUS = "close", "message", "sent", "status"
+#: See Note [Held acknowledgements].
+ACK_EVERY_S = 3e-4
 #: How long a stream that is to be closed may still be busy sending, before its call is cancelled.
 _CLOSE_WAIT_S = 0.5
 #: How long a thread that wants to send leaves the queue to another one before it looks again.
@@ -154,6 +161,8 @@ class CoreCall:
         #: No more frames will come: the client has said so, or is gone.
         self._has_ended = False
         self._out: deque[bytes] = deque()
+        self._held: bytes | None = None
+        self._acknowledged_s = 0.0
         self._is_sending = False
         self._has_begun = False
         self._closed = False
@@ -201,14 +210,20 @@ class CoreCall:
                 raise StopIteration
             self._receive()
             with self._turn:
-                if not frames and not self._is_over:
-                    self._take(None)
+                is_idle = not frames and not self._is_over and not self._take(None if self._held is None else 0.0)
+            if is_idle:
+                self._send_held()
         if self._out:
             self._send_out()  # whoever wanted to could not, because this thread had the turn
         return frames.popleft()
 
     def look(self) -> None:
         """Take what has come while the handler is busy. Does not wait."""
+        if self._held is not None and self.order.acquire(blocking=False):
+            try:
+                self._send_held()
+            finally:
+                self.order.release()
         for _ in range(8):
             if self._is_over or not self._turn.acquire(blocking=False):
                 return
@@ -263,11 +278,31 @@ class CoreCall:
         with self.order:
             if self._closed or self._is_over:
                 return False
+            held, self._held = self._held, None
+            if held is not None and held is not frame:
+                self._out.append(held)
             self._out.append(frame)
             self._push()
             if self._out:
                 self._send_out()
             return not self._is_over
+
+    def acknowledge(self, frame: bytes) -> None:
+        """As `send`, of a frame that the next one of its kind says too: see Note [Held acknowledgements]."""
+        now = time.monotonic()
+        with self.order:
+            if now - self._acknowledged_s < ACK_EVERY_S:
+                self._held = frame
+                return
+            self._acknowledged_s = now
+            self._held = None
+            self.send(frame)
+
+    def _send_held(self) -> None:
+        with self.order:
+            if self._held is not None:
+                self._acknowledged_s = time.monotonic()
+                self.send(self._held)
 
     def _push(self) -> None:
         with self._books:
@@ -312,6 +347,7 @@ class CoreCall:
         try:
             if self._closed:
                 return
+            self._send_held()
             self._closed = True
             if not self._wait_for(lambda: not self._out and not self._is_sending, time.time() + _CLOSE_WAIT_S):
                 self.cancel()

@@ -401,6 +401,7 @@ class Executor:
         handles, accounting, transfers = self.handles, self.accounting, self.transfers
         capturing = self.captures.by_stream
         pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
+        inbound, outbound = transfers.tables
         fast, array_type, n, fusion = self._fast, self.device.array_type, len(words), self.fusion
         used: int | None = accounting.used
         ceiling = accounting.ceiling
@@ -433,7 +434,8 @@ class Executor:
                     if type(value) is array_type and (not buffers or (value.base is None and id(value) not in buffers)):
                         used -= (value.nbytes + 511) & -512
                     elif value is None:
-                        drop(handle)
+                        if inbound or outbound:
+                            drop(handle)
                     else:
                         accounting.used, used = used, None  # type: ignore[assignment]
                         dropped(handle, value)

@@ -174,6 +174,8 @@ class Transfers:
         self._inbound: dict[int, Inbound] = {}
         self._finished: OrderedDict[int, Inbound] = OrderedDict()
         self._outbound: dict[int, Outbound | BaseException] = {}
+        #: what `drop` looks in, for who would call it often and mostly in vain; the same two dicts for ever
+        self.tables = (self._inbound, self._outbound)
         #: how many exports lie in arrays that commands may write; the executor looks before each write while it is not 0
         self.pinned = 0
         self._closed = False
