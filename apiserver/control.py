@@ -143,7 +143,9 @@ class ControlService(server_pb2_grpc.ServerServiceServicer):
 
     def Assign(self, request: Any, context: Any) -> Any:
         try:
-            self._server.assign(assignment_of(request, self._server.config), Limits.from_wire(request.limits, OUR_LIMITS))
+            self._server.assign(
+                assignment_of(request, self._server.config), Limits.from_wire(request.limits, OUR_LIMITS)
+            )
         except Refused as refusal:
             context.abort(grpc.StatusCode[refusal.status], refusal.sentence)
         return server_pb2.AssignReply()

@@ -428,20 +428,26 @@ class Executor:
                         if handles.faults or transfers.pinned or capturing:
                             return i + width, count + 1, None
                     i += width
-                else:
+                    count += 1
+                    continue
+                # Frees come in a row where a program drops many things at once.
+                while not header:
                     handle = words[i + 1]
                     value = pop(handle, None)
-                    if type(value) is array_type and (not buffers or (value.base is None and id(value) not in buffers)):
-                        used -= (value.nbytes + 511) & -512
-                    elif value is None:
+                    if value is None:
                         if inbound or outbound:
                             drop(handle)
+                    elif type(value) is array_type and (
+                        not buffers or (value.base is None and id(value) not in buffers)
+                    ):
+                        used -= (value.nbytes + 511) & -512
                     else:
                         accounting.used, used = used, None  # type: ignore[assignment]
                         dropped(handle, value)
                         used = accounting.used
                     i += 2
-                count += 1
+                    count += 1
+                    header = words[i] if i < n else 1
         except Exception as error:
             return i, count, error
         finally:

@@ -230,6 +230,11 @@ class Session:
             Refused: the frame breaks the protocol. The stream ends; the session stays, unless `over` is set.
         """
         frame = parse_frame(data, self.limits)
+        if frame.HasField("bundle"):
+            return all(self._receive(stream, one, parse_frame(one, self.limits)) for one in frame.bundle.frames)
+        return self._receive(stream, data, frame)
+
+    def _receive(self, stream: Stream, data: bytes, frame: Any) -> bool:
         kind = frame.WhichOneof("kind")
         self.last_frame_at = time.monotonic()
         if kind == "batch":
@@ -255,10 +260,8 @@ class Session:
             )
             return False
         else:
-            raise Refused(
-                "INVALID_ARGUMENT",
-                "A hello after the first frame." if kind == "hello" else "A ClientFrame with no kind set.",
-            )
+            sentences = {"hello": "A hello after the first frame.", "bundle": "A bundle within a bundle."}
+            raise Refused("INVALID_ARGUMENT", sentences.get(kind, "A ClientFrame with no kind set."))
         return True
 
     def _credit(self, received: int) -> None:

@@ -569,6 +569,7 @@ class Link:
             return
         self._nonces = (self._nonces[1], os.urandom(16))
         self._outbox.limits = Limits.from_wire(hello.limits)
+        stream.may_bundle = "bundles" in hello.features
         self._outbox.may_loop = self._has_loops and "loops" in hello.features
         self.inbox.executed_seq = hello.executed_seq
         self._outbox.acknowledge(hello.executed_seq)

@@ -53,6 +53,8 @@ class Stream(Protocol):
 
     #: Queue one serialised ClientFrame. Never blocks; a C function. `push` follows.
     put: Callable[[bytes], Any]
+    #: Whether the server takes several frames in one message. Set with its hello.
+    may_bundle: bool
 
     def push(self) -> None:
         """Send what is queued. Never blocks. The ticker does so too, for a caller that an exception kept from it."""

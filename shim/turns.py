@@ -47,6 +47,8 @@ class Turns:
         #: Why the stream ended, as a caller that helped was told: it has it for `read`.
         self._told_end: Disconnected | None = None
         self._is_over = False
+        #: whether the server takes several frames in one message
+        self.may_bundle = False
 
     def _next(self) -> Disconnected | None:
         """Wait for one event in the calling thread, which has the turn, and deal with it; why the stream ended, once it has."""

@@ -234,6 +234,12 @@ def result_of_array(reply_id: int, array: Any) -> bytes:
     return b"".join((b"\x08", _varint(reply_id), b"\x12", _varint(len(value)), value))
 
 
+def bundle_frame(frames: list[bytes]) -> bytes:
+    """A serialised `cupool.v1.ClientFrame` of serialised ones."""
+    parts = [part for frame in frames for part in (b"\x0a", _varint(len(frame)), frame)]
+    return b"".join((b"\x3a", _varint(sum(map(len, parts))), *parts))
+
+
 def server_frame(ordinal: int, executed_seq: int, results: list[bytes], failures: list[bytes]) -> bytes:
     """A serialised `cupool.v1.ServerFrame` of serialised Results and Failures."""
     parts = [b"\x08", _varint(ordinal), b"\x10", _varint(executed_seq)]

@@ -40,9 +40,9 @@ class Limits:
 
 #: What a side that states nothing can take.
 DEFAULT_LIMITS = Limits()
-#: What our sides state. A value of half a MiB in a frame holds the commands behind it up for 5 ms at 100 MB/s, and is spared a call of its
-#: own, which takes a round trip more. A message of a Put or Get costs a hand-off between threads on either side, so few large ones are faster, until
-#: their copies no longer fit the cache: 4 MiB is slower again.
+#: What our sides state. A message of a Put or Get costs a hand-off between threads on either side, so few large ones are faster, until
+#: their copies no longer fit the cache: 4 MiB is slower again. A value of half a MiB in a frame holds up what is behind it for 5 ms at
+#: 100 MB/s, and is spared a call of its own, which takes a round trip more.
 OUR_LIMITS = Limits(chunk_bytes=2 * MIB, inline_bytes=512 * KIB)
 
 #: Channel arguments of both ends. A chunk in few HTTP/2 frames is put together in fewer steps; a stream may be sent this far ahead of

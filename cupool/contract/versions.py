@@ -25,6 +25,7 @@ SUPPORTED: tuple[int, ...] = tuple(sorted((v.number for v in VERSIONS), reverse=
 
 #: Name -> sentence of what a server may take beyond what the version says (`ServerHello.features`). Whoever knows one not does without it.
 FEATURES: dict[str, str] = {
+    "bundles": "A ClientFrame may hold several others (Bundle).",
     "loops": "A batch may hold the first round of a loop, and how its words change from round to round (Batch.loops).",
     "zlib": "The data of a PutChunk may be packed (PutChunk.unpacked_bytes).",
 }

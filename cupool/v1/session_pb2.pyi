@@ -8,20 +8,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ClientFrame(_message.Message):
-    __slots__ = ("hello", "batch", "credit", "probe", "goodbye", "checkpoint")
+    __slots__ = ("hello", "batch", "credit", "probe", "goodbye", "checkpoint", "bundle")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     hello: ClientHello
     batch: Batch
     credit: Credit
     probe: Probe
     goodbye: Goodbye
     checkpoint: CheckpointWish
-    def __init__(self, hello: _Optional[_Union[ClientHello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointWish, _Mapping]] = ...) -> None: ...
+    bundle: Bundle
+    def __init__(self, hello: _Optional[_Union[ClientHello, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointWish, _Mapping]] = ..., bundle: _Optional[_Union[Bundle, _Mapping]] = ...) -> None: ...
+
+class Bundle(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, frames: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
     __slots__ = ("ordinal", "executed_seq", "results", "failures", "hello", "probe", "moved", "going_away", "checkpointed")

@@ -18,6 +18,7 @@ from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.service import ATTACH, ApiServer
 from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
 
+from cupool.contract import codec
 from cupool.contract.statusfile import StatusWriter
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2 as pb
@@ -92,6 +93,43 @@ def test_all_ways_give_the_same(non_blocking: bool | None, arguments: int) -> No
             stream.send(pb.ClientFrame(goodbye=pb.Goodbye()))
             assert stream.refusal()[0] is grpc.StatusCode.OK
         assert set(calls.arguments) == ({arguments} if arguments else set())
+
+
+@pytest.mark.parametrize("non_blocking", [None, True], ids=["core", "callback"])
+def test_the_frames_of_a_bundle_are_taken_in_order(non_blocking: bool | None) -> None:
+    writer = Writer()
+    data = value(np.arange(4.0).tobytes())
+    batches = [writer.batch([1, 1, data], 1, *FORMS), writer.batch([2, 2, 1, 1], 1), writer.batch([3, 3, 2], 1)]
+    frames = [pb.ClientFrame(batch=batch).SerializeToString() for batch in batches]
+    with serving(non_blocking) as (endpoint, _):
+        with Attached(endpoint, first=hello()) as stream:
+            assert "bundles" in stream.next().hello.features
+            stream.send(codec.bundle_frame(frames[:2]))
+            stream.until(2)
+            stream.send(codec.bundle_frame(frames[1:]))  # the first of them again, as after a cut
+            assert decode(stream.until(3)[-1].results[0].value).tolist() == [0, 2, 4, 6]
+            stream.send(codec.bundle_frame([codec.bundle_frame(frames)]))
+            assert stream.refusal() == (grpc.StatusCode.INVALID_ARGUMENT, "A bundle within a bundle.")
+        with Attached(endpoint, first=hello(b"l" * 16, b"n" * 16, received=1)) as stream:
+            stream.next()
+            stream.send(codec.bundle_frame([pb.ClientFrame(goodbye=pb.Goodbye()).SerializeToString(), b"never read"]))
+            assert stream.refusal()[0] is grpc.StatusCode.OK
+
+
+def test_an_acknowledgement_stands_for_those_before_it_and_is_not_held_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core_stream, "ACK_EVERY_S", 3600.0)
+    writer = Writer()
+    with serving(None) as (endpoint, _), Attached(endpoint, first=hello()) as stream:
+        stream.next()
+        stream.send(
+            codec.bundle_frame([pb.ClientFrame(batch=writer.batch([0, 1], 1)).SerializeToString() for _ in range(50)])
+        )
+        told = [frame.executed_seq for frame in stream.until(50)]
+        assert told in ([50], [1, 50])  # the first is held too where the machine has been up for less than an hour
+        stream.send(writer.batch([0, 1], 1))
+        assert stream.next().executed_seq == 51
 
 
 class _Busy:
