@@ -15,7 +15,7 @@ from typing import Any
 
 #: What we let the server send ahead of us, in bytes, and in one frame.
 WINDOW = 8 << 20
-MAX_FRAME = 4 << 20
+MAX_FRAME = 1 << 20
 #: Header blocks are short; a longer one is no server of ours.
 MAX_HEADERS = 64 << 10
 
@@ -209,10 +209,10 @@ class Call:
         """Whether `take` would give something."""
         if self._urgent or self._told:
             return True
-        return bool((self._body or self._messages) and min(self._windows.values()) > 0)
+        return bool((self._body or self._messages) and min(self._windows.values()) >= (1 if self._body else 5))
 
-    def take(self) -> bytes:
-        """All that may be sent now."""
+    def take(self) -> list[bytes | memoryview]:
+        """All that may be sent now, in pieces that are not copied."""
         parts: list[bytes | memoryview] = []
         while self._urgent:
             parts.append(self._urgent.popleft())
@@ -225,22 +225,26 @@ class Call:
                 self._frame_size = amount
             else:
                 self._windows[which] += amount
-        windows = self._windows
-        while self._body or self._messages:
+        windows, messages = self._windows, self._messages
+        while self._body or messages:
+            prefix = b""
             if not self._body:
-                message = self._messages.popleft()
+                if min(windows.values()) < 5:
+                    break  # a message's length is not cut: it needs no place of its own then
+                message = messages.popleft()
                 if message is None:
                     parts.append(frame(_DATA, _END_STREAM, _STREAM))
                     continue
-                self._body = memoryview(_prefix.pack(0, len(message)) + message)
-            size = min(len(self._body), windows["connection"], windows["stream"], self._frame_size)
-            if size <= 0:
+                prefix, self._body = _prefix.pack(0, len(message)), memoryview(message)
+            size = min(len(self._body), min(windows["connection"], windows["stream"], self._frame_size) - len(prefix))
+            if size <= 0 and not prefix:
                 break
-            parts += (size.to_bytes(3) + b"\0\0\0\0\0\1", self._body[:size])
+            used = size + len(prefix)
+            parts += (used.to_bytes(3) + b"\0\0\0\0\0\1" + prefix, self._body[:size])
             self._body = self._body[size:]
-            windows["connection"] -= size
-            windows["stream"] -= size
-        return b"".join(parts)
+            windows["connection"] -= used
+            windows["stream"] -= used
+        return parts
 
     def ping(self) -> None:
         """Ask whether anybody is there: any bytes are an answer."""
@@ -250,18 +254,21 @@ class Call:
 
     def feed(self, data: bytes) -> list[bytes]:
         """What the server sent: the messages that are whole now. May leave something to send. Raises Unread."""
-        buffer, messages, at = self._buffer, [], 0
-        buffer += data
+        messages: list[bytes] = []
+        if self._buffer:
+            data = bytes(self._buffer + data)
+            self._buffer.clear()
+        at, end = 0, len(data)
         try:
-            while len(buffer) - at >= 9 and self.end is None:
-                size = int.from_bytes(buffer[at : at + 3])
+            while end - at >= 9 and self.end is None:
+                size = int.from_bytes(data[at : at + 3])
                 if size > MAX_FRAME:
                     raise Unread(f"a frame of {size} bytes is longer than is allowed")
-                if len(buffer) - at < 9 + size:
+                if end - at < 9 + size:
                     break
-                kind, flags = buffer[at + 3], buffer[at + 4]
-                stream = _long.unpack_from(buffer, at + 5)[0] & 0x7FFF_FFFF
-                payload = bytes(buffer[at + 9 : at + 9 + size])
+                kind, flags = data[at + 3], data[at + 4]
+                stream = _long.unpack_from(data, at + 5)[0] & 0x7FFF_FFFF
+                payload = data[at + 9 : at + 9 + size]
                 at += 9 + size
                 if self._block is not None and kind != _CONTINUATION:
                     raise Unread("a header block is cut")
@@ -271,7 +278,7 @@ class Call:
                     _READERS[kind](self, flags, stream, payload)
         except (IndexError, ValueError, error) as damage:
             raise Unread(f"a frame makes no sense: {damage}") from None
-        del buffer[:at]
+        self._buffer += data[at:]
         return messages
 
     def _data(self, flags: int, payload: bytes) -> list[bytes]:
@@ -280,7 +287,16 @@ class Call:
             said, self._unsaid = _long.pack(self._unsaid), 0
             self._urgent.append(frame(_UPDATE, 0, _CONNECTION, said) + frame(_UPDATE, 0, _STREAM, said))
         message, messages = self._message, []
-        message += _unpadded(flags, payload)
+        payload = _unpadded(flags, payload)
+        if (
+            not message
+            and len(payload) >= 5
+            and payload[0] == 0
+            and _long.unpack_from(payload, 1)[0] == len(payload) - 5
+        ):
+            messages.append(payload[5:])  # as most are: whole, and alone in its frame
+        else:
+            message += payload
         while len(message) >= 5:
             packed, size = _prefix.unpack_from(message)
             if packed:

@@ -35,7 +35,11 @@ CONNECT_S = 0.5
 #: As the channels' keepalive.
 KEEPALIVE_S = 10.0
 KEEPALIVE_ANSWER_S = 3.0
-_RECEIVE_BYTES = 256 << 10
+#: What is asked of the socket at once: little, until more is there.
+_RECEIVE_BYTES = 16 << 10
+_RECEIVE_MOST = 256 << 10
+#: Pieces given to the socket at once.
+_PIECES = 256
 _TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
 _CANCELLED = Disconnected("CANCELLED", "The client ended the stream.")
 #: grpcio goes through these where they are set.
@@ -85,6 +89,7 @@ class Wire:
         #: Around what other threads do with descriptors, which are another's once they are closed. A signal handler may come in between.
         self._open = RLock()
         self._is_closed = False
+        self._ask_bytes = _RECEIVE_BYTES
         is_secure = bool(trust.ca) and not endpoint.startswith("unix")
         self.scheme = "https" if is_secure else "http"
         self.authority = tls_name or ("localhost" if endpoint.startswith("unix") else endpoint)
@@ -138,21 +143,30 @@ class Wire:
         self._socket.sendall(self._out.read())
         self._tls = tls
 
-    def sealed(self, data: bytes) -> bytes:
+    def sealed(self, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
         """As it goes over the socket, with what TLS has to say by itself."""
         if self._tls is None:
-            return data
+            return parts
         with self._lock:
-            if data:
-                self._tls.write(data)
-            return bytes(self._out.read())
+            for part in parts:
+                if part:
+                    self._tls.write(part)
+            return [self._out.read()] if self._out.pending else []
 
-    def send(self, data: memoryview) -> int:
-        """How much of it the socket took. Raises OSError."""
-        try:
-            return int(self._socket.send(data))
-        except BlockingIOError:
-            return 0
+    def send(self, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
+        """What the socket did not take of it. Raises OSError."""
+        while parts:
+            some = parts[:_PIECES]
+            try:
+                sent = int(self._socket.sendmsg(some))
+            except BlockingIOError:
+                return parts
+            for k, part in enumerate(some):
+                if sent < len(part):
+                    return [memoryview(part)[sent:], *parts[k + 1 :]]
+                sent -= len(part)
+            parts = parts[_PIECES:]
+        return parts
 
     def wait(self, has_left: bool, timeout_s: float | None = None) -> None:
         """Until there is something to receive, room for what is left to send, or somebody has woken us."""
@@ -164,9 +178,11 @@ class Wire:
     def receive(self) -> bytes | None:
         """What has come; None: nothing; empty: the connection has ended. Raises OSError."""
         try:
-            data = bytes(self._socket.recv(_RECEIVE_BYTES))
+            data = bytes(self._socket.recv(self._ask_bytes))
         except BlockingIOError:
             return None
+        is_more = len(data) == self._ask_bytes
+        self._ask_bytes = min(self._ask_bytes * 4, _RECEIVE_MOST) if is_more else _RECEIVE_BYTES
         if self._tls is None or not data:
             return data
         parts = []
@@ -213,7 +229,7 @@ class LightStream(Turns):
         self.put: Callable[[bytes], Any] = call.put
         self._sending = Lock()
         #: What the socket has not taken yet.
-        self._left = memoryview(b"")
+        self._left: list[bytes | memoryview] = []
         self._end: Disconnected | None = None
         self._is_torn = False
         self._heard_s = time.monotonic()
@@ -229,9 +245,8 @@ class LightStream(Turns):
         while (self._call.is_ready or self._left) and not self._is_over and self._sending.acquire(blocking=False):
             try:
                 if not self._left:
-                    self._left = memoryview(self._wire.sealed(self._call.take()))
-                if self._left:
-                    self._left = self._left[self._wire.send(self._left) :]
+                    self._left = self._wire.sealed(self._call.take())
+                self._left = self._wire.send(self._left)
                 if self._left:
                     self._wire.wake()  # whoever reads waits for room, too
                     return

@@ -137,10 +137,12 @@ class Answers:
     [("10.0.0.7:1", False, True, "without TLS"), ("10.0.0.7:1", True, False, "CUPOOL_CA"), ("10.0.0.7:1", True, True, ""),
      ("127.0.0.1:1", False, True, ""), ("unix:/run/s", False, True, ""), ("10.0.0.7:1", False, False, "")],
 )  # fmt: skip
-def test_nobody_takes_tls_away(made: Path, endpoint: str, tls: bool, ca: bool, says: str) -> None:
+def test_nobody_takes_tls_away(
+    made: Path, endpoint: str, tls: bool, ca: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = leases.PoolClient("127.0.0.1:1", "", Trust(str(made / certs.TRUST)) if ca else Trust())
     answers = Answers(endpoint=endpoint, tls=tls)
-    client._stub = answers
+    monkeypatch.setattr(leases.PoolClient, "_stub", answers)
     try:
         if says:
             with pytest.raises(LeaseRefused, match=says):
@@ -155,7 +157,7 @@ def test_nobody_takes_tls_away(made: Path, endpoint: str, tls: bool, ca: bool, s
 
 def test_files_that_cannot_be_read_are_named() -> None:
     with pytest.raises(PoolUnreachable, match=r"CUPOOL_CA: /nowhere cannot be read"):
-        leases.PoolClient("127.0.0.1:1", "", Trust("/nowhere"))
+        leases.PoolClient("127.0.0.1:1", "", Trust("/nowhere")).acquire(Config(deadline_s=1.0))
 
 
 def test_a_rotated_certificate_drops_no_stream(made: Path) -> None:

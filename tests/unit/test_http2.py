@@ -13,9 +13,13 @@ HEADERS, DATA, RST, SETTINGS, PUSH, PING, GOAWAY, UPDATE, CONTINUATION = 1, 0, 3
 ANSWER = bytes((0x88, 0x5F, 16)) + b"application/grpc"
 
 
+def taken(call: Call) -> bytes:
+    return b"".join(call.take())
+
+
 def made() -> Call:
     call = Call("http", "host", "/s/M", (("authorization", "Bearer t"),), 1 << 20)
-    call.take()
+    taken(call)
     return call
 
 
@@ -38,7 +42,7 @@ def frames_of(data: bytes) -> list[tuple[int, int, int, bytes]]:
 
 def test_what_opens_a_call() -> None:
     call = Call("https", "host", "/s/M", (("authorization", "Bearer t"),), 1 << 20, timeout_s=1.5)
-    data = call.take()
+    data = taken(call)
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     assert data.startswith(preface)
     settings, update, headers = frames_of(data[len(preface) :])
@@ -48,7 +52,7 @@ def test_what_opens_a_call() -> None:
         ":method": "POST", ":scheme": "https", ":path": "/s/M", ":authority": "host", "te": "trailers", "user-agent": "cupool",
         "content-type": "application/grpc", "grpc-timeout": "1500m", "authorization": "Bearer t",
     }  # fmt: skip
-    assert not call.is_ready and not call.take()
+    assert not call.is_ready and not taken(call)
 
 
 def test_an_answer_is_read_however_it_is_cut() -> None:
@@ -75,7 +79,7 @@ def test_an_answer_is_read_however_it_is_cut() -> None:
             at += size
         assert messages == [b"one", b"", b"three"]
         assert call.end is not None and call.end[:2] == ("NOT_FOUND", "no € %zz") and call.end[2]["a"] == "b"
-        assert frames_of(call.take()) == [(SETTINGS, 1, 0, b""), (PING, 1, 0, b"01234567")]
+        assert frames_of(taken(call)) == [(SETTINGS, 1, 0, b""), (PING, 1, 0, b"01234567")]
 
 
 @pytest.mark.parametrize(
@@ -149,14 +153,14 @@ def test_no_more_is_sent_than_the_server_takes() -> None:
     body = bytes(range(256)) * 1000
     call.put(body)
     call.put(None)
-    sent = frames_of(call.take())
+    sent = frames_of(taken(call))
     assert {kind for kind, *_ in sent} == {DATA} and all(len(data) <= 1 << 14 for *_, data in sent)
-    assert sum(len(data) for *_, data in sent) == 65_535 and not call.is_ready and not call.take()
+    assert sum(len(data) for *_, data in sent) == 65_535 and not call.is_ready and not taken(call)
     call.feed(frame(UPDATE, 0, 0, struct.pack(">I", 1 << 20)))
-    assert not call.take()  # the stream's own window is still closed
+    assert not taken(call)  # the stream's own window is still closed
     call.feed(frame(SETTINGS, 0, 0, struct.pack(">HIHI", 4, 1 << 20, 5, 1 << 16)))
     assert call.is_ready
-    rest = frames_of(call.take())
+    rest = frames_of(taken(call))
     assert rest.pop(0) == (SETTINGS, 1, 0, b"") and rest[-1][1:3] == (1, 1)
     assert max(len(data) for *_, data in rest) == 1 << 16
     assert b"".join(data for *_, data in sent + rest) == message(body)
@@ -164,14 +168,14 @@ def test_no_more_is_sent_than_the_server_takes() -> None:
 
 def test_windows_are_opened_as_they_are_used() -> None:
     call = Call("http", "host", "/s/M", (), WINDOW)
-    call.take()
+    taken(call)
     call.feed(frame(HEADERS, 4, 1, ANSWER))
     part = bytes(1 << 20)
     call.feed(frame(DATA, 0, 1, struct.pack(">BI", 0, 4 << 20) + part[5:]))
-    assert not call.take()
+    assert not taken(call)
     call.feed(frame(DATA, 0, 1, part))
     more = struct.pack(">I", 2 << 20)
-    assert frames_of(call.take()) == [(UPDATE, 0, 0, more), (UPDATE, 0, 1, more)]
+    assert frames_of(taken(call)) == [(UPDATE, 0, 0, more), (UPDATE, 0, 1, more)]
 
 
 def test_metadata_that_no_frame_takes_is_refused() -> None:
