@@ -567,6 +567,81 @@ def test_standard_headers(engine: KernelEngine) -> None:
     assert x.tolist() == [7 + 0xAA] * 8 + [15 + 0xAA] * 8
 
 
+CUB = """
+#include <cub/block/block_exchange.cuh>
+#include <cub/block/block_load.cuh>
+#include <cub/block/block_reduce.cuh>
+#include <cub/block/block_scan.cuh>
+#include <cub/block/block_shuffle.cuh>
+#include <cub/block/block_store.cuh>
+#include <cub/warp/warp_reduce.cuh>
+#include <cub/warp/warp_scan.cuh>
+struct Larger { __device__ int operator()(int a, int b) const { return a > b ? a : b; } };
+extern "C" __global__ void k(const int *x, int *out, int *few, int valid) {
+  using Load = cub::BlockLoad<int, 96, 4, cub::BLOCK_LOAD_STRIPED>;
+  using Exchange = cub::BlockExchange<int, 96, 4>;
+  using Reduce = cub::BlockReduce<int, 96>;
+  using Scan = cub::BlockScan<int, 96, cub::BLOCK_SCAN_WARP_SCANS>;
+  using Shuffle = cub::BlockShuffle<int, 96>;
+  using Store = cub::BlockStore<int, 96, 4>;
+  __shared__ union {
+    typename Load::TempStorage load; typename Exchange::TempStorage exchange; typename Reduce::TempStorage reduce;
+    typename Scan::TempStorage scan; typename Shuffle::TempStorage shuffle; typename Store::TempStorage store;
+    typename cub::WarpReduce<int>::TempStorage warp[3]; typename cub::WarpScan<int, 8>::TempStorage small[12];
+  } temp;
+  const int t = threadIdx.x;
+  int items[4], next[4], all, one, first;
+  Load(temp.load).Load(x, items, valid, -7);  __syncthreads();
+  Exchange(temp.exchange).StripedToBlocked(items);  __syncthreads();
+  int sum = Reduce(temp.reduce).Sum(items);  __syncthreads();
+  int some = Reduce(temp.reduce).Reduce(items[0], Larger(), 40);  __syncthreads();
+  Shuffle(temp.shuffle).Down(items, next, first);  __syncthreads();
+  Shuffle(temp.shuffle).Rotate(t, one, 95);  __syncthreads();
+  int warp = cub::WarpReduce<int>(temp.warp[t / 32]).Reduce(items[1], Larger());  __syncthreads();
+  int eight;
+  cub::WarpScan<int, 8>(temp.small[t / 8]).ExclusiveSum(1, eight);  __syncthreads();
+  Scan(temp.scan).ExclusiveSum(items, items, all);
+  if (t == 0) { few[0] = sum; few[1] = some; }
+  if (t == 50) { few[2] = next[0]; few[3] = next[3]; few[4] = first; few[5] = one; few[6] = all; few[7] = eight; }
+  if (t == 32) few[8] = warp;
+  Store(temp.store).Store(out, items, valid);
+}"""
+
+
+def test_cubs_collectives(engine: KernelEngine) -> None:
+    x = np.random.default_rng(4).integers(0, 1000, 384).astype(np.int32)
+    valid = 380
+    held = np.where(np.arange(384) < valid, x, np.int32(-7))
+    out, few = np.zeros(384, np.int32), np.zeros(9, np.int32)
+    run(engine, CUB, (1,), (96,), [x, out, few, np.int32(valid)])
+    scanned = np.concatenate(([0], np.cumsum(held)[:-1]))
+    np.testing.assert_array_equal(out[:valid], scanned[:valid])
+    assert not out[valid:].any()
+    rows = held.reshape(96, 4)
+    assert few.tolist() == [
+        held.sum(), rows[:40, 0].max(), rows[50, 1], rows[51, 0], held[0], (50 + 95) % 96, held.sum(), 50 % 8, rows[32:64, 1].max()
+    ]  # fmt: skip
+
+
+def test_cub_adds_as_warps_do(engine: KernelEngine) -> None:
+    source = """
+    #include <cub/block/block_reduce.cuh>
+    extern "C" __global__ void k(const float *x, float *out) {
+      __shared__ typename cub::BlockReduce<float, 64>::TempStorage temp;
+      float sum = cub::BlockReduce<float, 64>(temp).Sum(x[threadIdx.x]);
+      if (threadIdx.x == 0) *out = sum;
+    }"""
+    x, out = np.random.default_rng(2).random(64, dtype=np.float32), np.zeros(1, np.float32)
+    run(engine, source, (1,), (64,), [x, out])
+    warps = []
+    for warp in x.reshape(2, 32):
+        values = warp.copy()
+        for step in (1, 2, 4, 8, 16):
+            values[: 32 - step] = values[: 32 - step] + values[step:]
+        warps.append(values[0])
+    assert out[0] == np.float32(warps[0] + warps[1])
+
+
 def test_a_grid_that_waits_for_all_its_blocks(engine: KernelEngine) -> None:
     source = """
     #include <cooperative_groups.h>

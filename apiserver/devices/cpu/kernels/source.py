@@ -11,7 +11,7 @@ from dataclasses import dataclass
 #: Functions whose callers wait for each other: a source that names one runs its threads as fibers.
 _WAITING = re.compile(
     r"\b(__sync(threads|warp)\w*|__shfl\w*|__ballot\w*|__any_sync|__all_sync|__activemask|__match_\w+|__reduce_\w+"
-    r"|cooperative_groups|this_thread_block|tiled_partition)\b"
+    r"|cooperative_groups|this_thread_block|tiled_partition|cub)\b"
 )
 _EXTERN_SHARED = re.compile(
     r"\bextern\s+((?:volatile\s+)?)__shared__\s+([^;{}()]*(?:\([^;{}()]*\)[^;{}()]*)*?)\b(\w+)\s*\[\s*\]\s*;"
@@ -71,7 +71,9 @@ STANDARD_HEADERS = frozenset(
 )
 OWN_HEADERS = frozenset(
     (
-        "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cuComplex.h", "cuda.h", "cuda/barrier",
+        "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cub/block/block_exchange.cuh", "cub/block/block_load.cuh",
+        "cub/block/block_reduce.cuh", "cub/block/block_scan.cuh", "cub/block/block_shuffle.cuh", "cub/block/block_store.cuh",
+        "cub/warp/warp_reduce.cuh", "cub/warp/warp_scan.cuh", "cuComplex.h", "cuda.h", "cuda/barrier",
         "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h",
         "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/cuda_workaround.h",
         "cupy/float16.cuh", "cupy/math_constants.h",
