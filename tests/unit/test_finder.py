@@ -124,3 +124,17 @@ def test_unknown_submodule_is_a_plain_import_error():
 @pytest.mark.parametrize("name", ["numpy", "cup", "cupool", "cupyz"])
 def test_other_names_are_left_alone(name):
     assert finder.real_name(name) is None and finder.AliasFinder().find_spec(name) is None
+
+
+def test_private_modules_that_programs_take_are_there_after_a_bare_import():
+    assert (
+        python("""
+        import cupool
+        cupool.install()
+        import cupy, cupy_backends
+        names = (cupy_backends.cuda.api.runtime.is_hip, cupy_backends.cuda.libs.cublas, cupy._util.memoize, cupy._core.internal.prod,
+                 cupy._core._accelerator.ACCELERATOR_CUB, cupy._core._scalar.get_typename)
+        print(len(names))
+        """)
+        == "6"
+    )
