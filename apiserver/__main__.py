@@ -57,7 +57,7 @@ def main(config: Config | None = None) -> int:
     tune_allocator()
     try:
         status = StatusWriter(config.status_file or None)
-        device = make_device(config.kind, config.number, config.memory_bytes, config.arena_base)
+        device = make_device(config.kind, config.number, config.memory_bytes, config.arena_base, config.cuda_moves)
         device.warm()
         server = ApiServer(config, device, status)
     except (LookupError, ImportError, OSError, ValueError, RuntimeError) as error:

@@ -71,6 +71,7 @@ class Config:
         transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
         fuses: chains of elementwise commands run in blocks, see `fusion/`.
         fusion_threads: threads that such chains run on; 0: as many as there are cores; 1: in the interpreter's.
+        cuda_moves: sessions of a GPU may be moved and saved, see `devices/cuda/state.py`.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -99,6 +100,7 @@ class Config:
     transport: str = "core"
     fuses: bool = True
     fusion_threads: int = 0
+    cuda_moves: bool = False
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -199,6 +201,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="threads that such chains run on; 0: one for each core; 1: without the compiled driver. Default: CUPOOL_FUSION_THREADS or 0",
     )
+    parser.add_argument(
+        "--cuda-moves",
+        default="on" if os.environ.get("CUPOOL_CUDA_MOVES", "").lower() in ("on", "1", "yes") else "off",
+        choices=["on", "off"],
+        help="sessions of a GPU may be moved and saved. Default: CUPOOL_CUDA_MOVES, else off",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -228,7 +236,7 @@ def parse(argv: list[str] | None = None) -> Config:
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
-        fuses=args.fusion == "on", fusion_threads=args.fusion_threads,
+        fuses=args.fusion == "on", fusion_threads=args.fusion_threads, cuda_moves=args.cuda_moves == "on",
     )  # fmt: skip
 
 

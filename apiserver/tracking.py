@@ -10,7 +10,8 @@ Cases of how a change is found:
 - it is gone: its root has died (a weak reference says so; an `id()` alone is never trusted);
 - a command wrote to it: while the tracker is on, and only then, forms that write have a step that marks the handles they write;
 - a kernel of the program ran: it follows pointers, so it may have written anywhere in the arena. The pages that were written are known
-  where `pages.py` works, else pieces are compared with the hashes of what was copied last (`Piece.copied`);
+  where `pages.py` works, else pieces are compared with the hashes of what was copied last (`Piece.copied`), of a GPU's memory with its
+  fingerprints;
 - bytes of a Put have come: its mark has moved.
 
 Boundary: ids, marks and ranges. What a document says of a buffer is `document/`'s.
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -29,14 +29,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .devices.base import PIECE_BYTES
 from .forms import SLOT_HANDLE, SLOT_VALUE, Form
 from .pages import Pages
 
 if TYPE_CHECKING:
     from .executor import Executor
 
-#: What is compared, and copied again, at a time where pages are not tracked.
-PIECE_BYTES = 256 << 10
 #: Ranges of one buffer that are kept as they are between two looks.
 MAX_RANGES = 1024
 #: Ops that run code of the program.
@@ -171,7 +170,7 @@ class Tracker:
         for form in executor.all_forms():
             self.equip(form)
         arena = self.device.arena
-        if arena is not None:
+        if arena is not None and self.device.tracks_pages:
             self._pages = Pages.over(arena.base, arena.nbytes)
 
     def stop(self) -> None:
@@ -335,6 +334,7 @@ class Tracker:
     def look(self) -> Look:
         """What has changed since the last look, or since `start`."""
         found = Look()
+        self.device.synchronize()  # what was issued may still be computing, and is to be in what is copied now
         with without_collection():
             self._settle_gone(found)
             self._find_new(found)
@@ -456,21 +456,20 @@ class Tracker:
         root = known()
         if root is None:
             return
-        memory = self.device.bytes_of(root)
-        for offset in range(0, known.nbytes, PIECE_BYTES):
-            key, end = (known.buffer, offset), min(offset + PIECE_BYTES, known.nbytes)
-            if self._hashes.get(key) != _hash(memory[offset:end]):
+        for number, found in enumerate(self.device.hashes(self.device.bytes_of(root))):
+            offset = number * PIECE_BYTES
+            key = known.buffer, offset
+            if self._hashes.get(key) != found:
                 self._hashes.pop(key, None)
-                self._add_range(known.buffer, offset, end)
+                self._add_range(known.buffer, offset, min(offset + PIECE_BYTES, known.nbytes))
 
     def copied(self, buffer: int, offset: int, data: Any) -> None:
         """See `Piece.copied`."""
         known = self._by_buffer.get(buffer)
         if known is None or not known.address or self._pages is not None:
             return
-        view = memoryview(data).cast("B")
-        for at in range(0, len(view), PIECE_BYTES):
-            self._hashes[buffer, offset + at] = _hash(view[at : at + PIECE_BYTES])
+        for number, found in enumerate(self.device.hashes(np.asarray(data).reshape(-1).view(np.uint8))):
+            self._hashes[buffer, offset + number * PIECE_BYTES] = found
 
     # -- for the document ---------------------------------------------------------------------------------------------
 
@@ -492,10 +491,6 @@ class Tracker:
 
 def _may_write_inputs(kernel: Any) -> bool:
     return bool(getattr(kernel, "may_write_inputs", True))
-
-
-def _hash(data: Any) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _joined(parts: list[tuple[int, int]], nbytes: int = 1 << 62) -> list[tuple[int, int]]:

@@ -116,7 +116,10 @@ class ExportFailed(Exception):
 
 
 def root_of(data: Any) -> Any:
-    """The array whose memory a memoryview shows."""
+    """The array whose memory a memoryview, or a device's staging, shows."""
+    own = getattr(data, "root", None)
+    if own is not None:
+        return own
     owner: Any = memoryview(data).obj
     while isinstance(getattr(owner, "base", None), np.ndarray):
         owner = owner.base

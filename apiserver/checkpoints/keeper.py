@@ -138,7 +138,7 @@ class Keeper:
                 answer.error, answer.is_final = f"This server keeps no checkpoints in {wish.where[:20]!r}.", True
         except _Moving:
             answer.error = "The session is being moved."
-        except (CheckpointError, DocumentError) as error:
+        except (CheckpointError, DocumentError, LookupError) as error:
             answer.error = str(error)
         except OSError as error:
             answer.error = f"Its checkpoint could not be written: {error.strerror or error}."

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from cupool.contract.spec import Spec
 
+#: What is compared, and copied again, at a time where pages are not tracked: one hash of `Device.hashes`.
+PIECE_BYTES = 256 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryInfo:
@@ -117,9 +120,28 @@ class Device(Protocol):
         """Why a session of this device cannot be written down, one sentence; empty when it can."""
         ...
 
+    @property
+    def tracks_pages(self) -> bool:
+        """Whether the arena is memory of this process, whose pages the system watches."""
+        ...
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a document has a digest of each buffer, and who restores it compares: memory that only the device can read."""
+        ...
+
+    def hashes(self, data: Any) -> list[bytes]:
+        """One for each PIECE_BYTES of what `bytes_of` gave, or of the same bytes on the host (uint8), which begin where a piece does."""
+        ...
+
+    def digest(self, root: Any) -> bytes:
+        """Of all bytes of a root array, as they are."""
+        ...
+
     def bytes_of(self, root: Any) -> Any:
-        """The memory of a root array in place, as uint8 in address order. Of memory in the arena it holds nothing: the block may be
-        freed, and is readable all the same."""
+        """The memory of a root array, as uint8 in address order: in place, or with slices that are read when they are asked for, as of
+        this moment. Of memory in the CPU device's arena it holds nothing: the block may be freed, and is readable all the same. Of a root
+        of `place` it can be written to, until it has `landed`."""
 
     def arena_address(self, root: Any) -> int:
         """Where a root array lies in the arena; 0: elsewhere."""
@@ -150,6 +172,9 @@ class Device(Protocol):
     def place(self, nbytes: int, address: int) -> Any:
         """Memory for a buffer that comes from elsewhere, as a root array of bytes: at an address of the arena, or anywhere (0).
         Raises ValueError, MemoryError."""
+
+    def landed(self, root: Any) -> None:
+        """Everything that a root of `place` holds has been written to it."""
 
     def shaped(self, root: Any, spec: Spec) -> bool:
         """Make a root of `place` an array of `spec`, itself and in place; False where it cannot be, and stays bytes."""

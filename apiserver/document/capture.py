@@ -210,6 +210,8 @@ class _Writer:
         found.nbytes.extend([nbytes for _, nbytes, _ in rows])
         found.address.extend([address for _, _, address in rows])
         found.layout.extend([0 if address else layout(root) for root, _, address in rows])
+        if self._device.verifies:
+            found.digest.extend([self._device.digest(root) for root, _, _ in rows])
 
     # -- raw memory ---------------------------------------------------------------------------------------------------
 

@@ -164,11 +164,23 @@ class _Reader:
                 raise inconsistent(
                     f"buffer {number} has {root.nbytes} bytes, the document says {nbytes}, or lies elsewhere"
                 )
+            device.landed(root)
             if layout and device.shaped(root, specs[layout - 1]):
                 self._shaped[number] = layout
             kept[number] = root
+        self._verify(kept)
         roots.clear()  # what is not named goes
         roots.update(kept)
+
+    def _verify(self, roots: Roots) -> None:
+        """What is here is what was there. Raises DocumentError."""
+        if not self._device.verifies:
+            return
+        found = self._message.buffers
+        columns("digests", found.id, found.digest)
+        for number, digest in zip(found.id, found.digest, strict=True):
+            if self._device.digest(roots[number]) != digest:
+                raise DocumentError(f"Buffer {number} does not hold here what it held where it came from.")
 
     def _mempools(self) -> None:
         raw, message = self._executor.raw_memory, self._message

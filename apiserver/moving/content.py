@@ -59,8 +59,11 @@ class Copying:
     def announcements(self, most: int) -> Iterator[tuple[list[Piece], list[int]]]:
         """(new pieces, ids that are gone), at most so many of either at a time."""
         new, gone = self._found.new, self._found.gone
-        for at in range(0, max(len(new), len(gone)), most):
-            yield new[at : at + most], gone[at : at + most]
+        # What is gone comes first: a new buffer may lie where it was.
+        for at in range(most, len(gone), most):
+            yield [], gone[at : at + most]
+        for at in range(0, max(len(new), len(gone[:most])), most):
+            yield new[at : at + most], gone[:most] if not at else []
 
     def parts(self) -> Iterator[Part]:
         """(buffer, offset, bytes in place) of all that the last look found. What is gone meanwhile is left out; the next look says so."""

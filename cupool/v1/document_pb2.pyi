@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionDocument(_message.Message):
-    __slots__ = ("version", "version_name", "origin", "link", "account", "arena", "layouts", "buffers", "table", "errors", "objects", "forms", "recorders", "open_captures", "next_own_handle", "mempools", "last_mempool", "mempool_flags", "streams", "place", "now_ns", "boot_id", "transfers", "modules", "printed")
+    __slots__ = ("version", "version_name", "origin", "link", "account", "arena", "layouts", "buffers", "table", "errors", "objects", "forms", "recorders", "open_captures", "next_own_handle", "mempools", "last_mempool", "mempool_flags", "streams", "place", "now_ns", "boot_id", "transfers", "modules", "printed", "device")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_NAME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class SessionDocument(_message.Message):
     TRANSFERS_FIELD_NUMBER: _ClassVar[int]
     MODULES_FIELD_NUMBER: _ClassVar[int]
     PRINTED_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     version: int
     version_name: str
     origin: DocumentOrigin
@@ -60,7 +61,8 @@ class SessionDocument(_message.Message):
     transfers: DocumentTransfers
     modules: _containers.RepeatedCompositeFieldContainer[DocumentModule]
     printed: bytes
-    def __init__(self, version: _Optional[int] = ..., version_name: _Optional[str] = ..., origin: _Optional[_Union[DocumentOrigin, _Mapping]] = ..., link: _Optional[_Union[DocumentLink, _Mapping]] = ..., account: _Optional[_Union[DocumentAccount, _Mapping]] = ..., arena: _Optional[_Union[DocumentArena, _Mapping]] = ..., layouts: _Optional[_Iterable[_Union[DocumentLayout, _Mapping]]] = ..., buffers: _Optional[_Union[DocumentBuffers, _Mapping]] = ..., table: _Optional[_Union[DocumentTable, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[_session_pb2.Error, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DocumentObject, _Mapping]]] = ..., forms: _Optional[_Iterable[bytes]] = ..., recorders: _Optional[_Iterable[_Union[DocumentRecorder, _Mapping]]] = ..., open_captures: _Optional[_Iterable[_Union[DocumentOpenCapture, _Mapping]]] = ..., next_own_handle: _Optional[int] = ..., mempools: _Optional[_Iterable[_Union[DocumentMempool, _Mapping]]] = ..., last_mempool: _Optional[int] = ..., mempool_flags: _Optional[_Iterable[int]] = ..., streams: _Optional[_Iterable[int]] = ..., place: _Optional[int] = ..., now_ns: _Optional[int] = ..., boot_id: _Optional[str] = ..., transfers: _Optional[_Union[DocumentTransfers, _Mapping]] = ..., modules: _Optional[_Iterable[_Union[DocumentModule, _Mapping]]] = ..., printed: _Optional[bytes] = ...) -> None: ...
+    device: _value_pb2.Value
+    def __init__(self, version: _Optional[int] = ..., version_name: _Optional[str] = ..., origin: _Optional[_Union[DocumentOrigin, _Mapping]] = ..., link: _Optional[_Union[DocumentLink, _Mapping]] = ..., account: _Optional[_Union[DocumentAccount, _Mapping]] = ..., arena: _Optional[_Union[DocumentArena, _Mapping]] = ..., layouts: _Optional[_Iterable[_Union[DocumentLayout, _Mapping]]] = ..., buffers: _Optional[_Union[DocumentBuffers, _Mapping]] = ..., table: _Optional[_Union[DocumentTable, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[_session_pb2.Error, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DocumentObject, _Mapping]]] = ..., forms: _Optional[_Iterable[bytes]] = ..., recorders: _Optional[_Iterable[_Union[DocumentRecorder, _Mapping]]] = ..., open_captures: _Optional[_Iterable[_Union[DocumentOpenCapture, _Mapping]]] = ..., next_own_handle: _Optional[int] = ..., mempools: _Optional[_Iterable[_Union[DocumentMempool, _Mapping]]] = ..., last_mempool: _Optional[int] = ..., mempool_flags: _Optional[_Iterable[int]] = ..., streams: _Optional[_Iterable[int]] = ..., place: _Optional[int] = ..., now_ns: _Optional[int] = ..., boot_id: _Optional[str] = ..., transfers: _Optional[_Union[DocumentTransfers, _Mapping]] = ..., modules: _Optional[_Iterable[_Union[DocumentModule, _Mapping]]] = ..., printed: _Optional[bytes] = ..., device: _Optional[_Union[_value_pb2.Value, _Mapping]] = ...) -> None: ...
 
 class DocumentOrigin(_message.Message):
     __slots__ = ("kind", "fingerprint", "op_table_digest", "session")
@@ -151,18 +153,20 @@ class DocumentLayout(_message.Message):
     def __init__(self, dtype: _Optional[_Union[_value_pb2.Dtype, _Mapping]] = ..., shape: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DocumentBuffers(_message.Message):
-    __slots__ = ("id", "nbytes", "address", "layout", "records")
+    __slots__ = ("id", "nbytes", "address", "layout", "records", "digest")
     ID_FIELD_NUMBER: _ClassVar[int]
     NBYTES_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     id: _containers.RepeatedScalarFieldContainer[int]
     nbytes: _containers.RepeatedScalarFieldContainer[int]
     address: _containers.RepeatedScalarFieldContainer[int]
     layout: _containers.RepeatedScalarFieldContainer[int]
     records: _containers.RepeatedCompositeFieldContainer[DocumentRecord]
-    def __init__(self, id: _Optional[_Iterable[int]] = ..., nbytes: _Optional[_Iterable[int]] = ..., address: _Optional[_Iterable[int]] = ..., layout: _Optional[_Iterable[int]] = ..., records: _Optional[_Iterable[_Union[DocumentRecord, _Mapping]]] = ...) -> None: ...
+    digest: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, id: _Optional[_Iterable[int]] = ..., nbytes: _Optional[_Iterable[int]] = ..., address: _Optional[_Iterable[int]] = ..., layout: _Optional[_Iterable[int]] = ..., records: _Optional[_Iterable[_Union[DocumentRecord, _Mapping]]] = ..., digest: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class DocumentRecord(_message.Message):
     __slots__ = ("buffer", "charged", "error", "source", "mempool", "raw_bytes")

@@ -86,8 +86,8 @@ class Mirror:
         for piece in look.new:
             memory = piece.memory()
             if memory is not None:
-                self._copies[piece.buffer] = (piece, bytearray(memory))
-                piece.copied(0, memory)
+                self._copies[piece.buffer] = (piece, bytearray(memory[:]))
+                piece.copied(0, memory[:])
         for buffer, offset, nbytes in look.written:
             piece, copied = self._copies[buffer]
             memory = piece.memory()
@@ -105,7 +105,7 @@ class Mirror:
         """Every copy is what the buffer holds."""
         for piece, copied in self._copies.values():
             memory = piece.memory()
-            assert memory is None or bytes(memory) == bytes(copied), (
+            assert memory is None or bytes(memory[:]) == bytes(copied), (
                 f"buffer {piece.buffer} at {piece.address:#x} {after}"
             )
 

@@ -5,6 +5,7 @@ Boundary: memory and the calls of the `Device` protocol; the ops are in `ops_*.p
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from cupool.contract.blocks import BlockCache
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec
 
-from ..base import MemoryInfo
+from ..base import PIECE_BYTES, MemoryInfo
 from . import facts, memory, ops, streams
 from .arena import Block
 from .memory import Array
@@ -173,6 +174,9 @@ class CpuDevice:
 
     # -- for whoever copies the session ------------------------------------------------------------------------------------
 
+    tracks_pages = True
+    verifies = False
+
     @property
     def arena(self) -> Any:
         return getattr(self._engine, "arena", None)
@@ -185,6 +189,15 @@ class CpuDevice:
     def bytes_of(self, root: Array) -> Array:
         address = self.arena_address(root)
         return self.arena.memory_at(address, root.nbytes) if address else memory.raw_bytes(root)
+
+    def hashes(self, data: Any) -> list[bytes]:
+        return [
+            hashlib.blake2b(data[at : at + PIECE_BYTES], digest_size=16).digest()
+            for at in range(0, data.nbytes, PIECE_BYTES)
+        ]
+
+    def digest(self, root: Array) -> bytes:
+        return hashlib.blake2b(self.bytes_of(root), digest_size=16).digest()
 
     def arena_address(self, root: Array) -> int:
         block: Any = root.base
@@ -224,6 +237,9 @@ class CpuDevice:
             raise ValueError("this server has no arena")
         placed: Array = engine.arena.place(address, nbytes)
         return placed
+
+    def landed(self, root: Array) -> None:
+        """It was written in place."""
 
     def shaped(self, root: Array, spec: Spec) -> bool:
         if not spec.c_contiguous or spec.nbytes != root.nbytes:

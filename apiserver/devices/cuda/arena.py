@@ -42,6 +42,17 @@ class Space:
                 return address
         raise MemoryError(f"no gap of {size} bytes in an arena of {self.size}")
 
+    def take_at(self, address: int, size: int) -> None:
+        """A new block at an address. Raises ValueError where that is not free, or is none that `take` gives."""
+        size = -(-max(size, 1) // BLOCK_BYTES) * BLOCK_BYTES
+        i = bisect.bisect(self._free, (address, self.size + 1)) - 1
+        start, gap = self._free[i] if i >= 0 else (0, 0)
+        if address % BLOCK_BYTES or not start <= address or address + size > start + gap:
+            raise ValueError(f"{size} bytes at {address:#x} are not free in the arena")
+        pieces = [(start, address - start), (address + size, start + gap - address - size)]
+        self._free[i : i + 1] = [piece for piece in pieces if piece[1]]
+        self.used[address] = size
+
     def give(self, address: int) -> int:
         """Free a block; returns its bytes. Raises KeyError for an address that is none."""
         size = self.used.pop(address)
@@ -112,13 +123,21 @@ class Arena:
     def malloc(self, size: int, device_id: int = 0) -> int:
         """For `cupy.cuda.PythonFunctionAllocator`. Raises MemoryError."""
         with self._lock:
-            address = self._space.take(size)
-            try:
-                self._back(address, self._space.used[address])
-            except MemoryError:
-                self._space.give(address)
-                raise
-            return address
+            return self._backed(self._space.take(size))
+
+    def place(self, address: int, size: int) -> int:
+        """As `malloc`, at an address. Raises ValueError where that is not free, MemoryError."""
+        with self._lock:
+            self._space.take_at(address, size)
+            return self._backed(address)
+
+    def _backed(self, address: int) -> int:
+        try:
+            self._back(address, self._space.used[address])
+        except BaseException:
+            self._space.give(address)
+            raise
+        return address
 
     def free(self, address: int, device_id: int = 0) -> None:
         """For `cupy.cuda.PythonFunctionAllocator`. The memory stays mapped until `trim`."""
@@ -167,6 +186,10 @@ class Arena:
         """Whether these bytes lie inside one live block."""
         with self._lock:
             return self._space.covers(address, nbytes)
+
+    def holds(self, address: int) -> bool:
+        """Whether an address lies in the range."""
+        return self.base <= address < self.base + self.nbytes
 
     @property
     def mapped_bytes(self) -> int:

@@ -5,6 +5,7 @@ Boundary: the calls of the `Device` protocol; memory is in `memory.py` and `aren
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -25,9 +26,9 @@ except ImportError as error:
         "pip install 'cupool[server,cuda12]' or 'cupool[server,cuda13]'; or use --device cpu:0."
     ) from error
 
-from . import facts, kernels, memory, names
+from . import draws, facts, kernels, memory, names, state
 from .arena import Arena, ClearedMemory, DriverMapper
-from .state import Staying
+from .copying import Copying, WeakArrays
 from .streams import Streams
 
 log = logging.getLogger(__name__)
@@ -43,20 +44,22 @@ class ArenaTaken(OSError):
     """The wanted address range cannot be reserved."""
 
 
-class CudaDevice(Staying):
+class CudaDevice(Copying):
     """One GPU of one process.
 
     Args:
         number: CUDA's ordinal of the GPU in this process.
         limit_bytes: what CuPy's memory pool may hold; 0: all of the device.
         arena_base: where the arena should begin; 0: at the usual place, or elsewhere if that is taken.
+        moves: whether sessions may be moved and saved, see `state.OFF`.
     """
 
     kind = "cuda"
     array_type: type = cupy.ndarray
 
-    def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0) -> None:
+    def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0, moves: bool = False) -> None:
         self.number = number
+        self.moves = moves
         self.limit_bytes = limit_bytes
         self._accounting: Any = None
         self._device = cupy.cuda.Device(number)
@@ -66,12 +69,19 @@ class CudaDevice(Staying):
         self._arena_allocator = (
             None
             if self._arena is None
-            else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._arena.free).malloc
+            else cupy.cuda.PythonFunctionAllocator(self._arena.malloc, self._free_block).malloc
         )
         self._cleared = ClearedMemory(cupy.cuda.runtime)
         plain = cupy.cuda.PythonFunctionAllocator(self._cleared.malloc, self._cleared.free).malloc
         self._pool = cupy.cuda.MemoryPool(self._arena_allocator or plain)
+        self._plain = plain
+        #: arrays that were made of an address: nobody knows whose memory they are in
+        self._addressed: WeakArrays = WeakArrays()
         cupy.cuda.set_allocator(self._pool.malloc)
+        self._begin_copying()
+        if moves:
+            with contextlib.suppress(ImportError):  # without cuRAND there are no generators to follow
+                draws.install()
         if limit_bytes:
             self._pool.set_limit(size=limit_bytes)
         self._streams = Streams(number)
@@ -119,17 +129,19 @@ class CudaDevice(Staying):
         return None  # its context is the process's, and what a session leaves in it is not nothing
 
     def warm(self) -> None:
-        """Context, and one op of each library, so that a session's first command finds them loaded."""
+        """Context, and one op of each library, so that a session's first command finds them loaded. What a library keeps of it lies
+        beside the arena, all of which is the session's."""
         self.enter()
-        a = cupy.eye(8)
-        (a + a).sum()
-        cupy.matmul(a, a)
-        cupy.linalg.solve(a, a[0])
-        cupy.fft.fft(a[0])
-        cupy.sort(a[0])
-        cupy.random.default_rng(0).standard_normal(4)
-        self.synchronize()
-        del a
+        with cupy.cuda.using_allocator(self._plain):
+            a = cupy.eye(8)
+            (a + a).sum()
+            cupy.matmul(a, a)
+            cupy.linalg.solve(a, a[0])
+            cupy.fft.fft(a[0])
+            cupy.sort(a[0])
+            cupy.random.default_rng(0).standard_normal(4)
+            self.synchronize()
+            del a
         self._pool.free_all_blocks()
 
     def resolve(self, impl: str) -> Callable[..., Any]:
@@ -153,7 +165,15 @@ class CudaDevice(Staying):
     def memory(self) -> MemoryInfo:
         free, total = self._device.mem_info
         pool = self._pool
-        return MemoryInfo(pool.used_bytes(), pool.total_bytes(), pool.free_bytes(), pool.get_limit(), free, total)
+        placed = self._placed_bytes
+        return MemoryInfo(
+            pool.used_bytes() + placed,
+            pool.total_bytes() + placed,
+            pool.free_bytes(),
+            self.limit_bytes or pool.get_limit(),
+            free,
+            total,
+        )
 
     def free_blocks(self) -> None:
         self._pool.free_all_blocks()
@@ -243,7 +263,9 @@ class CudaDevice(Staying):
                 "device memory of this session",
             )
         unowned = cupy.cuda.UnownedMemory(address + low, max(high - low, 1), self, self.number)
-        return cupy.ndarray(spec.shape, spec.dtype, cupy.cuda.MemoryPointer(unowned, -low), spec.strides)
+        made = cupy.ndarray(spec.shape, spec.dtype, cupy.cuda.MemoryPointer(unowned, -low), spec.strides)
+        self._addressed.add(made)
+        return made
 
     # -- transfers --------------------------------------------------------------------------------------------------------
 
@@ -269,6 +291,23 @@ class CudaDevice(Staying):
 
     def pin(self, array: Any) -> memoryview | None:
         return None  # host memory it is not
+
+    # -- what copies a session, beside `Copying` --------------------------------------------------------------------------
+
+    def fixed(self) -> str:
+        return state.fixed(self._arena, bool(self._addressed)) if self.moves else state.OFF
+
+    def object_state(self, value: Any, number_of: Callable[[Any], int]) -> tuple[str, Any]:
+        return state.object_state(value, number_of)
+
+    def object_of(self, kind: str, plain: Any, object_at: Callable[[int], Any]) -> Any:
+        return state.object_of(kind, plain, object_at)
+
+    def write_state(self, message: Any, known: set[int]) -> None:
+        state.write(self._streams, self._arena, message)
+
+    def read_state(self, message: Any) -> None:
+        state.read(self._streams, self._arena, message)
 
 
 __all__ = ["CudaDevice"]

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import io
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cupy
 
+from . import sources
+
+#: What a program has made of its code, as long as it is there. A process has one session.
+_MADE: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def held_by() -> str:
+    """What code of the session may keep outside of the arena, a few words; empty: nothing. See `sources.py`."""
+    return next((made.held_by for made in _MADE if made.held_by), "")
+
 
 class Binary:
     """A module from cubin or PTX bytes, which the client has read."""
 
     def __init__(self, image: bytes) -> None:
+        self.image = bytes(image)
+        self.held_by = sources.held_by_image(self.image)
         self._module = cupy.cuda.function.Module()
         self._module.load(image)
+        _MADE.add(self)
 
     def get_function(self, name: str) -> Any:
         return self._module.get_function(name)
@@ -42,6 +56,9 @@ class Source:
     """A RawModule with the headers that the client has read, in a folder that lives as long as it does: CuPy compiles when it must."""
 
     def __init__(self, headers: Any, options: tuple[str, ...], **fields: Any) -> None:
+        self.headers = {str(name): str(text) for name, text in (headers or {}).items()}
+        self.options, self.fields = options, fields
+        self.held_by = sources.held_by([fields["code"], *self.headers.values(), *options])
         self._folder = None
         if headers:
             self._folder = tempfile.TemporaryDirectory(prefix="cupool-headers-")
@@ -49,6 +66,7 @@ class Source:
             _write_headers(root, headers)
             options = (f"-I{root}", *options)
         self._module = cupy.RawModule(options=options, **fields)
+        _MADE.add(self)
 
     def get_function(self, name: str) -> Any:
         return self._module.get_function(name)
@@ -58,6 +76,42 @@ class Source:
 
     def compile(self, log_stream: Any = None) -> None:
         self._module.compile(log_stream=log_stream)
+
+
+class Function:
+    """A kernel of a module. Reads and calls are the library's own object's."""
+
+    def __init__(self, module: Source | Binary, name: str) -> None:
+        self.module, self.name = module, name
+        #: attributes that the program has set
+        self.attributes: dict[str, int] = {}
+        self._function = module.get_function(name)
+
+    def __call__(self, grid: Any, block: Any, args: Any, **named: Any) -> None:
+        self._function(grid, block, args, **named)
+
+    def attribute(self, name: str) -> int:
+        """-1 where there is none."""
+        return int(getattr(self._function, name, -1))
+
+    def set_attribute(self, name: str, value: int) -> None:
+        setattr(self._function, name, value)
+        self.attributes[name] = int(value)
+
+
+class Generated:
+    """An ElementwiseKernel or a ReductionKernel, with what it was made of."""
+
+    def __init__(self, kind: str, parts: tuple[Any, ...]) -> None:
+        """
+        Args:
+            kind: "elementwise" or "reduction".
+            parts: the arguments of `kernel_elementwise` or `kernel_reduction`, all of them.
+        """
+        self.kind, self.parts = kind, parts
+        self.held_by = sources.held_by(str(part) for part in (*parts, *parts[-1]) if isinstance(part, str))
+        self.kernel = _MAKERS[kind](*parts)
+        _MADE.add(self)
 
 
 def kernel_raw(
@@ -100,13 +154,13 @@ _SETTABLE = frozenset({"max_dynamic_shared_size_bytes", "preferred_shared_memory
 
 
 def kernel_attributes(function: Any) -> dict[str, int]:
-    return {name: int(getattr(function, name, -1)) for name in _ATTRIBUTES}
+    return {name: function.attribute(name) for name in _ATTRIBUTES}
 
 
 def kernel_set_attribute(function: Any, name: str, value: int) -> None:
     if name not in _SETTABLE:
         raise AttributeError(f"attribute {name!r} of a kernel cannot be set")
-    setattr(function, name, value)
+    function.set_attribute(name, value)
 
 
 def kernel_compile(module: Any, log: bool = False) -> dict[str, Any]:
@@ -128,17 +182,17 @@ def kernel_elementwise(
     in_params: str, out_params: str, operation: str, name: str = "kernel", reduce_dims: bool = True, preamble: str = "",
     loop_prep: str = "", after_loop: str = "", options: Any = (),
 ) -> Any:  # fmt: skip
+    parts = (in_params, out_params, operation, name, reduce_dims, preamble, loop_prep, after_loop, tuple(options or ()))
+    return Generated("elementwise", parts)
+
+
+def _elementwise(
+    in_params: str, out_params: str, operation: str, name: str, reduce_dims: bool, preamble: str, loop_prep: str, after_loop: str,
+    options: tuple[str, ...],
+) -> Any:  # fmt: skip
     return cupy.ElementwiseKernel(
-        in_params,
-        out_params,
-        operation,
-        name,
-        reduce_dims,
-        preamble,
-        loop_prep=loop_prep,
-        after_loop=after_loop,
-        options=tuple(options or ()),
-    )
+        in_params, out_params, operation, name, reduce_dims, preamble, loop_prep=loop_prep, after_loop=after_loop, options=options
+    )  # fmt: skip
 
 
 def call_elementwise(
@@ -152,32 +206,25 @@ def call_elementwise(
     out: Any = None,
 ) -> tuple[Any, ...]:
     sizes = {} if size is None else {"size": size}
-    return _as_tuple(kernel(*args, *(out or ()), **sizes, block_size=block_size))
+    return _as_tuple(kernel.kernel(*args, *(out or ()), **sizes, block_size=block_size))
 
 
 def kernel_reduction(
     in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: Any, name: str = "reduce_kernel",
     reduce_type: str | None = None, reduce_dims: bool = True, preamble: str = "", options: Any = (),
 ) -> Any:  # fmt: skip
-    return cupy.ReductionKernel(
-        in_params,
-        out_params,
-        map_expr,
-        reduce_expr,
-        post_map_expr,
-        identity or None,
-        name,
-        reduce_type,
-        reduce_dims,
-        preamble,
-        tuple(options or ()),
-    )
+    parts = (in_params, out_params, map_expr, reduce_expr, post_map_expr, identity or None, name, reduce_type, reduce_dims, preamble,
+             tuple(options or ()))  # fmt: skip
+    return Generated("reduction", parts)
+
+
+_MAKERS: dict[str, Callable[..., Any]] = {"elementwise": _elementwise, "reduction": cupy.ReductionKernel}
 
 
 def call_reduction(
     kernel: Any, args: Any, types: Any, axis: Any, keepdims: bool, shape: Any, outs: Any, out: Any = None
 ) -> tuple[Any, ...]:
-    return _as_tuple(kernel(*args, *(out or ()), axis=tuple(axis), keepdims=keepdims))
+    return _as_tuple(kernel.kernel(*args, *(out or ()), axis=tuple(axis), keepdims=keepdims))
 
 
 def _as_tuple(results: Any) -> tuple[Any, ...]:
@@ -187,7 +234,7 @@ def _as_tuple(results: Any) -> tuple[Any, ...]:
 OPS: dict[str, Callable[..., Any]] = {
     "@kernel_raw": kernel_raw,
     "@kernel_binary": Binary,
-    "@kernel_function": lambda module, name: module.get_function(name),
+    "@kernel_function": Function,
     "@kernel_attributes": kernel_attributes,
     "@kernel_set_attribute": kernel_set_attribute,
     "@kernel_global": kernel_global,

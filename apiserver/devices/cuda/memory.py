@@ -66,7 +66,7 @@ def view(array: Any, offset: int, spec: Spec) -> Any:
     root = root_of(array)
     at = array.data.ptr - root.data.ptr + offset
     low, high = extent(spec)
-    root_low, root_high = _range_of(root)
+    root_low, root_high = range_of(root)
     if spec.size and (at + low < root_low or at + high > root_high):
         raise ValueError(
             f"a view of {spec.shape} {spec.dtype} at byte {at} does not lie in its buffer of {root.nbytes} bytes"
@@ -76,16 +76,21 @@ def view(array: Any, offset: int, spec: Spec) -> Any:
     return made
 
 
-def _range_of(array: Any) -> tuple[int, int]:
+def range_of(array: Any) -> tuple[int, int]:
     steps = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True) if n]
     return sum(s for s in steps if s < 0), array.dtype.itemsize + sum(s for s in steps if s > 0) if array.size else 0
 
 
 def empty(spec: Spec) -> Any:
-    """A new array with the strides of `spec`, alone in its memory."""
+    """A new array with the strides of `spec`, alone in its memory. Where these leave gaps, or go backwards, its root is the bytes."""
     low, high = extent(spec)
-    memory = cupy.cuda.alloc(max(high - low, spec.nbytes))
-    return cupy.ndarray(spec.shape, spec.dtype, memory + -low if low else memory, spec.strides)
+    nbytes = max(high - low, spec.nbytes)
+    memory = cupy.cuda.alloc(nbytes)
+    if not low and high == spec.nbytes:
+        return cupy.ndarray(spec.shape, spec.dtype, memory, spec.strides)
+    made = View(spec.shape, spec.dtype, memory + -low if low else memory, spec.strides)
+    made._root = cupy.ndarray((nbytes,), np.uint8, memory)
+    return made
 
 
 def conform(array: Any, spec: Spec) -> Any:
@@ -100,16 +105,20 @@ class Staging:
     needs no second copy of itself on the host. Written by one thread at a time, not the executor's.
 
     Attributes:
-        memory: device memory of `nbytes`, a `cupy.cuda.MemoryPointer`; becomes the array.
+        root: device memory of `nbytes` as an array of bytes; its memory becomes the array.
     """
 
-    def __init__(self, device: int, nbytes: int) -> None:
+    def __init__(self, device: int, nbytes: int, root: Any = None) -> None:
+        """
+        Args:
+            root: memory that is there already; None: new one.
+        """
         self.nbytes = nbytes
         self._device = cupy.cuda.Device(device)
         with self._device:
-            self.memory = cupy.cuda.alloc(nbytes)
+            self.root = cupy.ndarray((nbytes,), np.uint8, cupy.cuda.alloc(nbytes)) if root is None else root
             self._stream = cupy.cuda.Stream(non_blocking=True)
-            self._pieces = [_Piece(min(PIECE_BYTES, nbytes)) for _ in range(2)]
+            self._pieces = [Piece(min(PIECE_BYTES, nbytes)) for _ in range(2)]
             # The memory may be a block that an earlier kernel still uses.
             self._stream.wait_event(cupy.cuda.Stream.null.record())
         self._turn = 0
@@ -124,19 +133,19 @@ class Staging:
                 self._turn ^= 1
                 piece.free.synchronize()
                 piece.host[: len(part)] = part
-                target = self.memory + offset + at
+                target = self.root.data + offset + at
                 target.copy_from_host_async(piece.pointer, len(part), self._stream)
                 piece.free.record(self._stream)
 
     def finish(self) -> Any:
-        """All bytes are written: the memory, usable on the current stream."""
+        """All bytes are written: the memory, a `cupy.cuda.MemoryPointer`, usable on the current stream."""
         with self._lock, self._device:
             self._stream.synchronize()
             self._pieces.clear()
-        return self.memory
+        return self.root.data
 
 
-class _Piece:
+class Piece:
     """Pinned host memory with an event that says when it is free again."""
 
     def __init__(self, nbytes: int) -> None:
@@ -149,23 +158,27 @@ class _Piece:
 def download(array: Any) -> memoryview:
     """A host copy of an array's bytes in C order, by way of pinned pieces."""
     packed = plain(array) if array.flags.c_contiguous else cupy.ascontiguousarray(array)
-    result = np.empty(packed.nbytes, np.uint8)
-    stream = cupy.cuda.get_current_stream()
-    pieces = [_Piece(min(PIECE_BYTES, max(packed.nbytes, 1))) for _ in range(2)]
-    waiting: list[tuple[int, int, _Piece]] = []
-    for k, at in enumerate(range(0, packed.nbytes, PIECE_BYTES)):
+    pieces = [Piece(min(PIECE_BYTES, max(packed.nbytes, 1))) for _ in range(2)]
+    return copied(packed.data, packed.nbytes, cupy.cuda.get_current_stream(), pieces).data
+
+
+def copied(pointer: Any, nbytes: int, stream: Any, pieces: list[Piece]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Device memory in new host memory. `pieces`: two, each as large as PIECE_BYTES or as `nbytes`."""
+    result = np.empty(nbytes, np.uint8)
+    waiting: list[tuple[int, int, Piece]] = []
+    for k, at in enumerate(range(0, nbytes, PIECE_BYTES)):
         if len(waiting) == 2:
             _land(result, *waiting.pop(0))
-        piece, size = pieces[k & 1], min(PIECE_BYTES, packed.nbytes - at)
-        (packed.data + at).copy_to_host_async(piece.pointer, size, stream)
+        piece, size = pieces[k & 1], min(PIECE_BYTES, nbytes - at)
+        (pointer + at).copy_to_host_async(piece.pointer, size, stream)
         piece.free.record(stream)
         waiting.append((at, size, piece))
     for landing in waiting:
         _land(result, *landing)
-    return result.data
+    return result
 
 
-def _land(result: np.ndarray[Any, Any], at: int, size: int, piece: _Piece) -> None:
+def _land(result: np.ndarray[Any, Any], at: int, size: int, piece: Piece) -> None:
     piece.free.synchronize()
     result[at : at + size] = piece.host[:size]
 

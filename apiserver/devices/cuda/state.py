@@ -1,29 +1,236 @@
-"""What a CUDA device says to whoever wants to copy a session: that it stays.
+"""What the CUDA device has of a session beside arrays, written down in plain values and read back: see `apiserver/document/`.
 
-Without a written form are: streams and events, modules with what their variables hold (`cuModuleGetGlobal` needs names), CuPy's random
-states (cuRAND does not tell how far a generator is), FFT plans and library handles. Arrays alone would not be a session.
+Written down are streams, events, generators, kernels made of source or of an image, and generated ones. What CUDA does not tell holds
+the session: code that keeps something outside of the arena (`sources.py`), generators that have drawn too much to be made again
+(`draws.py`), objects of any other kind.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-WHY = "Sessions on CUDA devices cannot be moved or saved yet: their streams, modules and random states have no written form."
+import cupy
+import numpy as np
+
+from cupool.contract.values import decode, encode
+
+from . import draws, kernels
+from .streams import Event, Streams
+
+OFF = (
+    "Sessions on CUDA devices are moved and saved only by servers that were started with --cuda-moves on (CUPOOL_CUDA_MOVES=on): the "
+    "code for it has run on no GPU yet; `make gpu` tries it on yours."
+)
+NO_ARENA = "This server's GPU has no arena (see its log), so addresses of the session's memory could not be kept."
+ADDRESSED = (
+    "The session has arrays made of raw addresses (UnownedMemory), which cannot be moved or saved on CUDA. It can be when they are "
+    "freed."
+)
+
+NumberOf = Callable[[Any], int]
+ObjectAt = Callable[[int], Any]
 
 
-class Staying:
-    """The part of the `Device` protocol that copies sessions; `fixed` is asked first, and nothing else is called then."""
-
-    arena: Any = None
-
-    def fixed(self) -> str:
-        return WHY
-
-    def _refuse(self, *args: Any, **named: Any) -> NoReturn:
-        raise NotImplementedError(WHY)
-
-    bytes_of = arena_address = place_in = offset_in = offset_of_bytes = _refuse
-    object_state = object_of = write_state = read_state = place = shaped = staged = array_over = _refuse
+class Inconsistent(ValueError):
+    """What was written down cannot be."""
 
 
-__all__ = ["WHY", "Staying"]
+def fixed(arena: Any, has_addressed: bool) -> str:
+    """Why a session stays where it is, one sentence; empty: it need not.
+
+    Args:
+        has_addressed: it has arrays that were made of an address.
+    """
+    if arena is None:
+        return NO_ARENA
+    if has_addressed:
+        return ADDRESSED
+    why = kernels.held_by()
+    return (
+        f"The session cannot be moved or saved: code of its kernels has {why}, which CUDA does not tell." if why else ""
+    )
+
+
+# -- objects --------------------------------------------------------------------------------------------------------------
+
+
+def object_state(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    """(kind, plain values) of a remote object. Raises TypeError for one that has no state of this form."""
+    for of_type, writer in _writers().items():
+        if type(value) is of_type:
+            return writer(value, number_of)
+    raise TypeError(f"a {type(value).__name__}")
+
+
+def object_of(kind: str, state: Any, object_at: ObjectAt) -> Any:
+    """The object. Raises Inconsistent."""
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise Inconsistent(f"an object of kind {kind[:40]!r}, which this device has not")
+    try:
+        return reader(state, object_at)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise Inconsistent(f"the state of a {kind[:40]} ({type(error).__name__}: {str(error)[:80]})") from None
+
+
+def _write_random_state(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    try:
+        seed, offset, runs = draws.install().history(value._generator).plain()
+    except draws.Far:
+        raise TypeError("a random.RandomState that has drawn too much to be made again") from None
+    return "random.RandomState", (int(value.method), int(value._rk_seed), seed, offset, tuple(runs))
+
+
+def _read_random_state(state: Any, object_at: ObjectAt) -> Any:
+    method, rk_seed, seed, offset, runs = state
+    made = cupy.random.RandomState(0, int(method))
+    whole = [(str(call), int(count), int(times)) for call, count, times in runs]
+    seeded = None if seed is None else int(seed)
+    draws.install().repeat(
+        made._generator, seeded, None if offset is None else int(offset), whole, lambda nbytes: cupy.cuda.alloc(nbytes)
+    )
+    made._rk_seed = int(rk_seed)
+    return made
+
+
+def _write_bit_generator(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    """Its state is an array of its own, whose layout is the library's: the fingerprints say that it is the same there."""
+    return "random.BitGenerator", (
+        type(value).__name__,
+        int(value._size),
+        int(value._seed),
+        cupy.asnumpy(value._state).tobytes(),
+    )
+
+
+def _read_bit_generator(state: Any, object_at: ObjectAt) -> Any:
+    name, size, seed, data = state
+    if name not in _BIT_GENERATORS:
+        raise ValueError("no bit generator")
+    made = getattr(cupy.random, name)(0, size=int(size))
+    if made._state.nbytes != len(data):
+        raise ValueError("a state of another size")
+    made._state.set(np.frombuffer(data, made._state.dtype))
+    made._seed = np.uint32(int(seed))
+    return made
+
+
+def _read_generator(number: Any, object_at: ObjectAt) -> Any:
+    source = object_at(int(number))
+    if not isinstance(source, cupy.random.BitGenerator):
+        raise TypeError("no bit generator")
+    return cupy.random.Generator(source)
+
+
+def _write_source(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    if value.held_by:
+        raise TypeError(f"module whose code has {value.held_by}")
+    return "module", (dict(value.headers), value.options, dict(value.fields))
+
+
+def _read_source(state: Any, object_at: ObjectAt) -> Any:
+    headers, options, fields = state
+    names = fields.get("name_expressions")
+    return kernels.kernel_raw(
+        str(fields["code"]), tuple(map(str, options)), str(fields["backend"]), bool(fields["translate_cucomplex"]),
+        bool(fields["enable_cooperative_groups"]), bool(fields["jitify"]), None if names is None else [str(name) for name in names],
+        {str(name): str(text) for name, text in headers.items()},
+    )  # fmt: skip
+
+
+def _write_binary(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    if value.held_by:
+        raise TypeError(f"module whose code has {value.held_by}")
+    return "binary", value.image
+
+
+def _read_function(state: Any, object_at: ObjectAt) -> Any:
+    number, name, attributes = state
+    module = object_at(int(number))
+    if not isinstance(module, (kernels.Source, kernels.Binary)):
+        raise TypeError("no module")
+    made = kernels.Function(module, str(name))
+    for attribute, value in attributes.items():
+        kernels.kernel_set_attribute(made, str(attribute), int(value))
+    return made
+
+
+def _write_generated(value: Any, number_of: NumberOf) -> tuple[str, Any]:
+    if value.held_by:
+        raise TypeError(f"kernel whose code has {value.held_by}")
+    return "generated", (value.kind, value.parts)
+
+
+def _read_generated(state: Any, object_at: ObjectAt) -> Any:
+    kind, parts = state
+    return kernels.Generated(str(kind), (*parts[:-1], tuple(map(str, parts[-1]))))
+
+
+_BIT_GENERATORS = ("XORWOW", "MRG32k3a", "Philox4x3210")
+
+
+def _writers() -> dict[type, Callable[[Any, NumberOf], tuple[str, Any]]]:
+    random: Any = cupy.random
+    return {
+        random.RandomState: _write_random_state,
+        random.Generator: lambda v, n: ("random.Generator", n(v.bit_generator)),
+        **{getattr(random, name): _write_bit_generator for name in _BIT_GENERATORS},
+        Event: lambda v, n: ("event", v.state()),
+        kernels.Source: _write_source,
+        kernels.Binary: _write_binary,
+        kernels.Function: lambda v, n: ("function", (n(v.module), v.name, dict(v.attributes))),
+        kernels.Generated: _write_generated,
+    }
+
+
+_READERS: dict[str, Callable[[Any, ObjectAt], Any]] = {
+    "random.RandomState": _read_random_state,
+    "random.BitGenerator": _read_bit_generator,
+    "random.Generator": _read_generator,
+    "event": lambda state, object_at: Event.restored(*state),
+    "module": _read_source,
+    "binary": lambda state, object_at: kernels.Binary(bytes(state)),
+    "function": _read_function,
+    "generated": _read_generated,
+}
+
+
+# -- the rest -------------------------------------------------------------------------------------------------------------
+
+
+def boot_id() -> str:
+    """Which host, since which start: events of another one have another clock."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def write(streams: Streams, arena: Any, message: Any) -> None:
+    """Streams and where the arena is into a `SessionDocument`."""
+    message.streams.extend(streams.numbers())
+    message.device.CopyFrom(encode({"streams": streams.state()}))
+    message.now_ns, message.boot_id = time.monotonic_ns(), boot_id()
+    message.arena.base, message.arena.nbytes = arena.base, arena.nbytes
+
+
+def read(streams: Streams, arena: Any, message: Any) -> None:
+    """The reverse. Raises Inconsistent."""
+    found = message.arena
+    if (found.base, found.nbytes) != (arena.base, arena.nbytes):
+        raise Inconsistent(
+            f"its arena is {found.nbytes:#x} bytes at {found.base:#x}, this server's {arena.nbytes:#x} bytes at {arena.base:#x}"
+        )
+    try:
+        streams.restore(decode(message.device)["streams"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise Inconsistent(f"its streams ({type(error).__name__})") from None
+    # Of another host's clock nothing is known but that some time has passed.
+    gone_ms = (time.monotonic_ns() - message.now_ns) / 1e6 if message.boot_id == boot_id() else 0.0
+    Event.begin_again(max(gone_ms, 0.0))
+
+
+__all__ = ["NO_ARENA", "OFF", "Inconsistent", "boot_id", "fixed", "object_of", "object_state", "read", "write"]
