@@ -163,13 +163,14 @@ def install() -> Recorder:
     """Put a recorder in the place of cuRAND, once in a process; later calls return it."""
     import importlib
 
-    libs = importlib.import_module("cupy_backends.cuda.libs")
+    libs: Any = importlib.import_module("cupy_backends.cuda.libs")
     with _lock:
         curand = importlib.import_module("cupy_backends.cuda.libs.curand")
         there = libs.curand
-        if not isinstance(there, Recorder):
-            there = libs.curand = Recorder(curand)
-        return there
+        if isinstance(there, Recorder):
+            return there
+        made = libs.curand = Recorder(curand)
+        return made
 
 
 __all__ = ["DRAWS", "Far", "History", "Recorder", "install"]

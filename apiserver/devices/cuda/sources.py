@@ -61,7 +61,7 @@ def _held_by(text: str) -> str:
     found = _ALWAYS_WORDS.search(plain)
     if found is not None:
         return _ALWAYS[found[0]]
-    names = set()
+    names: set[str] = set()
     for declared in _DECLARED.finditer(plain):
         rest = plain[declared.end() :]
         end = re.search(r"[(;={\[]", rest)
@@ -72,9 +72,9 @@ def _held_by(text: str) -> str:
             if re.search(r"\bconstexpr\b", rest[: end.start()] if end else rest):
                 continue
             return "variables of its own"
-        name = re.search(r"(\w+)\s*$", rest[: end.start()])
-        if name is not None and declared[0] == "__device__":
-            names.add(name[1])
+        last = re.search(r"(\w+)\s*$", rest[: end.start()])
+        if last is not None and declared[0] == "__device__":
+            names.add(last[1])
     for name in names:
         if re.search(rf"\b{re.escape(name)}\b(?!\s*[(<])", plain):
             return f"the address of its function {name}"
