@@ -66,14 +66,19 @@ class Fusion:
 
     def program(self, segment: Segment) -> Program:
         """The program of a segment, for the driver where there is one. Raises MemoryError."""
-        program = compile_segment(segment, self.scratch)
         native = driver.current() if self.threads != 1 else None
-        if native is not None:
-            self._wanted = self._wanted or driver.threads_wanted(self.threads)
-            program.lowered = lower(program, self.scratch, self._wanted, Trials(native))
-            self.lowered += program.lowered is not None
-            self.segments += 1
-        return program
+        if native is None:
+            return compile_segment(segment, self.scratch)
+        self._wanted = self._wanted or driver.threads_wanted(self.threads)
+        self.segments += 1
+        # Whatever a late write reaches is within a block, see Note [Late writes].
+        small = driver.BLOCK_BYTES if segment.reach <= driver.BLOCK_BYTES // 16 else 0
+        program = compile_segment(segment, self.scratch, small)
+        program.lowered = lower(program, self.scratch, self._wanted, Trials(native))
+        if program.lowered is not None:
+            self.lowered += 1
+            return program
+        return compile_segment(segment, self.scratch) if small else program
 
     def shares(self, shape: tuple[int, ...]) -> bool:
         """Whether a command is worth a window by itself, because several cores can run it."""

@@ -518,6 +518,30 @@ EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
     return segment.failed;
 }
 
+namespace driver {
+
+// See Note [Sums in blocks] in programs.py.
+template <class T> T added(const T *&parts, int64_t n, int64_t most) {
+    if (n <= most) return *parts++;
+    const int64_t half = n / 2 - n / 2 % 8;
+    const T left = added(parts, half, most);
+    return left + added(parts, n - half, most);
+}
+
+}  // namespace driver
+
+// The sum of blocks' sums, of numbers of 4 or 8 bytes, into `sum`.
+EXPORTED void cupool_fusion_added(const char *parts, long bytes, long n, long most, char *sum) {
+    using namespace driver;
+    if (bytes == 4) {
+        const float *at = reinterpret_cast<const float *>(parts);
+        *reinterpret_cast<float *>(sum) = added(at, n, most);
+    } else {
+        const double *at = reinterpret_cast<const double *>(parts);
+        *reinterpret_cast<double *>(sum) = added(at, n, most);
+    }
+}
+
 // Bytes of a step and of a slot: driver.py compares them with its own.
 EXPORTED long cupool_fusion_layout(void) {
     return static_cast<long>(sizeof(driver::Step)) << 32 | sizeof(driver::Slot);

@@ -31,6 +31,8 @@ WORK_OF_A_THREAD = 1 << 17
 #: Elements of a command that several cores run though it joins no other.
 WORTH_ALONE = 1 << 19
 MOST_THREADS = 256
+#: Of one value of a block: some of them fit into a core's nearest cache. The interpreter, which each block costs more, has larger ones.
+BLOCK_BYTES = 16 << 10
 
 
 class Driver:
@@ -43,11 +45,15 @@ class Driver:
         layout.restype = ctypes.c_int64
         if layout() != (STEP_WORDS * 8) << 32 | SLOT_WORDS * 8:
             raise OSError(0, f"{path} has another layout")
-        self._run, self._open, self._close = (getattr(library, f"cupool_fusion_{n}") for n in ("run", "open", "close"))
+        self._run, self._open, self._close, self._added = (
+            getattr(library, f"cupool_fusion_{name}") for name in ("run", "open", "close", "added")
+        )
         self._run.restype = ctypes.c_int64
         self._run.argtypes = (ctypes.c_void_p,) * 3
         self._open.restype, self._open.argtypes = ctypes.c_void_p, (ctypes.c_int64,)
         self._close.restype, self._close.argtypes = None, (ctypes.c_void_p,)
+        self._added.restype = None
+        self._added.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
     @contextmanager
     def team(self, threads: int) -> Iterator[Team]:
@@ -56,7 +62,7 @@ class Driver:
         if not handle:
             raise MemoryError("no memory for the threads of a chain")
         try:
-            yield Team(self._run, handle)
+            yield Team(self._run, self._added, handle)
         finally:
             self._close(handle)
 
@@ -64,8 +70,10 @@ class Driver:
 class Team:
     """Threads of a driver."""
 
-    def __init__(self, run: Callable[[int, int, int], int], handle: int) -> None:
+    def __init__(self, run: Callable[..., int], added: Callable[..., None], handle: int) -> None:
         self._run = run
+        #: (address of blocks' sums, bytes of each, numbers, numbers of a block, address for the sum), see Note [Sums in blocks]
+        self.added = added
         self._handle = handle
 
     def run(self, words: int, scratch: int) -> bool:
@@ -146,4 +154,14 @@ def _cores() -> int:
     return found
 
 
-__all__ = ["STEP_WORDS", "WORK_OF_A_THREAD", "WORTH_ALONE", "Driver", "Team", "current", "prepare", "threads_wanted"]
+__all__ = [
+    "BLOCK_BYTES",
+    "STEP_WORDS",
+    "WORK_OF_A_THREAD",
+    "WORTH_ALONE",
+    "Driver",
+    "Team",
+    "current",
+    "prepare",
+    "threads_wanted",
+]

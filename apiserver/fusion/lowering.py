@@ -88,8 +88,14 @@ class Lowered:
                 "A loop of NumPy's failed within a chain of commands, some of which had written.",
                 "Start the server with --fusion-threads 1, and report it.",
             )
-        for (_, parts), found in zip(program.totals, self.parts, strict=True):
-            parts.extend(found)
+        for (node, parts), found in zip(program.totals, self.parts, strict=True):
+            how = node.operation
+            if isinstance(how, Reduction) and how.style == "pairwise":
+                total = np.empty((), how.dtype)
+                team.added(address_of(found), found.itemsize, program.rows, program.block, address_of(total))
+                parts.append(total[()])
+            else:
+                parts.extend(found)
 
 
 def lower(program: Program, scratch: Scratch, threads: int, ways: Ways) -> Lowered | None:

@@ -84,6 +84,8 @@ class Program:
         self.inner: tuple[int, ...] = ()
         #: what runs it without the interpreter; None: `run` does
         self.lowered: Lowered | None = None
+        #: whether the parts of sums are added up already
+        self.is_added = False
         #: (node, parts): totals
         self.totals: list[tuple[Node, list[Any]]] = []
         self.block = 1
@@ -124,6 +126,7 @@ class Program:
         """
         if self.lowered is not None and team is not None:
             self.lowered.run(self, team)
+            self.is_added = True
         else:
             self._run_blocks()
         if self.totals:
@@ -179,7 +182,7 @@ class Program:
         if how.style == "count":
             return np.asarray(sum(parts), how.dtype)
         if how.style == "pairwise":
-            return added(iter(parts), self.rows, self.block)
+            return parts[0] if self.is_added else added(iter(parts), self.rows, self.block)
         return np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
 
 

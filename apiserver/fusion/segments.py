@@ -121,6 +121,8 @@ class Segment:
         self.looking: list[Node] = []
         #: nothing may follow
         self.is_closed = False
+        #: bytes that a late write's operands reach back, at most
+        self.reach = 0
         #: by what tells them apart
         self._reads: dict[Any, Place] = {}
         self._writes: dict[Any, Place] = {}
@@ -188,13 +190,16 @@ class Segment:
         )
         place = node.result.place
         start, *alike = place[2]
+        reach = 0
         for read in self._reads.values():
             if not _clashes(place, (read,)):
                 continue
             at, *other = read[2]
             if other != alike or start - at > block:
                 return False
+            reach = max(reach, start - at)
         node.lags = True
+        self.reach = reach
         return True
 
     def add(self, node: Node) -> None:

@@ -101,8 +101,8 @@ class Trials:
         segment.add(Node(how, operands, Value(made.shape, made.dtype, made), None, False))
         return self._run(segment, way) is not None and made.tobytes() == expected.tobytes()
 
-    def _run(self, segment: Segment, way: str) -> Program | None:
-        """The program, run by the driver in small blocks; None where it cannot be."""
+    def _run(self, segment: Segment, way: str) -> tuple[Program, list[Array]] | None:
+        """The program, run by the driver in small blocks, and the blocks' parts of totals; None where it cannot be."""
         scratch = Scratch()
         program = compile_segment(segment, scratch, _BLOCK_BYTES)
         lowered = lower(program, scratch, 2, _Only(way))
@@ -110,7 +110,7 @@ class Trials:
             return None
         with self._driver.team(lowered.threads) as team:
             lowered.run(program, team)
-        return program
+        return program, lowered.parts
 
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
         """See `Ways`."""
@@ -143,10 +143,10 @@ class Trials:
     def _totals_agree(self, how: Reduction, x: Array) -> bool:
         segment = Segment(0, x.shape)
         segment.add(Node(how, [Value(x.shape, x.dtype, x)], Value((), how.dtype, np.empty((), how.dtype)), None, False))
-        program = self._run(segment, "rows")
-        if program is None:
+        found = self._run(segment, "rows")
+        if found is None:
             return False
-        ((_, parts),) = program.totals
+        program, (parts,) = found
         for (_, _, first, last), part in zip(program.bounds(), parts, strict=True):
             piece = x[first:last]
             expected = np.count_nonzero(piece) if how.style == "count" else how.ufunc.reduce(piece, dtype=_adding(how))

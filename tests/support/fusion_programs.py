@@ -51,6 +51,7 @@ def small_sizes() -> Iterator[None]:
     before = kinds.MIN_ELEMENTS, segments.BLOCK_BYTES
     work, lowering.WORK_OF_A_THREAD = lowering.WORK_OF_A_THREAD, 1
     alone, driver.WORTH_ALONE = driver.WORTH_ALONE, SMALL_SHARED
+    block, driver.BLOCK_BYTES = driver.BLOCK_BYTES, SMALL_BLOCK
     modules = [
         m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
     ]
@@ -62,7 +63,7 @@ def small_sizes() -> Iterator[None]:
                 module.BLOCK_BYTES = SMALL_BLOCK  # type: ignore[attr-defined]
         yield
     finally:
-        lowering.WORK_OF_A_THREAD, driver.WORTH_ALONE = work, alone
+        lowering.WORK_OF_A_THREAD, driver.WORTH_ALONE, driver.BLOCK_BYTES = work, alone, block
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):
                 module.MIN_ELEMENTS = before[0]  # type: ignore[attr-defined]
