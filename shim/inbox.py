@@ -29,6 +29,13 @@ from .redo import RECORDED, Redo, digest
 MAX_UNASKED = 65_536
 
 
+
+def _unpacked(kept: Any) -> Any:
+    """The `cupool.v1.Result` of what is kept. One that nobody waits for is kept as its bytes: a message holds on to blocks of the C
+    library's heap, and many that stay keep all that was freed around them."""
+    return session_pb2.Result.FromString(kept) if type(kept) is bytes else kept
+
+
 #: A wait whose thread reads for itself.
 _READS: Any = object()
 
@@ -61,6 +68,7 @@ class Inbox:
         self._control = control
         # Two receiving threads meet here for a moment when a connection is replaced.
         self._lock = allocate_lock()
+        #: `cupool.v1.Result`, or its bytes where nobody waits for it: see `_unpacked`.
         self._results: dict[int, Any] = {}
         #: What a wait blocks on: a token in it says "look again". Its `put` is a C function that never fails. _READS: it does not block.
         self._waiters: dict[int, Any] = {}
@@ -139,14 +147,16 @@ class Inbox:
             if number in self._abandoned:
                 steps.append(partial(self._abandoned.discard, number))
                 continue
-            steps.append(partial(setitem, self._results, number, result))
             waiter = waiters.get(number)
+            is_unasked = waiter is None and not result.HasField("value")
+            kept = result.SerializeToString() if is_unasked else result
+            steps.append(partial(setitem, self._results, number, kept))
             served = waiter is not None
             if waiter is not None:
                 steps.append(partial(waiters.pop, number, None))
                 if waiter is not _READS:
                     steps.append(partial(waiter.put, None))
-            elif not result.HasField("value"):
+            elif is_unasked:
                 unasked += 1
         steps.append(partial(setattr, self, "received", ordinal))
         deque(map(call, steps), maxlen=0)
@@ -159,7 +169,7 @@ class Inbox:
 
     def _drop_unasked(self) -> None:
         """Forget the older half of what nobody asked for. Values stay: somebody waits for each of those, sooner or later."""
-        kept = [n for n, r in list(self._results.items()) if n not in self._waiters and not r.HasField("value")]
+        kept = [n for n, r in list(self._results.items()) if n not in self._waiters and type(r) is bytes]
         for number in kept[: len(kept) // 2]:
             self._results.pop(number, None)
         self._unasked = len(kept) - len(kept) // 2
@@ -174,7 +184,7 @@ class Inbox:
 
     def take(self, number: int) -> Any:
         """The result under `number` if it has come, else None. Not for a number that somebody waits for."""
-        return self._results.pop(number, None)
+        return _unpacked(self._results.pop(number, None))
 
     def wait(self, number: int, waiter: Any) -> Any:
         """The `cupool.v1.Result` under `number`. Raises what the session was lost of."""
@@ -186,7 +196,7 @@ class Inbox:
             while True:
                 result = self._results.pop(number, None)
                 if result is not None:
-                    return result
+                    return _unpacked(result)
                 if self.lost is not None:
                     raise self.lost
                 if not self.help(is_done):
