@@ -29,7 +29,6 @@ from .redo import RECORDED, Redo, digest
 MAX_UNASKED = 65_536
 
 
-
 def _unpacked(kept: Any) -> Any:
     """The `cupool.v1.Result` of what is kept. One that nobody waits for is kept as its bytes: a message holds on to blocks of the C
     library's heap, and many that stay keep all that was freed around them."""
