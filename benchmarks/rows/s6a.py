@@ -79,9 +79,10 @@ def placed_waits(cp: Any, how: str, goal: float | None, quick: bool) -> list[Rat
 def run(quick: bool) -> list[Ratio]:
     results = placed_waits(open_session(), "", GOAL, quick)
     if not quick:
-        # Both ends through grpcio's public API: what they fall back to.
-        close()
-        os.environ["CUPOOL_TRANSPORT"] = "grpc"
-        config.config.cache_clear()
-        results += placed_waits(open_session(), ", CUPOOL_TRANSPORT=grpc", None, quick)
+        # Through grpcio's core, as in a program that has loaded it; and both ends through its public API: what they fall back to.
+        for transport in ("core", "grpc"):
+            close()
+            os.environ["CUPOOL_TRANSPORT"] = transport
+            config.config.cache_clear()
+            results += placed_waits(open_session(), f", CUPOOL_TRANSPORT={transport}", None, quick)
     return results
