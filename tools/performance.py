@@ -285,8 +285,8 @@ def page(with_plots: bool) -> str:
             "Made by `python tools/performance.py` from `benchmarks/results/`; nothing here is typed. ",
             "Ratios are measured side by side in one run; a figure is a median with its quartiles, and a limit is in the unit of its "
             "figure.\n",
-            "Rows that run the shim in their own process, which has loaded grpcio for its baselines, set `CUPOOL_TRANSPORT=light`: what a program "
-            "gets that has not loaded it. What needs a GPU and has not seen one is marked unproven.\n\n",
+            "Rows that run the shim in their own process, which has loaded grpcio for its baselines, set `CUPOOL_TRANSPORT=light`: what a "
+            "program gets that has not loaded it. What needs a GPU and has not seen one is marked unproven.\n\n",
             "## The goals\n\n",
             "Names such as S1a are those of the rows: `python -m benchmarks S1a` measures that one. Files are under "
             "`benchmarks/results/`.\n\n",
