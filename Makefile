@@ -7,7 +7,7 @@
 #   make prove PART=name   a campaign in full; without PART: list them
 #   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
-#   make clients   the CuPy-facing tests of opt_einsum, einops and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
+#   make clients   the CuPy-facing tests of opt_einsum, einops, scikit-learn and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
 #   make sizes     lines per component; a function's package    make clean
 

@@ -1,4 +1,4 @@
-"""Other people's programs: the CuPy-facing tests of opt_einsum, einops and dask.array through the shim. `make clients`.
+"""Other people's programs: the CuPy-facing tests of opt_einsum, einops, dask.array and scikit-learn through the shim. `make clients`.
 
     python tools/clients.py                 all of them; writes benchmarks/results/clients.json
     python tools/clients.py einops --show   one of them, with what failed
@@ -62,6 +62,7 @@ _DASK = "core creation gufunc linalg overlap percentile random reductions routin
 CLIENTS = (
     Client("opt_einsum", "opt_einsum", ("-k", "cupy", "--pyargs", "opt_einsum.tests.test_backends")),
     Client("einops", "einops", ("--pyargs", "einops.tests"), {"EINOPS_TEST_BACKENDS": "cupy"}),
+    Client("scikit-learn", "scikit-learn", ("-k", "cupy", "--pyargs", "sklearn.utils.tests.test_array_api"), {"SCIPY_ARRAY_API": "1"}),
     Client("dask.array", "dask", ("--pyargs", *(f"dask.array.tests.test_cupy_{part}" for part in _DASK.split()))),
 )
 
