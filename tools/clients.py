@@ -62,7 +62,12 @@ _DASK = "core creation gufunc linalg overlap percentile random reductions routin
 CLIENTS = (
     Client("opt_einsum", "opt_einsum", ("-k", "cupy", "--pyargs", "opt_einsum.tests.test_backends")),
     Client("einops", "einops", ("--pyargs", "einops.tests"), {"EINOPS_TEST_BACKENDS": "cupy"}),
-    Client("scikit-learn", "scikit-learn", ("-k", "cupy", "--pyargs", "sklearn.utils.tests.test_array_api"), {"SCIPY_ARRAY_API": "1"}),
+    Client(
+        "scikit-learn",
+        "scikit-learn",
+        ("-k", "cupy", "--pyargs", "sklearn.utils.tests.test_array_api"),
+        {"SCIPY_ARRAY_API": "1"},
+    ),
     Client("dask.array", "dask", ("--pyargs", *(f"dask.array.tests.test_cupy_{part}" for part in _DASK.split()))),
 )
 
