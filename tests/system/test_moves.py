@@ -309,6 +309,28 @@ def test_a_move_can_be_cancelled_before_its_release(moving: tuple[World, Any]) -
     assert float(x[7]) == 7 and session.link.moves == 1
 
 
+@pytest.mark.parametrize("step", ["copied", "stopped", "rest"])
+def test_a_move_is_cancelled_wherever_it_is(step: str) -> None:
+    """The order comes while the source is at this step of it; the destination is not asked."""
+    from cupool.shim import cupy as cp
+
+    with world("--allow-faults", spare=0, first=("--move-fault", f"source.{step}:freeze")) as (there, session):
+        x = cp.arange(300_000.0)
+        assert float(x[-1]) == 299_999
+        state = Path(f"/proc/{there.here.process.pid}/stat")
+        to = there.server()
+        move = there.begin(to)
+        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        there.here.order(cancel_move=pb.CancelMove(session="s", move=move, reason="somebody changed his mind"))
+        there.here.process.send_signal(signal.SIGCONT)
+        assert there.here.wait_phase(move, Phase.FAILED, Phase.RELEASED).reason == "somebody changed his mind"
+        x += 1
+        assert float(x[-1]) == 300_000 and session.link.moves == 0
+        to.wait_end()
+        there.move()
+        assert float(x.sum()) == float(np.arange(1, 300_001.0).sum()) and session.link.moves == 1
+
+
 def test_what_was_released_can_be_taken_back(moving: tuple[World, Any]) -> None:
     """The destination dies after the release, before the client came to it."""
     from cupool.shim import cupy as cp
@@ -448,8 +470,8 @@ def test_across_hosts_the_bytes_come_in_the_stream_and_a_cut_link_is_a_return(mo
     assert session.link.moves == 1
 
 
-#: At which step the link to the destination becomes slow -> whether the move is made all the same.
-SLOWED = {"source.came": True, "source.stopped": False}
+#: At which step the link to the destination becomes slow -> whether the move may be made all the same.
+SLOWED = {"source.came": True, "source.stopped": False, "source.rest": True}
 #: One megabit.
 SLOW_BYTES_A_S = 125_000
 
