@@ -135,7 +135,7 @@ def _common() -> dict[str, int]:
 
 
 def _ports(config: Config) -> frozenset[int]:
-    if config.listen.startswith("unix"):
+    if config.listen.startswith(("unix:", "unix-abstract:")):
         return frozenset()
     return frozenset({int(config.listen.rpartition(":")[2])})
 

@@ -623,7 +623,7 @@ class ApiServer:
         server.add_generic_rpc_handlers((self.handlers(), self.move_handlers()))
         listen, tls = self.config.listen, self.config.tls
         # A unix socket is this machine's own: its traffic is not on a wire.
-        if tls is None or listen.startswith("unix"):
+        if tls is None or listen.startswith(("unix:", "unix-abstract:")):
             port = server.add_insecure_port(listen)
         else:
             port = server.add_secure_port(listen, server_credentials(tls))

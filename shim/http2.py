@@ -18,6 +18,8 @@ WINDOW = 8 << 20
 MAX_FRAME = 1 << 20
 #: Header blocks are short; a longer one is no server of ours.
 MAX_HEADERS = 64 << 10
+#: Answers to pings and settings that wait to be sent, and what they say: a server that asks on without reading is none of ours.
+MAX_UNSENT = 100_000
 
 _DATA, _HEADERS, _RST, _SETTINGS, _PUSH, _PING, _GOAWAY, _UPDATE, _CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 _ACK = _END_STREAM = 1
@@ -276,6 +278,8 @@ class Call:
                     messages += self._data(flags, payload)
                 elif kind in _READERS:
                     _READERS[kind](self, flags, stream, payload)
+                    if len(self._urgent) + len(self._told) > MAX_UNSENT:
+                        raise Unread("too much is asked without taking the answers")
         except (IndexError, ValueError, error) as damage:
             raise Unread(f"a frame makes no sense: {damage}") from None
         self._buffer += data[at:]
@@ -331,6 +335,8 @@ class Call:
 
     def _headers(self) -> None:
         block, self._block = self._block or b"", None
+        if len(block) > MAX_HEADERS:
+            raise Unread("the headers are longer than is allowed")
         fields = dict(header_fields(block))
         self._http = fields.get(":status", self._http)
         if not self._block_ends:

@@ -11,6 +11,7 @@ which the pipe wakes for it, or the ticker's. The thread that has the turn (`tur
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import sys
@@ -27,7 +28,7 @@ from cupool.contract.errors import CupoolError
 
 from .core_stream import CoreTransport
 from .http2 import Call, Unread
-from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Stream, Trust
+from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Stream, Trust, is_unix
 from .turns import Disconnected, Turns
 
 #: A connection that is not made in this time is grpcio's affair, which waits as long as the caller does.
@@ -35,11 +36,15 @@ CONNECT_S = 0.5
 #: As the channels' keepalive.
 KEEPALIVE_S = 10.0
 KEEPALIVE_ANSWER_S = 3.0
+#: How long a sender that was interrupted between two lines may keep a stream from being closed. None waits for the socket.
+CLOSE_S = 0.2
 #: What is asked of the socket at once: little, until more is there.
 _RECEIVE_BYTES = 16 << 10
 _RECEIVE_MOST = 256 << 10
 #: Pieces given to the socket at once.
 _PIECES = 256
+#: A program may have SIGPIPE end it, as grpcio also allows for. Not on every system.
+_QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)
 _TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
 _CANCELLED = Disconnected("CANCELLED", "The client ended the stream.")
 #: grpcio goes through these where they are set.
@@ -90,9 +95,9 @@ class Wire:
         self._open = RLock()
         self._is_closed = False
         self._ask_bytes = _RECEIVE_BYTES
-        is_secure = bool(trust.ca) and not endpoint.startswith("unix")
+        is_secure = bool(trust.ca) and not is_unix(endpoint)
         self.scheme = "https" if is_secure else "http"
-        self.authority = tls_name or ("localhost" if endpoint.startswith("unix") else endpoint)
+        self.authority = tls_name or ("localhost" if is_unix(endpoint) else endpoint)
         try:
             self._socket = _connected(endpoint, timeout_s)
         except (OSError, ValueError) as error:
@@ -131,7 +136,7 @@ class Wire:
             try:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
-                self._socket.sendall(self._out.read())
+                self._socket.sendall(self._out.read(), _QUIETLY)
                 data = self._socket.recv(_RECEIVE_BYTES)
                 if not data:
                     raise OSError("the connection ended within the handshake") from None
@@ -140,7 +145,7 @@ class Wire:
                 break
         if tls.selected_alpn_protocol() != "h2":
             raise Unfit("the server speaks no HTTP/2")
-        self._socket.sendall(self._out.read())
+        self._socket.sendall(self._out.read(), _QUIETLY)
         self._tls = tls
 
     def sealed(self, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
@@ -158,7 +163,7 @@ class Wire:
         while parts:
             some = parts[:_PIECES]
             try:
-                sent = int(self._socket.sendmsg(some))
+                sent = int(self._socket.sendmsg(some, (), _QUIETLY))
             except BlockingIOError:
                 return parts
             for k, part in enumerate(some):
@@ -193,7 +198,7 @@ class Wire:
                     parts.append(part)
             except self._wants:
                 return b"".join(parts) or None
-        return b""
+        return b"".join(parts)  # where nothing came before TLS's own end, the connection's
 
     def wake(self) -> None:
         """End a `wait`, of any thread."""
@@ -251,7 +256,9 @@ class LightStream(Turns):
                     self._wire.wake()  # whoever reads waits for room, too
                     return
             except OSError:
-                return  # the connection has ended, which the reader sees
+                # The connection has ended, or ends here, since what it took of this is not known. The reader sees it.
+                self._wire.shut()
+                return
             except BaseException:
                 # Whether the socket has it is not known. A new stream starts from what is known.
                 self._tear()
@@ -335,8 +342,9 @@ class LightStream(Turns):
         self.ring()
 
     def close(self) -> None:
-        # `read` has returned: nobody waits for the socket.
+        # `read` has returned: nobody waits for the socket. Who is just sending has a descriptor that would be another's in a moment.
         self.cancel()
+        self._sending.acquire(timeout=0.0 if self._is_torn else CLOSE_S)
         self._wire.close()
 
 
@@ -367,7 +375,7 @@ def call_once(
             left_s = give_up_s - time.monotonic()
             if left_s <= 0:
                 raise Disconnected("DEADLINE_EXCEEDED", "Deadline Exceeded")
-            end = stream.step(left_s)
+            end = stream.step(min(left_s, KEEPALIVE_ANSWER_S / 2))  # no ticker looks after it
     finally:
         stream.close()
     if end.code == "OK" and len(replies) == 1:

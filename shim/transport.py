@@ -133,6 +133,11 @@ class Trust:
 NO_TLS = Trust()
 
 
+def is_unix(endpoint: str) -> bool:
+    """Whether it is a unix socket, which is this machine's own: nobody is on the way. A host's name may begin in the same way."""
+    return endpoint.startswith(("unix:", "unix-abstract:"))
+
+
 def open_channel(
     endpoint: str, trust: Trust = NO_TLS, tls_name: str = "", more: tuple[tuple[str, int], ...] = ()
 ) -> Any:
@@ -146,8 +151,7 @@ def open_channel(
         PoolUnreachable: a file of `trust` cannot be read.
     """
     grpc = import_grpc()
-    # A unix socket is this machine's own: nobody is on the way.
-    if not trust.ca or endpoint.startswith("unix"):
+    if not trust.ca or is_unix(endpoint):
         return grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS + more)
     files = [
         _read(name, path)

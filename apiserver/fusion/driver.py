@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ WORTH_ALONE = 1 << 19
 MOST_THREADS = 256
 #: Of one value of a block: some of them fit into a core's nearest cache. The interpreter, which each block costs more, has larger ones.
 BLOCK_BYTES = 16 << 10
+#: What a host without a compiler that works gives: everything runs in the interpreter there.
+_BROKEN = (CompileException, OpMissing, OSError, RuntimeError, subprocess.SubprocessError)
 
 
 class Driver:
@@ -107,7 +110,7 @@ def prepare(waits: bool = False) -> bool:
             if not compiler.version:
                 return False
             found = compiler.cached(text, (), {})
-        except (OpMissing, OSError) as error:
+        except _BROKEN as error:
             log.info("event=no-fusion-driver reason=%r", str(error))
             return False
         if found is not None:
@@ -122,7 +125,7 @@ def prepare(waits: bool = False) -> bool:
 def _compile(text: str) -> None:
     try:
         _load(default_compiler().compile(text, (), {}, source=text, name=SOURCE.name))
-    except (CompileException, OpMissing, OSError) as error:
+    except _BROKEN as error:
         log.info("event=no-fusion-driver reason=%r", str(error))
 
 

@@ -246,7 +246,7 @@ class DestinationMove:
 
     def _channel(self) -> Any:
         arrival = self.arrival
-        if not arrival.tls_name or arrival.endpoint.startswith("unix"):
+        if not arrival.tls_name or arrival.endpoint.startswith(("unix:", "unix-abstract:")):
             return grpc.insecure_channel(arrival.endpoint, _OPTIONS)
         authority = self._server.config.authority
         if not authority:

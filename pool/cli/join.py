@@ -119,7 +119,7 @@ def unreachable(address: str) -> str:
     """Why nothing can be reached at the address of a controller; "" where something answers, whatever it is."""
     host, _, port = address.rpartition(":")
     try:
-        if address.startswith("unix"):
+        if address.startswith(("unix:", "unix-abstract:")):
             kind, _, path = address.partition(":")
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(_REACH_S)

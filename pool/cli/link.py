@@ -128,7 +128,7 @@ def open_channel(addr: str, ca: str = "") -> Any:
         ("grpc.max_receive_message_length", 64 << 20),
         ("grpc.use_local_subchannel_pool", 1),
     )
-    if not ca or addr.startswith("unix"):
+    if not ca or addr.startswith(("unix:", "unix-abstract:")):
         return grpc.insecure_channel(addr, options=options)
     files = (ca, os.environ.get("CUPOOL_KEY", ""), os.environ.get("CUPOOL_CERT", ""))
     try:

@@ -168,14 +168,14 @@ def prepare(found: settings.Settings, folder: Path) -> tuple[PoolConfig, PoolCon
 def agent_config(whole: PoolConfig, folder: Path, listen: str, token: str, found: settings.Settings) -> PoolConfig:
     """What this host's agent is told. Its servers listen where programs can reach the pool."""
     cert, key = found["security.node_cert"], found["security.node_key"]
-    if whole.tls_cert and not cert and not listen.startswith("unix"):
+    if whole.tls_cert and not cert and not listen.startswith(("unix:", "unix-abstract:")):
         cert, key = node_certificate(folder, whole.node or node_id(folder / "agent"))
     return dataclasses.replace(
         whole,
         folder=str(folder / "agent"),
         node=whole.node or node_id(folder / "agent"),
         # Sockets in a folder of ours are for this user's programs; an address is for others' too.
-        listen="" if listen.startswith("unix") else f"{listen.rpartition(':')[0]}:0",
+        listen="" if listen.startswith(("unix:", "unix-abstract:")) else f"{listen.rpartition(':')[0]}:0",
         admin_listen="",
         agent_listen="",
         metrics_listen="",

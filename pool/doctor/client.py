@@ -188,7 +188,7 @@ def proxy() -> Iterator[Verdict]:
         if v
     }
     addr = _addr()
-    if not given or not addr or addr.startswith("unix"):
+    if not given or not addr or addr.startswith(("unix:", "unix-abstract:")):
         yield ok(
             "proxy",
             "no proxy is between this program and the pool"
@@ -352,7 +352,7 @@ def _socket_file(path: str) -> Verdict:
 
 def tls() -> Iterator[Verdict]:
     addr, ca = _addr(), os.environ.get("CUPOOL_CA", "")
-    if not addr or addr.startswith("unix"):
+    if not addr or addr.startswith(("unix:", "unix-abstract:")):
         yield skipped("tls", "the pool is on this machine: nobody is on the way")
         return
     try:
@@ -471,7 +471,7 @@ def token() -> Iterator[Verdict]:
 
 def _channel(grpc: Any, addr: str) -> Any:
     ca = os.environ.get("CUPOOL_CA", "")
-    if not ca or addr.startswith("unix"):
+    if not ca or addr.startswith(("unix:", "unix-abstract:")):
         return grpc.insecure_channel(addr)
     files = [
         Path(os.environ[n]).read_bytes() if os.environ.get(n) else None

@@ -6,6 +6,7 @@ import random
 import struct
 
 import pytest
+from cupool.shim import http2
 from cupool.shim.http2 import MAX_FRAME, WINDOW, Call, Unread, frame, header_block, header_fields
 
 HEADERS, DATA, RST, SETTINGS, PUSH, PING, GOAWAY, UPDATE, CONTINUATION = 1, 0, 3, 4, 5, 6, 7, 8, 9
@@ -176,6 +177,19 @@ def test_windows_are_opened_as_they_are_used() -> None:
     call.feed(frame(DATA, 0, 1, part))
     more = struct.pack(">I", 2 << 20)
     assert frames_of(taken(call)) == [(UPDATE, 0, 0, more), (UPDATE, 0, 1, more)]
+
+
+@pytest.mark.parametrize(
+    "flood", [frame(PING, 0, 0, bytes(8)), frame(SETTINGS, 0, 0), frame(UPDATE, 0, 1, struct.pack(">I", 1))]
+)
+def test_a_server_that_asks_without_reading_the_answers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, flood: bytes
+) -> None:
+    monkeypatch.setattr(http2, "MAX_UNSENT", 1000)
+    call = made()
+    with pytest.raises(Unread, match="without taking"):
+        for _ in range(4):
+            call.feed(flood * 300)
 
 
 def test_metadata_that_no_frame_takes_is_refused() -> None:

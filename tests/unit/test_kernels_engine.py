@@ -14,7 +14,7 @@ import pytest
 from cupool.apiserver.devices.cpu.kernels import eviction
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler, translate_options
 from cupool.apiserver.devices.cpu.kernels.engine import KernelEngine
-from cupool.apiserver.devices.cpu.kernels.source import RefusedSource
+from cupool.apiserver.devices.cpu.kernels.source import POISON, RefusedSource
 
 from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntimeError, OpMissing
 
@@ -493,6 +493,18 @@ def test_cache_is_used_and_private(engine: KernelEngine, tmp_path: Path, monkeyp
     x = np.zeros(1, np.int32)
     run(KernelEngine(second), source, (1,), (1,), [x], name="cached_kernel")
     assert x[0] == 5
+
+
+def test_nothing_is_taken_from_a_cache_that_others_may_write_to(tmp_path: Path) -> None:
+    """Whoever may write there may put a link to another file of this user in the place of a kernel."""
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    compiler = Compiler(cache)
+    target = compiler._target(POISON + "int a;", "17", (), {})
+    target.write_bytes(b"")
+    assert compiler.cached("int a;", (), {}) == target
+    cache.chmod(0o777)
+    assert compiler.cached("int a;", (), {}) is None
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:

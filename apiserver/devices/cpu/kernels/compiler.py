@@ -232,9 +232,13 @@ class Compiler:
             h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
         return self._cache / f"{h.hexdigest()[:40]}.so"
 
-    @staticmethod
-    def _is_ours(target: Path) -> bool:
-        found = target.exists() and target.stat().st_uid == os.geteuid()
+    def _is_ours(self, target: Path) -> bool:
+        """Whether it is there, and nobody else can have put it there, as a link to another file of ours, say."""
+        try:
+            folder, file = self._cache.stat(), target.stat()
+        except OSError:
+            return False
+        found = folder.st_uid == file.st_uid == os.geteuid() and not folder.st_mode & 0o022
         if found:
             eviction.touch(target)
         return found
