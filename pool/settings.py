@@ -203,7 +203,13 @@ def read_file(file: Path) -> dict[str, tuple[Any, str]]:
     _check_version(document.pop("version", 1), at("version"))
     found: dict[str, tuple[Any, str]] = {}
     for section, content in document.items():
-        if section not in SECTIONS or not isinstance(content, dict):
+        if section in SECTIONS and not isinstance(content, dict):
+            keys = [n.partition(".")[2] for n in KEYS if n.startswith(f"{section}.")]
+            raise BadSetting(
+                f"{at(section)}: {section} = {_short(content)}: [{section}] is a section, not a key.",
+                f"Write [{section}] in a line of its own, and below it its keys: {', '.join(keys)}.",
+            )
+        if section not in SECTIONS:
             what = "section" if isinstance(content, dict) else "key"
             raise BadSetting(
                 f"{at(section)}: there is no {what} {section!r} at the top.{_similar(section, SECTIONS)}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ _CURES: dict[str, str] = {
     "UNAVAILABLE": "Is it running? `cupool up` starts a pool here; `cupool doctor` looks for what is wrong.",
     "UNIMPLEMENTED": "The pool is older than this command: upgrade it.",
 }
+#: What is not there, and which command lists what is, as the pool says it.
+_LISTED = re.compile(r"(.*\.) (`cupool [^`]*` .*)")
+#: grpc's name of a status before its words.
+_STATUS = re.compile(r"^(?:[A-Z]+(?:_[A-Z]+)*: )+")
 _BUG = "Please report it; `cupool logs` has the pool's side."
 
 
@@ -210,13 +215,15 @@ def failure(error: Any, addr: str, has_answered: bool) -> CliError:
     what = details.replace("\n", " ") or f"The pool at {addr} answered {name}."
     if name in ("UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DEADLINE_EXCEEDED"):
         what = f"The pool at {addr} answered {name}: {short(details)}."
+    if name == "NOT_FOUND" and (found := _LISTED.fullmatch(what)):
+        return CliError(code, found[1], found[2])  # the pool knows better which listing has it
     return CliError(code, what, _CURES.get(name, _BUG if name in ("UNKNOWN", "INTERNAL") else ""))
 
 
 def short(details: str) -> str:
     """What went wrong, out of grpc's long account of a failed connection."""
     tail = details.replace("\n", " ").rpartition("last error: ")[2]
-    tail = tail.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ").strip()
+    tail = _STATUS.sub("", tail).strip()
     return tail.rstrip(".") or "no reason was given"
 
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from . import ids, show
-from .exits import Exit
+from .exits import CliError, Exit
 from .link import Admin, with_pool
 
 SCHEMA = "cupool.logs/1"
@@ -39,11 +39,20 @@ def logs(admin: Admin, source: str, lines: int, follow: bool, session: str, even
         if source and source != "controller":
             source = ids.resolve(source, ids.nodes(admin) + ids.servers(admin), "node or server", "cupool servers")
         request = admin_pb2.GetLogRequest(source=source, lines=lines, follow=follow, session=session)
+        found = False
         for line in admin.stream("GetLog", request):
+            found = True
             if as_json:
                 click.echo(json.dumps({"schema": SCHEMA, "source": line.source, "line": line.line}, ensure_ascii=False))
             else:
                 click.echo(show.clean(line.line))
     except KeyboardInterrupt:
-        pass  # the way to end it
+        return Exit.OK  # the way to end it
+    if session and not found:
+        where = source or "the controller"
+        raise CliError(
+            Exit.NOT_FOUND,
+            f"The log of {where} has no line of a session {session!r}.",
+            "`cupool ps` lists sessions; `cupool logs SERVER` reads the log of the server that had it.",
+        )
     return Exit.OK

@@ -184,7 +184,11 @@ def test_the_command_line(pool: Pool) -> None:
         assert alone["checkpoint"] == "alone" and "alone.json, which says whose it is" in alone["reason"]
         server = json.loads(cupool("servers", "--json").stdout)["servers"][0]
         assert server["device_id"] in ("cpu:0", "cpu:1") and Path(f"/proc/{server['pid']}").exists()
-        assert cupool("session", "restore", "second").returncode == 6
+        absent = cupool("session", "restore", "second")
+        assert absent.returncode == 6 and absent.stderr.splitlines() == [
+            "cupool: There is no checkpoint 'second'.",
+            "  try: `cupool session list` shows those that there are.",
+        ]
         assert cupool("session", "save", "nobody").returncode in (2, 6)
 
 

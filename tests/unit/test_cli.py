@@ -15,7 +15,7 @@ from pathlib import Path
 import fake_admin
 import grpc
 import pytest
-from cupool.pool.cli import app, balance, devices, exits, ids, join, move, show, status
+from cupool.pool.cli import app, balance, devices, exits, ids, join, link, move, show, status
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -522,6 +522,17 @@ def test_tokens(fake, run, tmp_path):
     assert run("token", "revoke", "t02", "--reason", "lost")[:2] == (0, "t02\n")
     _, out, _ = run("token", "list")
     assert "t03" not in out
+
+
+def test_logs_of_a_session_that_nobody_knows(fake, run):
+    code, out, err = run("logs", "--session", "nobody")
+    assert code == 6 and out == "" and err.count("\n") == 2
+    assert "The log of the controller has no line of a session 'nobody'." in err and "cupool ps" in err
+
+
+def test_what_grpc_calls_a_status_is_not_shown():
+    assert link.short("FAILED_PRECONDITION: unix:/x.sock: connect failed.") == "unix:/x.sock: connect failed"
+    assert link.short("a; last error: UNKNOWN: ipv4:127.0.0.1:9: refused") == "ipv4:127.0.0.1:9: refused"
 
 
 def test_logs(fake, run):

@@ -66,6 +66,7 @@ def test_places_of_the_file(tmp_path, monkeypatch):
 MALFORMED = {
     "unknown key": ("[pool]\n\nwram = 2\n", "line 3: there is no key 'wram' in [pool]. Did you mean 'warm'?", "Allowed in [pool]: devices, warm"),
     "unknown section": ("[pols]\nwarm = 2\n", "line 1: there is no section 'pols'", "[pool]"),
+    "section as a key": ("limits = 3\n", "line 1: limits = 3: [limits] is a section, not a key", "Write [limits] in a line of its own"),
     "key at the top": ("warm = 2\n", "line 1: there is no key 'warm' at the top", "[pool]"),
     "out of range": ("[pool]\nwarm = -1\n", "line 2: pool.warm = -1 is not allowed: it is out of range", "from 0 to 1024"),
     "wrong type": ('[pool]\nwarm = "two"\n', 'line 2: pool.warm = "two" is not allowed', "a whole number"),
