@@ -27,6 +27,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -230,13 +231,19 @@ class Link:
         """In a thread of its own, which nobody waits for: starting one is waiting for it to run, and who opens a session is about to
         send, to wait, and to read the answer without any of them."""
         time.sleep(SOON_S)
-        self._start_threads(others)
+        with suppress(RuntimeError):  # the interpreter ends: nothing is to be read or ticked any more
+            self._start_threads(others)
 
     def _start_threads(self, others: Callable[[], None] = lambda: None) -> None:
         with self._starting:
             if self._thread.ident is None and not self._closing.is_set():
                 self._thread.start()
                 others()
+
+    def wait_started(self) -> None:
+        """Return when no thread of the session is half started: one can be joined then, or will find the session closed."""
+        with self._starting:
+            pass
 
     def wait_attached(self, timeout_s: float) -> None:
         """Return when a server has said hello. Raises what the session was lost of."""
@@ -647,7 +654,8 @@ class Link:
         stream = self._stream
         with self._starting:
             if self._thread.ident is None and self._opened.is_set():
-                self._thread.start()  # it reads what is still to come
+                with suppress(RuntimeError):  # the interpreter ends, and some start no thread then
+                    self._thread.start()  # it reads what is still to come
         if self._thread.ident is None:  # `start` was interrupted
             if stream is not None:
                 stream.cancel()

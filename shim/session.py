@@ -145,7 +145,7 @@ class Session:
             self.link.start(settings.reconnect_s, self._ticker.start, is_early)
         except BaseException:
             self._stop.set()
-            if self._ticker.ident is not None:
+            if self._ticker.is_alive():
                 self._ticker.join(1.0)
             self.link.close("", 0.2)
             self._pool.release(lease, "the client could not attach")
@@ -338,7 +338,8 @@ class Session:
             self._drain(drain_s)
         self._show_printed()
         self._stop.set()
-        if self._ticker.ident is not None and threading.current_thread() is not self._ticker:
+        self.link.wait_started()
+        if self._ticker.is_alive() and threading.current_thread() is not self._ticker:
             self._ticker.join(1.0)
         self.link.close(reason, EXIT_GOODBYE_S)
         trace.say("session-closed", session=self.link.lease.session, reason=reason)

@@ -17,6 +17,8 @@ ROW = "S7"
 TITLE = "a session of a warm pool: acquire + attach + first result / a bare stock grpcio unary call of the same run"
 #: Servers that are warm before each lease: the next one does not wait for a start, which is another row's.
 WARM = 3
+#: A server rehearses once it is said to be warm, and the one before ends: some 15 ms of a core that are of the start, and of the end.
+AT_REST_S = 0.05
 GOAL_RATIO, GOAL_MS = 15.0, 5.0
 
 
@@ -60,6 +62,7 @@ def run(quick: bool) -> list[Ratio | Value]:
             ours, calls = [], []
             for round_ in range((10 if quick else 200) + 3):
                 pool.wait_warm(WARM)
+                time.sleep(AT_REST_S)
                 call_ms = float(np.median([bare() for _ in range(20)]))
                 took_ms = session_ms()
                 if round_ >= 3:  # the first ones import what a running interpreter has

@@ -192,3 +192,23 @@ def test_the_next_session_finds_the_channel_to_its_pool_open(monkeypatch: pytest
         assert len(set(script.peers[1:])) == 4 and script.peers[5] == script.peers[3]
         drop_kept()
         assert not lease._kept
+
+
+def test_a_session_that_ends_while_its_threads_start(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def slow(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "cupool-link":
+            begun.set()
+            assert may_go_on.wait(20)  # the ticker is not started yet, and the session is closed
+
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    pool = open_at(server, DIGEST)
+    assert begun.wait(20)
+    closing = threading.Thread(target=session._close, args=("early", 1.0))
+    start(closing)
+    may_go_on.set()
+    closing.join(20)
+    assert pool.released == ["early"] and not session.is_open()
