@@ -152,22 +152,32 @@ PROGRAMS: tuple[tuple[str, Callable[[Any, int], Callable[[], float]], float], ..
 ELEMENTS = 10**6
 
 
+#: (what it is called, the servers' settings): as it comes, in the interpreter, command by command.
+MODES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("", {}),
+    ("fusion without the driver", {"CUPOOL_FUSION_THREADS": "1"}),
+    ("fusion off", {"CUPOOL_FUSION": "off"}),
+)
+
+
 def run(quick: bool) -> list[Result]:
-    """Each program, with and without fusion beside NumPy."""
+    """Each program beside NumPy, in each mode."""
     results: list[Result] = []
-    for fusion in ("on", "off"):
-        os.environ["CUPOOL_FUSION"] = fusion
+    for mode, settings in MODES:
+        os.environ.update(settings)
         cp = open_session()
         try:
             for name, program, goal in PROGRAMS:
-                results.append(_ratio(cp, name, program, ELEMENTS, goal if fusion == "on" else None, fusion, quick))
+                if goal == ELEMENTWISE or "driver" not in mode:
+                    results.append(_ratio(cp, name, program, ELEMENTS, None if mode else goal, mode, quick))
         finally:
             close()
-            del os.environ["CUPOOL_FUSION"]
+            for setting in settings:
+                del os.environ[setting]
     return results
 
 
-def _ratio(cp: Any, name: str, program: Any, n: int, goal: float | None, fusion: str, quick: bool) -> Ratio:
+def _ratio(cp: Any, name: str, program: Any, n: int, goal: float | None, mode: str, quick: bool) -> Ratio:
     ours, local = program(cp, n), program(np, n)
 
     def sample(run: Callable[[], float]) -> float:
@@ -175,5 +185,5 @@ def _ratio(cp: Any, name: str, program: Any, n: int, goal: float | None, fusion:
         return timed(run) * 1e3
 
     samples = alternate(3 if quick else 5, lambda: sample(ours), lambda: sample(local))
-    what = name if fusion == "on" else f"{name}, fusion off"
+    what = f"{name}, {mode}" if mode else name
     return Ratio(f"{what}, {n:.0e} elements", *samples, unit="ms", goal=goal)
