@@ -99,7 +99,6 @@ class Checkpoints:
             self._restarted(base, told.nbytes)
 
     def _bring(self, base: Base, transfer: int, nbytes: int, now: float) -> None:
-        from dataclasses import replace
 
         assert self._fetch is not None
         try:
@@ -110,7 +109,7 @@ class Checkpoints:
             return
         finally:
             extend((0, transfer))
-        self._restarted(replace(base, data=data), nbytes)
+        self._restarted(base._replace(data=data), nbytes)
 
     def _restarted(self, base: Base, nbytes: int) -> None:
         self._redo.restarted(base)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from cupool.contract.errors import error_from_wire
 
@@ -39,8 +39,7 @@ _OURS = {
 MAX_KEPT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A failure that was not reported yet. `error` is the `cupool.v1.Error`, `key` its bytes."""
 
     error: Any

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -86,8 +85,7 @@ def status_error(code: str, details: str, at: str, is_pool: bool = False) -> Cup
     return cls(f"{what} ({at}): {details.strip().rstrip('.') or code}.", cure)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """What Acquire gave."""
 
     session: str
@@ -118,8 +116,7 @@ class Fate(str):
         return fate
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a session is that has moved. `token`: the session's there; empty: as before."""
 
     endpoint: str
@@ -170,8 +167,7 @@ KEEP_S = 5.0
 _OPTIONS = (("grpc.client_idle_timeout_ms", int(KEEP_S * 1000)),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """A channel that nobody uses now. Both clocks: either may stand still while a process is frozen, and its connection be forgotten."""
 
     key: tuple[str, Trust]

@@ -19,11 +19,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import call
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +41,7 @@ _DELIVERED_BYTES = 150
 RECORDED = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """Bytes that went up. `data` is an array of ours, or of a caller that waits until a checkpoint has them; `after_seq` as in PutChunk."""
 
     transfer: int
@@ -51,8 +49,7 @@ class Upload:
     after_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(NamedTuple):
     """Where the window begins: a checkpoint.
 
     Attributes:
@@ -74,8 +71,7 @@ class Base:
     data: np.ndarray[Any, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What was in the window when a wish was sent."""
 
     checkpoint: int

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from cupool.contract.sizes import parse_size
 
@@ -20,8 +21,7 @@ from .config import Config
 DRAIN_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A block's wishes. `ends_s`: on the monotonic clock, when its time is over; None: it has no deadline."""
 
     ends_s: float | None

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import cupool
 from cupool.contract import ids
@@ -76,8 +76,7 @@ class Statistics:
     waits_by_site: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTarget:
+class LinkTarget(NamedTuple):
     """Where bulk transfers go. `metadata` authenticates every call; `lane` is empty where there is none; `features`: as
     ServerHello.features."""
 

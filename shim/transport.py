@@ -15,10 +15,9 @@ import sys
 import threading
 from _thread import get_ident
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import main_thread
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cupool.contract.errors import PoolUnreachable
 from cupool.contract.limits import BULK_OPTIONS
@@ -116,8 +115,7 @@ def has_fork_support() -> bool:
     return cygrpc is None or bool(getattr(cygrpc, "_GRPC_ENABLE_FORK_SUPPORT", True))
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """Whom a channel believes, and what it shows. PEM files.
 
     Attributes:

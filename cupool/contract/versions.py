@@ -6,11 +6,10 @@ contract tests running for every row (`tests/contract` is parametrised over `VER
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     number: int
     name: str
     sentence: str
