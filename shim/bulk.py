@@ -175,6 +175,7 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
         raise ValueError(f"cannot upload {total} bytes as {spec}")
     state = _state
     transfer = mint()
+    session.current().connect_bulk()
     lane = _lane()
     retained = 0
     if lane is None:

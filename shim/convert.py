@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.errors import OutOfMemoryError
+from cupool.contract.limits import OUR_LIMITS
 from cupool.contract.spec import Spec, spec_of
 from cupool.contract.values import encode
 
@@ -48,10 +49,14 @@ def fetch(a: Any) -> Host:
     return _download(a, spec)
 
 
+#: What no server lets ride along; known without its hello.
+MOST_INLINE_BYTES = OUR_LIMITS.inline_bytes // 2
+
+
 def _rides_along(nbytes: int) -> bool:
     """Whether an array of so many bytes travels with the commands."""
-    if nbytes <= INLINE_BYTES:
-        return True
+    if nbytes <= INLINE_BYTES or nbytes > MOST_INLINE_BYTES:
+        return nbytes <= INLINE_BYTES
     from . import transit
 
     wishes = transit.wishes()

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import cupool
 from cupool.contract import ids
 from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionCloned, SessionLost, VersionMismatch
-from cupool.contract.limits import Limits
+from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.contract.spec import spec_of
 from cupool.contract.values import decode
 from cupool.v1 import session_pb2, value_pb2
@@ -138,8 +138,8 @@ class Session:
             self.inbox = self.link.inbox
             # What broke the command stream breaks transfers too, which would notice after 13 s.
             self.link.on_broken = self._drop_bulk
-            if "grpc" in sys.modules and not (wants_lane() and lease.endpoint.startswith(NEAR)):
-                connect_ahead(self.bulk_channel())  # while the command stream connects, not after
+            if "grpc" in sys.modules:
+                self.connect_bulk()
             is_early = settings.early and settings.durability not in NEEDS_HELLO
             self.link.start(settings.reconnect_s, self._ticker.start, is_early)
         except BaseException:
@@ -282,7 +282,13 @@ class Session:
         call, and for the first one its connection, take round trips of their own. Waits for the server's hello."""
         if self.direct is not None or (self.hello().lane and wants_lane()):
             return 0
-        return int(self.outbox.limits.inline_bytes // 2)
+        return int(min(self.outbox.limits.inline_bytes, OUR_LIMITS.inline_bytes) // 2)
+
+    def connect_bulk(self) -> None:
+        """Have the connection for bulk transfers made, for a server that has no lane to us by its endpoint: while the command stream
+        connects and says hello, not after. Loads grpcio."""
+        if self.direct is None and not (wants_lane() and self.link.lease.endpoint.startswith(NEAR)):
+            connect_ahead(self.bulk_channel())
 
     def bulk_channel(self) -> Any:
         key = (self.link.lease.endpoint, self.link.reconnects)
