@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,23 @@ def open_session() -> object | None:
     return None if module is None else module._process.session
 
 
+def settle(session: Any) -> None:
+    """A session of a wider fixture has its connection and its threads some milliseconds after it was opened: wait for them."""
+    deadline = time.monotonic() + GRACE_S
+    link = getattr(session, "link", None)
+    while link is not None and session.outbox.lost is None and time.monotonic() < deadline:
+        if link.server_hello is not None and link._thread.is_alive() and session._ticker.is_alive():
+            return
+        time.sleep(0.002)
+
+
+def drop_kept() -> None:
+    """Close the channel to a pool that is kept for the next session."""
+    module = sys.modules.get("cupool.shim.lease")
+    if module is not None:
+        module.drop_kept()
+
+
 def lane_connections() -> set[object]:
     """The session's connections of the shared-memory lane. They open at the first large transfer and are closed with the session."""
     bulk = sys.modules.get("cupool.shim.bulk")
@@ -115,9 +133,11 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("keeps"):
         yield
         return
+    settle(open_session())
     before = processes(), open_descriptors(), running_threads()
     session, lane = open_session(), lane_connections()
     yield
+    drop_kept()
     deadline = time.monotonic() + GRACE_S
     # What the session of a wider fixture opened in this test is that fixture's to close.
     opened = len(lane_connections() - lane) if session is not None and open_session() is session else 0
