@@ -27,7 +27,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -179,6 +178,7 @@ class Link:
         #: See Note [Early]: until the hello, or the stream's end.
         self._is_early = False
         self._closing = threading.Event()
+        #: Held while `_start_soon` starts threads.
         self._starting = threading.Lock()
         self._attached = threading.Event()
         self._resumed = threading.Event()
@@ -195,7 +195,11 @@ class Link:
         #: What `start` has opened for the link's thread, and that it has done with it.
         self._first: Stream | None = None
         self._opened = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cupool-link", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="cupool-link", daemon=True)
+        #: A thread of ours exists, and it has ended. `_hurry`: the one that `start` leaves behind need not wait any longer.
+        self._has_thread = False
+        self._ended = threading.Event()
+        self._hurry = threading.Event()
 
     def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None, is_early: bool = False) -> None:
         """Connect; returns when the server has said hello, or early. Raises what it was refused with.
@@ -216,9 +220,10 @@ class Link:
                 # What comes first goes with the first wait, the hello, or the ticker.
                 GATE.words = GATE_WORDS
             if is_early:
-                _thread.start_new_thread(self._start_soon, (meanwhile,))
+                self._begin(partial(_thread.start_new_thread, self._start_soon, (meanwhile,)))
             else:
-                self._start_threads(meanwhile)
+                self._begin(self._thread.start)
+                meanwhile()
                 stream.help(self._attached.is_set)
         finally:
             # Something may be asked for at once: the link's thread leaves the reading to whoever asks.
@@ -227,18 +232,38 @@ class Link:
         if not is_early:
             self.wait_attached(timeout_s + 1)
 
-    def _start_soon(self, others: Callable[[], None]) -> None:
-        """In a thread of its own, which nobody waits for: starting one is waiting for it to run, and who opens a session is about to
-        send, to wait, and to read the answer without any of them."""
-        time.sleep(SOON_S)
-        with suppress(RuntimeError):  # the interpreter ends: nothing is to be read or ticked any more
-            self._start_threads(others)
+    def _begin(self, thread: Callable[[], object]) -> None:
+        # Said first: an exception in between would leave a thread with a stream that is closed under its hands.
+        self._has_thread = True
+        try:
+            thread()
+        except RuntimeError:  # the system gives none
+            self._has_thread = False
+            raise
 
-    def _start_threads(self, others: Callable[[], None] = lambda: None) -> None:
+    def _start_soon(self, others: Callable[[], None]) -> None:
+        """In a thread of its own, which nobody waits for: to start a `threading.Thread` is to wait for it to run, and who opens a session
+        is about to send, to wait, and to read the answer without it. A program that ends starts no thread (from Python 3.12 on): then
+        this one is the link's."""
+        self._hurry.wait(SOON_S)
         with self._starting:
-            if self._thread.ident is None and not self._closing.is_set():
+            try:
                 self._thread.start()
-                others()
+                if not self._closing.is_set():
+                    others()
+            except RuntimeError as error:
+                if threading.main_thread().is_alive():
+                    self._end_with(
+                        SessionLost(f"The session has no threads: {error}.", "Let the process have more of them.")
+                    )
+        if self._thread.ident is None:
+            self._live()
+
+    def _live(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ended.set()
 
     def wait_started(self) -> None:
         """Return when no thread of the session is half started: one can be joined then, or will find the session closed."""
@@ -263,9 +288,11 @@ class Link:
     def _run(self) -> None:
         broken_s = time.monotonic()
         attempt = 0
-        while not self._closing.is_set():
+        # The first stream is read to its end also where the session has ended, or is paused, before this thread was there.
+        while self._first is not None or not self._closing.is_set():
             self._is_attached = False
-            self._wait_resumed()
+            if self._first is None:
+                self._wait_resumed()
             try:
                 end = self._serve()
             except Exception as error:  # without this thread every wait would be for ever
@@ -632,6 +659,7 @@ class Link:
         """Drop the connection, and make no other until `resume`. Returns when it is gone, or after `timeout_s`."""
         self._paused.clear()
         self._resumed.clear()
+        self._hurry.set()
         self.renew()
         if self.inbox.lost is None:
             self._paused.wait(timeout_s)
@@ -652,11 +680,8 @@ class Link:
         self._resumed.set()
         self._outbox.detach()
         stream = self._stream
-        with self._starting:
-            if self._thread.ident is None and self._opened.is_set():
-                with suppress(RuntimeError):  # the interpreter ends, and some start no thread then
-                    self._thread.start()  # it reads what is still to come
-        if self._thread.ident is None:  # `start` was interrupted
+        self._hurry.set()
+        if not self._has_thread:  # `start` was interrupted
             if stream is not None:
                 stream.cancel()
                 stream.close()
@@ -665,7 +690,9 @@ class Link:
             stream.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason=reason)).SerializeToString())
             stream.push()
             stream.finish()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        if not self._ended.wait(timeout_s):
             self.renew()
+            self._ended.wait(timeout_s)
+        self.wait_started()
+        if self._thread.is_alive():
             self._thread.join(timeout_s)

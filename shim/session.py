@@ -347,6 +347,8 @@ class Session:
         if self._ticker.is_alive() and threading.current_thread() is not self._ticker:
             self._ticker.join(1.0)
         self.link.close(reason, EXIT_GOODBYE_S)
+        if self._ticker.is_alive() and threading.current_thread() is not self._ticker:
+            self._ticker.join(1.0)  # it was started meanwhile
         trace.say("session-closed", session=self.link.lease.session, reason=reason)
         if self._bulk is not None:
             self._bulk[1].close()  # at once: no thread can be started while the interpreter ends

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import lease, session
+from cupool.shim import link as links
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreTransport
 from cupool.shim.lease import PoolClient, drop_kept
+from cupool.shim.transport import NO_TLS
 
 from cupool.contract.errors import LeaseRefused, VersionMismatch
 from cupool.contract.ops import DIGEST
@@ -76,7 +82,7 @@ def server() -> Iterator[Server]:
 
 def open_at(server: Server, digest: bytes, transport: Any = None, token: str = "t", **settings: Any) -> FixedPool:
     pool = FixedPool(server.endpoint)
-    pool.lease = replace(pool.lease, op_table_digest=digest, token=token)
+    pool.lease = pool.lease._replace(op_table_digest=digest, token=token)
     session.open_at(pool, Config(**settings), transport)
     return pool
 
@@ -152,6 +158,69 @@ def test_a_session_that_sent_nothing_ends_well(server: Server) -> None:
     pool = open_at(server, DIGEST)
     session._close("nothing to do", 1.0)
     assert pool.released == ["nothing to do"]
+
+
+def sockets() -> set[str]:
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return {link for link in found if link.startswith(("socket:", "pipe:"))}
+
+
+@pytest.mark.parametrize("kind", ["light", "core"])
+def test_a_session_that_ends_before_it_has_threads_gives_everything_back(server: Server, kind: str) -> None:
+    before = sockets()
+    open_at(server, DIGEST, session.TRANSPORTS[kind](NO_TLS))
+    link = session.current().link
+    session._close("nothing to do", 1.0)
+    assert link._ended.is_set() and link._stream is None
+    assert kind == "core" or sockets() == before
+
+
+def test_a_child_forked_before_the_session_has_threads_has_none_of_its_sockets(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "SOON_S", 5.0)
+    before = sockets()
+    open_at(server, DIGEST, session.TRANSPORTS["light"](NO_TLS))
+    a = array([1.0, 2.0])
+    pid = os.fork()
+    if not pid:
+        os._exit(len(sockets() - before))
+    assert os.waitpid(pid, 0)[1] == 0
+    np.testing.assert_array_equal(fetch(a), [1.0, 2.0])
+
+
+#: A program that ends at once, where the interpreter starts no thread any more (from Python 3.12 on).
+SHORT = """
+import atexit, sys, threading, _thread
+from cupool.shim import cupy as cp, link, session
+from cupool.shim.config import Config
+from cupool.contract.ops import DIGEST
+from tests.system.servers import FixedPool
+link.SOON_S = 1.0
+pool = FixedPool(sys.argv[1])
+pool.lease = pool.lease._replace(op_table_digest=DIGEST)
+session.EXIT_DRAIN_S = 300.0
+session.open_at(pool, Config(transport=sys.argv[2]))
+a = cp.arange(5) + 1
+def refuse(*_):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+def end():
+    threading._start_new_thread = _thread.start_new_thread = refuse
+atexit.register(end)
+"""
+
+
+@pytest.mark.parametrize("kind", ["light", "core"])
+def test_a_program_that_ends_before_its_session_has_threads_ends_well(server: Server, kind: str) -> None:
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(Path(__file__).resolve().parents[2]))))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SHORT, server.endpoint, kind],
+        env=dict(os.environ) | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 class Peers(Script):
