@@ -80,6 +80,8 @@ def test_statuses_that_sources_and_protos_name_are_told_of() -> None:
     found: set[str] = set()
     for folder, pattern in (("proto", "**/*.proto"), ("pool", "**/*.py"), ("apiserver", "*.py"), ("shim", "*.py")):
         for file in (ROOT / folder).glob(pattern):
+            if file.name == "http2.py":
+                continue  # has gRPC's statuses by number, all of them
             found |= set(re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)*\b", file.read_text())) & names
     assert {"RESOURCE_EXHAUSTED", "NOT_FOUND", "ABORTED"} <= found
     assert not found & NOT_OURS
