@@ -34,6 +34,7 @@ _ROW_REDUCEAT = ROWS["ufunc.reduceat"]
 
 def getitem(self: Any, key: Any) -> Any:
     """`ndarray.__getitem__`."""
+    parts: tuple[Any, ...]
     kind = type(key)
     # See Note [Hot tables]: an entry exists where the specs and the key decide the whole call. What equals a remembered key need not
     # be one (1.0 and True equal 1), so the types of a key with numbers are looked at.
