@@ -104,6 +104,8 @@ class _Job:
     copy: np.ndarray[Any, Any] | None = None
     #: `copy` is the caller's array.
     is_bare: bool = False
+    #: Who still needs the transfer's id when it goes up in the background: the call that sends it, and the command that names it.
+    users: int = 2
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -209,9 +211,13 @@ def upload(array: np.ndarray[Any, Any], spec: Spec) -> int:
     except BaseException:
         extend((0, transfer))
         raise
-    (handle,) = dispatch.send("@upload", (dispatch.INTEGER,), (transfer,), (spec,))
-    if not retained:
-        extend((0, transfer))
+    try:
+        (handle,) = dispatch.send("@upload", (dispatch.INTEGER,), (transfer,), (spec,))
+    finally:
+        if retained:
+            _let_go(state, job)
+        else:
+            extend((0, transfer))
     if is_bare:
         _wait_kept(transfer, redo)
     return handle
@@ -308,8 +314,18 @@ def _work(state: _State) -> None:
             if job.error is not None and not getattr(job.error, "is_told", False):
                 # The caller has gone on, and the server would wait for ever for bytes that do not come.
                 session.lose(f"an upload in the background failed: {job.error}")
-            extend((0, job.transfer))
+            _let_go(state, job)
         del job  # or its copy would live until the next one comes
+
+
+def _let_go(state: _State, job: _Job) -> None:
+    """Free the id of an upload in the background, by the second of its users: bytes that are freed before the command that names them is
+    sent are gone, and the command waits for them for ever."""
+    with state.lock:
+        job.users -= 1
+        is_last = not job.users
+    if is_last:
+        extend((0, job.transfer))
 
 
 def _run(job: _Job) -> None:

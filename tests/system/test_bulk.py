@@ -201,6 +201,26 @@ def test_a_large_upload_needs_no_second_copy(path: str) -> None:
         server.close()
 
 
+def test_bytes_that_are_there_before_their_command_is_sent_wait_for_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that sends an upload in the background is done with it before the caller has sent the command that names it."""
+    monkeypatch.setenv("CUPOOL_LANE", "0")
+    send = dispatch.send
+
+    def late(name: str, *rest: Any) -> Any:
+        if name == "@upload":
+            wait_until(lambda: bulk._state.outstanding == 0)
+        return send(name, *rest)
+
+    monkeypatch.setattr(dispatch, "send", late)
+    with opened(server.endpoint):
+        for _ in range(10):
+            x = data(MIB)
+            assert np.array_equal(down(up(x), x), x)
+        session.wait_all()
+
+
 def test_nothing_is_left_after_a_kill(server: Server) -> None:
     os.environ.pop("CUPOOL_LANE", None)
     with opened(server.endpoint):
