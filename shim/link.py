@@ -290,9 +290,10 @@ class Link:
         attempt = 0
         # The first stream is read to its end also where the session has ended, or is paused, before this thread was there.
         while self._first is not None or not self._closing.is_set():
-            self._is_attached = False
             if self._first is None:
+                self._is_attached = False
                 self._wait_resumed()
+            # else: the first stream's hello may have been read before this thread was there
             try:
                 end = self._serve()
             except Exception as error:  # without this thread every wait would be for ever

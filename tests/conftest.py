@@ -7,6 +7,7 @@ Processes that a test starts are recognised by a variable in their environment, 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -81,10 +82,26 @@ def running_threads() -> set[threading.Thread]:
     }
 
 
+def peer_of(descriptor: int) -> str:
+    """Whom a socket is connected to, for the message."""
+    try:
+        other = socket.socket(fileno=descriptor)
+    except OSError:
+        return ""
+    try:
+        return f" from {other.getsockname()} to {other.getpeername()}"
+    except OSError:
+        return " to nobody"
+    finally:
+        other.detach()
+
+
 def leaks(known: set[int], descriptors: dict[int, str], threads: set[threading.Thread]) -> list[str]:
     """What is there now and was not in the three snapshots, each as a line."""
     found = [f"process {pid}: {text}" for pid, text in started_processes(known).items()]
-    found += [f"descriptor {fd}: {to}" for fd, to in open_descriptors().items() if descriptors.get(fd) != to]
+    found += [
+        f"descriptor {fd}: {to}{peer_of(fd)}" for fd, to in open_descriptors().items() if descriptors.get(fd) != to
+    ]
     found += [f"thread {thread.name}" for thread in running_threads() - threads]
     return found
 

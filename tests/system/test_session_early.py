@@ -20,6 +20,7 @@ from cupool.shim.core_stream import CoreTransport
 from cupool.shim.lease import PoolClient, drop_kept
 from cupool.shim.transport import NO_TLS
 
+from benchmarks.moving import wait_until
 from cupool.contract.errors import LeaseRefused, VersionMismatch
 from cupool.contract.ops import DIGEST
 from cupool.v1 import session_pb2
@@ -281,3 +282,28 @@ def test_a_session_that_ends_while_its_threads_start(server: Server, monkeypatch
     may_go_on.set()
     closing.join(20)
     assert pool.released == ["early"] and not session.is_open()
+
+
+def test_a_hello_that_is_read_before_the_session_has_threads_counts(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the stream is taken for one that was never answered, and replaced after five seconds."""
+    may_go_on = threading.Event()
+    start = threading.Thread.start
+
+    def late(thread: threading.Thread) -> None:
+        if thread.name == "cupool-link":
+            assert may_go_on.wait(20)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    open_at(server, DIGEST)
+    np.testing.assert_array_equal(total(), [2.0, 4.0])  # read by this thread
+    link = session.current().link
+    first = link._stream
+    may_go_on.set()
+    wait_until(lambda: link._first is None and link._thread.is_alive())
+    assert link.server_hello is not None
+    link.look(link._started_s + 2 * links.HELLO_S)
+    np.testing.assert_array_equal(total(), [2.0, 4.0])
+    assert link._stream is first and link.reconnects == 0
