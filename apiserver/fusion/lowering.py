@@ -51,6 +51,7 @@ class Ways(Protocol):
 
     def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
         """Packed operands, of these dtypes; None for a number."""
+        ...
 
     def rows(self, how: Operation, given: tuple[Any, ...], width: int) -> str:
         """Rows that are apart: "rows", each by itself; "chunks"; "" where neither is right.
@@ -59,9 +60,11 @@ class Ways(Protocol):
             given: (dtype, has rows of its own, has columns of its own) of each operand; None for a number.
             width: elements of a row.
         """
+        ...
 
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
         """Of an operand of that dtype."""
+        ...
 
 
 class _Cannot(Exception):

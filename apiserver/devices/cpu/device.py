@@ -197,7 +197,7 @@ class CpuDevice:
         ]
 
     def digest(self, root: Array) -> bytes:
-        return hashlib.blake2b(memoryview(self.bytes_of(root)), digest_size=16).digest()
+        return hashlib.blake2b(self.bytes_of(root).data, digest_size=16).digest()
 
     def arena_address(self, root: Array) -> int:
         block: Any = root.base

@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
     if name in _KERNELS:
         return getattr(importlib.import_module(_KERNELS[name], __package__), name)
     if name in _PUBLIC:
-        return getattr(sys.modules[__package__.rpartition(".")[0]], name)
+        return getattr(sys.modules[__name__.rpartition(".")[0]], name)
     if name in _SUBMODULES:
         return importlib.import_module(f"{__package__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,7 +36,7 @@ def get_size(size: Any) -> tuple[Any, ...]:
     """A size as a tuple; whether its items are integers is not looked at. Raises TypeError for None and for booleans."""
     if size is None:
         raise TypeError("Use () not None as shape arguments")
-    items = tuple(size) if isinstance(size, Iterable) and getattr(size, "ndim", 1) else (size,)
+    items = tuple(size) if isinstance(size, Iterable) and getattr(size, "ndim", None) != 0 else (size,)
     for item in items:
         _check_not_bool(item)
     return items
