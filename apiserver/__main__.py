@@ -17,6 +17,7 @@ import threading
 from typing import Any
 
 from cupool.contract import logs, offload
+from cupool.contract.errors import AGENT_GONE
 from cupool.contract.limits import GIB
 from cupool.contract.malloc import tune_allocator
 from cupool.contract.statusfile import StatusWriter
@@ -141,7 +142,7 @@ def _watch_stdin(server: ApiServer) -> None:
     fd = sys.stdin.fileno()
     while os.read(fd, 4096):
         pass
-    server.stop("the agent is gone")
+    server.stop(AGENT_GONE)
 
 
 def finish() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from cupool.contract.errors import ProtocolError
+from cupool.contract.errors import AGENT_GONE, ProtocolError
 from cupool.contract.framing import Unpacker, delimited, write_all
 from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.v1 import server_pb2, server_pb2_grpc
@@ -102,7 +102,7 @@ class Orders:
             log.error("event=bad-order reason=%r", str(error))
             self._server.end("its agent sent orders that cannot be read")
             return
-        self._server.end("the agent is gone")
+        self._server.end(AGENT_GONE)
 
     def _obey(self, command: Any) -> None:
         kind, server = command.WhichOneof("kind"), self._server

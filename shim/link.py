@@ -31,6 +31,7 @@ from functools import partial
 from typing import Any
 
 from cupool.contract.errors import (
+    AGENT_GONE,
     MOVED_AWAY,
     SAVED_AS,
     STALE_NONCE,
@@ -482,6 +483,10 @@ class Link:
             raise verdict
         at = f"the server at {self.lease.endpoint}"
         if end.code == "FAILED_PRECONDITION" and MOVED_AWAY in end.details:
+            end = Disconnected("UNAVAILABLE", end.details)
+            attempt = max(attempt, 1)
+        if end.code == "NOT_FOUND" and end.details.endswith(f": {AGENT_GONE}"):
+            # The server ends in a moment; what that means for the session the pool finds out.
             end = Disconnected("UNAVAILABLE", end.details)
             attempt = max(attempt, 1)
         if end.code == "FAILED_PRECONDITION" and STALE_NONCE in end.details:

@@ -68,11 +68,13 @@ class SessionCloned(SessionLost):
     is_server_lost = True
 
 
-#: What a server says to a clone that comes second.
 #: In the sentence of a server that had a session and has it no more, or has it at a later epoch.
 MOVED_AWAY = "has moved"
+#: What a server says that ends because its agent has: its sessions are lost with it, and by nobody's wish.
+AGENT_GONE = "the agent is gone"
 #: In the reason of a session that an operator saved to a file and ended: who was attached to it cannot go on.
 SAVED_AS = "it was saved as "
+#: What a server says to a clone that comes second.
 STALE_NONCE = (
     "The nonce is stale: another process, a clone of this one, attached to the session. Acquire a session of its own."
 )

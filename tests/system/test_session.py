@@ -193,6 +193,26 @@ def test_a_dead_server_is_one_clear_error(server: Server) -> None:
                 fetch(a)
 
 
+def test_what_a_server_says_whose_agent_is_gone_is_the_pools_to_judge(server: Server) -> None:
+    """The server's own sentence would be the end of a session that another server could go on with."""
+    with opened(server.endpoint) as s:
+        x = array([1.0, 2.0])
+        fetch(x)
+        asked: list[int] = []
+
+        def fate(lease: Any, timeout_s: float = 1.0) -> str | None:
+            asked.append(1)  # at first the pool has not noticed yet
+            return "its agent has ended" if len(asked) > 1 else None
+
+        s._pool.fate = fate
+        s.link._fate = fate
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+        with pytest.raises(SessionLost, match="its agent has ended"):
+            while True:
+                fetch(x)
+
+
 def test_a_server_that_stays_away_is_given_up(server: Server) -> None:
     with FaultProxy(server.endpoint) as proxy, opened(proxy.endpoint, reconnect_s=0.7):
         a = array(np.ones(3))
