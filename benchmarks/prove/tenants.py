@@ -72,7 +72,7 @@ print(json.dumps(answer))
 
 def cases(full: bool) -> list[str]:
     """Shares over so many seconds with a part of the clients, and quotas."""
-    return ["shares-60-1", "quotas"] if full else ["shares-4-4", "quotas"]
+    return ["shares-60-1", "quotas"] if full else ["shares-4-2", "quotas"]
 
 
 @dataclass(slots=True)
