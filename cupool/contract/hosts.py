@@ -9,12 +9,20 @@ from __future__ import annotations
 import os
 
 
-def host_id() -> str:
-    """This host's, as this process sees it; "" where that cannot be known."""
+def boot_id() -> str:
+    """Which host, since which start: clocks and memory of another one are others. "" where that cannot be known."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
-        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def host_id() -> str:
+    """This host's, as this process sees it; "" where that cannot be known."""
+    boot = boot_id()
+    try:
+        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}" if boot else ""
     except OSError:
         return ""
 

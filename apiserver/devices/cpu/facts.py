@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cupool.contract import hosts
 from cupool.contract.values import named
 from cupool.v1 import session_pb2
 
@@ -79,10 +80,7 @@ def total_bytes() -> int:
 
 def device_uuid(number: int) -> str:
     """One id for each CPU device of this boot of this host."""
-    try:
-        host = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        host = platform.node()
+    host = hosts.boot_id() or platform.node()
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"cupool-cpu-{host}-{number}"))
 
 

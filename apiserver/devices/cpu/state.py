@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cupool.contract import hosts
 from cupool.contract.values import from_named, named
 
 from . import ops_random
@@ -163,14 +163,6 @@ _READERS: dict[str, Callable[[Any, ObjectAt], Any]] = {
 # -- the rest -------------------------------------------------------------------------------------------------------------
 
 
-def boot_id() -> str:
-    """Which host, since which start: events of another one have another clock."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
 def fixed(engine: Any) -> str:
     """Why the kernels' variables hold a session here; empty: nothing does, as far as can be told at once. `write` looks at all."""
     if engine is None:
@@ -193,7 +185,7 @@ def write(timeline: Any, engine: Any, message: Any, known: set[int]) -> None:
         LookupError: something that cannot be written down.
     """
     message.streams.extend(sorted(timeline.streams))
-    message.now_ns, message.boot_id = time.perf_counter_ns(), boot_id()
+    message.now_ns, message.boot_id = time.perf_counter_ns(), hosts.boot_id()
     if engine is None:
         return
     mapped = engine.mapped()
@@ -269,4 +261,4 @@ def _check_in(address: int, nbytes: int, block: int, block_bytes: int) -> None:
         raise Inconsistent("a module's variables do not lie in their block")
 
 
-__all__ = ["Inconsistent", "boot_id", "fixed", "object_of", "object_state", "read", "write"]
+__all__ = ["Inconsistent", "fixed", "object_of", "object_state", "read", "write"]

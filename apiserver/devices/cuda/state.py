@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import cupy
 import numpy as np
 
+from cupool.contract import hosts
 from cupool.contract.values import decode, encode
 
 from . import draws, kernels
@@ -201,19 +201,11 @@ _READERS: dict[str, Callable[[Any, ObjectAt], Any]] = {
 # -- the rest -------------------------------------------------------------------------------------------------------------
 
 
-def boot_id() -> str:
-    """Which host, since which start: events of another one have another clock."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
 def write(streams: Streams, arena: Any, message: Any) -> None:
     """Streams and where the arena is into a `SessionDocument`."""
     message.streams.extend(streams.numbers())
     message.device.CopyFrom(encode({"streams": streams.state()}))
-    message.now_ns, message.boot_id = time.monotonic_ns(), boot_id()
+    message.now_ns, message.boot_id = time.monotonic_ns(), hosts.boot_id()
     message.arena.base, message.arena.nbytes = arena.base, arena.nbytes
 
 
@@ -229,8 +221,8 @@ def read(streams: Streams, arena: Any, message: Any) -> None:
     except (TypeError, ValueError, KeyError) as error:
         raise Inconsistent(f"its streams ({type(error).__name__})") from None
     # Of another host's clock nothing is known but that some time has passed.
-    gone_ms = (time.monotonic_ns() - message.now_ns) / 1e6 if message.boot_id == boot_id() else 0.0
+    gone_ms = (time.monotonic_ns() - message.now_ns) / 1e6 if message.boot_id == hosts.boot_id() else 0.0
     Event.begin_again(max(gone_ms, 0.0))
 
 
-__all__ = ["NO_ARENA", "OFF", "Inconsistent", "boot_id", "fixed", "object_of", "object_state", "read", "write"]
+__all__ = ["NO_ARENA", "OFF", "Inconsistent", "fixed", "object_of", "object_state", "read", "write"]
