@@ -29,11 +29,14 @@ _CHECKS = [name for name, _ in client.checks() + host.checks()]
 @click.option(
     "--only", multiple=True, type=click.Choice(_CHECKS), metavar="CHECK", help="only this check; may be given again"
 )
-def doctor(as_json: bool, is_host: bool | None, bundle: Path | None, strict: bool, only: tuple[str, ...]) -> int:
+@click.option("--folder", metavar="DIR", default="", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]")
+def doctor(
+    as_json: bool, is_host: bool | None, bundle: Path | None, strict: bool, only: tuple[str, ...], folder: str
+) -> int:
     """Find what is wrong, with evidence and cure.
 
     It looks at this Python, the pool at CUPOOL_ADDR, and, on a pool's host, at devices, limits and the pool.
 
     Exit code 0: nothing is broken; else that of the first check that failed.
     """
-    return command.run(as_json, is_host, bundle, strict, only)
+    return command.run(as_json, is_host, bundle, strict, only, folder)

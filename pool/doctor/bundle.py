@@ -18,7 +18,7 @@ from typing import Any
 
 from cupool.contract import redaction
 
-from . import Verdict, as_json, document
+from . import Verdict, as_json, document, host
 
 #: Of the end of each log.
 _LOG_BYTES = 1 << 20
@@ -38,12 +38,16 @@ _PACKAGES = (
 )
 
 
-def write(file: Path, verdicts: Iterable[Verdict]) -> list[str]:
-    """Write the archive, which only this user can read. Returns the names in it. Raises OSError."""
+def write(file: Path, verdicts: Iterable[Verdict], folder: str = "") -> list[str]:
+    """Write the archive, which only this user can read. Returns the names in it. Raises OSError.
+
+    Args:
+        folder: of the pool that it is about; empty: the usual one.
+    """
     names = []
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
-        for name, text in _parts(verdicts):
+        for name, text in _parts(verdicts, folder):
             data = redaction.redact(text).encode("utf-8", "replace")
             entry = tarfile.TarInfo(f"cupool-support/{name}")
             entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
@@ -52,18 +56,17 @@ def write(file: Path, verdicts: Iterable[Verdict]) -> list[str]:
     return names
 
 
-def _parts(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:
+def _parts(verdicts: Iterable[Verdict], given: str) -> Iterator[tuple[str, str]]:
     yield "doctor.json", as_json(document(verdicts))
     yield "environment.json", json.dumps(_environment(), indent=1)
     yield "host.txt", _host()
     from ..cli import place
 
-    folder = place.default_folder()
+    folder = host.folder_of(given)
     try:
         from .. import settings
 
         found = settings.load()
-        folder = Path(found["pool.folder"]).expanduser() if found["pool.folder"] else folder
         yield "settings.json", json.dumps({n: [found[n], o] for n, o in found.origins.items()}, indent=1, default=str)
     except settings.BadSetting as error:
         yield "settings.txt", str(error)
@@ -72,7 +75,7 @@ def _parts(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:
         yield place.NAME, _tail(folder / place.NAME)
     for log in sorted((folder / "logs").glob("*.log")) if (folder / "logs").is_dir() else []:
         yield f"logs/{log.name}", _tail(log)
-    yield from _pool(folder)
+    yield from _pool(given)
 
 
 def _hide_credentials(folder: Path) -> None:
@@ -135,8 +138,8 @@ def _tail(file: Path) -> str:
         return f"{file}: {error.strerror}"
 
 
-def _pool(folder: Path) -> Iterator[tuple[str, str]]:
-    """What the pool of this host, or of CUPOOL_ADMIN_ADDR, says of itself."""
+def _pool(folder: str) -> Iterator[tuple[str, str]]:
+    """What the pool of this host, or of CUPOOL_ADMIN_ADDR, says of itself; folder: what --folder says."""
     try:
         from ..cli import devices, nodes, quota, sessions, status
     except ModuleNotFoundError:
@@ -153,7 +156,7 @@ def _pool(folder: Path) -> Iterator[tuple[str, str]]:
         "quota.json": quota.document,
     }
     try:
-        with Admin(find(), 5.0) as admin:
+        with Admin(find(folder=folder), 5.0) as admin:
             for name, ask in wanted.items():
                 yield name, json.dumps(ask(admin), indent=1)
     except CliError as error:

@@ -11,7 +11,7 @@ from . import Verdict, as_json, bundle, client, document, examine, exit_code, ho
 
 
 def run(
-    as_json_wanted: bool, is_host: bool | None, archive: Path | None, is_strict: bool, only: Iterable[str] = ()
+    as_json_wanted: bool, is_host: bool | None, archive: Path | None, is_strict: bool, only: Iterable[str] = (), folder: str = ""
 ) -> int:
     """Examine, print, and return the exit code.
 
@@ -19,10 +19,11 @@ def run(
         is_host: whether to look at this machine as a pool's host too; None: where it looks like one.
         archive: where to write the support archive; None: none is wanted.
         only: names of checks; empty: all.
+        folder: of the pool of this host; empty: the usual one.
     """
     checks = client.checks()
-    if host.is_host() if is_host is None else is_host:
-        checks += host.checks()
+    if (host.is_host(folder) or bool(folder)) if is_host is None else is_host:
+        checks += host.checks(folder)
     wanted = set(only)
     seen: list[Verdict] = []
     for verdict in examine((n, c) for n, c in checks if not wanted or n in wanted):
@@ -32,7 +33,7 @@ def run(
     if as_json_wanted:
         print(as_json(document(seen)))
     if archive is not None:
-        names = bundle.write(archive, seen)
+        names = bundle.write(archive, seen, folder)
         print(f"{archive}: {len(names)} files, without secrets. Look at it before you give it away.", file=sys.stderr)
     return exit_code(seen, is_strict)
 
@@ -49,13 +50,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="CHECK", help="only this check; may be given again"
     )
+    parser.add_argument("--folder", default="", metavar="DIR", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]")
     options = parser.parse_args(arguments)
     known = {n for n, _ in client.checks() + host.checks()}
     if unknown := sorted(set(options.only) - known):
         print(f"cupool: There is no check {unknown[0]!r}.\n  try: one of {', '.join(sorted(known))}.", file=sys.stderr)
         return 2
     try:
-        return run(options.json, options.host, options.bundle, options.strict, options.only)
+        return run(options.json, options.host, options.bundle, options.strict, options.only, options.folder)
     except OSError as error:
         print(f"cupool: {error.filename}: {error.strerror}.\n  try: Name another file with --bundle.", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ import resource
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ _UNOWNED_BYTES = 256 << 20
 _FEW_FILES = 8192
 
 
-def checks() -> list[tuple[str, Check]]:
+def checks(folder: str = "") -> list[tuple[str, Check]]:
+    """The checks of a pool's host; folder: of the pool to look at, empty: see `folder_of`."""
     return [
         ("extra", extra),
         ("config", config),
@@ -45,15 +47,27 @@ def checks() -> list[tuple[str, Check]]:
         ("sandbox", sandbox),
         ("limits", limits),
         ("memory", memory),
-        ("pool", pool),
+        ("pool", partial(pool, folder)),
     ]
 
 
-def is_host() -> bool:
+def folder_of(given: str) -> Path:
+    """The pool's folder: --folder, else what CUPOOL_POOL_FOLDER or the config file says, else the usual one. Without click."""
+    from .. import settings
+    from ..cli import place
+
+    try:
+        found = given or settings.load()["pool.folder"]
+    except settings.BadSetting:
+        found = ""  # the check `config` tells
+    return Path(found).expanduser() if found else place.default_folder()
+
+
+def is_host(folder: str = "") -> bool:
     """Whether this machine looks like a pool's: one runs here, or there is an NVIDIA driver."""
     from ..cli import place
 
-    return (place.default_folder() / place.NAME).exists() or Path("/proc/driver/nvidia/version").exists()
+    return (folder_of(folder) / place.NAME).exists() or Path("/proc/driver/nvidia/version").exists()
 
 
 def extra() -> Iterator[Verdict]:
@@ -321,7 +335,7 @@ def memory() -> Iterator[Verdict]:
 # ---- the pool that runs here
 
 
-def pool() -> Iterator[Verdict]:
+def pool(given: str = "") -> Iterator[Verdict]:
     """What the pool of this host says of itself, its files, and what GPUs hold beside its books."""
     if importlib.util.find_spec("click") is None:
         yield skipped("pool", "the extra `server` is not installed")
@@ -332,7 +346,7 @@ def pool() -> Iterator[Verdict]:
     from ..cli.link import Admin, find, pool_folder
 
     try:
-        folder = pool_folder("")
+        folder = pool_folder(given)
         running = place.read(folder)
     except CliError as error:
         yield failed("pool", error.what, error.cure, int(error.code))

@@ -376,6 +376,24 @@ def test_pool_of_this_host(pool_of_this_host):
     assert only(host.pool).verdict == "failed"
 
 
+def test_a_folder_says_which_pool(pool_of_this_host, tmp_path, monkeypatch, capsys):
+    _, folder = pool_of_this_host
+    there = folder.rename(tmp_path / "there")
+    running = place.read(there)
+    place.write(there, dataclasses.replace(running, admin_token_file=str(there / "admin-token")))
+    asked = ["doctor", "--json", "--host", "--only", "pool"]
+    for arguments, checked in ((asked, False), ([*asked, "--folder", str(there)], True)):
+        app.main(arguments)
+        (first, *others) = json.loads(capsys.readouterr().out)["checks"]
+        assert (first["verdict"] == "skipped") is not checked
+        assert any("warm servers" in c["evidence"] for c in others) is checked
+    app.main(["doctor", "--only", "pool", "--folder", str(there), "--bundle", str(tmp_path / "b.tar.gz")])
+    with tarfile.open(tmp_path / "b.tar.gz") as archive:
+        assert {"cupool-support/pool.json", "cupool-support/ps.json"} <= set(archive.getnames())
+    monkeypatch.setenv("CUPOOL_POOL_FOLDER", str(there))
+    assert host.is_host()
+
+
 def test_bundle_holds_no_secret(pool_of_this_host, tmp_path, monkeypatch, capsys):
     _, _ = pool_of_this_host
     monkeypatch.setenv("CUPOOL_TOKEN", "another-token-of-no-form")
