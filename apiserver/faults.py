@@ -2,6 +2,13 @@
 
 A stored error stands under a handle in place of its array. A poisoned buffer still holds numbers, perhaps half written:
 whoever reads it gets the error, until one command overwrites all of it.
+
+Note [Before the launch]
+A kernel that does not compile has written nothing, and in CuPy the launch itself raises: what it would have written, and what the
+program's next lines would have made of it, is as it was. Here the error comes later, and until then what was to be written is
+poisoned as after any failure, so that no later command reads or changes it. A program that has the error (`shim/session.py`) says so by
+the command `@lift`: poison of errors that come before a kernel runs is gone, and the buffers hold what they held at the launch. Being a
+command it has its place among the others, in a replay too. What commands in between made anew stays an error.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cupool.contract import ids
-from cupool.contract.errors import ForeignArray, ProtocolError
+from cupool.contract.errors import ForeignArray, ProtocolError, is_before_launch
 
 from .accounting import Accounting
 from .faults import Propagated, StoredError
@@ -247,6 +247,13 @@ class Handles:
         if array is root or array.flags.c_contiguous or array.flags.f_contiguous:
             buffer.error = None
             self.faults -= 1
+
+    def lift(self) -> None:
+        """The poison of what failed before it ran is gone. See Note [Before the launch] in `faults.py`."""
+        for buffer in self.buffers.values():
+            if buffer.error is not None and is_before_launch(buffer.error.error):
+                buffer.error = None
+                self.faults -= 1
 
     # -- moving a buffer ----------------------------------------------------------------------------------------------
 

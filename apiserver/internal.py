@@ -218,6 +218,10 @@ def _free_blocks(executor: Executor, form: Form) -> Step:
     return step
 
 
+def _lift(executor: Executor, form: Form) -> Step:
+    return lambda words, i: executor.handles.lift()
+
+
 def _set_limit(executor: Executor, form: Form) -> Step:
     if len(form.args) + len(form.kwargs) > 2:
         raise ProtocolError(f"Form {form.id}: @set_limit takes size and fraction.")
@@ -308,6 +312,7 @@ INTERNAL: dict[str, Callable[[Executor, Form], Step]] = {
     "@fetch": _fetch,
     "@forms_reset": _forms_reset,
     "@free_blocks": _free_blocks,
+    "@lift": _lift,
     "@malloc": _malloc,
     "@memory": _memory,
     "@mempool": _mempool,

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cupool.contract.errors import error_from_wire
+from cupool.contract.errors import error_from_wire, is_before_launch
 
 from . import sites
 
@@ -69,6 +69,8 @@ class Deferred:
         self._queues: dict[int, _Queue] = {}
         #: `cupool.v1.Failure` messages as they came; sorted to the threads they belong to when somebody looks.
         self.arrived: deque[Any] = deque()
+        #: What was raised came before a kernel ran, and the server is to be told that the program knows.
+        self.lifts = False
 
     def __bool__(self) -> bool:
         return bool(self.arrived or self._queues)
@@ -99,6 +101,7 @@ class Deferred:
     def exception_for(self, error: Any) -> BaseException:
         """The exception of an awaited value's own error, with the note of the call that caused it where that is known."""
         exception = error_from_wire(error)
+        self.lifts |= is_before_launch(exception)
         if self.arrived:
             self._sort()
         if self._queues:
@@ -127,6 +130,9 @@ class Deferred:
             for key in (thread, 0):
                 queue = self._queues.pop(key, None)
                 if queue is not None:
+                    self.lifts |= bool(queue.dropped) or any(
+                        is_before_launch(error_from_wire(entry.error)) for entry in queue.entries
+                    )
                     return _combined(queue)
         return None
 

@@ -223,12 +223,16 @@ class Session:
             _bury_told(self, lost)
             raise
         deferred = self.inbox.deferred
+        error = None
         if result.HasField("error"):
-            raise deferred.exception_for(result.error)
-        if deferred.arrived or deferred:
+            error = deferred.exception_for(result.error)
+        elif deferred.arrived or deferred:
             error = deferred.take(get_ident())
-            if error is not None:
-                raise error
+        if error is not None:
+            if deferred.lifts:
+                deferred.lifts = False
+                _lift()
+            raise error
         if self.printing:
             self._show_printed()
         return result
@@ -666,6 +670,16 @@ def _ask_op(op: str, *handles: int) -> Any:
     form = forms.form(("session", op), build)
     reply = next_handle()
     return ask((form | sites.hot_bits(), reply, *handles), reply)
+
+
+def _lift() -> None:
+    """The program has the error of a kernel that did not run: see Note [Before the launch] in `apiserver/faults.py`.
+
+    A server from before that has the arrays stay failed.
+    """
+    if "@lift" not in forms.refused:
+        number = forms.form(("session", "@lift"), lambda n: session_pb2.Form(id=n, op="@lift"))
+        extend((number | sites.hot_bits(),))
 
 
 def wait_all() -> None:

@@ -30,6 +30,8 @@ WITHOUT_SESSION = frozenset(("unit", "contract"))
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ[RUN_VARIABLE] = RUN_ID
+    # On a machine that has much to do, the embedded pool of a program's first server takes more than the client's ten seconds.
+    os.environ.setdefault("CUPOOL_DEADLINE_S", "60")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -308,6 +308,21 @@ _FOREIGN: dict[str, str] = {
 }
 
 
+#: CUDA_ERROR_NOT_FOUND.
+_NOT_FOUND = 500
+
+
+def is_before_launch(error: BaseException) -> bool:
+    """Whether a command failed before it ran: its kernel does not compile, is not there, or no kernel is. It has written nothing.
+
+    See Note [Before the launch] in `apiserver/faults.py`.
+    """
+    name = wire_name(error)
+    if name == "cupy.cuda.driver.CUDADriverError":
+        return int(getattr(error, "status", 0)) == _NOT_FOUND
+    return name in ("cupy.cuda.compiler.CompileException", "cupool.OpMissing")
+
+
 def wire_name(error: BaseException) -> str:
     """The listed name of the error's class or of its nearest listed base."""
     for cls in type(error).__mro__:

@@ -205,8 +205,75 @@ def test_errors(tmp_path: Path) -> None:
     cp.RawKernel('extern "C" __global__ void k() { int unused; }', "k").compile(log_stream=log)
     assert "warning: unused variable" in log.getvalue()
     # What a failed kernel may have written gives its error to whoever asks; the session goes on.
-    assert isinstance(error_of(x.get), cp.cuda.compiler.CompileException)
     assert cp.arange(3).sum() == 3
+    assert x.tolist() == [0, 0, 0, 0]  # one that does not compile has written nothing
+    ''')  # fmt: skip
+
+
+def test_a_kernel_that_does_not_compile_has_written_nothing(tmp_path: Path) -> None:
+    """Nor has any line between the launch and the error: in CuPy the launch itself raises."""
+    run(tmp_path, r'''
+    CompileException = cp.cuda.compiler.CompileException
+    bad_source = 'extern "C" __global__ void k(float *x) { x[0] = nothing; }'
+    raw = cp.RawKernel(bad_source, "k")
+    lost = cp.RawKernel('extern "C" __global__ void k(float *x) { x[0] = 7; }', "other")
+    element = cp.ElementwiseKernel("float32 x", "float32 y", "y = x * nothing", "element")
+    reduction = cp.ReductionKernel("float32 x", "float32 y", "x * nothing", "a + b", "y = a", "0", "reduction")
+    source = cp.arange(4, dtype=np.float32)
+
+    def fall_back(launch, x, error=CompileException, waits=cp.cuda.Device().synchronize):
+        views, z = x[::2], cp.full(1, 5, np.float32)
+        made = None
+        try:
+            launch(x)
+            x += 1
+            views *= 3
+            z += x[:1]
+            made = x * 2
+            waits()
+        except error as raised:
+            assert any("program.py" in note for note in raised.__notes__), raised.__notes__
+        else:
+            raise AssertionError("no error")
+        assert z.tolist() == [5], z
+        try:
+            made.get()
+        except error:
+            pass
+        else:
+            raise AssertionError("it was made of what no kernel has written")
+        return x.get() if x.size > 4 else x.tolist()
+
+    x = cp.arange(4, dtype=np.float32) + 1
+    launch = lambda x: raw((1,), (1,), (x,))
+    assert fall_back(launch, x) == [1, 2, 3, 4]
+    assert fall_back(launch, x, waits=x.get) == [1, 2, 3, 4]  # again, when the kernel is known to fail
+    assert fall_back(lambda x: lost((1,), (1,), (x,)), x, cp.cuda.driver.CUDADriverError) == [1, 2, 3, 4]
+    assert fall_back(lambda x: element(source, x), x, waits=lambda: float(x[1])) == [1, 2, 3, 4]
+    one = cp.full((), 9, np.float32)
+    try:
+        reduction(source, one)
+        float(one)
+    except CompileException:
+        assert float(one) == 9
+    else:
+        raise AssertionError("no error")
+    large = cp.zeros(1 << 20, np.float32)  # whose bytes travel beside the stream
+    assert set(fall_back(launch, large, waits=large.get).flatten()) == {0}
+
+    # A kernel that ran and failed is another matter: nobody knows what it has written.
+    late = cp.RawKernel('extern "C" __global__ void k(float *x) { x[0] = 5; if (threadIdx.x) __syncthreads(); else __syncwarp(); }', "k")
+    late((1,), (32,), (x,))
+    raw((1,), (1,), (x,))
+    for wait in (cp.cuda.Device().synchronize, x.get):
+        try:
+            wait()
+        except cp.cuda.runtime.CUDARuntimeError:
+            pass
+        else:
+            raise AssertionError("no error")
+    x[...] = 2
+    assert x.tolist() == [2, 2, 2, 2]
     ''')  # fmt: skip
 
 

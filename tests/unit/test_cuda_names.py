@@ -13,8 +13,8 @@ pytest.importorskip("cupy_backends", reason="the real CuPy is not installed here
 
 #: Ops of ours that the executor runs itself, on any device.
 EXECUTOR = {
-    "@alias", "@array", "@barrier", "@export", "@fault", "@fetch", "@forms_reset", "@free_blocks", "@memory", "@set_limit", "@spec",
-    "@upload", "@view",
+    "@alias", "@array", "@barrier", "@export", "@fault", "@fetch", "@forms_reset", "@free_blocks", "@lift", "@memory", "@set_limit",
+    "@spec", "@upload", "@view",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import documents
 import numpy as np
 import pytest
 from cupool.apiserver.config import Assignment
+from cupool.apiserver.devices.cpu.kernels.ops import Engine
 from cupool.apiserver.document import DocumentError, capture, fixed, read, write
 from cupool.apiserver.document.checks import VERSION, opened, sealed
 from cupool.apiserver.session import Refused
@@ -23,7 +24,7 @@ from documents import LIMIT, incoming, restored, session_over, written
 from executing import MIB, Client
 from wire import OBJECT, REPLY, H, I, form, spec, value
 
-from cupool.contract.errors import ContractViolation, ForeignArray
+from cupool.contract.errors import CompileException, ContractViolation, ForeignArray
 from cupool.v1 import move_pb2, session_pb2
 
 MORE = {
@@ -65,6 +66,41 @@ def test_arrays_and_views_come_back() -> None:
     np.testing.assert_array_equal(client.fetch(4), np.arange(4.0) * 4)
     client.run(("free", 1), ("free", 2), ("free", 3), ("free", 4))
     assert client.used == 0
+
+
+def test_what_no_kernel_has_written_comes_back_and_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See Note [Before the launch]: a session that is moved between the failure and the program's word of it."""
+
+    def refuse(*args: Any) -> None:
+        raise CompileException("nothing", "a source", "k", ("-O3",))
+
+    monkeypatch.setattr(Engine, "launch", refuse)
+    client = Client(
+        more={
+            "launch": form(60, "@launch", [H, (1, 1, 1), (1, 1, 1), (H,), 0], []),
+            "lift": form(61, "@lift", [], []),
+        }
+    )
+    client.array(1)
+    client.array(2)
+    client.run(("launch", 1, 1), ("iadd", 1, 1, 1), ("iadd", 2, 1, 2), ("add", 3, 1, 2), ("view", 4, 1, 16))
+    (failure,) = client.failures
+    assert failure.op == "@launch" and list(failure.handles) == [1]
+    client.run(("wrong", 9, 1, 1), ("array", 10, value(np.arange(4.0).tobytes())), ("iadd", 10, 99, 10))
+    for handle in (1, 2, 3, 4):
+        with pytest.raises(CompileException):
+            client.fetch(handle)
+    moved(client)
+    client.run(("lift",))
+    for handle in (1, 2):
+        assert client.fetch(handle).tolist() == [0, 1, 2, 3]
+    assert client.fetch(4).tolist() == [2, 3]
+    with pytest.raises(CompileException):  # what a command made of it is not there
+        client.fetch(3)
+    with pytest.raises(ForeignArray):  # nor is another failure forgotten
+        client.fetch(10)
+    client.run(("free", 3), ("free", 9), ("free", 10))
+    assert client.executor.handles.faults == 0
 
 
 def test_faults_come_back() -> None:

@@ -85,10 +85,25 @@ class Function:
         self.module, self.name = module, name
         #: attributes that the program has set
         self.attributes: dict[str, int] = {}
-        self._function = module.get_function(name)
+        self._found: Any = None
+
+    @property
+    def _function(self) -> Any:
+        # Compiled at the first need: an error is then the launch's, and comes again at each.
+        if self._found is None:
+            self._found = self.module.get_function(self.name)
+        return self._found
 
     def __call__(self, grid: Any, block: Any, args: Any, **named: Any) -> None:
         self._function(grid, block, args, **named)
+
+    def compile(self, log_stream: Any = None) -> None:
+        self.module.compile(log_stream=log_stream)
+        self.load()
+
+    def load(self) -> None:
+        """Find it now. Raises what its launch would raise."""
+        _ = self._function
 
     def attribute(self, name: str) -> int:
         """-1 where there is none."""

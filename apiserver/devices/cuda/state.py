@@ -15,6 +15,7 @@ import cupy
 import numpy as np
 
 from cupool.contract import hosts
+from cupool.contract.errors import is_before_launch
 from cupool.contract.values import decode, encode
 
 from . import draws, kernels
@@ -153,6 +154,12 @@ def _read_function(state: Any, object_at: ObjectAt) -> Any:
     if not isinstance(module, (kernels.Source, kernels.Binary)):
         raise TypeError("no module")
     made = kernels.Function(module, str(name))
+    try:
+        made.load()  # now, and not in the program's next launch
+    except Exception as error:
+        if not is_before_launch(error):
+            raise
+        return made  # as where it was: each launch says so
     for attribute, value in attributes.items():
         kernels.kernel_set_attribute(made, str(attribute), int(value))
     return made

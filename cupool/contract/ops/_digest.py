@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-DIGEST = bytes.fromhex("fe44d111355bcb9ca7bcd67a9d796c7f42a69109ac6cc9708cb6335fc9d49727")
+DIGEST = bytes.fromhex("0d8f640769c99431a04661d32017371c880c8298b19aa1f6082f0aa623f3471e")

@@ -9,7 +9,7 @@ HOMES: dict[str, str] = {
         " @capture_join @compile @event_create @event_elapsed @event_query @event_record @event_wait @export @fault "
         " @fetch @forms_reset @free_blocks @from_pointer @graph_launch @graph_nodes @kernel_attributes @kernel_binary "
         " @kernel_compile @kernel_elementwise @kernel_function @kernel_global @kernel_output @kernel_raw "
-        " @kernel_reduction @kernel_set_attribute @launch @malloc @memory @mempool @offload @offload_function "
+        " @kernel_reduction @kernel_set_attribute @launch @lift @malloc @memory @mempool @offload @offload_function "
         " @offload_output @offload_result @pointer @set_limit @spec @stream_create @stream_destroy @stream_query "
         " @stream_wait_event @upload @view "
     ),

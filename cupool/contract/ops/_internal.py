@@ -66,6 +66,8 @@ op("@malloc", "(nbytes, source)", object="memory", uses=("pool",), repeat="exact
 op("@mempool", "(what, pool, attribute, value)", host=True, uses=("pool",), repeat="recorded",
    note="a device memory pool: what is create, destroy, get, set or trim")  # fmt: skip
 op("@fault", "(kind)", repeat="none", note="for tests; refused unless the server was started with --allow-faults")
+op("@lift", "()", repeat="exact", note="buffers that failed before their kernel ran hold what they held, and may be read again: "
+   "the program has that error")  # fmt: skip
 # -- streams and events ---------------------------------------------------------------------------------------------
 op("@stream_create", "(stream, non_blocking, priority)", uses=("stream",), repeat="exact")
 op("@stream_destroy", "(stream)", uses=("stream",), repeat="exact")
