@@ -11,7 +11,12 @@ from . import Verdict, as_json, bundle, client, document, examine, exit_code, ho
 
 
 def run(
-    as_json_wanted: bool, is_host: bool | None, archive: Path | None, is_strict: bool, only: Iterable[str] = (), folder: str = ""
+    as_json_wanted: bool,
+    is_host: bool | None,
+    archive: Path | None,
+    is_strict: bool,
+    only: Iterable[str] = (),
+    folder: str = "",
 ) -> int:
     """Examine, print, and return the exit code.
 
@@ -50,7 +55,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="CHECK", help="only this check; may be given again"
     )
-    parser.add_argument("--folder", default="", metavar="DIR", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]")
+    parser.add_argument(
+        "--folder", default="", metavar="DIR", help="folder of the pool of this host  [CUPOOL_POOL_FOLDER]"
+    )
     options = parser.parse_args(arguments)
     known = {n for n, _ in client.checks() + host.checks()}
     if unknown := sorted(set(options.only) - known):
