@@ -28,7 +28,7 @@ class LocalEngine:
         self._listener = listener
         hello = self._host.hello()
         hello.node, hello.host, hello.version = NODE, socket.gethostname(), cupool.__version__
-        self._host.sink = self
+        self._host.telling.sink = self
         listener.node_here(hello)
 
     def close(self) -> None:

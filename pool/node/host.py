@@ -7,21 +7,17 @@ moved away, or has not come yet, does not end with its server: of that the death
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import shutil
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
 from cupool.contract import hosts
 from cupool.contract.errors import ProtocolError
-from cupool.v1 import admin_pb2, agent_pb2, server_pb2
+from cupool.v1 import agent_pb2, server_pb2
 
 from .. import reasons, states
 from ..config import DeviceConfig, PoolConfig
@@ -29,7 +25,10 @@ from .backoff import STEADY_S, Backoff
 from .checkpoints import Checkpoints
 from .loop import Loop
 from .measure import Measures
+from .remains import ServerLogs, reap_orphans
 from .server import NotFollowing, Server
+from .starting import Starting
+from .telling import TURNS, Telling, changed_use, server_news
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +38,6 @@ END_GRACE_S = 2.0
 CLIENT_GONE_GRACE_S = 0.5
 #: How often numbers are told.
 TICK_S = 0.25
-#: Logs of so many servers that have ended are kept, for people.
-KEPT_LOGS = 50
 #: Characters of what a server says of its session that are passed on.
 LONGEST_REASON = 1000
 #: Bytes of an op table's digest, at most.
@@ -52,37 +49,15 @@ ORPHANS_S = 5.0
 
 Change = server_pb2.SessionChange
 Report = server_pb2.MoveReport
-#: Turns of a move that change who owns the session, or that end it: they must not get lost.
-TURNS = (Report.RELEASED, Report.FAILED, Report.TAKEN_BACK, Report.OWNER)
 PARKED = server_pb2.SERVER_STATE_PARKED
-#: Asks for a server's process, given its command line and its ends of the pipes; calls back with its pid, or None: start it cold. False:
-#: it was not asked for.
-Forker = Callable[[list[str], tuple[int, int, int], Callable[[int | None], None]], bool]
-
-
-class Sink(Protocol):
-    """Who is told what happens; called from the loop."""
-
-    def server_news(self, news: agent_pb2.ServerNews) -> None: ...
-
-    def session_ended(self, end: agent_pb2.SessionEnd) -> None: ...
-
-    def move_news(self, news: agent_pb2.MoveNews, must_arrive: bool) -> None: ...
-
-    def checkpointed(self, report: server_pb2.CheckpointReport) -> None: ...
-
-    def server_use(self, use: list[agent_pb2.ServerUse]) -> None: ...
-
-    def device_news(self, devices: list[admin_pb2.DeviceStatus], host: agent_pb2.HostUse) -> None: ...
 
 
 class Host:
     """The devices and servers of this host.
 
     Attributes:
-        sink: who is told; must be set before the loop runs.
-        fork: a zygote's; None: every server is started cold.
-        extra_arguments: more words of a server's command line, by its id: certificates.
+        telling: its `sink` is who is told; must be set before the loop runs.
+        starting: how servers get their processes.
     """
 
     def __init__(
@@ -100,30 +75,20 @@ class Host:
             logs: where logs of servers stay when they and this process are gone, the latest `KEPT_LOGS`; None: they go with `folder`.
         """
         self.loop = loop
-        self.sink: Sink | None = None
-        self.fork: Forker | None = None
+        self.telling = Telling()
         #: this process adopts orphans: they must be reaped
         self.adopts = False
         #: pids of children that others in this process wait for
         self.own_children: set[int] = set()
-        self.extra_arguments: Callable[[str], list[str]] = lambda server: []
-        self._config = config
         self._folder = folder
-        self._keeps_logs = logs is not None
-        self._logs = logs or folder / "logs"
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._logs = ServerLogs(logs, folder / "logs")
         self._measures = measures
         self._checkpoints = Checkpoints(config)
+        self.starting = Starting(config, self._checkpoints)
         self._host_id = hosts.host_id()
         self._devices: dict[str, DeviceConfig] = {d.id: d for d in config.devices}
         self._backoff = {device: Backoff() for device in self._devices}
         self._servers: dict[str, Server] = {}
-        self._settings = agent_pb2.PoolSettings(
-            kernel_limit_ms=config.kernel_limit_ms,
-            start_limit_ms=int(config.start_limit_s * 1000),
-            log_level=config.log_level,
-            allow_faults=config.allow_faults,
-        )
         self._is_closing = False
         loop.later(TIDY_S, self._tidy)
         if measures is not None:
@@ -139,7 +104,7 @@ class Host:
     @property
     def logs(self) -> Path:
         """The folder of the servers' logs."""
-        return self._logs
+        return self._logs.folder
 
     @property
     def devices(self) -> dict[str, DeviceConfig]:
@@ -152,7 +117,7 @@ class Host:
             found = hello.devices.add(device=device.id, kind=device.kind, memory_bytes=device.memory_bytes)
             if self._measures is not None:
                 found.name, found.uuid = self._measures.identity(device)
-        hello.servers.extend(self._news(server) for server in self._servers.values())
+        hello.servers.extend(server_news(server) for server in self._servers.values())
         return hello
 
     def _tidy(self) -> None:
@@ -164,22 +129,24 @@ class Host:
 
     def settings(self, settings: agent_pb2.PoolSettings) -> None:
         """For servers that start from now on."""
-        self._settings = settings
+        self.starting.settings = settings
 
     def start(self, order: agent_pb2.StartServer) -> None:
         """Start a server; what becomes of it is told. A device on which starts fail is tried less and less often."""
         device = self._devices.get(order.device)
         if device is None:
-            self._tell_failed(order, f"This host has no device {order.device!r}, only {', '.join(self._devices)}.")
+            self.telling.not_started(
+                order, f"This host has no device {order.device!r}, only {', '.join(self._devices)}."
+            )
             return
         if order.server in self._servers or self._is_closing:
             return  # told before
         now, backoff = time.monotonic(), self._backoff[device.id]
         wait_s = backoff.wait_s(now)
         if wait_s and backoff.is_stopped:
-            self._tell_failed(order, backoff.sentence(device.id, now))
+            self.telling.not_started(order, backoff.sentence(device.id, now))
             return
-        server = Server(order.server, device, self._folder / order.server, self._logs / f"{order.server}.log")
+        server = Server(order.server, device, self._folder / order.server, self._logs.path(order.server))
         self._servers[server.id] = server
         if wait_s:
             _log.info("event=start-delayed server=%s device=%s wait_s=%.2f", server.id, device.id, wait_s)
@@ -191,10 +158,10 @@ class Host:
         """Pass an order on to a server."""
         server, kind = self._servers.get(order.server), order.command.WhichOneof("kind")
         if server is None or server.is_ending:
-            if kind == "assign" and order.command.assign.incoming.move:
-                self._tell_not_taken(order, "The server ended before it had the order.")
-            elif kind == "assign":
-                self._tell_lost(order.command.assign, order.server, "The server ended before it had the session.")
+            if kind == "assign":
+                self.telling.not_taken(
+                    order.command.assign, order.server, "The server ended before it had the session."
+                )
             return
         if kind == "end":
             self.end(server, order.command.end.reason)
@@ -203,7 +170,7 @@ class Host:
             if kind == "assign":
                 self._assign(server, order)
             elif kind == "cancel_move" and not server.knows(order.command.cancel_move.move):
-                self._tell_not_moving(server, order.command.cancel_move)
+                self.telling.not_moving(server, order.command.cancel_move)
             elif kind == "checkpoint":
                 server.order(checkpoint=self._checkpoints.saves(server.id, order.command.checkpoint))
             elif kind is not None:
@@ -255,8 +222,7 @@ class Host:
             self._dead(server)
         if self.adopts:
             self._reap_orphans()
-        if not self._keeps_logs:
-            shutil.rmtree(self._logs, ignore_errors=True)
+        self._logs.close()
         self._checkpoints.close()
         if self._measures is not None:
             self._measures.close()
@@ -264,88 +230,27 @@ class Host:
     # ---- starting
 
     def _start_now(self, server: Server) -> None:
-        """Cases: forked by the zygote, a cold process, neither can be had."""
-        try:
-            ends = server.prepare()
-        except OSError as error:
-            self._not_started(server, error)
-            return
-        try:
-            arguments = self._arguments(server)
-        except OSError as error:
-            _close(ends)
-            self._not_started(server, error)
-            return
-
-        def forked(pid: int | None) -> None:
-            self._launched(server, arguments, ends, pid)
-
-        if self.fork is None or self._config.launch_wrapper or not self.fork(arguments, ends, forked):
-            forked(None)
-
-    def _launched(self, server: Server, arguments: list[str], ends: tuple[int, int, int], pid: int | None) -> None:
-        """The zygote has forked the server, or has not: then it starts cold."""
-        if self._servers.get(server.id) is not server:  # it was told to end meanwhile
-            _close(ends)
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            return
-        try:
-            if pid is None:
-                server.start_cold(self._config.launch_wrapper, arguments, ends, self._is_confined)
-            else:
-                server.started(pid)
-        except OSError as error:
-            self._not_started(server, error)
-            return
-        finally:
-            _close(ends)
-        self.loop.watch(server.pidfd, lambda: self._dead(server))
-        self.loop.watch(server.reports, lambda: self._read(server))
-        limit_s = self._settings.start_limit_ms / 1000 or self._config.start_limit_s
-        server.timers.append(self.loop.later(limit_s, lambda: self._too_slow(server, limit_s)))
-        _log.info(
-            "event=server-started server=%s device=%s pid=%d cold=%s",
-            server.id,
-            server.device.id,
-            server.pid,
-            pid is None,
+        self.starting.start(
+            server,
+            lambda: self._servers.get(server.id) is server,
+            lambda is_cold: self._started(server, is_cold),
+            lambda error: self._not_started(server, error),
         )
 
-    @property
-    def _is_confined(self) -> bool:
-        """An embedded pool's programs are its user's own: there is nobody to protect."""
-        return self._config.sandbox != "off" and not self._config.embedded
-
-    def _arguments(self, server: Server) -> list[str]:
-        """Words of the server's command line."""
-        listen, settings = self._config.listen, self._settings
-        is_unix = listen.startswith("unix:") or not listen
-        listen = f"unix:{server.folder / 'session.sock'}" if is_unix else f"{listen.rpartition(':')[0]}:0"
-        words = ["--orders", "--server-id", server.id, "--device", server.device.id, "--listen", listen]
-        words += ["--status-file", str(server.status_path), "--log-level", settings.log_level or self._config.log_level]
-        words += ["--log-format", self._config.log_format]
-        if server.device.memory_bytes:
-            words += ["--memory-limit", str(server.device.memory_bytes)]
-        if settings.kernel_limit_ms:
-            words += ["--kernel-limit", str(settings.kernel_limit_ms / 1000)]
-        if self._config.insecure:
-            words += ["--insecure"]
-        if self._is_confined:
-            words += ["--sandbox", self._config.sandbox]
-        if settings.allow_faults and self._config.allow_faults:
-            words += ["--allow-faults"]
-        words += self._checkpoints.arguments(server.id)
-        more = self.extra_arguments(server.id)
-        server.speaks_tls = "--tls-cert" in more and not is_unix
-        return words + more
+    def _started(self, server: Server, is_cold: bool) -> None:
+        self.loop.watch(server.pidfd, lambda: self._dead(server))
+        self.loop.watch(server.reports, lambda: self._read(server))
+        limit_s = self.starting.limit_s
+        server.timers.append(self.loop.later(limit_s, lambda: self._too_slow(server, limit_s)))
+        _log.info(
+            "event=server-started server=%s device=%s pid=%d cold=%s", server.id, server.device.id, server.pid, is_cold
+        )
 
     def _not_started(self, server: Server, error: OSError) -> None:
         server.wish = f"Its process could not be made: {error}."
         self._forget(server)
         self._failed(server, server.wish)
-        self._tell(self._news(server, states.DEAD, reason=server.wish, start_failed=True))
+        self.telling.dead(server, server.wish, start_failed=True)
 
     def _too_slow(self, server: Server, limit_s: float) -> None:
         if server.state == states.STARTING:
@@ -357,7 +262,7 @@ class Host:
             server.kill()
         else:  # its start was delayed
             self._forget(server)
-            self._tell(self._news(server, states.DEAD, reason=why))
+            self.telling.dead(server, why)
 
     # ---- what servers report
 
@@ -382,13 +287,13 @@ class Host:
                 self.end(server, "Its lease was given back.")
             elif kind == "checkpoint":
                 told = self._checkpoints.reported(server, report.checkpoint)
-                if told is not None and self.sink is not None:
-                    self.sink.checkpointed(told)
+                if told is not None:
+                    self.telling.checkpointed(told)
             elif kind == "move":
                 self._move_changed(server, report.move)
             elif kind == "fixed" and report.fixed.session == server.session and not server.is_ending:
                 server.fixed = report.fixed.reason[:LONGEST_REASON]
-                self._tell(self._news(server))
+                self.telling.server(server)
 
     def _move_changed(self, server: Server, report: server_pb2.MoveReport) -> None:
         """It told how far its session's move is."""
@@ -397,9 +302,8 @@ class Host:
         if report.move not in (server.move_out, server.assignment.incoming.move):
             self._kill(server, "It told of a move that nobody ordered: it is not believed any more.")
             return
-        turn = report.phase in TURNS
         _log.log(
-            logging.INFO if turn else logging.DEBUG,
+            logging.INFO if report.phase in TURNS else logging.DEBUG,
             "event=move-%s move=%s session=%s server=%s reason=%r",
             Report.Phase.Name(report.phase).lower(), report.move, report.session, server.id, report.reason,
         )  # fmt: skip
@@ -410,10 +314,9 @@ class Host:
             server.has_released = False
         elif report.phase == Report.OWNER:
             server.is_copy = False
-        if self.sink is not None:
-            self.sink.move_news(agent_pb2.MoveNews(server=server.id, report=report), turn)
+        self.telling.moved(server.id, report)
 
-    def _ready(self, server: Server, ready: Any) -> None:
+    def _ready(self, server: Server, ready: server_pb2.ServerReady) -> None:
         if server.endpoint:
             self._kill(server, "It said for a second time that it is ready: it is not believed any more.")
             return
@@ -422,9 +325,9 @@ class Host:
         if server.state == states.STARTING:
             server.state = states.LEASED if server.assignment is not None else states.WARM
             server.timers.append(self.loop.later(STEADY_S, self._backoff[server.device.id].succeeded))
-            self._tell(self._news(server))
+            self.telling.server(server)
 
-    def _session_changed(self, server: Server, change: Any) -> None:
+    def _session_changed(self, server: Server, change: server_pb2.SessionChange) -> None:
         kind, is_its = change.kind, change.session == server.session
         _log.log(
             logging.INFO if kind in (Change.ATTACHED, Change.PARKED, Change.ENDED) else logging.DEBUG,
@@ -436,13 +339,10 @@ class Host:
                 if not server.is_ending:
                     server.is_ending, server.state = True, states.ENDING
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
-                    self._tell(self._news(server, reason=change.reason))
+                    self.telling.server(server, change.reason)
             else:  # an assignment that the server refused
                 refused = server.pending.pop(change.session)
-                if refused.command.assign.incoming.move:
-                    self._tell_not_taken(refused, change.reason)
-                else:
-                    self._tell_lost(refused.command.assign, server.id, change.reason)
+                self.telling.not_taken(refused.command.assign, server.id, change.reason)
             return
         if kind == Change.ASSIGNED and (order := server.pending.pop(change.session, None)) is not None:
             self._has(server, order)
@@ -460,12 +360,12 @@ class Host:
             self._forget_client(server)
             server.fixed = ""
             server.assignment, server.state = None, states.WARM
-            self._tell(self._news(server))
+            self.telling.server(server)
         elif kind in (Change.ATTACHED, Change.PARKED):
             server.attached_before = True
             server.state = states.LEASED if kind == Change.ATTACHED else PARKED
             self._backoff[server.device.id].succeeded()
-            self._tell(self._news(server))
+            self.telling.server(server)
 
     # ---- sessions
 
@@ -530,7 +430,7 @@ class Host:
         start_failed = was == states.STARTING and not self._is_closing and (is_lost or not server.endpoint)
         if (start_failed or (was == states.WARM and is_lost)) and not self._is_closing:
             self._failed(server, why)
-        self._keep_log(server)
+        self._logs.keep(server, self._servers)
         self._checkpoints.ended(
             server.id, server.assignment is not None and (is_lost or server.is_expired or server.has_released)
         )
@@ -547,14 +447,10 @@ class Host:
                 server=server.id, device=server.device.id, client_gone=server.is_client_gone,
                 replayable=server.is_expired or (is_lost and not reasons.is_own_fault(returncode, status)),
             )  # fmt: skip
-            if self.sink is not None:
-                self.sink.session_ended(end)
+            self.telling.session_ended(end)
         for order in server.pending.values():
-            if order.command.assign.incoming.move:
-                self._tell_not_taken(order, why)
-            else:
-                self._tell_lost(order.command.assign, server.id, why)
-        self._tell(self._news(server, states.DEAD, why, returncode, start_failed, usage))
+            self.telling.not_taken(order.command.assign, server.id, why)
+        self.telling.dead(server, why, returncode, start_failed, usage)
 
     def _forget(self, server: Server) -> None:
         for descriptor in (server.pidfd, server.reports):
@@ -576,84 +472,7 @@ class Host:
             why,
         )
 
-    def _keep_log(self, server: Server) -> None:
-        """A log in which something stands stays until `KEPT_LOGS` newer ones do: of those who failed, and of whoever's session it was."""
-        with contextlib.suppress(FileNotFoundError):
-            if not server.log_path.stat().st_size:
-                server.log_path.unlink()
-        for old in sorted(self._logs.glob("*.log"), key=lambda p: p.stat().st_mtime)[:-KEPT_LOGS]:
-            if old.stem not in self._servers:
-                old.unlink(missing_ok=True)
-
-    # ---- telling
-
-    def _news(
-        self,
-        server: Server,
-        state: int = 0,
-        reason: str = "",
-        returncode: int = 0,
-        start_failed: bool = False,
-        usage: Any = None,
-    ) -> agent_pb2.ServerNews:
-        news = agent_pb2.ServerNews(
-            server=server.id,
-            device=server.device.id,
-            state=state or server.state,  # type: ignore[arg-type]
-            endpoint=server.endpoint,
-            assignment=server.assignment,
-            attached_before=server.attached_before,
-            reason=reason,
-            exit_status=returncode,
-            fingerprint=server.fingerprint,
-            op_table_digest=server.op_table_digest,
-            start_failed=start_failed,
-            client_pid=server.client_pid,
-            tls=server.speaks_tls,
-            pid=server.pid,
-            move=server.move,
-            fixed=server.fixed,
-        )
-        if server.assignment is not None:
-            news.usage.CopyFrom(usage if usage is not None else server.usage())
-            news.session_age_s = time.monotonic() - server.assigned_at
-        return news
-
-    def _tell(self, news: agent_pb2.ServerNews) -> None:
-        if self.sink is not None:
-            self.sink.server_news(news)
-
-    def _tell_failed(self, order: agent_pb2.StartServer, why: str) -> None:
-        self._tell(agent_pb2.ServerNews(
-            server=order.server, device=order.device, state=states.DEAD, reason=why, exit_status=1, start_failed=True,
-        ))  # fmt: skip
-
-    def _tell_not_taken(self, order: agent_pb2.ServerOrder, why: str) -> None:
-        """A server that was to take a session over never had the order."""
-        given = order.command.assign
-        report = Report(session=given.session, move=given.incoming.move, phase=Report.FAILED, reason=why)
-        if self.sink is not None:
-            self.sink.move_news(agent_pb2.MoveNews(server=order.server, report=report), True)
-
-    def _tell_not_moving(self, server: Server, cancel: server_pb2.CancelMove) -> None:
-        """The order to begin a move was lost, and that to give it up was not: its source answers nothing about what it never heard of."""
-        why = cancel.reason or "The order to begin it was lost."
-        report = Report(session=cancel.session, move=cancel.move, phase=Report.FAILED, reason=why, is_source=True)
-        if self.sink is not None:
-            self.sink.move_news(agent_pb2.MoveNews(server=server.id, report=report), True)
-
-    def _tell_lost(self, request: server_pb2.AssignRequest, server: str, why: str) -> None:
-        if self.sink is not None:
-            self.sink.session_ended(
-                agent_pb2.SessionEnd(
-                    session=request.session,
-                    tenant=request.tenant,
-                    reason=why,
-                    lost=True,
-                    server=server,
-                    replayable=True,
-                )
-            )
+    # ---- what is done often
 
     def _tick(self) -> None:
         """Numbers of sessions that changed, devices, the host."""
@@ -661,28 +480,15 @@ class Host:
         if self._is_closing:
             return
         self.loop.later(TICK_S, self._tick)
-        if self.sink is None:
+        if self.telling.sink is None:
             return
-        use = list(self._changed_use())
-        if use:
-            self.sink.server_use(use)
+        self.telling.use([use for server in self._servers.values() if (use := changed_use(server)) is not None])
         for device, why in self._measures.take(list(self._servers.values())):
             self.end_sessions_on(device, why)
         here, kept = self._measures.host(), self._checkpoints.statistics()
         here.checkpoint_bytes, here.checkpoint_limit_bytes = kept.nbytes, kept.allowed_bytes
         here.checkpoints_waiting = kept.kept
-        self.sink.device_news(self._measures.devices(), here)
-
-    def _changed_use(self) -> Iterable[agent_pb2.ServerUse]:
-        for server in self._servers.values():
-            if server.assignment is None or not server.attached_before:
-                continue
-            usage = server.usage()
-            # Idle seconds change always, and alone are no news: whoever knows the last ones can count.
-            key = (usage.used_bytes, usage.kernel_s, usage.executed_commands, usage.attached, usage.running_op)
-            if key != server.told:
-                server.told = key
-                yield agent_pb2.ServerUse(server=server.id, usage=usage)
+        self.telling.devices(self._measures.devices(), here)
 
     def _reap_orphans_often(self) -> None:
         if self.adopts:
@@ -691,18 +497,4 @@ class Host:
             self.loop.later(ORPHANS_S, self._reap_orphans_often)
 
     def _reap_orphans(self) -> None:
-        """Servers' own children come to us when their parent ends, and must be waited for. Those that others wait for are left alone."""
-        known = {server.pid for server in self._servers.values()} | self.own_children
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None or found.si_pid in known:
-                return
-            os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
-
-
-def _close(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+        reap_orphans({server.pid for server in self._servers.values()} | self.own_children)

@@ -65,7 +65,7 @@ class Link:
         self._is_connected = False
         self._channel = self._open_channel()
         self._thread = threading.Thread(target=self._run, name="cupool-link", daemon=True)
-        host.sink = self
+        host.telling.sink = self
 
     def start(self) -> None:
         self._thread.start()

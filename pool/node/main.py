@@ -158,7 +158,7 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
     host = Host(config, run_folder, loop, measures, folder / "logs" if folder is not None else None)
     host.own_children, host.adopts = own_children, True
     if config.tls_cert:
-        host.extra_arguments = _certificates(config, node, run_folder)
+        host.starting.extra_arguments = _certificates(config, node, run_folder)
     zygote = None if cold else _zygote(config, loop, host)
     from ..logs import LogRing
     from .link import Link  # imports grpc, which the zygote's start did not need to wait for
@@ -191,7 +191,7 @@ def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
     except OSError as error:
         _log.warning("event=no-zygote reason=%r", str(error))
         return None
-    host.fork = zygote.fork
+    host.starting.fork = zygote.fork
     return zygote
 
 

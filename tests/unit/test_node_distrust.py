@@ -36,7 +36,7 @@ def leased(tmp_path: Path) -> Iterator[tuple[Host, Server, subprocess.Popen[byte
     """A host, and a server of it whose client has come; the process only waits to be killed."""
     loop = Loop()
     host, told = Host(PoolConfig(devices=(DEVICE,)), tmp_path, loop), Told()
-    host.sink = told  # type: ignore[assignment]
+    host.telling.sink = told  # type: ignore[assignment]
     process = subprocess.Popen(["sleep", "60"], process_group=0)
     server = Server("s1", DEVICE, tmp_path / "s1", tmp_path / "log")
     server.pidfd = os.pidfd_open(process.pid)

@@ -15,6 +15,7 @@ from cupool.pool.node.host import Host
 from cupool.pool.node.loop import Loop
 from cupool.pool.node.outbox import Outbox
 from cupool.pool.node.server import Server
+from cupool.pool.node.telling import server_news
 
 from cupool.contract.framing import Unpacker, delimited
 from cupool.v1 import agent_pb2, server_pb2
@@ -45,7 +46,7 @@ class Place:
     def __init__(self, folder: Path, incoming: bool) -> None:
         self.loop, self.told = Loop(), Told()
         self.host = Host(PoolConfig(devices=(DEVICE,)), folder, self.loop)
-        self.host.sink = self.told  # type: ignore[assignment]
+        self.host.telling.sink = self.told  # type: ignore[assignment]
         self.process = subprocess.Popen(["sleep", "60"], process_group=0)
         self.server = server = Server("s1", DEVICE, folder / "s1", folder / "log")
         self.orders, server.commands = os.pipe()
@@ -160,10 +161,10 @@ def test_why_a_session_cannot_be_moved_is_passed_on_and_is_that_sessions(source:
     assert source.told.order == []
     says("x", "It has run functions. " * 100)
     assert source.told.order == ["news"]
-    told = source.host._news(source.server).fixed
+    told = server_news(source.server).fixed
     assert told.startswith("It has run functions.") and len(told) == 1000
     says("x", "")
-    assert source.host._news(source.server).fixed == ""
+    assert server_news(source.server).fixed == ""
 
 
 def test_a_hello_has_the_last_word_of_a_move(destination: Place) -> None:
