@@ -21,7 +21,7 @@ from .config import DEFAULT_TENANT
 from .core import end_record, lease_record
 from .directory import EndRecord, LeaseRecord
 from .leases import Device, Node, Server, Session
-from .moving import Moving
+from .move_hearing import MoveHearing
 from .refusals import Refused
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 STABLE_S = 10.0
 
 
-class Following(Moving):
+class Following(MoveHearing):
     """Leasing and moving, and what follows hosts: the engine's `Listener`."""
 
     # ---- what the engine tells
