@@ -26,17 +26,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from . import belongings, settings
 from .cli import place
 from .cli.place import Running
 from .config import PoolConfig
+from .supervised import Child, status_text
 
-#: Between the end of a process and its next start, doubled each time.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-#: A process that ran so long has a fresh start.
-STEADY_S = 30.0
 #: What runs each process: the controller comes with what moves sessions, which is not the pool's.
 MODULES = {"controller": ("cupool.controller",), "agent": ("cupool.pool", "agent"), "balancer": ("cupool.balancer",)}
 
@@ -47,96 +43,6 @@ class CannotStart(Exception):
     def __init__(self, what: str, cure: str = "") -> None:
         super().__init__(what)
         self.what, self.cure = what, cure
-
-
-# ---- one process
-
-
-@dataclasses.dataclass
-class Child:
-    """A process that is kept running."""
-
-    name: str
-    command: list[str]
-    log: Path | None  #: None: our own standard error
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-    pidfd: int = -1
-    began: float = 0.0
-    pause_s: float = FIRST_PAUSE_S
-    starts_at: float = 0.0  #: when it is started again; 0: it runs, or is not wanted
-    said: dict[str, Any] = dataclasses.field(default_factory=dict)  #: its line, when it is ready
-    _output: bytes = b""
-
-    def start(self) -> None:
-        self.starts_at, self.said, self._output, self.began = 0.0, {}, b"", time.monotonic()
-        with contextlib.ExitStack() as stack:
-            errors: Any = None
-            if self.log is not None:
-                self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                errors = stack.enter_context(
-                    open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
-                )
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=self.environment,
-                start_new_session=True,
-            )
-        self.pidfd = os.pidfd_open(self.process.pid)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid if self.process is not None else 0
-
-    @property
-    def output(self) -> int:
-        """Descriptor of its standard output until that ends; -1 then."""
-        stdout = self.process.stdout if self.process is not None else None
-        return stdout.fileno() if stdout is not None and not stdout.closed else -1
-
-    def read(self) -> None:
-        """Take what it wrote; its first JSON line is `said`."""
-        assert self.process is not None and self.process.stdout is not None
-        data = os.read(self.output, 65536)
-        if not data:
-            self.process.stdout.close()
-            return
-        self._output = (self._output + data)[-65536:]
-        for line in self._output.split(b"\n")[:-1]:
-            with contextlib.suppress(ValueError):
-                record = json.loads(line)
-                if isinstance(record, dict) and not self.said:
-                    self.said = record
-
-    def reap(self) -> int:
-        """After its end: its exit status; negative: the signal."""
-        assert self.process is not None
-        status = self.process.wait()
-        while self.output >= 0 and select.select([self.output], [], [], 0)[0]:
-            self.read()  # its last words
-        if self.output >= 0 and self.process.stdout is not None:
-            self.process.stdout.close()
-        os.close(self.pidfd)
-        self.process, self.pidfd = None, -1
-        return status
-
-    def signal(self, number: int) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, number)
-
-    def again(self) -> None:
-        """It ended without being told to: start it after a pause."""
-        if time.monotonic() - self.began > STEADY_S:
-            self.pause_s = FIRST_PAUSE_S
-        self.starts_at = time.monotonic() + self.pause_s
-        self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
-
-
-# ---- all of them
 
 
 class Supervisor:
@@ -286,11 +192,11 @@ class Supervisor:
             if child.process is None:
                 raise CannotStart(f"The {child.name} could not be started.")
             self._wait()
-            if child.process is not None and _has_ended(child) and not child.said:
+            if child.process is not None and child.has_ended and not child.said:
                 status = child.reap()
                 if "error" not in child.said and not (status == 0 and self._is_ending):
                     raise CannotStart(
-                        f"The {child.name} ended with {_status_text(status)} before it was ready{_last_words(child.log)}.",
+                        f"The {child.name} ended with {status_text(status)} before it was ready{child.last_words()}.",
                         f"Look into {child.log}." if child.log else "",
                     )
         if "error" in child.said:
@@ -376,14 +282,14 @@ class Supervisor:
 
     def _look_after(self) -> None:
         for child in self._children():
-            if child.process is not None and _has_ended(child):
+            if child.process is not None and child.has_ended:
                 status = child.reap()
                 if status == 0 and (child is self._controller or self._controller is None):
                     self._is_ending = True  # it was told to end
                     return
                 words = f": {child.said['error']}" if "error" in child.said else ""
                 _log(
-                    f"the {child.name} ended with {_status_text(status)}{words}; it starts again in {child.pause_s:g} s"
+                    f"the {child.name} ended with {status_text(status)}{words}; it starts again in {child.pause_s:g} s"
                 )
                 child.again()
             elif child.process is None and child.starts_at and time.monotonic() >= child.starts_at:
@@ -401,52 +307,18 @@ class Supervisor:
                 continue
             child.signal(signal.SIGTERM)
             ends = time.monotonic() + belongings.END_S
-            while not _has_ended(child):
+            while not child.has_ended:
                 left_s = ends - time.monotonic()
                 if left_s <= 0:
                     _log(f"the {child.name} did not end within {belongings.END_S:g} s of being told to; it is killed")
                     child.signal(signal.SIGKILL)
-                _drain_output(child, max(left_s, 1.0))
+                child.drain(max(left_s, 1.0))
             child.reap()
         belongings.end_all(self.running, 2.0)
         belongings.clean(self._folder, self.running)
         if self._stopping is not None:
             self._stopping.terminate()  # it waited for us
             self._stopping.wait()
-
-
-def _has_ended(child: Child) -> bool:
-    return bool(select.select([child.pidfd], [], [], 0)[0])
-
-
-def _drain_output(child: Child, timeout_s: float) -> None:
-    """Wait for its end, or for what it says: a full pipe would keep it from ending."""
-    fds = [child.pidfd, *([child.output] if child.output >= 0 else [])]
-    if child.output in select.select(fds, [], [], timeout_s)[0]:
-        child.read()
-
-
-def _status_text(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:
-        return f"signal {-status}"
-
-
-def _last_words(log: Path | None) -> str:
-    """The last line of a log, for an error; empty: there is none."""
-    if log is None:
-        return ""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {last[:300].rstrip('.')}" if last else ""
 
 
 def _log(text: str) -> None:

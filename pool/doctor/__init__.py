@@ -1,6 +1,6 @@
 """`cupool doctor`: what is wrong, with evidence and a cure. Works with the base install: only what a check needs is imported, by the check.
 
-    client.py   what a program needs: the pool's address, credential and versions, and this Python
+    client.py   what a program needs: this Python and its environment (program.py), and the way to its pool (reach.py)
     host.py     what a pool's host needs: devices, sandbox, limits, and the pool that runs here
     bundle.py   all of it in one archive, without secrets
 

@@ -28,6 +28,7 @@ from cupool.pool.doctor import (
     host,
     line,
     ok,
+    reach,
     warning,
 )
 
@@ -264,8 +265,8 @@ def test_tls(monkeypatch, authority, tls_server, tmp_path):
     assert found.verdict == "failed" and found.code == 4 and "CUPOOL_CA is another pool's" in found.cure
     monkeypatch.setenv("CUPOOL_CA", str(tmp_path / "none.pem"))
     assert only(client.tls).code == 2
-    assert "clock" in client._certificate_cure("certificate is not yet valid")
-    assert "renews" in client._certificate_cure("certificate has expired")
+    assert "clock" in reach._certificate_cure("certificate is not yet valid")
+    assert "renews" in reach._certificate_cure("certificate has expired")
 
 
 # ---- a pool's host
