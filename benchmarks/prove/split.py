@@ -357,7 +357,9 @@ def _one(pool: Pool, step: str, name: str, for_s: float) -> dict[str, Any]:
         for pid in frozen:
             try:
                 os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:  # on a loaded machine the move's own limit ended it first: no parting at the step
+            except (
+                ProcessLookupError
+            ):  # on a loaded machine the move's own limit ended it first: no parting at the step
                 late = 1
         program.process.poll()
         threading.Event().wait(for_s)  # so long the hosts are parted: it is what the case is about
