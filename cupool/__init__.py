@@ -103,7 +103,9 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     if name in ("cupy", "cupyx"):
-        return importlib.import_module(f"cupool.shim.{name}")
+        from cupool.shim.loading import load
+
+        return load(f"cupool.shim.{name}")
     raise AttributeError(f"module 'cupool' has no attribute {name!r}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from typing import Any
@@ -28,8 +27,10 @@ def collect() -> dict[str, Any]:
     record = dict(_EMPTY)
     session = sys.modules.get("cupool.shim.session")
     if session is not None:
+        from cupool.contract.records import as_dict
+
         found = session.statistics()
-        record.update(dataclasses.asdict(found))
+        record.update(as_dict(found))
     bulk = sys.modules.get("cupool.shim.bulk")
     if bulk is not None:
         moved = bulk.statistics()

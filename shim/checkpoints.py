@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cupool.contract import ids
+from cupool.contract import ids, messages
 from cupool.contract.limits import MIB
-from cupool.v1 import session_pb2
 
 from . import trace
 from .pending import extend
@@ -59,10 +58,10 @@ class Checkpoints:
             send(self._frame(mark))
 
     def _frame(self, mark: Mark) -> bytes:
-        wish = session_pb2.CheckpointWish(id=mark.checkpoint, where=self._redo.where)
+        wish = messages.CheckpointWish(id=mark.checkpoint, where=self._redo.where)
         if self._redo.where == "client":
             wish.limit_bytes, wish.transfer = CLIENT_BYTES, self._transfer
-        return session_pb2.ClientFrame(checkpoint=wish).SerializeToString()
+        return messages.ClientFrame(checkpoint=wish).SerializeToString()
 
     def attached(self, hello: Any, send: Callable[[bytes], None]) -> str:
         """A server has said hello: what was asked on the last connection is asked again. Returns why the session cannot be as its program

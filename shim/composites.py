@@ -6,9 +6,11 @@ They replace the generated functions of the same names in the namespace (`__all_
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from cupool.contract.records import NamedTuple
 
 from . import dispatch
 from ._generated import functions

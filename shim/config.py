@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import lru_cache
 
 from cupool.contract.compressions import COMPRESSIONS
 from cupool.contract.limits import MIB
+from cupool.contract.records import Record
 from cupool.contract.sizes import parse_size
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Record):
     """What the environment says.
 
     Attributes:

@@ -13,11 +13,11 @@ import numpy as np
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.limits import OUR_LIMITS
 from cupool.contract.spec import Spec, spec_of
-from cupool.contract.values import encode
 
 from . import births, captures, dispatch, session, streams
 from .dispatch import HANDLE, VALUE
 from .keys import INLINE_BYTES
+from .wire import value_bytes
 
 Host = np.ndarray[Any, Any]
 
@@ -159,7 +159,7 @@ def upload(host: Host, order: str = "C") -> Any:
         host = host.astype(dtype)
     spec = spec_of(host.shape, dtype, order=order)
     if _rides_along(spec.nbytes):
-        word = bytes(encode(host.tobytes()).SerializeToString())
+        word = value_bytes(host.tobytes())
         (handle,) = dispatch.send("@array", (VALUE,), (word,), (spec,))
         if spec.nbytes > INLINE_BYTES:
             session.flush()  # what is pending is bounded by its words, not by their bytes

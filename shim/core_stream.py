@@ -21,15 +21,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import Any
-
-from google.protobuf.message import DecodeError
+from typing import TYPE_CHECKING, Any
 
 from cupool.contract import codec
 from cupool.contract.errors import CupoolError
 
-from .transport import ATTACH, NO_TLS, GrpcStream, Stream, Trust, import_grpc, open_channel
+from .transport import ATTACH, NO_TLS, GrpcStream, Trust, import_grpc, open_channel
 from .turns import Disconnected, Turns
+
+if TYPE_CHECKING:
+    from .transport import Stream
 
 #: What this module uses of `grpc._cython.cygrpc`.
 _NEEDED = (
@@ -243,7 +244,7 @@ class CoreStream(Turns):
         self._give(self._core.ReceiveMessageOperation(_PLAIN), _MESSAGE)
         try:
             self._on_frame(data)
-        except (CupoolError, DecodeError) as error:
+        except CupoolError as error:
             self._failure = error
             self.cancel()
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cupool.contract.errors import error_from_wire, is_before_launch
+from cupool.contract.records import NamedTuple
 
 from . import sites
 
@@ -55,10 +55,12 @@ class Entry(NamedTuple):
         return f"cupool: {what} called at {place}" if place else f"cupool: {what}"
 
 
-@dataclass(slots=True)
 class _Queue:
-    entries: list[Entry] = field(default_factory=list)
-    dropped: int = 0
+    __slots__ = ("dropped", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.dropped = 0
 
 
 class Deferred:

@@ -29,9 +29,8 @@ from cupool.contract.values import (
     encode,
     named,
 )
-from cupool.v1 import session_pb2
 
-from . import births, captures, coerce, forms, notices, operators, session, sites, streams, syncdetect
+from . import births, captures, coerce, forms, notices, operators, session, sites, streams, syncdetect, wire
 from .config import config
 from .keys import DEFAULT, LONG_SEQUENCE, NO_KEY, WALK, WALK_VARYING, walk_other
 from .objects import RemoteObject
@@ -436,16 +435,19 @@ def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tu
     """The number of the form: op, argument trees with SlotRef leaves, results as in `Plan`."""
     global _sync
     session.current()  # so that no handle is older than the session that it is for
-    message = session_pb2.Form(
+    messages = wire.kinds()
+    message = messages.Form(
         op=name,
-        args=[encode(a, _literal) for a in args],
-        kwargs=named(kwargs, _literal),
-        results=[_result(r) for r in results],
+        args=[encode(a, _literal, 0, messages) for a in args],
+        kwargs=named(kwargs, _literal, 0, messages),
+        results=[_result(r, messages) for r in results],
     )
     contents: bytes = message.SerializeToString(deterministic=True)
+    #: For the first number; others are hardly ever asked for.
+    made = [message]
 
     def build(number: int) -> Any:
-        form = session_pb2.Form.FromString(contents)
+        form = made.pop() if made else wire.kinds().Form.FromString(contents)
         form.id = number
         return form
 
@@ -459,10 +461,11 @@ def define(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], results: tu
 _RESULTS: dict[str, Any] = {"reply": {"reply": True}, "object": {"object": True}, UNKNOWN: {"unknown": True}}
 
 
-def _result(result: Any) -> Any:
+def _result(result: Any, messages: Any) -> Any:
     if isinstance(result, Spec):
-        return session_pb2.ResultSpec(dtype=dtype_to_wire(result.dtype), shape=result.shape, strides=result.strides)
-    return session_pb2.ResultSpec(**_RESULTS[UNKNOWN if isinstance(result, Probe) else result])
+        dtype = dtype_to_wire(result.dtype, 0, messages)
+        return messages.ResultSpec(dtype=dtype, shape=result.shape, strides=result.strides)
+    return messages.ResultSpec(**_RESULTS[UNKNOWN if isinstance(result, Probe) else result])
 
 
 def _literal(value: Any) -> Any:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from cupool.contract.records import NamedTuple
 
 if TYPE_CHECKING:
     import subprocess

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from . import naming
+from .loading import load
 
 #: Public top-level names -> where the shim keeps them.
 ALIASES = {name: f"{__package__}.{name}" for name in ("cupy", "cupyx", "cupy_backends")}
@@ -42,7 +43,7 @@ class AliasLoader(Loader):
         self._spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(self._name)
+        module = load(self._name)
         self._spec = module.__spec__
         return module
 
@@ -117,7 +118,7 @@ def install() -> None:
             naming.rename_modules(True)
     for name in replace:
         # We run inside the drop-in's own `import cupy`: the import system returns what stands in sys.modules afterwards.
-        sys.modules[name] = importlib.import_module(ALIASES[name])
+        sys.modules[name] = load(ALIASES[name])
 
 
 def uninstall() -> None:

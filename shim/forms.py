@@ -19,8 +19,8 @@ from cupool.contract import codec
 from cupool.contract.errors import CupoolError
 from cupool.contract.limits import DEFAULT_LIMITS, MAX_WORDS
 from cupool.contract.spec import forget_all
-from cupool.v1 import session_pb2
 
+from . import wire
 from .pending import LOCK, extend
 
 #: Forms defined at once. Below the protocol's default limit, so that renumbered ones still fit.
@@ -86,7 +86,7 @@ def _define(build: Callable[[int], Any]) -> int:
         )
     message = build(number)
     if isinstance(message, bytes):
-        message = session_pb2.Form.FromString(message)
+        message = wire.kinds().Form.FromString(message)
     error = refused.get(message.op)
     if error is not None:
         raise error()
@@ -132,7 +132,7 @@ def reset() -> None:
             del arity[number], _builders[number]
         base = last
         _ids.clear()
-        number = _define(lambda n: session_pb2.Form(id=n, op="@forms_reset"))
+        number = _define(lambda n: wire.kinds().Form(id=n, op="@forms_reset"))
         resets.add(number)
         for old in [n for n in encoded if n <= base]:
             del encoded[old]

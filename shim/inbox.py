@@ -11,17 +11,17 @@ Note [Take]
 from __future__ import annotations
 
 import time
+from _queue import SimpleQueue
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from operator import call, setitem
-from queue import SimpleQueue
 from typing import Any
 
 from cupool.contract.errors import ProtocolError
-from cupool.v1 import session_pb2
 
+from . import wire
 from .deferred import Deferred
 from .redo import RECORDED, Redo, digest
 
@@ -32,7 +32,7 @@ MAX_UNASKED = 65_536
 def _unpacked(kept: Any) -> Any:
     """The `cupool.v1.Result` of what is kept. One that nobody waits for is kept as its bytes: a message holds on to blocks of the C
     library's heap, and many that stay keep all that was freed around them."""
-    return session_pb2.Result.FromString(kept) if type(kept) is bytes else kept
+    return wire.kinds().Result.FromString(kept) if type(kept) is bytes else kept
 
 
 #: A wait whose thread reads for itself.
@@ -88,14 +88,14 @@ class Inbox:
         return bool(self._waiters)
 
     def on_frame(self, data: bytes, round_: int | None = None) -> None:
-        """Take one serialised ServerFrame. Raises ProtocolError (or protobuf's DecodeError) for one that cannot be.
+        """Take one serialised ServerFrame. Raises ProtocolError for one that cannot be.
 
         Args:
             round_: the stream that it came by; one older than `round` is of a server that is gone.
         """
         self.bytes += len(data)
         self.last_frame_s = time.monotonic()
-        frame = session_pb2.ServerFrame.FromString(data)
+        frame = wire.server_frame(data)
         with self._lock:
             if round_ is None or round_ >= self.round:
                 self._take(frame)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.ops._row import UNKNOWN
-from cupool.contract.values import HandleRef, encode
+from cupool.contract.values import HandleRef
 
 from . import session
 from .objects import RemoteObject
 from .operators import double_bits
+from .wire import value_bytes
 
 #: Longer sequences of arrays travel as one side-table value, so that each length does not need a form of many slots.
 LONG_SEQUENCE = 64
@@ -67,7 +68,7 @@ def _walk_sequence(items: Any, slots: list[Any]) -> Any:
 
 def _long_sequence(items: Any) -> bytes:
     refs = [HandleRef(a._handle) for a in items]
-    return bytes(encode(type(items)(refs)).SerializeToString())
+    return value_bytes(type(items)(refs))
 
 
 def _walk_varying_sequence(items: Any, slots: list[Any]) -> Any:
@@ -98,8 +99,8 @@ def _host_word(value: Any) -> bytes:
     if value.nbytes > INLINE_BYTES:
         from . import convert
 
-        return bytes(encode(HandleRef(convert.upload(value)._handle)).SerializeToString())
-    return bytes(encode(value).SerializeToString())
+        return value_bytes(HandleRef(convert.upload(value)._handle))
+    return value_bytes(value)
 
 
 def _walk_host_scalar(value: Any, slots: list[Any]) -> Any:
@@ -155,7 +156,7 @@ def _walk_varying_int(value: int, slots: list[Any]) -> Any:
     # -128 fits where 128 does not: a negative number is as long as its complement.
     bits = (~value if value < 0 else value).bit_length()
     if bits > 63:
-        slots.append(bytes(encode(value).SerializeToString()))
+        slots.append(value_bytes(value))
         return int, value < 0, bits, value
     slots.append(value)
     return int, value < 0, (bits > 7) + (bits > 8) + (bits > 15) + (bits > 16) + (bits > 31) + (bits > 32)
@@ -167,12 +168,12 @@ def _walk_varying_float(value: float, slots: list[Any]) -> Any:
 
 
 def _walk_varying_value(value: Any, slots: list[Any]) -> Any:
-    slots.append(bytes(encode(value).SerializeToString()))
+    slots.append(value_bytes(value))
     return type(value)
 
 
 def _walk_varying_scalar(value: Any, slots: list[Any]) -> Any:
-    slots.append(bytes(encode(value).SerializeToString()))
+    slots.append(value_bytes(value))
     # Small ints of NumPy types are strong, so their value does not matter to a rule.
     return type(value), value.dtype
 

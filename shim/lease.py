@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import DecodeError
-
-from cupool.contract import hosts
+from cupool.contract import hosts, messages
 from cupool.contract.errors import (
     CupoolError,
     LeaseRefused,
@@ -21,7 +19,7 @@ from cupool.contract.errors import (
     SessionLost,
     VersionMismatch,
 )
-from cupool.v1 import pool_pb2
+from cupool.contract.records import NamedTuple
 
 from . import trace
 from .config import Config
@@ -272,7 +270,16 @@ class PoolClient:
 
     def _acquire_once(self, config: Config, left_s: float, request_id: str, base: Base | None = None) -> Any:
         """One Acquire, which may queue for `left_s`. Raises _Again where another one may do better."""
-        request = pool_pb2.AcquireRequest(
+        restore = None
+        if base is not None and base.data is None:
+            restore = messages.RestoreFrom(
+                session=base.session,
+                session_token=base.token,
+                server=base.server,
+                where=base.where,
+                checkpoint=base.checkpoint,
+            )
+        request = messages.AcquireRequest(
             function=config.function,
             memory_bytes=config.memory_bytes,
             deadline_ms=int(left_s * 1000),
@@ -281,12 +288,9 @@ class PoolClient:
             host_id=hosts.host_id(),
             lifetime_s=config.lifetime_s,
             request_id=request_id,
+            restore=restore,
         )
-        if base is not None and base.data is None:
-            request.restore.session, request.restore.session_token = base.session, base.token
-            request.restore.server, request.restore.where = base.server, base.where
-            request.restore.checkpoint = base.checkpoint
-        return self._call("Acquire", pool_pb2.Lease, request, left_s + 10, _Again)
+        return self._call("Acquire", messages.Lease, request, left_s + 10, _Again)
 
     def _check_tls(self, lease: Lease) -> None:
         """Nobody on the way may take TLS away: with an authority configured, a server that others can reach must speak it."""
@@ -305,15 +309,17 @@ class PoolClient:
 
     def release(self, lease: Lease, reason: str, timeout_s: float = 2.0) -> None:
         """End the session. A pool that does not answer is no error: it frees what nobody renews."""
-        request = pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.token, reason=reason)
+        request = messages.ReleaseRequest(session=lease.session, session_token=lease.token, reason=reason)
         try:
-            self._call("Release", pool_pb2.ReleaseReply, request, timeout_s)
+            self._call("Release", messages.ReleaseReply, request, timeout_s)
         except CupoolError:
             return
 
     def fate(self, lease: Lease, timeout_s: float = 1.0) -> Fate | Place | None:
         """Why the session is gone, or where it has moved, by WatchSession; None while neither, or when the pool does not say."""
         grpc = import_grpc()
+        from cupool.v1 import pool_pb2
+
         request = pool_pb2.WatchSessionRequest(session=lease.session, session_token=lease.token)
         call = self._stub.WatchSession(request, timeout=timeout_s, metadata=self._metadata)
         try:
@@ -349,15 +355,19 @@ class PoolClient:
 
     def _called(self, name: str, reply: Any, request: Any, timeout_s: float) -> Any:
         """One call. Raises Disconnected."""
+        asked = request.SerializeToString()
         if self._is_light:
-            method, asked = f"/cupool.v1.PoolService/{name}", request.SerializeToString()
+            method = f"/cupool.v1.PoolService/{name}"
             try:
                 return reply.FromString(call_once(self.addr, self._trust, method, asked, self._metadata, timeout_s))
-            except (Unfit, DecodeError):
+            except (Unfit, ProtocolError):
                 self._is_light = False
         grpc = import_grpc()
+        from cupool.v1 import pool_pb2
+
+        theirs = getattr(pool_pb2, type(request).__name__).FromString(asked)
         try:
-            return getattr(self._stub, name)(request, timeout=timeout_s, metadata=self._metadata)
+            return getattr(self._stub, name)(theirs, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise disconnected(error) from None
 

@@ -20,16 +20,16 @@ from _socket import AF_UNIX, IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, g
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock, RLock
-from typing import Any
-
-from google.protobuf.message import DecodeError
+from typing import TYPE_CHECKING, Any
 
 from cupool.contract.errors import CupoolError
 
-from .core_stream import CoreTransport
 from .http2 import Call, Unread
-from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Stream, Trust, is_unix
+from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Trust, is_unix
 from .turns import Disconnected, Turns
+
+if TYPE_CHECKING:
+    from .transport import Stream
 
 #: A connection that is not made in this time is grpcio's affair, which waits as long as the caller does.
 CONNECT_S = 0.5
@@ -312,7 +312,7 @@ class LightStream(Turns):
                 break
             try:
                 self._on_frame(message)
-            except (CupoolError, DecodeError) as error:
+            except CupoolError as error:
                 return self._over(Disconnected("DATA_LOSS", f"A frame could not be read: {error}"))
         if self._call.end is not None:
             return self._over(Disconnected(*self._call.end))
@@ -392,7 +392,7 @@ class LightTransport:
         """`is_always`: also in a process that has loaded grpcio."""
         self._trust = trust
         self._is_always = is_always
-        self._core = CoreTransport(trust)
+        self._core: Any = None
         self._last: LightStream | None = None
 
     def attach(
@@ -415,4 +415,9 @@ class LightTransport:
                 pass
             else:
                 return self._last
-        return self._core.attach(endpoint, metadata, on_frame, tls_name)
+        if self._core is None:
+            from .core_stream import CoreTransport
+
+            self._core = CoreTransport(self._trust)
+        stream: Stream = self._core.attach(endpoint, metadata, on_frame, tls_name)
+        return stream

@@ -28,8 +28,9 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cupool.contract import messages
 from cupool.contract.errors import (
     AGENT_GONE,
     MOVED_AWAY,
@@ -44,7 +45,6 @@ from cupool.contract.errors import (
 )
 from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
-from cupool.v1 import session_pb2
 
 from . import trace
 from .checkpoints import Checkpoints
@@ -54,8 +54,10 @@ from .lease import Lease, Place, status_error
 from .outbox import GATE_WORDS, Outbox
 from .pending import GATE, LOCK
 from .redo import Base
-from .transport import Stream, Transport
 from .turns import Disconnected
+
+if TYPE_CHECKING:
+    from .transport import Stream, Transport
 
 #: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
 #: number of rounds without progress tells them apart.
@@ -435,7 +437,7 @@ class Link:
             self.lease.endpoint, self.lease.metadata, on_frame, self.lease.tls_name
         )
         try:
-            hello = session_pb2.ClientHello(
+            hello = messages.ClientHello(
                 versions=SUPPORTED,
                 client=self._client,
                 epoch=self.lease.epoch,
@@ -443,10 +445,10 @@ class Link:
                 nonce_previous=self._nonces[0],
                 nonce_next=self._nonces[1],
                 op_table_digest=self._digest,
-                limits=OUR_LIMITS.to_wire(),
+                limits=OUR_LIMITS.to_wire(messages),
                 received=self.inbox.received,
             )
-            stream.put(session_pb2.ClientFrame(hello=hello).SerializeToString())
+            stream.put(messages.ClientFrame(hello=hello).SerializeToString())
             stream.push()
         except BaseException:
             self._stream = None
@@ -568,8 +570,8 @@ class Link:
             self._credit_at = _NEVER
         elif stream is not None:
             self._credit_at = self.inbox.bytes + CREDIT_BYTES
-            credit = session_pb2.Credit(received=self.inbox.received)
-            self._send_now(stream, session_pb2.ClientFrame(credit=credit).SerializeToString())
+            credit = messages.Credit(received=self.inbox.received)
+            self._send_now(stream, messages.ClientFrame(credit=credit).SerializeToString())
 
     def _control(self, frame: Any) -> None:
         if frame.HasField("hello"):
@@ -650,7 +652,7 @@ class Link:
         if self._probe_s is None:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:
                 self._probe_s = now
-                stream.put(session_pb2.ClientFrame(probe=session_pb2.Probe(id=1)).SerializeToString())
+                stream.put(messages.ClientFrame(probe=messages.Probe(id=1)).SerializeToString())
                 stream.push()
         elif now - self._probe_s > PROBE_S * self._patience:
             self._patience = min(self._patience * 2, MAX_PATIENCE)
@@ -693,7 +695,7 @@ class Link:
                 stream.close()
             return
         if stream is not None:
-            stream.put(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye(reason=reason)).SerializeToString())
+            stream.put(messages.ClientFrame(goodbye=messages.Goodbye(reason=reason)).SerializeToString())
             stream.push()
             stream.finish()
         if not self._ended.wait(timeout_s):

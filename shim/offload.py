@@ -108,14 +108,16 @@ def _word(data: bytes) -> tuple[bytes, Any]:
     """(the side table's entry for these bytes, what must live until the command is sent)."""
     import numpy as np
 
-    from cupool.contract.values import HandleRef, encode
+    from cupool.contract.values import HandleRef
+
+    from .wire import value_bytes
 
     if len(data) <= contract.INLINE_BYTES:
-        return encode(data).SerializeToString(), None
+        return value_bytes(data), None
     from . import convert
 
     array = convert.upload(np.frombuffer(data, np.uint8))
-    return encode(HandleRef(array._handle)).SerializeToString(), array
+    return value_bytes(HandleRef(array._handle)), array
 
 
 def _define(function: Callable[..., Any]) -> Any:
@@ -134,18 +136,19 @@ def _define(function: Callable[..., Any]) -> Any:
 
 
 def _call(function: Offloaded, remote: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    from cupool.contract.values import SLOT_HANDLE, SLOT_VALUE, HandleRef, SlotRef, encode
+    from cupool.contract.values import SLOT_HANDLE, SLOT_VALUE, HandleRef, SlotRef
 
     from . import captures, dispatch, session
     from .objects import RemoteObject
     from .syncdetect import declare
+    from .wire import value_bytes
 
     captures.check_wait()
     arrays: list[Any] = []
     word, keep = _word(_pickled((args, kwargs), arrays))
     for array in arrays:
         session.check_handle(array._handle)
-    operands = encode(tuple(HandleRef(a._handle) for a in arrays)).SerializeToString()
+    operands = value_bytes(tuple(HandleRef(a._handle) for a in arrays))
     form = (SlotRef(SLOT_HANDLE), SlotRef(SLOT_VALUE), SlotRef(SLOT_VALUE))
     slots = (remote.handle, operands, word)
     if function.outs is not None:

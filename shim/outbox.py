@@ -22,13 +22,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from operator import call, delitem, setitem
-from typing import Any, NamedTuple
+from typing import Any
 
 from cupool.contract import codec, loops
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
+from cupool.contract.records import NamedTuple
 
-from . import forms
+from . import forms, wire
 from .pending import COMMANDS, GATE, LOCK
 from .redo import Redo
 
@@ -260,9 +261,7 @@ class Outbox:
 
     def has_only_frees(self) -> bool:
         """Whether nothing but frees, (0, handle) each, is pending or unacknowledged."""
-        from cupool.v1 import session_pb2
-
-        batches = [session_pb2.ClientFrame.FromString(batch.frame).batch for batch in list(self.window)]
+        batches = [wire.kinds().ClientFrame.FromString(batch.frame).batch for batch in list(self.window)]
         return not any(COMMANDS[::2]) and not any(any(memoryview(b.commands).cast("q")[::2]) for b in batches)
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -492,9 +491,7 @@ class Outbox:
 
 def _without_loops(frame: bytes) -> bytes:
     """A ClientFrame's batch with its loops written out, for a server that knows none."""
-    from cupool.v1 import session_pb2
-
-    message = session_pb2.ClientFrame.FromString(frame)
+    message = wire.kinds().ClientFrame.FromString(frame)
     message.batch.commands = loops.written_out(message.batch, DEFAULT_LIMITS)
     del message.batch.loops[:]
     return bytes(message.SerializeToString())

@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from operator import call
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cupool.contract.limits import MIB
-from cupool.v1 import session_pb2
+from cupool.contract.records import NamedTuple
+
+from . import wire
 
 if TYPE_CHECKING:
     from .outbox import Batch
@@ -214,7 +216,7 @@ class Redo:
         from cupool.contract.ops import find_row
 
         for data in definitions:
-            op = session_pb2.Form.FromString(data).op
+            op = wire.kinds().Form.FromString(data).op
             row = find_row(op)
             if row is not None and row.repeat == "none":
                 self.end(f"it called {op}, whose effects cannot be repeated")
@@ -337,7 +339,7 @@ class Redo:
         for batch in batches:
             if (batch.forms, batch.base) != before:
                 before = batch.forms, batch.base
-                message = session_pb2.ClientFrame.FromString(batch.frame).batch
+                message = wire.kinds().ClientFrame.FromString(batch.frame).batch
                 arity = {**arity, **{form.id: _arity_of(form) for form in message.forms}}
         return arity
 
@@ -350,7 +352,7 @@ class Redo:
         arity: dict[int, tuple[int, int]] = {0: (2, 0), **self._arity}
         has_recorded = any(results for _, results in arity.values())
         for batch in batches:
-            message = session_pb2.ClientFrame.FromString(batch.frame).batch
+            message = wire.kinds().ClientFrame.FromString(batch.frame).batch
             for form in message.forms:
                 arity[form.id] = _arity_of(form)
                 has_recorded |= bool(arity[form.id][1])
@@ -368,7 +370,7 @@ class Redo:
 
 def _uncredited(batch: Batch) -> Batch:
     """The batch, saying nothing of frames that were received."""
-    message = session_pb2.ClientFrame.FromString(batch.frame)
+    message = wire.kinds().ClientFrame.FromString(batch.frame)
     if not message.batch.received:
         return batch
     message.batch.received = 0

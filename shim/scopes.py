@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
-from typing import NamedTuple
 
+from cupool.contract.records import NamedTuple
 from cupool.contract.sizes import parse_size
 
 from .config import Config
@@ -48,8 +47,7 @@ def settings(base: Config) -> Config:
     deadline_s = (
         base.deadline_s if scope.ends_s is None else min(base.deadline_s, max(scope.ends_s - time.monotonic(), 0.0))
     )
-    return replace(
-        base,
+    return base.replaced(
         deadline_s=deadline_s,
         function=scope.function or base.function,
         memory_bytes=scope.memory_bytes or base.memory_bytes,

@@ -14,35 +14,44 @@ import threading
 import time
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import cupool
 from cupool.contract import ids
 from cupool.contract.errors import CupoolError, ForeignArray, OpMissing, SessionCloned, SessionLost, VersionMismatch
 from cupool.contract.limits import OUR_LIMITS, Limits
+from cupool.contract.records import NamedTuple, Record
 from cupool.contract.spec import spec_of
-from cupool.contract.values import decode
-from cupool.v1 import session_pb2, value_pb2
+from cupool.contract.values import SLOT_HANDLE, decode
 
-from . import core_stream, embedded, forms, scopes, sites, syncdetect, trace
+from . import embedded, forms, scopes, sites, syncdetect, trace, wire
 from .config import Config, address_of, config, durability_of, token_of, wants_lane
-from .core_stream import CoreTransport, open_core_channel
 from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
 from .light_stream import LightTransport
 from .link import Link
 from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE, LOCK, extend
 from .redo import Base, Redo
-from .transport import GrpcTransport, Transport, Trust, connect_ahead, has_fork_support, open_channel
+from .transport import GrpcTransport, Trust, connect_ahead, has_fork_support, open_channel
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+
+def _core_transport(trust: Trust) -> Transport:
+    from .core_stream import CoreTransport
+
+    return CoreTransport(trust)
+
 
 #: `CUPOOL_TRANSPORT` -> how frames travel.
 TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {
     "auto": LightTransport,
     "light": partial(LightTransport, is_always=True),
-    "core": CoreTransport,
+    "core": _core_transport,
     "grpc": GrpcTransport,
 }
 #: How often the interpreter changes threads while a session is open: an acknowledgement is not kept waiting for 5 ms.
@@ -61,8 +70,7 @@ TICK_S = 0.001
 IDLE_TICK_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Record):
     """What the sessions of this process did so far. Bytes are of the command streams; bulk counts its own."""
 
     commands: int = 0
@@ -73,7 +81,7 @@ class Statistics:
     reconnects: int = 0
     recoveries: int = 0
     moves: int = 0
-    waits_by_site: dict[str, int] = field(default_factory=dict)
+    waits_by_site: Mapping[str, int] = MappingProxyType({})
 
 
 class LinkTarget(NamedTuple):
@@ -301,12 +309,21 @@ class Session:
                 self._drop_bulk()
                 where = (key[0], trust_of(self.settings), self.link.lease.tls_name)
                 core = self.bulk_core()
-                self._bulk = (key, open_channel(*where) if core is None else open_core_channel(core, *where))
+                if core is None:
+                    self._bulk = (key, open_channel(*where))
+                else:
+                    from .core_stream import open_core_channel
+
+                    self._bulk = (key, open_core_channel(core, *where))
             return self._bulk[1]
 
     def bulk_core(self) -> Any:
         """grpcio's core, where bulk calls may use it; else None: its public API."""
-        return core_stream.usable() if self.settings.transport != "grpc" else None
+        if self.settings.transport == "grpc":
+            return None
+        from .core_stream import usable
+
+        return usable()
 
     def _drop_bulk(self) -> None:
         """Break the transfers under way. Closing a channel waits for its calls to end, seconds at times: not in the link's thread."""
@@ -554,17 +571,15 @@ def _register_exit() -> None:
 
 def connect(addr: str | None = None, token: str | None = None, durability: str | None = None) -> None:
     """Open the session now, at this pool instead of the environment's. Raises CupoolError when a session is open."""
-    from dataclasses import replace
-
     if is_open():
         raise CupoolError("This process has a session already.", "Connect before the first array is made.")
     settings = config()
     if addr is not None:
-        settings = replace(settings, addr=address_of(addr, "addr"), token=token_of(token or "", "token"))
+        settings = settings.replaced(addr=address_of(addr, "addr"), token=token_of(token or "", "token"))
     elif token is not None:
-        settings = replace(settings, token=token_of(token, "token"))
+        settings = settings.replaced(token=token_of(token, "token"))
     if durability is not None:
-        settings = replace(settings, durability=durability_of(durability, "durability"))
+        settings = settings.replaced(durability=durability_of(durability, "durability"))
     _process.override = settings
     current().hello()
 
@@ -664,8 +679,9 @@ def _ask_op(op: str, *handles: int) -> Any:
     """Ask an op of ours whose arguments are handles."""
 
     def build(number: int) -> Any:
-        slots = [value_pb2.Value(slot=value_pb2.SLOT_HANDLE)] * len(handles)
-        return session_pb2.Form(id=number, op=op, args=slots, results=[session_pb2.ResultSpec(reply=True)])
+        messages = wire.kinds()
+        slots = [messages.Value(slot=SLOT_HANDLE)] * len(handles)
+        return messages.Form(id=number, op=op, args=slots, results=[messages.ResultSpec(reply=True)])
 
     form = forms.form(("session", op), build)
     reply = next_handle()

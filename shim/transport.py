@@ -13,16 +13,20 @@ import importlib
 import os
 import sys
 import threading
+from _queue import SimpleQueue
 from _thread import get_ident
 from collections.abc import Callable
-from queue import SimpleQueue
 from threading import main_thread
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cupool.contract.errors import PoolUnreachable
 from cupool.contract.limits import BULK_OPTIONS
+from cupool.contract.records import NamedTuple
 
 from .turns import Disconnected, Turns
+
+if TYPE_CHECKING:
+    from typing import Protocol
 
 ATTACH = "/cupool.v1.SessionService/Attach"
 #: Above the largest frame or bulk chunk that either side sends.
@@ -47,51 +51,53 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-class Stream(Protocol):
-    """One Attach stream."""
+if TYPE_CHECKING:
+    # At run time nobody asks for them, and protocols take a while to be made.
 
-    #: Queue one serialised ClientFrame. Never blocks; a C function. `push` follows.
-    put: Callable[[bytes], Any]
-    #: Whether the server takes several frames in one message. Set with its hello.
-    may_bundle: bool
+    class Stream(Protocol):
+        """One Attach stream."""
 
-    def push(self) -> None:
-        """Send what is queued. Never blocks. The ticker does so too, for a caller that an exception kept from it."""
+        #: Queue one serialised ClientFrame. Never blocks; a C function. `push` follows.
+        put: Callable[[bytes], Any]
+        #: Whether the server takes several frames in one message. Set with its hello.
+        may_bundle: bool
 
-    def read(self, may_park: Callable[[], bool]) -> Disconnected:
-        """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
-        it leaves the reading to `help` for a moment."""
-        ...
+        def push(self) -> None:
+            """Send what is queued. Never blocks. The ticker does so too, for a caller that an exception kept from it."""
 
-    def help(self, is_done: Callable[[], bool]) -> bool:
-        """Read frames in the calling thread until it is done; False at once when another thread reads, or when the stream has ended."""
-        ...
+        def read(self, may_park: Callable[[], bool]) -> Disconnected:
+            """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)
+            it leaves the reading to `help` for a moment."""
+            ...
 
-    def ring(self) -> None:
-        """Something is expected: have `read` read."""
+        def help(self, is_done: Callable[[], bool]) -> bool:
+            """Read frames in the calling thread until it is done; False at once when another thread reads, or when the stream has ended."""
+            ...
 
-    def finish(self) -> None:
-        """No more frames from here: half-close."""
+        def ring(self) -> None:
+            """Something is expected: have `read` read."""
 
-    def cancel(self) -> None:
-        """End the stream at once, from any thread."""
+        def finish(self) -> None:
+            """No more frames from here: half-close."""
 
-    def close(self) -> None:
-        """Give everything back. After `read` has returned."""
+        def cancel(self) -> None:
+            """End the stream at once, from any thread."""
 
+        def close(self) -> None:
+            """Give everything back. After `read` has returned."""
 
-class Transport(Protocol):
-    """Opens streams."""
+    class Transport(Protocol):
+        """Opens streams."""
 
-    def attach(
-        self,
-        endpoint: str,
-        metadata: tuple[tuple[str, str], ...],
-        on_frame: Callable[[bytes], None],
-        tls_name: str = "",
-    ) -> Stream:
-        """A new stream on a new connection. `tls_name`: as `open_channel` has it."""
-        ...
+        def attach(
+            self,
+            endpoint: str,
+            metadata: tuple[tuple[str, str], ...],
+            on_frame: Callable[[bytes], None],
+            tls_name: str = "",
+        ) -> Stream:
+            """A new stream on a new connection. `tls_name`: as `open_channel` has it."""
+            ...
 
 
 def import_grpc() -> Any:

@@ -4,6 +4,7 @@
     cupool/contract/ops/_public_names.py   CuPy's public names by module, from tools/data/cupy_api.json, for `dir`
     cupool/contract/ops/_digest.py   the table's digest, which a client says at its hello without making every row
     cupool/contract/ops/_homes.py    which file makes which rows, so that a client makes those of few files
+    cupool/contract/_schema.py       the fields of the messages that a client says and hears, from their descriptors
     shim/_generated/<module>.py      a real `def` per public function, from the table
 
 Generated code is committed: it is what users see in tracebacks, `help()` and their editor.
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tools" / "data" / "cupy_record.json"
 LOOPS = ROOT / "cupool" / "contract" / "ops" / "_loops.py"
 DIGEST = ROOT / "cupool" / "contract" / "ops" / "_digest.py"
+SCHEMA = ROOT / "cupool" / "contract" / "_schema.py"
 HOMES = ROOT / "cupool" / "contract" / "ops" / "_homes.py"
 API = ROOT / "tools" / "data" / "cupy_api.json"
 PUBLIC = ROOT / "cupool" / "contract" / "ops" / "_public_names.py"
@@ -69,6 +71,42 @@ def _kernel(entry: dict[str, Any], name: str) -> tuple[Any, ...]:
 def default_label(name: str) -> str:
     """What CuPy calls a ufunc, for most of them."""
     return f"cupy_{name.lstrip('@').rpartition('.')[2]}"
+
+
+_KINDS = {
+    "UINT64": "uint", "UINT32": "uint32", "INT64": "int", "INT32": "int32", "SINT64": "sint", "BOOL": "bool", "ENUM": "enum",
+    "DOUBLE": "double", "STRING": "string", "BYTES": "bytes",
+}  # fmt: skip
+
+
+def schema_module() -> str:
+    """The text of `_schema.py`."""
+    from cupool.v1 import pool_pb2, session_pb2, value_pb2
+
+    lines = [
+        HEADER.format(
+            what="Fields of messages: number, name, type, group of alternatives. `*`: several; `%`: a map from texts."
+        ),
+        "# ruff: noqa\n# fmt: off\n\nfrom __future__ import annotations\n\nSCHEMA: dict[str, str] = {\n",
+    ]
+    for module in (value_pb2, session_pb2, pool_pb2):
+        for name, message in sorted(module.DESCRIPTOR.message_types_by_name.items()):
+            fields = sorted(message.fields, key=lambda field: int(field.number))
+            lines.append(f"    {name!r}: {'|'.join(map(_schema_field, fields))!r},\n")
+    return "".join([*lines, "}\n"])
+
+
+def _schema_field(field: Any) -> str:
+    types = {getattr(field, name): name.removeprefix("TYPE_") for name in dir(field) if name.startswith("TYPE_")}
+    kind = field.message_type.name if field.message_type is not None else _KINDS[types[field.type]]
+    mark = "*" if field.is_repeated else ""
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        key, value = field.message_type.fields
+        if types[key.type] != "STRING" or types[value.type] not in ("STRING", "BYTES"):
+            raise ValueError(f"{field.full_name}: contract/messages.py reads maps from texts to texts and bytes only")
+        kind, mark = _KINDS[types[value.type]], "%"
+    group = field.containing_oneof
+    return " ".join([str(field.number), field.name, mark + kind, *([group.name] if group is not None else [])])
 
 
 def digest_module(digest: bytes) -> str:
@@ -339,7 +377,13 @@ def outputs(check: bool) -> dict[Path, str]:
         parameters, split_signature = staticmethod(_row.parameters), staticmethod(_row.split_signature)
 
     table.TABLE = TABLE  # type: ignore[attr-defined]
-    files = {LOOPS: loops, DIGEST: digest_module(_row.table_digest()), HOMES: homes, GENERATED / "_refuse.py": REFUSE}
+    files = {
+        LOOPS: loops,
+        DIGEST: digest_module(_row.table_digest()),
+        HOMES: homes,
+        SCHEMA: schema_module(),
+        GENERATED / "_refuse.py": REFUSE,
+    }
     files[PUBLIC] = public_names_module(json.loads(API.read_text(encoding="utf-8")))
     files[GENERATED / "__init__.py"] = (
         HEADER.format(what="The shim's functions, one module per CuPy module.").rstrip("\n") + "\n"

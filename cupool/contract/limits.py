@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any
+
+from cupool.contract.records import Record, as_dict
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -13,8 +14,7 @@ GIB = 1 << 30
 MAX_WORDS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """What one side can take. Same names as `cupool.v1.Limits`."""
 
     frame_bytes: int = 4 * MIB
@@ -30,12 +30,13 @@ class Limits:
     def from_wire(cls, message: Any, unstated: Limits | None = None) -> Limits:
         """From a `cupool.v1.Limits`; a zero field means the default, or what `unstated` has."""
         unstated = unstated or DEFAULT_LIMITS
-        return cls(**{f.name: getattr(message, f.name) or getattr(unstated, f.name) for f in fields(cls)})
+        return cls(**{name: getattr(message, name) or stated for name, stated in as_dict(unstated).items()})
 
-    def to_wire(self) -> Any:
-        from cupool.v1 import session_pb2
-
-        return session_pb2.Limits(**{f.name: getattr(self, f.name) for f in fields(self)})
+    def to_wire(self, kinds: Any = None) -> Any:
+        """As a `cupool.v1.Limits`; `kinds` as in `values.py`."""
+        if kinds is None:
+            from cupool.v1 import session_pb2 as kinds
+        return kinds.Limits(**as_dict(self))
 
 
 #: What a side that states nothing can take.

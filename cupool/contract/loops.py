@@ -9,13 +9,14 @@ Boundary: words. What commands mean, and that a round is whole commands, is the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cupool.contract.codec import _varint
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import Limits
+from cupool.contract.records import NamedTuple
 
 #: Words of a round, at most. Longer ones repeat too seldom in a batch to be worth looking for.
 MAX_ROUND = 1024

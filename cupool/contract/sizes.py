@@ -10,7 +10,7 @@ _UNITS = {"": 1, "B": 1} | {
     for power, letter in enumerate("KMGT", 1)
     for suffix, base in (("", 1024), ("IB", 1024), ("B", 1000))
 }
-_SIZE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*([A-Z]*)", re.ASCII)
+_SIZE = r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*([A-Z]*)"
 
 
 def parse_size(text: str) -> int:
@@ -19,7 +19,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: not a size, for example a negative one.
     """
-    found = _SIZE.fullmatch(text.strip().upper())
+    found = re.fullmatch(_SIZE, text.strip().upper(), re.ASCII)
     if found is None or found[2] not in _UNITS:
         raise ValueError(f"{text!r} is no size. Write 1GiB, 512MiB or a number of bytes.")
     number, unit = found[1], _UNITS[found[2]]

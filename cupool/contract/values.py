@@ -2,46 +2,75 @@
 
 Boundary: knows NumPy and nothing of remote arrays; a caller that has some passes a `leaf` function that turns them into a
 `HandleRef` or a `SlotRef`.
+
+`kinds` says what messages are made of: `contract/messages.py`, or None for protobuf's classes, which are loaded then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cupool.contract.errors import ProtocolError
-from cupool.v1 import value_pb2 as pb
 
-SLOT_HANDLE = pb.SLOT_HANDLE
-SLOT_INTEGER = pb.SLOT_INTEGER
-SLOT_REAL = pb.SLOT_REAL
-SLOT_VALUE = pb.SLOT_VALUE
+#: As `cupool.v1.Slot` numbers them.
+SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE = 1, 2, 3, 4
 
 #: Deeper nesting is refused. Protobuf's own bound is 100 messages.
 MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, slots=True)
 class HandleRef:
     """A remote array or object inside a value."""
 
-    handle: int
+    __slots__ = ("handle",)
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is HandleRef and other.handle == self.handle
+
+    def __hash__(self) -> int:
+        return hash((HandleRef, self.handle))
+
+    def __repr__(self) -> str:
+        return f"HandleRef({self.handle})"
 
 
-@dataclass(frozen=True, slots=True)
 class SlotRef:
     """A hole in a form, filled by a word of each command."""
 
-    kind: int
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is SlotRef and other.kind == self.kind
+
+    def __hash__(self) -> int:
+        return hash((SlotRef, self.kind))
+
+    def __repr__(self) -> str:
+        return f"SlotRef({self.kind})"
 
 
-_UNIT = pb.Unit()
+_value_pb2: Any = None
 
 
-def encode(value: Any, leaf: Callable[[Any], Any] | None = None, depth: int = 0) -> Any:
+def _protobuf() -> Any:
+    global _value_pb2
+    if _value_pb2 is None:
+        from cupool.v1 import value_pb2
+
+        _value_pb2 = value_pb2
+    return _value_pb2
+
+
+def encode(value: Any, leaf: Callable[[Any], Any] | None = None, depth: int = 0, kinds: Any = None) -> Any:
     """As a `cupool.v1.Value`.
 
     Args:
@@ -54,27 +83,28 @@ def encode(value: Any, leaf: Callable[[Any], Any] | None = None, depth: int = 0)
     """
     if depth > MAX_DEPTH:
         raise TypeError(f"value nested deeper than {MAX_DEPTH}")
+    pb = kinds or _protobuf()
     encoder = _ENCODERS.get(type(value))
     if encoder is not None:
-        return encoder(value, leaf, depth)
+        return encoder(value, leaf, depth, pb)
     if isinstance(value, np.dtype):
-        return pb.Value(dtype=dtype_to_wire(value))
+        return pb.Value(dtype=dtype_to_wire(value, 0, pb))
     if isinstance(value, type) and issubclass(value, np.generic):
-        return pb.Value(dtype=dtype_to_wire(np.dtype(value)))
+        return pb.Value(dtype=dtype_to_wire(np.dtype(value), 0, pb))
     if isinstance(value, np.generic):
-        return pb.Value(array=array_to_wire(np.asarray(value), scalar=True))
+        return pb.Value(array=array_to_wire(np.asarray(value), True, pb))
     if isinstance(value, np.ndarray):
-        return pb.Value(array=array_to_wire(value))
+        return pb.Value(array=array_to_wire(value, False, pb))
     if leaf is not None:
-        return encode(leaf(value), None, depth + 1)
+        return encode(leaf(value), None, depth + 1, pb)
     base: Any
     for base in (bool, int, float, complex, str, bytes, tuple, list):
         if isinstance(value, base):
-            return _ENCODERS[base](base(value), leaf, depth)
+            return _ENCODERS[base](base(value), leaf, depth, pb)
     raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the server")
 
 
-def _encode_int(value: int, leaf: Any, depth: int) -> Any:
+def _encode_int(value: int, leaf: Any, depth: int, pb: Any) -> Any:
     if -(1 << 63) <= value < (1 << 63):
         return pb.Value(integer=value)
     if value.bit_length() > 511:
@@ -82,38 +112,41 @@ def _encode_int(value: int, leaf: Any, depth: int) -> Any:
     return pb.Value(big_integer=value.to_bytes(64, "little", signed=True))
 
 
-def _encode_sequence(value: Any, leaf: Any, depth: int) -> Any:
-    return pb.Sequence(items=[encode(item, leaf, depth + 1) for item in value])
+def _encode_sequence(value: Any, leaf: Any, depth: int, pb: Any) -> Any:
+    return pb.Sequence(items=[encode(item, leaf, depth + 1, pb) for item in value])
 
 
-def _encode_slice(value: slice, leaf: Any, depth: int) -> Any:
-    start, stop, step = (encode(v, leaf, depth + 1) for v in (value.start, value.stop, value.step))
+def _encode_slice(value: slice, leaf: Any, depth: int, pb: Any) -> Any:
+    start, stop, step = (encode(v, leaf, depth + 1, pb) for v in (value.start, value.stop, value.step))
     return pb.Value(slice=pb.SliceValue(start=start, stop=stop, step=step))
 
 
-_ENCODERS: dict[type, Callable[[Any, Any, int], Any]] = {
-    type(None): lambda v, leaf, d: pb.Value(none=_UNIT),
-    bool: lambda v, leaf, d: pb.Value(boolean=v),
+_ENCODERS: dict[type, Callable[[Any, Any, int, Any], Any]] = {
+    type(None): lambda v, leaf, d, pb: pb.Value(none=pb.Unit()),
+    bool: lambda v, leaf, d, pb: pb.Value(boolean=v),
     int: _encode_int,
-    float: lambda v, leaf, d: pb.Value(real=v),
-    complex: lambda v, leaf, d: pb.Value(complex=pb.Complex(real=v.real, imag=v.imag)),
-    str: lambda v, leaf, d: pb.Value(text=v),
-    bytes: lambda v, leaf, d: pb.Value(blob=v),
-    bytearray: lambda v, leaf, d: pb.Value(blob=bytes(v)),
-    memoryview: lambda v, leaf, d: pb.Value(blob=bytes(v)),
-    tuple: lambda v, leaf, d: pb.Value(tuple=_encode_sequence(v, leaf, d)),
-    list: lambda v, leaf, d: pb.Value(list=_encode_sequence(v, leaf, d)),
-    dict: lambda v, leaf, d: pb.Value(mapping=pb.Mapping(items=named(v, leaf, d + 1))),
+    float: lambda v, leaf, d, pb: pb.Value(real=v),
+    complex: lambda v, leaf, d, pb: pb.Value(complex=pb.Complex(real=v.real, imag=v.imag)),
+    str: lambda v, leaf, d, pb: pb.Value(text=v),
+    bytes: lambda v, leaf, d, pb: pb.Value(blob=v),
+    bytearray: lambda v, leaf, d, pb: pb.Value(blob=bytes(v)),
+    memoryview: lambda v, leaf, d, pb: pb.Value(blob=bytes(v)),
+    tuple: lambda v, leaf, d, pb: pb.Value(tuple=_encode_sequence(v, leaf, d, pb)),
+    list: lambda v, leaf, d, pb: pb.Value(list=_encode_sequence(v, leaf, d, pb)),
+    dict: lambda v, leaf, d, pb: pb.Value(mapping=pb.Mapping(items=named(v, leaf, d + 1, pb))),
     slice: _encode_slice,
-    type(Ellipsis): lambda v, leaf, d: pb.Value(ellipsis=_UNIT),
-    HandleRef: lambda v, leaf, d: pb.Value(handle=v.handle),
-    SlotRef: lambda v, leaf, d: pb.Value(slot=v.kind),
+    type(Ellipsis): lambda v, leaf, d, pb: pb.Value(ellipsis=pb.Unit()),
+    HandleRef: lambda v, leaf, d, pb: pb.Value(handle=v.handle),
+    SlotRef: lambda v, leaf, d, pb: pb.Value(slot=v.kind),
 }
 
 
-def named(values: Mapping[str, Any], leaf: Callable[[Any], Any] | None = None, depth: int = 0) -> list[Any]:
+def named(
+    values: Mapping[str, Any], leaf: Callable[[Any], Any] | None = None, depth: int = 0, kinds: Any = None
+) -> list[Any]:
     """A mapping as a list of `cupool.v1.NamedValue`."""
-    return [pb.NamedValue(name=name, value=encode(value, leaf, depth)) for name, value in values.items()]
+    pb = kinds or _protobuf()
+    return [pb.NamedValue(name=name, value=encode(value, leaf, depth, pb)) for name, value in values.items()]
 
 
 def from_named(items: Any) -> dict[str, Any]:
@@ -178,7 +211,7 @@ _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
 MAX_DTYPE_DEPTH, MAX_DTYPE_FIELDS, MAX_ITEMSIZE = 8, 4096, 1 << 20
 
 
-def dtype_to_wire(dtype: np.dtype[Any], depth: int = 0) -> Any:
+def dtype_to_wire(dtype: np.dtype[Any], depth: int = 0, kinds: Any = None) -> Any:
     """As a `cupool.v1.Dtype`.
 
     Raises:
@@ -191,18 +224,19 @@ def dtype_to_wire(dtype: np.dtype[Any], depth: int = 0) -> Any:
             f"A dtype of {dtype.itemsize} bytes and {len(dtype.names or ())} fields is too large: at most {MAX_ITEMSIZE} bytes, "
             f"{MAX_DTYPE_FIELDS} fields and {MAX_DTYPE_DEPTH} levels of nesting travel to a server. Use several arrays."
         )
+    pb = kinds or _protobuf()
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return pb.Dtype(
             code="",
             subshape=shape,
-            fields=[pb.DtypeField(dtype=dtype_to_wire(base, depth + 1))],
+            fields=[pb.DtypeField(dtype=dtype_to_wire(base, depth + 1, pb))],
             itemsize=dtype.itemsize,
         )
     if dtype.fields:
         layout: Any = dtype.fields
         fields = [
-            pb.DtypeField(name=name, dtype=dtype_to_wire(layout[name][0], depth + 1), offset=layout[name][1])
+            pb.DtypeField(name=name, dtype=dtype_to_wire(layout[name][0], depth + 1, pb), offset=layout[name][1])
             for name in dtype.names or ()
         ]
         return pb.Dtype(code="", fields=fields, itemsize=dtype.itemsize)
@@ -258,11 +292,14 @@ def dtype_from_wire(message: Any, depth: int = 0) -> np.dtype[Any]:
     return dtype
 
 
-def array_to_wire(array: np.ndarray[Any, Any], scalar: bool = False) -> Any:
+def array_to_wire(array: np.ndarray[Any, Any], scalar: bool = False, kinds: Any = None) -> Any:
     """As a `cupool.v1.ArrayValue`. Raises TypeError for object arrays."""
     if array.dtype.hasobject:
         raise TypeError("arrays of Python objects cannot be sent to the server")
-    return pb.ArrayValue(dtype=dtype_to_wire(array.dtype), shape=array.shape, data=array.tobytes(), scalar=scalar)
+    pb = kinds or _protobuf()
+    return pb.ArrayValue(
+        dtype=dtype_to_wire(array.dtype, 0, pb), shape=array.shape, data=array.tobytes(), scalar=scalar
+    )
 
 
 def array_from_wire(message: Any) -> Any:

@@ -6,7 +6,7 @@ contract tests running for every row (`tests/contract` is parametrised over `VER
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from cupool.contract.records import NamedTuple
 
 
 class Version(NamedTuple):

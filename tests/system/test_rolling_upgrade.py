@@ -22,11 +22,10 @@ import pytest
 from cupool.v1 import admin_pb2, admin_pb2_grpc
 
 NEXT = """
-import dataclasses
 import cupool
 from cupool.contract import ops
 cupool.__version__ = "99.1.0"
-ops.TABLE["sort"] = dataclasses.replace(ops.TABLE["sort"], repeat="recorded")
+ops.TABLE["sort"] = ops.TABLE["sort"].replaced(repeat="recorded")
 ops.DIGEST = ops.table_digest()
 """
 #: Sessions one after the other until told to end; prints how many, and what went wrong.

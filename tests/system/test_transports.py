@@ -107,6 +107,46 @@ def test_a_program_that_has_not_loaded_grpcio_does_without(server: Server) -> No
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+#: A program that asks little, as a function does that is called once: what it never needs, it never loads.
+FIRST_RESULT = """
+import sys
+import numpy
+from cupool.shim import cupy as cp, session
+from cupool.shim.config import Config
+from cupool.shim.lease import Lease
+class Pool:
+    def acquire(self, config, base=None): return Lease("s", "t", sys.argv[1], 1, "", "")
+    def release(self, lease, reason, timeout_s=2.0): pass
+    def fate(self, lease, timeout_s=1.0): return None
+    def close(self): pass
+session.open_at(Pool(), Config())
+assert float(cp.arange(8).sum()) == 28.0
+x = cp.asarray(numpy.arange(12.0).reshape(3, 4))
+assert (x.T @ x).get().shape == (4, 4) and int((x > 5).sum()) == 6 and cp.where(x > 5)[0].shape == (6,)
+unwanted = ("google.protobuf", "cupool.v1.session_pb2", "grpc", "ml_dtypes", "dataclasses", "subprocess", "ssl", "logging")
+loaded = [name for name in unwanted if name in sys.modules]
+assert not loaded, loaded
+from cupool.shim import wire
+for n in range(wire.FRAMES):
+    assert float(x[0].sum() + n) == 6.0 + n
+assert "google.protobuf" in sys.modules and wire.kinds().Form.__module__ == "cupool.v1.session_pb2"
+assert cp.linalg.norm(x, axis=1).get().shape == (3,)
+try:
+    cp.asarray([1, 2]).reshape(3)
+except ValueError:
+    print("done")
+"""
+
+
+def test_a_first_result_needs_neither_protobuf_nor_grpcio(server: Server) -> None:
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", FIRST_RESULT, server.endpoint],
+        env=dict(os.environ) | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\0\0\4\1\4\0\0\0\1\0\x81\xff\1"])
 def test_what_our_sockets_do_not_read_grpcio_does(server: Server, answer: bytes) -> None:
     """Who answers in what is not read here is asked by grpcio, whose words the program gets."""

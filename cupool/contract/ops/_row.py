@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy import float64
+
+from cupool.contract.records import NamedTuple, Record
 
 #: A rule: called as `call_arguments` says, arrays replaced by Spec (Python and NumPy scalars stay). Returns the result's Spec, a
 #: tuple of them, None for "no array result", or UNKNOWN when for these arguments only the data can tell (then `outs` says how
@@ -67,8 +68,7 @@ REPEATS = ("exact", "same-fingerprint", "recorded", "none")
 HIDDEN = frozenset({"rng", "stream", "event", "pool"})
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """One public name.
 
     Attributes:
@@ -118,7 +118,7 @@ class Row:
     object: str = ""
     looks: bool = False
     family: str = "function"
-    params: tuple[str, ...] = field(default=(), compare=False)
+    params: tuple[str, ...] = ()
 
     @property
     def impl(self) -> str:
@@ -171,19 +171,24 @@ def split_signature(sig: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-_NESTED = re.compile(r"'[^']*'|\([^()]*\)|\[[^\[\]]*\]")
+_NESTED = r"'[^']*'|\([^()]*\)|\[[^\[\]]*\]"
 
 
 @lru_cache(maxsize=4096)
 def param_names(sig: str) -> tuple[str, ...]:
     """Parameter names of a signature text, in order, without `*`, `/` and defaults.
 
-    Runs at import for every row, so it cuts the text with one expression; `split_signature` keeps defaults.
+    Runs when rows are made, for each: a signature whose defaults have no commas is cut at its commas. `split_signature` keeps defaults.
     """
     body = sig[1 : sig.rindex(")")]
     if not body:
         return ()
-    pieces = [piece.partition("=")[0].partition(":")[0].strip(" *") for piece in _NESTED.sub("", body).split(",")]
+    names = _cut(body)
+    return names if all(map(str.isidentifier, names)) else _cut(re.sub(_NESTED, "", body))
+
+
+def _cut(body: str) -> tuple[str, ...]:
+    pieces = [piece.partition("=")[0].partition(":")[0].strip(" *") for piece in body.split(",")]
     return tuple([name for name in pieces if name and name != "/"])
 
 

@@ -3,17 +3,22 @@
 Note [Loops]: CuPy takes the first loop to which every operand casts safely; a Python scalar is *weak* (it adapts to the arrays)
 when its kind is not above theirs. `tests/contract/test_loops.py` compares the outcome with NumPy's `resolve_dtypes`. Loops travel
 as text (`_loops.py`) because parsing one ufunc at its first call is cheaper than unpickling all of them at import.
+
+Note [bfloat16]: ml_dtypes takes as long to import as the rest of a first call, so it is left to programs that use it. Until one has, no
+operand and no `dtype=` can be a bfloat16, and no others take its loops (`test_loops.py` compares all of them).
 """
 
 from __future__ import annotations
 
+import sys
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cupool.contract.ops._loops import KERNELS
 from cupool.contract.ops.rules.common import BOOL, broadcast, check_cast, rule, scalar_dtype
+from cupool.contract.records import NamedTuple
 from cupool.contract.spec import Spec, spec_of
 
 
@@ -40,19 +45,24 @@ class Kernel(NamedTuple):
 REAL_ONLY = frozenset({"arctan2", "copysign", "hypot", "i0", "nextafter"})
 
 
+def has_bfloat16() -> bool:
+    """Whether bfloat16 is a dtype in this process. See Note [bfloat16]."""
+    return "ml_dtypes" in sys.modules
+
+
 def _dtype(char: str) -> np.dtype[Any] | None:
-    if char == "E":  # bfloat16, when the program has ml_dtypes
-        try:
-            import ml_dtypes
-        except ImportError:
+    if char == "E":
+        if not has_bfloat16():
             return None
+        import ml_dtypes
+
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     # 'q' and 'l' are equal here but not identical; one of them keeps interned specs few.
     return np.dtype({"q": "l", "Q": "L"}.get(char, char))
 
 
-def _parse(text: str, error: str) -> tuple[Loop, ...]:
+def parse(text: str, error: str) -> tuple[Loop, ...]:
     loops = []
     for item in text.split():
         ins, outs = (tuple(_dtype(c) for c in part) for part in item.lstrip("!").split("->"))
@@ -62,16 +72,20 @@ def _parse(text: str, error: str) -> tuple[Loop, ...]:
     return tuple(loops)
 
 
-@cache
 def kernel(name: str) -> Kernel:
     """The loops of a ufunc by public name. Raises KeyError."""
+    return _kernel(name, has_bfloat16())
+
+
+@cache
+def _kernel(name: str, with_bfloat16: bool) -> Kernel:
     entry = KERNELS[name]
     nin, nout, text = entry[:3]
     options: dict[str, Any] = entry[3] if len(entry) > 3 else {}
-    loops = _parse(text, options.get("error", ""))
+    loops = parse(text, options.get("error", ""))
     if name in REAL_ONLY:
         loops = tuple(loop for loop in loops if loop.outputs[0].kind != "c")
-    typed = _parse(options["out_loops"], "") if "out_loops" in options else loops
+    typed = parse(options["out_loops"], "") if "out_loops" in options else loops
     label = options.get("name", f"cupy_{name.lstrip('@').rpartition('.')[2]}")
     return Kernel(label, nin, nout, loops, typed, options.get("strong_int", False))
 

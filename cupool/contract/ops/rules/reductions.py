@@ -22,7 +22,7 @@ from cupool.contract.ops.rules.common import (
     require_array,
     rule,
 )
-from cupool.contract.ops.rules.elementwise import Loop, _parse, apply
+from cupool.contract.ops.rules.elementwise import Loop, apply, has_bfloat16, parse
 from cupool.contract.spec import Spec, spec_of
 
 #: Reductions that CuPy does not expose to be recorded.
@@ -36,14 +36,14 @@ _UNRECORDED["argmin"], _UNRECORDED["nanargmin"] = _UNRECORDED["argmax"], _UNRECO
 
 
 @cache
-def _loops(name: str) -> tuple[Loop, ...]:
-    return _parse(_UNRECORDED.get(name) or REDUCTIONS[name][2], "")
+def _loops(name: str, with_bfloat16: bool) -> tuple[Loop, ...]:
+    return parse(_UNRECORDED.get(name) or REDUCTIONS[name][2], "")
 
 
 @lru_cache(maxsize=2048)
 def reduction_loop(name: str, source: np.dtype[Any], dtype: np.dtype[Any] | None) -> Loop:
     """The loop of a reduction for an input dtype, or for `dtype=`. Raises TypeError with CuPy's text."""
-    for loop in _loops(name):
+    for loop in _loops(name, has_bfloat16()):
         if loop.outputs[0] == dtype if dtype is not None else np.can_cast(source, loop.inputs[0]):
             return loop
     label = f"({source!r},)" if dtype is None else dtype

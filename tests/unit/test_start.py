@@ -1,0 +1,72 @@
+"""What a program that starts must not wait for, and the records that are made for that."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from cupool.contract.limits import Limits
+from cupool.contract.records import Record, as_dict
+
+#: What importing the shim may load beyond numpy and itself, all of it small.
+STANDARD = ["_heapq", "_queue", "_socket", "atexit", "cupool", "heapq", "queue", "select", "threading"]
+#: Each module costs 0.1 to 0.2 ms to find and to read.
+MOST_MODULES = 74
+
+IMPORT = """
+import sys, gc
+import numpy
+before = set(sys.modules)
+{collects}
+{program}
+assert gc.isenabled() == {is_on}
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize("program", ["from cupool import cupy", "import cupool\ncupool.install()\nimport cupy"])
+@pytest.mark.parametrize(("collects", "is_on"), [("", True), ("gc.disable()", False)])
+def test_importing_the_shim_loads_little(program: str, collects: str, is_on: bool) -> None:
+    source = IMPORT.format(program=program, collects=collects, is_on=is_on)
+    done = subprocess.run([sys.executable, "-P", "-c", source], capture_output=True, text=True, check=True)
+    names = done.stdout.split()
+    ours = [name for name in names if name.startswith("cupool.")]
+    if "install" not in program:  # the finder and what it needs
+        assert set(names) - set(ours) <= set(STANDARD), "beyond what is small"
+        assert len(ours) <= MOST_MODULES
+    assert not [
+        name
+        for name in names
+        if name.split(".")[0] in ("dataclasses", "google", "grpc", "ml_dtypes", "ssl", "subprocess")
+    ]
+    assert not [name for name in ours if name.startswith("cupool.v1")]
+
+
+class Point(Record):
+    x: int
+    y: int = 2
+    label: str = ""
+
+
+def test_records_are_as_frozen_data_classes() -> None:
+    point = Point(1, label="a")
+    assert (point.x, point.y, point.label) == (1, 2, "a")
+    assert (
+        point == Point(1, 2, "a")
+        and hash(point) == hash(Point(1, 2, "a"))
+        and point != Point(1)
+        and point != (1, 2, "a")
+    )
+    assert repr(point) == "Point(x=1, y=2, label='a')"
+    assert point.replaced(y=3) == Point(1, 3, "a") and as_dict(Point(5)) == {"x": 5, "y": 2, "label": ""}
+    assert pickle.loads(pickle.dumps(Limits(forms=7))) == Limits(forms=7)
+    for wrong in (lambda: Point(), lambda: Point(1, 2, "a", 4), lambda: Point(1, x=1), lambda: Point(1, z=1)):
+        with pytest.raises(TypeError, match="Point"):
+            wrong()
+    with pytest.raises(AttributeError, match="cannot assign to field 'x'"):
+        point.x = 5  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="cannot delete field 'x'"):
+        del point.x
