@@ -694,7 +694,7 @@ def _lift() -> None:
     A server from before that has the arrays stay failed.
     """
     if "@lift" not in forms.refused:
-        number = forms.form(("session", "@lift"), lambda n: session_pb2.Form(id=n, op="@lift"))
+        number = forms.form(("session", "@lift"), lambda n: wire.kinds().Form(id=n, op="@lift"))
         extend((number | sites.hot_bits(),))
 
 
