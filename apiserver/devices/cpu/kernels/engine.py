@@ -18,7 +18,16 @@ from cupool.contract.errors import CompileException, CUDADriverError, CUDARuntim
 
 from .compiler import Compiler
 from .compiling import default_compiler
-from .source import RefusedSource, check_includes, has_barriers, renamed, rewritten, scan_kernels, strip_comments
+from .source import (
+    RefusedSource,
+    check_includes,
+    has_barriers,
+    needed,
+    renamed,
+    rewritten,
+    scan_kernels,
+    strip_comments,
+)
 from .variables import Library, remembered
 
 MAX_THREADS = 1024
@@ -295,7 +304,9 @@ class KernelEngine:
     def warnings(self, source: str, options: Sequence[str], headers: Mapping[str, str]) -> str:
         """What the compiler has to say about a source that it compiles."""
         text = self._text(source, "kernel.cu", (), (), False)
-        return self.compiler.warnings(text, options, {name: rewritten(h) for name, h in headers.items()})
+        return self.compiler.warnings(
+            text, options, {name: rewritten(h) for name, h in needed(source, headers).items()}
+        )
 
     def module(self, source: str, options: Sequence[str] = (), *, name: str = "kernel.cu", expressions: Sequence[str] = (),
                headers: Mapping[str, str] | None = None, backend: str = "nvrtc", wanted: Sequence[str] = ()) -> Module:  # fmt: skip
@@ -312,7 +323,7 @@ class KernelEngine:
         Raises:
             CompileException, OpMissing: see `Compiler.compile`.
         """
-        given = headers = dict(headers or {})
+        given = headers = needed(source, headers or {})
         try:
             for text in (source, *headers.values()):
                 check_includes(text, frozenset(headers))

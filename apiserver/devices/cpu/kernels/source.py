@@ -6,6 +6,7 @@ Boundary: text in, text out.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: Functions whose callers wait for each other: a source that names one runs its threads as fibers.
@@ -74,7 +75,7 @@ OWN_HEADERS = frozenset(
         "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cub/block/block_exchange.cuh", "cub/block/block_load.cuh",
         "cub/block/block_reduce.cuh", "cub/block/block_scan.cuh", "cub/block/block_shuffle.cuh", "cub/block/block_store.cuh",
         "cub/warp/warp_reduce.cuh", "cub/warp/warp_scan.cuh", "cuComplex.h", "cuda.h", "cuda/barrier",
-        "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h",
+        "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h", "curand_kernel.h",
         "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/cuda_workaround.h",
         "cupy/float16.cuh", "cupy/math_constants.h",
         "device_launch_parameters.h", "math_constants.h", "thrust/complex.h", "vector_functions.h", "vector_types.h",
@@ -126,6 +127,23 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
                 f"line {line}: #include {target} is not available: a kernel sees the CUDA built-ins, "
                 "the C++ headers that need no library, cupy/*.cuh and the headers found along -I on the client."
             )
+
+
+def needed(source: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Those of the `given` headers that the source reads, itself or through others. CUDA's own, of a toolkit that lies along the
+    program's -I, are for another compiler: what is built in stands for them."""
+    found: dict[str, str] = {}
+    todo = [source]
+    while todo:
+        for match in _INCLUDE.finditer(strip_comments(todo.pop())):
+            name = match.group(1).strip()[1:-1]
+            if name in OWN_HEADERS:
+                continue
+            for header, text in given.items():
+                if header not in found and _is_called(header, name):
+                    found[header] = text
+                    todo.append(text)
+    return found
 
 
 def check_assembly(text: bytes) -> None:
