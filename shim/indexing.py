@@ -18,7 +18,7 @@ import numpy as np
 
 from cupool.contract.spec import Spec, spec_of
 
-from . import dispatch, operators, session, views
+from . import dispatch, operators, session, slicing, views
 from .pending import COMMANDS, GATE, extend
 from .probe import lengths_probe
 from .rows import ROWS
@@ -130,19 +130,30 @@ _VIEWS = operators.new_table()
 _ROWS = operators.new_table()
 #: Array's spec -> {key array's spec: (form, result's spec or None, its probe)}.
 _SELECTIONS = operators.new_table()
-#: Keys remembered for one spec.
+#: Keys remembered for one spec, and keys met beyond them before they are forgotten.
 MAX_KEYS = 512
+PATIENCE = 4096
+_unremembered = 0
 
 #: `array.ndarray`, which imports this module.
 ndarray: Any = None
 
 
-def _remember_view(table: operators.Table, spec: Spec, key: Any, entry: Any) -> None:
+def _has_room(table: operators.Table, spec: Spec) -> bool:
+    """Whether another key of arrays of this spec is to be remembered.
+
+    A program of more than `MAX_KEYS` mostly does not meet them again, and `slicing` has them. Now and then those of long ago make room.
+    """
+    global _unremembered
     known = table.get(spec)
-    if known is not None and len(known) >= MAX_KEYS:
-        known.clear()
-    with contextlib.suppress(TypeError):  # a key with something unhashable in it
-        operators.remember(table, spec, key, entry)
+    if known is None or len(known) < MAX_KEYS:
+        return True
+    _unremembered += 1
+    if _unremembered < PATIENCE:
+        return False
+    _unremembered = 0
+    known.clear()
+    return True
 
 
 def _cold(a: Any, key: Any) -> Any:
@@ -151,7 +162,16 @@ def _cold(a: Any, key: Any) -> Any:
     spec: Spec = a._spec or a._resolve()
     if kind is int:
         return _row(a, spec, key)
+    if kind is tuple:
+        view = slicing.view(a, key)
+        if view is not None:
+            _remember_key(a, key, view)
+            return view
     if kind is slice and spec.shape:
+        view = slicing.view(a, (key,))
+        if view is not None:
+            _remember_slice(a, spec, key, view)
+            return view
         view = _slice(a, spec, key)
         if view is not None:
             return view
@@ -210,11 +230,18 @@ def _slice(a: Any, spec: Spec, key: slice) -> Any:
     offset = start * spec.strides[0] if length and a.size else 0
     made = views.view(a, part, offset)
     if type(a) is ndarray:
-        parts = (key.start, key.stop) if key.step is None else (key.start, key.stop, key.step)
-        _remember_view(
-            _SLICES if key.step is None else _STEPS, spec, parts, (views.head_of(part), part, offset, *parts)
-        )
+        slicing.remember(a, (key,), made)
+        _remember_slice(a, spec, key, made)
     return made
+
+
+def _remember_slice(a: Any, spec: Spec, key: slice, made: Any) -> None:
+    """Note what `a[key]` gave. `a` is a plain array."""
+    table, parts = (_SLICES, (key.start, key.stop)) if key.step is None else (_STEPS, (key.start, key.stop, key.step))
+    if _has_room(table, spec):
+        entry = views.head_of(made._spec), made._spec, made._offset - a._offset, *parts
+        with contextlib.suppress(TypeError):  # a key with something unhashable in it
+            operators.remember(table, spec, parts, entry)
 
 
 def _is_field(key: Any) -> bool:
@@ -314,15 +341,25 @@ def basic(a: Any, prepared: tuple[Any, ...]) -> Any:
     # A trailing Ellipsis makes NumPy return a view where it would read a scalar.
     made = views.on_shadow(a, lambda s: s[key])
     if type(a) is ndarray and _BASIC.issuperset(map(type, prepared)):
-        table, parts = _VIEWS, tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in prepared])
-        if len(parts) == 2:
-            table, parts = _PAIRS, _pair(*prepared)
-            numbers = [i for i, part in enumerate(parts) if part is not None and part is not Ellipsis]
-        else:
-            numbers = [i for i, part in enumerate(parts) if type(part) is tuple and part != (None, None, None)]
-        entry = views.head_of(made._spec), made._spec, made._offset - a._offset, tuple(numbers)
-        _remember_view(table, spec, parts, entry)
+        slicing.remember(a, prepared, made)
+        _remember_key(a, prepared, made)
     return made
+
+
+def _remember_key(a: Any, key: tuple[Any, ...], made: Any) -> None:
+    """Note what `a[key]` gave, a key of plain ints and slices. `a` is a plain array."""
+    table = _PAIRS if len(key) == 2 else _VIEWS
+    if not _has_room(table, a._spec):
+        return
+    if table is _PAIRS:
+        parts = _pair(*key)
+        numbers = [i for i, part in enumerate(parts) if part is not None and part is not Ellipsis]
+    else:
+        parts = tuple([(k.start, k.stop, k.step) if type(k) is slice else k for k in key])
+        numbers = [i for i, part in enumerate(parts) if type(part) is tuple and part != (None, None, None)]
+    entry = views.head_of(made._spec), made._spec, made._offset - a._offset, tuple(numbers)
+    with contextlib.suppress(TypeError):  # a key with something unhashable in it
+        operators.remember(table, a._spec, parts, entry)
 
 
 def _pair(one: Any, two: Any) -> tuple[Any, ...]:
@@ -384,15 +421,28 @@ def setitem(a: Any, key: Any, value: Any) -> None:
     if spec.dtype.fields is not None and _is_field(key):
         setitem(field(a, spec, key), Ellipsis, value)
         return
-    kind = type(key)
-    if type(value) is float and spec.dtype.kind == "f":
-        if kind is int or kind is slice or kind is type(Ellipsis):
-            whole = key is Ellipsis or (kind is slice and spec.ndim and key == slice(None))
-            _put_real(a if whole else getitem(a, key), Ellipsis, value)
+    if type(a) is ndarray and _is_plain(key):
+        kind = type(value)
+        if kind is ndarray:
+            target = _target(a, spec, key)
+            try:
+                extend((_ASSIGNED[target._spec][value._spec], target._handle, value._handle))
+                if len(COMMANDS) > GATE.words:
+                    session.flush()
+                return
+            except KeyError:
+                pass
+            if target is not value:
+                value = _value(spec, value)
+                dispatch.call(_ROW_SET, (target, Ellipsis, value))
+                _remember_assignment(target, value)
             return
-        if kind is dispatch.ndarray and key._spec is not None:
-            _put_real(a, key, value)
+        if spec.dtype.kind == "f" and (kind is float or (kind is int and -MAX_EXACT <= value <= MAX_EXACT)):
+            _put_real(_target(a, spec, key), Ellipsis, float(value))
             return
+    elif type(value) is float and spec.dtype.kind == "f" and type(key) is ndarray and key._spec is not None:
+        _put_real(a, key, value)
+        return
     prepared = prepare(key)
     value = _value(spec, value)
     if not is_basic(prepared):
@@ -411,6 +461,38 @@ def setitem(a: Any, key: Any, value: Any) -> None:
     if target is value:
         return
     dispatch.call(_ROW_SET, (target, Ellipsis, _scalar(spec, value)))
+
+
+#: Integers up to here are what they are in every type of real numbers.
+MAX_EXACT = 2048
+_FULL = slice(None)
+
+
+def _is_plain(key: Any) -> bool:
+    """Whether a key as it was written is ints, slices, None and Ellipsis."""
+    kind = type(key)
+    return kind in _BASIC or (kind is tuple and _BASIC.issuperset(map(type, key)))
+
+
+def _target(a: Any, spec: Spec, key: Any) -> Any:
+    """What an assignment through a plain key writes: the array itself, or a view of it."""
+    is_all = key is Ellipsis or (type(key) is slice and spec.ndim and key == _FULL)
+    return a if is_all else getitem(a, key)
+
+
+#: Target's spec -> {value's spec: form}. See Note [Hot tables].
+_ASSIGNED = operators.new_table()
+
+
+def _remember_assignment(target: Any, value: Any) -> None:
+    specs = target._spec, value._spec
+    if None in specs or type(target) is not ndarray or specs[0].nbytes >= operators.TAGGED_BYTES:
+        return
+    if specs[1].dtype.kind == "c" and specs[0].dtype.kind != "c":
+        return  # warns each time
+    plan, slots = dispatch.prepare(dispatch.op_of(_ROW_SET), (target, Ellipsis, value))
+    if slots == [target._handle, value._handle]:
+        operators.remember(_ASSIGNED, specs[0], specs[1], plan.head)
 
 
 #: Array's spec -> {Ellipsis, or a key array's spec: form}. See Note [Hot tables].
