@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -22,7 +22,6 @@ from cupool.contract.codec import (
     DEVICE_MASK,
     DEVICE_SHIFT,
     FORM_MASK,
-    STREAM_MASK,
     STREAM_SHIFT,
     TAG_SHIFT,
     command_bytes,
@@ -53,6 +52,7 @@ from .forms import (
 from .fusion import FUSED, Fusion
 from .handles import Handles
 from .internal import INTERNAL
+from .places import PLACED_MASK, Fast, Places, place_of
 from .plans import Plans
 from .rawmemory import RawMemory
 from .steps import KERNELS, Stepper
@@ -113,7 +113,12 @@ class Executor:
         self._impls = resolve_table(device) if impls is None else impls
         self._missing = device.missing()
         #: form id -> (words, bytes to charge or -1, step); what the loop reads
-        self._fast: dict[int, tuple[int, int, Callable[[list[int], int], None]]] = {}
+        self._fast: dict[int, Fast] = {}
+        self._ordered = device.select is not None
+        self._place = 0
+        self.steps_at = Places(self._fast)
+        #: `_fast`, or where streams are selected the current one's part of it; see Note [Places]
+        self._here: Mapping[int, Fast] = self.steps_at[0] if self._ordered else self._fast
         self._careful: dict[int, Callable[[list[int], int], None]] = {}
         self._forms: dict[int, Form] = {}
         self._resetters: set[int] = set()
@@ -123,8 +128,6 @@ class Executor:
         self.reals: Any = None
         self._results: list[bytes] = []
         self._failures: list[Any] = []
-        self._ordered = device.select is not None
-        self._place = 0
         #: None: each command runs by itself
         self.fusion = Fusion(self, fusion_threads) if fuses and device.kind == "cpu" else None
         self.stepper = Stepper(self)
@@ -143,6 +146,8 @@ class Executor:
         made.is_inner, made.allow_offload = True, False
         made.executed_seq = made.executed_commands = made.failed_commands = 0
         made._fast, made._careful, made._forms, made._resetters = {}, {}, {}, set()
+        made.steps_at = Places(made._fast)
+        made._here = made.steps_at[made._place] if made._ordered else made._fast
         made._results, made._failures, made._told_bytes = [], [], 0
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
@@ -283,6 +288,7 @@ class Executor:
             FUSED if form.join is not None and form.join.starts else form.charge,
             form.step,
         )
+        self.steps_at.forget(form.id)
 
     def reset_forms(self, keep: Set[int]) -> None:
         """Forget every form but those in `keep`."""
@@ -291,6 +297,7 @@ class Executor:
         for form in [f for f in self._forms if f not in keep]:
             del self._forms[form]
             del self._fast[form]
+            self.steps_at.forget(form)
 
     # -- batches --------------------------------------------------------------------------------------------------------
 
@@ -376,6 +383,12 @@ class Executor:
         while True:
             walk = self._walk_careful if self.needs_care(len(words)) else self._walk_fast
             i, count, error = walk(words, i, count)
+            if error is not None and type(error) is KeyError and self._is_elsewhere(words[i]):
+                try:
+                    self._select(words[i], place_of(words[i]))
+                    continue
+                except Exception as refused:
+                    error = refused
             if error is not None:
                 i += self._failed(words, i, position + count, error)
                 count += 1
@@ -383,11 +396,10 @@ class Executor:
                 return count
 
     def needs_care(self, words: int) -> bool:
-        """Whether commands must be looked at one by one: a fault, a stream to select, an export read in place, a nearly full table."""
+        """Whether commands must be looked at one by one: a fault, an export read in place, a capture, a nearly full table."""
         handles = self.handles
         return bool(
             handles.faults
-            or self._ordered
             or self.transfers.pinned
             or self.captures.by_stream
             or len(handles.table) + words > handles.limit
@@ -402,14 +414,15 @@ class Executor:
         capturing = self.captures.by_stream
         pop, buffers, dropped, drop = handles.table.pop, handles.buffers, handles.dropped, transfers.drop
         inbound, outbound = transfers.tables
-        fast, array_type, n, fusion = self._fast, self.device.array_type, len(words), self.fusion
+        fast, array_type, n, fusion = self._here, self.device.array_type, len(words), self.fusion
+        mask = PLACED_MASK if self._ordered else FORM_MASK
         used: int | None = accounting.used
         ceiling = accounting.ceiling
         try:
             while i < n:
                 header = words[i]
                 if header:
-                    width, charge, step = fast[header & FORM_MASK]
+                    width, charge, step = fast[header & mask]
                     if charge >= 0:
                         if used + charge > ceiling:  # type: ignore[operator]
                             accounting.used = used  # type: ignore[assignment]
@@ -471,7 +484,7 @@ class Executor:
                     form = forms[header & FORM_MASK]
                     if len(handles.table) >= handles.limit and form.results:
                         handles.refuse_known(words[i + 1])
-                    place = header >> DEVICE_SHIFT & (DEVICE_MASK | STREAM_MASK << (STREAM_SHIFT - DEVICE_SHIFT))
+                    place = place_of(header)
                     if place != self._place or header < 0:
                         self._select(header, place)
                     recorder = self.captures.by_stream.get(self.stream) if self.captures.by_stream else None
@@ -490,9 +503,19 @@ class Executor:
     def _select(self, header: int, place: int) -> None:
         if header < 0:
             raise ProtocolError("A command's header is negative.")
-        self._place = place
         if self.device.select is not None:
+            # One that there is not leaves the one before, and each command for it fails.
             self.device.select(place & DEVICE_MASK, place >> (STREAM_SHIFT - DEVICE_SHIFT))
+            self._here = self.steps_at[place]
+        self._place = place
+
+    def _is_elsewhere(self, header: int) -> bool:
+        """Whether a command is for another place than the current one. See Note [Places]."""
+        return self._ordered and header > 0 and place_of(header) != self._place
+
+    def is_one_place(self, headers: Iterable[int]) -> bool:
+        """Whether commands of these headers run where the first of them does, as far as this device tells places apart."""
+        return not self._ordered or len({place_of(header) for header in headers}) <= 1
 
     # -- failures -------------------------------------------------------------------------------------------------------
 

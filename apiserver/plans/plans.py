@@ -110,7 +110,9 @@ class Plans:
         if not self.is_on or part.rounds < _MIN_ROUNDS or executor.needs_care(len(part.words) * part.rounds):
             return executor.run_words(part.written_out(), position)
         body = analyse(part.words.tolist(), steps.tolist(), part.rounds, executor.forms)
-        if body is None:
+        if body is None or not executor.is_one_place(
+            part.words.tolist()[c.at] for c in body.commands if not isinstance(c, Free)
+        ):
             return executor.run_words(part.written_out(), position)
         done = executor.run_words(part.words, position)
         state = self._state(body, part.rounds)
