@@ -58,7 +58,9 @@ def main(config: Config | None = None) -> int:
     tune_allocator()
     try:
         status = StatusWriter(config.status_file or None)
-        device = make_device(config.kind, config.number, config.memory_bytes, config.arena_base, config.cuda_moves)
+        device = make_device(
+            config.kind, config.number, config.memory_bytes, config.arena_base, config.cuda_moves, config.cuda_graphs
+        )
         device.warm()
         server = ApiServer(config, device, status)
     except (LookupError, ImportError, OSError, ValueError, RuntimeError) as error:

@@ -72,6 +72,7 @@ class Config:
         fuses: chains of elementwise commands run in blocks, see `fusion/`.
         fusion_threads: threads that such chains run on; 0: as many as there are cores; 1: in the interpreter's.
         cuda_moves: sessions of a GPU may be moved and saved, see `devices/cuda/state.py`.
+        cuda_graphs: loops on a GPU run as captured graphs, see `devices/cuda/graphs.py`.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
 
@@ -101,6 +102,7 @@ class Config:
     fuses: bool = True
     fusion_threads: int = 0
     cuda_moves: bool = False
+    cuda_graphs: bool = False
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -207,6 +209,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["on", "off"],
         help="sessions of a GPU may be moved and saved. Default: CUPOOL_CUDA_MOVES, else off",
     )
+    parser.add_argument(
+        "--cuda-graphs",
+        default="on" if os.environ.get("CUPOOL_CUDA_GRAPHS", "").lower() in ("on", "1", "yes") else "off",
+        choices=["on", "off"],
+        help="loops of small operations on a GPU run as captured graphs; results are the same. Default: CUPOOL_CUDA_GRAPHS, else off",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -237,6 +245,7 @@ def parse(argv: list[str] | None = None) -> Config:
         authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
         fuses=args.fusion == "on", fusion_threads=args.fusion_threads, cuda_moves=args.cuda_moves == "on",
+        cuda_graphs=args.cuda_graphs == "on",
     )  # fmt: skip
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from .base import Device, MemoryInfo
 
 
-def make_device(kind: str, number: int, memory_bytes: int, arena_base: int = 0, cuda_moves: bool = False) -> Device:
+def make_device(
+    kind: str, number: int, memory_bytes: int, arena_base: int = 0, cuda_moves: bool = False, cuda_graphs: bool = False
+) -> Device:
     """The device of this process.
 
     Args:
         kind: "cpu" or "cuda".
         arena_base: where its arena begins; 0: its own choice.
         cuda_moves: whether sessions of a GPU may be moved and saved.
+        cuda_graphs: whether loops run as captured CUDA graphs.
 
     Raises:
         ValueError: no such kind. ImportError, RuntimeError: it cannot run here.
@@ -23,7 +26,7 @@ def make_device(kind: str, number: int, memory_bytes: int, arena_base: int = 0, 
     if kind == "cuda":
         from .cuda.device import CudaDevice
 
-        made: Device = CudaDevice(number, memory_bytes, arena_base, cuda_moves)
+        made: Device = CudaDevice(number, memory_bytes, arena_base, cuda_moves, cuda_graphs)
         return made
     raise ValueError(f"no device kind {kind!r}; there are cpu and cuda")
 

@@ -35,6 +35,10 @@ class Device(Protocol):
     def select(self) -> Callable[[int, int], None] | None:
         """Makes a device and stream number current for the calls that follow; None when order is total anyway (the CPU device)."""
 
+    @property
+    def graphs(self) -> Any:
+        """What runs rounds of a plan at once (`run`, see `devices/cuda/graphs.py`); None where each is run by itself."""
+
     def open(self, accounting: Any, handles: Any) -> None:
         """The session begins: its `accounting.Accounting` (charge memory there before allocating it) and its `handles.Handles`
         (`rebind` puts every alias of a buffer onto other memory)."""

@@ -243,7 +243,11 @@ class Plans:
         columns = [_handles(handle, step, rounds) for handle, step in body.each]
         columns += [_handles(body.handles[i], stride, rounds) for i in written.stored]
         self._planned += 1
-        done, line, names = written.run(1, rounds, table, handles.buffers, state.fixed, state.carried, columns)
+        first, carried, graphs = 1, state.carried, executor.device.graphs
+        if graphs is not None and written.is_closed:
+            ran, carried = graphs.run(written, handles.buffers, state.fixed, carried, rounds - 1)
+            first += ran
+        done, line, names = written.run(first, rounds, table, handles.buffers, state.fixed, carried, columns)
         stopped_at = written.commands[line] if line else 0
         most = plan.most(done - 1, stopped_at)
         if account.used + most > account.ceiling:

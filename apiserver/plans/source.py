@@ -40,11 +40,22 @@ class Written:
         run: (start, rounds, table, buffers, fixed, carried, iterators) -> (round, line or 0, variables).
         commands: line -> command.
         stored: commands whose results are stored in every round; iterators of their handles come after those of `Each`.
+        carried: commands whose results the next round needs or frees; after a run they are the variables `p<command>`.
+        functions: what its calls are of, one for each.
+        is_closed: rounds differ in nothing but what they carry: they look nothing up, and store nothing.
     """
 
     run: Callable[..., tuple[int, int, dict[str, Any]]]
     commands: dict[int, int]
     stored: list[int]
+    carried: list[int]
+    functions: tuple[Callable[..., Any], ...]
+    is_closed: bool
+
+    @property
+    def calls(self) -> int:
+        """Calls of a round."""
+        return len(self.functions)
 
 
 def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type, view: Callable[..., Any]) -> Written:
@@ -113,7 +124,11 @@ def write(body: Body, hows: dict[int, How], specs: list[Any], kind: type, view: 
         "  return k if line else rounds, line, locals()",
     ]
     exec(compile("\n".join(lines), "<plan>", "exec"), names)
-    return Written(names["run"], commands, stored)
+    moving = any(isinstance(command, View) and command.step for command in body.commands)
+    return Written(
+        names["run"], commands, stored, body.carried, tuple([how.function for how in hows.values()]),
+        not (body.each or stored or moving),
+    )  # fmt: skip
 
 
 def _unpacked(whole: str, parts: list[str]) -> list[str]:

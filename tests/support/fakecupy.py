@@ -9,11 +9,13 @@ Boundary: what the CUDA device calls, as CuPy's documentation has it; functions 
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -108,7 +110,7 @@ class Device:
         _local.number = self.number
 
     def synchronize(self) -> None:
-        GPUS[self.number].wait()
+        _device_synchronize()
 
     def __enter__(self) -> Device:
         self._before.append(getattr(_local, "number", 0))
@@ -257,22 +259,31 @@ def alloc_pinned_memory(size: int) -> Pinned:
 
 
 class Stream:
+    """Of one GPU, whose streams all run in the order of issue. While one captures, what is launched on it is kept and not issued."""
+
     null: Stream
 
     def __init__(self, null: bool = False, non_blocking: bool = False, priority: int | None = None) -> None:
         self.non_blocking, self.priority = non_blocking, priority
+        self.ptr = 0 if null else id(self)
         self.done = True
+        #: what was launched since `begin_capture`; None: it does not capture
+        self.captured: list[Callable[[], None]] | None = None
 
     def use(self) -> Stream:
-        _local.stream = self
+        _streams()[-1] = self
         return self
 
     def __enter__(self) -> Stream:
+        _streams().append(self)
         return self
 
-    def __exit__(self, *_: Any) -> None: ...
+    def __exit__(self, *_: Any) -> None:
+        _streams().pop()
 
     def synchronize(self) -> None:
+        if self.captured is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
         current().wait()
 
     def record(self, event: Event | None = None) -> Event:
@@ -281,6 +292,80 @@ class Stream:
         return event
 
     def wait_event(self, event: Event) -> None: ...
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if not self.ptr:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        self.captured = []
+        CAPTURING.append(self)
+
+    def end_capture(self) -> Graph:
+        captured, self.captured = self.captured, None
+        CAPTURING.remove(self)
+        if captured is None or BROKEN.pop("capture", False):
+            raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated")
+        return Graph(captured)
+
+
+class CUDARuntimeError(RuntimeError): ...
+
+
+#: Streams that capture now.
+CAPTURING: list[Stream] = []
+#: What goes wrong: "capture": the next one is broken; "node": kind of the next graph's last node; "launch": launches of graphs until one
+#: fails.
+BROKEN: dict[str, Any] = {}
+
+
+class Graph:
+    """Launches, with the addresses that they were captured with."""
+
+    known: ClassVar[weakref.WeakValueDictionary[int, Graph]] = weakref.WeakValueDictionary()
+
+    def __init__(self, captured: list[Callable[[], None]]) -> None:
+        self._captured = captured
+        self.graph = self.graphExec = id(self)
+        self.kinds = [0] * len(captured)
+        if "node" in BROKEN:
+            self.kinds[-1] = BROKEN.pop("node")
+        self.known[self.graph] = self
+
+    def launch(self, stream: Stream | None = None) -> None:
+        if "launch" in BROKEN:
+            BROKEN["launch"] -= 1
+            if BROKEN["launch"] < 0:
+                raise CUDARuntimeError("cudaErrorLaunchFailure")
+        for one in self._captured:
+            _issue(one, stream)
+
+
+class Driver:
+    """In the place of `driver.Driver`."""
+
+    def node_types(self, graph: int) -> list[int]:
+        return Graph.known[graph].kinds
+
+
+def _streams() -> list[Stream]:
+    if not hasattr(_local, "streams"):
+        _local.streams = [Stream.null]
+    return _local.streams  # type: ignore[no-any-return]
+
+
+def get_current_stream(device_id: int = -1) -> Stream:
+    return _streams()[-1]
+
+
+def _issue(launch: Callable[[], None], stream: Stream | None = None) -> None:
+    captured = (stream or get_current_stream()).captured
+    (current().issued if captured is None else captured).append(launch)
+
+
+def _device_synchronize() -> None:
+    if CAPTURING:
+        BROKEN["capture"] = True
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+    current().wait()
 
 
 _now_ms = [0.0]
@@ -337,6 +422,8 @@ class ndarray:
         if not self.size:
             return np.empty(self.shape, self.dtype)
         gpu = self.data.mem.gpu
+        if get_current_stream().captured is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
         gpu.wait()
         steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
         low, high = sum(s for s in steps if s < 0), self.itemsize + sum(s for s in steps if s > 0)
@@ -344,7 +431,8 @@ class ndarray:
 
     @property
     def flags(self) -> Flags:
-        return Flags(self._np)
+        shadow = np.lib.stride_tricks.as_strided(np.empty(1, self.dtype), self.shape, self.strides)
+        return Flags(shadow if self.size else np.empty(self.shape, self.dtype))
 
     def get(self) -> np.ndarray[Any, Any]:
         return self._np.copy()
@@ -383,6 +471,50 @@ def _call(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
     with np.errstate(all="ignore"):
         result = function(*(inner(a) for a in args), **{k: inner(v) for k, v in named.items()})
     return _outer(result, given)
+
+
+class ufunc:
+    """NumPy's, as a kernel: launched on the current stream with the addresses of its operands, and done when somebody waits."""
+
+    def __init__(self, function: np.ufunc) -> None:
+        self._function, self.nin, self.nout = function, function.nin, function.nout
+
+    def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
+        if (
+            self.nout > 1
+            or named
+            or not all(isinstance(a, (ndarray, bool, int, float, complex, np.generic)) for a in args)
+        ):
+            return _call(self._function, *args, **named, **({} if out is None else {"out": out}))
+        with np.errstate(all="ignore"):
+            # What comes out, shown by one element of each operand.
+            shown = self._function(*(np.ones((1,) * a.ndim, a.dtype) if isinstance(a, ndarray) else a for a in args))
+            shape = np.broadcast_shapes(*(a.shape for a in args if isinstance(a, ndarray)))
+        made = out if out is not None else ndarray(shape, np.asarray(shown).dtype)
+        if out is not None and (out.shape != shape or not np.can_cast(np.asarray(shown).dtype, out.dtype, "same_kind")):
+            return _call(self._function, *args, out=out)  # which says what is wrong
+        operands, target, function = [_placed(a) for a in args], _placed(made), self._function
+
+        def launch() -> None:
+            with np.errstate(all="ignore"):
+                if made_size:
+                    function(*(o() if callable(o) else o for o in operands), out=target(), casting="same_kind")
+
+        made_size = made.size
+        _issue(launch)
+        return made
+
+
+def _placed(value: Any) -> Any:
+    """A number as it is; of an array, what its memory holds when the kernel runs."""
+    if not isinstance(value, ndarray):
+        return value
+    gpu, address, shape, dtype, strides = value.data.mem.gpu, value.data.ptr, value.shape, value.dtype, value.strides
+    if not value.size:
+        return lambda: np.empty(shape, dtype)
+    steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    low, high = sum(s for s in steps if s < 0), dtype.itemsize + sum(s for s in steps if s > 0)
+    return lambda: np.ndarray(shape, dtype, gpu.at(address + low, high - low), -low, strides)
 
 
 def _outer(result: Any, given: list[tuple[Any, Any]]) -> Any:
@@ -513,7 +645,7 @@ class RawKernel:
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
         gpu, name, pointers = current(), self.name, [a.data.ptr if isinstance(a, ndarray) else a for a in args]
-        gpu.issued.append(lambda: KERNELS[name](gpu, *pointers))
+        _issue(lambda: KERNELS[name](gpu, *pointers))
 
 
 class RawModule:
@@ -527,12 +659,16 @@ class RawModule:
 
 
 class ElementwiseKernel:
-    """Twice its first operand."""
+    """A copy where its text says so, else twice its first operand."""
 
     def __init__(self, *parts: Any, **named: Any) -> None:
         self.parts = parts
 
     def __call__(self, a: ndarray, *rest: Any, **named: Any) -> ndarray:
+        if self.parts[2] == "y = x":
+            source, target = _placed(a), _placed(rest[0])
+            _issue(lambda: target().__setitem__(..., source()))
+            return rest[0]  # type: ignore[no-any-return]
         return asarray(a._np * 2)
 
 
@@ -546,6 +682,9 @@ class _Numpy(types.ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         function = getattr(np, name)
+        if isinstance(function, np.ufunc):
+            made = self.__dict__[name] = ufunc(function)
+            return made
         return (lambda *args, **named: _call(function, *args, **named)) if callable(function) else function
 
 
@@ -555,15 +694,23 @@ def _module(name: str, **members: Any) -> types.ModuleType:
     return made
 
 
+def again() -> None:
+    """Fresh GPUs under the modules that are there."""
+    gc.collect()  # of devices that nobody has any more: what they still hold goes back to them now
+    GPUS[:] = [Gpu(0), Gpu(1)]
+    _allocators[:] = [lambda size: MemoryPointer(Memory(size, current().malloc(size)), 0)] * 2
+
+
 def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Two GPUs, and the CUDA device's modules over them, fresh. Returns `cupool.apiserver.devices.cuda.device`."""
-    GPUS[:] = [Gpu(0), Gpu(1)]
     _PINNED.clear()
-    _allocators[:] = [lambda size: MemoryPointer(Memory(size, current().malloc(size)), 0)] * 2
+    again()
     _local.__dict__.clear()
-    Stream.null = Stream()
+    BROKEN.clear()
+    CAPTURING.clear()
+    Stream.null = Stream(null=True)
     runtime = _module(
-        "cupy.cuda.runtime", deviceSynchronize=lambda: current().wait(), malloc=lambda size: current().malloc(size),
+        "cupy.cuda.runtime", deviceSynchronize=_device_synchronize, malloc=lambda size: current().malloc(size),
         free=lambda address: None, memset=lambda address, value, size: None,
         driverGetVersion=lambda: 12000, runtimeGetVersion=lambda: 12000,
         getDeviceProperties=lambda number: {
@@ -573,7 +720,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     cuda = _module(
         "cupy.cuda", Device=Device, MemoryPointer=MemoryPointer, MemoryPool=MemoryPool, UnownedMemory=UnownedMemory,
         PythonFunctionAllocator=PythonFunctionAllocator, Stream=Stream, Event=Event, alloc=alloc, set_allocator=set_allocator,
-        using_allocator=using_allocator, alloc_pinned_memory=alloc_pinned_memory, get_current_stream=lambda: Stream.null, runtime=runtime,
+        using_allocator=using_allocator, alloc_pinned_memory=alloc_pinned_memory, get_current_stream=get_current_stream, runtime=runtime,
         get_elapsed_time=get_elapsed_time, memory=_module("cupy.cuda.memory", OutOfMemoryError=OutOfMemoryError),
     )  # fmt: skip
     random = _module(
@@ -584,7 +731,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     cupy.__dict__.update(
         __version__="0", ndarray=ndarray, cuda=cuda, random=random, asarray=asarray, asnumpy=lambda a: a.get(),
         ascontiguousarray=lambda a: asarray(np.ascontiguousarray(a.get())), RawModule=RawModule, RawKernel=RawKernel,
-        ElementwiseKernel=ElementwiseKernel, ReductionKernel=ElementwiseKernel,
+        ElementwiseKernel=ElementwiseKernel, ReductionKernel=ElementwiseKernel, ufunc=ufunc,
     )  # fmt: skip
 
     def scatter_add(a: ndarray, indices: Any, value: Any) -> None:
@@ -594,6 +741,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
             value._np if isinstance(value, ndarray) else value,
         )
 
+    cupy.__dict__["fft"] = types.SimpleNamespace(
+        config=types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(clear=lambda: None)), fft=np.fft.fft
+    )
     curand = Curand()
     libs = _module("cupy_backends.cuda.libs", curand=curand)
     fakes = {
@@ -615,6 +765,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         delattr(package, name)  # else `from . import` finds those of an earlier test
     device = importlib.import_module(f"{prefix}.device")
     monkeypatch.setattr(device, "DriverMapper", Mapper)
+    monkeypatch.setattr(importlib.import_module(f"{prefix}.driver"), "Driver", Driver)
     monkeypatch.setattr(device.names, "resolve", lambda impl: _resolved(device.names._SPECIAL, cupy, impl))
     return device
 

@@ -268,17 +268,19 @@ class LoopProgram:
 
     # -- running --------------------------------------------------------------------------------------------------------
 
-    def run(self, how: str) -> tuple[Any, Any]:
+    def run(self, how: str, device: Any = None) -> tuple[Any, Any]:
         """Everything that can be seen afterwards, and the plans' statistics.
 
         Args:
             how: "plain", "loops" (without plans) or "plans".
+            device: a fresh one; None: of the CPU.
         """
         if not _impls:
             _impls.update(resolve_table(CpuDevice(0, MIB)))
         executor = Executor(
-            CpuDevice(0, self.limit_bytes), self.limit_bytes, DEFAULT_LIMITS, impls=_impls, has_plans=how == "plans"
-        )
+            device or CpuDevice(0, self.limit_bytes), self.limit_bytes, DEFAULT_LIMITS, impls=None if device else _impls,
+            has_plans=how == "plans",
+        )  # fmt: skip
         writer, seen = Writer(), []
         seen.append(_told(executor.run(writer.batch(self.setup, self.setup_count, *self.forms))))
         rounds = np.asarray(self.words, np.int64) + np.arange(2 * self.rounds)[:, None] * np.asarray(
@@ -338,7 +340,7 @@ def _state(executor: Executor) -> Any:
         if isinstance(item, StoredError):
             wire = item.wire()
             values[handle] = ("error", wire.type, wire.message)
-        elif isinstance(item, np.ndarray):
+        elif isinstance(item, executor.device.array_type):
             values[handle] = (str(item.dtype), item.shape, item.strides, item.tobytes())
         else:
             values[handle] = type(item).__name__

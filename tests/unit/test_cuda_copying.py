@@ -81,11 +81,7 @@ def test_a_program_goes_on_on_the_other_gpu_as_if_nothing_had_been(cuda: Any, se
 
 
 def fakecupy_again() -> Any:
-    """Fresh GPUs under the modules that are there."""
-    fakecupy.GPUS[:] = [fakecupy.Gpu(0), fakecupy.Gpu(1)]
-    fakecupy._allocators[:] = [
-        lambda size: fakecupy.MemoryPointer(fakecupy.Memory(size, fakecupy.current().malloc(size)), 0)
-    ] * 2
+    fakecupy.again()
     return sys.modules["cupool.apiserver.devices.cuda.device"]
 
 

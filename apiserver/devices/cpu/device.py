@@ -33,6 +33,7 @@ class CpuDevice:
     kind = "cpu"
     array_type: type[Any] = np.ndarray
     select: Callable[[int, int], None] | None = None
+    graphs: Any = None
 
     def __init__(self, number: int = 0, limit_bytes: int = 1 << 31, arena_base: int = 0) -> None:
         self.number = number

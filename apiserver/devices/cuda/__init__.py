@@ -1,1 +1,1 @@
-"""The CUDA device: real CuPy on a GPU, kernels by NVRTC. cupy and cuda-bindings are imported when the device is made, not before."""
+"""The CUDA device: real CuPy on a GPU, kernels by NVRTC. cupy is imported when the device is made, not before."""

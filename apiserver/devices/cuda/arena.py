@@ -12,6 +12,8 @@ import bisect
 import threading
 from typing import Any, Protocol
 
+from .driver import Driver
+
 #: Alignment of every block, as cudaMalloc gives.
 BLOCK_BYTES = 512
 
@@ -208,64 +210,20 @@ class Arena:
 
 
 class DriverMapper:
-    """CUDA's virtual memory management, through `cuda.bindings.driver`.
+    """CUDA's virtual memory management, for one device.
 
     Raises:
-        ImportError: cuda-bindings is not installed.
-        RuntimeError: this device or driver has no virtual memory management.
+        OSError: there is no driver. RuntimeError: this device or driver has no virtual memory management.
     """
 
-    def __init__(self, device: int) -> None:
-        from cuda.bindings import driver
-
-        self._driver: Any = driver
-        prop = driver.CUmemAllocationProp()
-        prop.type = driver.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
-        prop.location.type = driver.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE
-        prop.location.id = device
-        self._prop = prop
-        access = driver.CUmemAccessDesc()
-        access.location = prop.location
-        access.flags = driver.CUmemAccess_flags.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
-        self._access = access
-        flag = driver.CUmemAllocationGranularity_flags.CU_MEM_ALLOC_GRANULARITY_MINIMUM
-        self.granule = int(self._call(driver.cuMemGetAllocationGranularity, prop, flag))
-
-    def _call(self, function: Any, *arguments: Any) -> Any:
-        """A driver call's value. Out of memory is MemoryError, every other failure RuntimeError."""
-        error, *values = function(*arguments)
-        if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-            raise MemoryError(f"{function.__name__}: out of device memory")
-        if error != self._driver.CUresult.CUDA_SUCCESS:
-            raise RuntimeError(f"{function.__name__} failed: {error.name}")
-        return values[0] if values else None
-
-    def reserve(self, size: int, hint: int) -> int:
-        return int(self._call(self._driver.cuMemAddressReserve, size, 0, hint, 0))
+    def __init__(self, device: int, driver: Driver | None = None) -> None:
+        self._driver, self._device = driver or Driver(), device
+        self.granule = self._driver.granularity(device)
+        self.reserve, self.release = self._driver.reserve, self._driver.release
+        self.unmap, self.clear = self._driver.unmap, self._driver.clear
 
     def map(self, address: int, size: int) -> None:
-        handle = self._call(self._driver.cuMemCreate, size, self._prop, 0)
-        try:
-            self._call(self._driver.cuMemMap, address, size, 0, handle, 0)
-            try:
-                self._call(self._driver.cuMemSetAccess, address, size, [self._access], 1)
-            except BaseException:
-                self._call(self._driver.cuMemUnmap, address, size)
-                raise
-        finally:
-            # The mapping keeps the memory; it goes with the last unmap.
-            self._call(self._driver.cuMemRelease, handle)
-
-    def clear(self, runs: list[tuple[int, int]]) -> None:
-        for address, size in runs:
-            self._call(self._driver.cuMemsetD8, address, 0, size)
-        self._call(self._driver.cuCtxSynchronize)
-
-    def unmap(self, address: int, size: int) -> None:
-        self._call(self._driver.cuMemUnmap, address, size)
-
-    def release(self, base: int, size: int) -> None:
-        self._call(self._driver.cuMemAddressFree, base, size)
+        self._driver.map(self._device, address, size)
 
 
 class ClearedMemory:

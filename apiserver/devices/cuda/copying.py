@@ -111,8 +111,8 @@ class Reader:
 
 
 class Copying:
-    """The part of the `Device` protocol that copies sessions. Its class has `_device`, `number`, `_arena`, `_pool`, `limit_bytes` and
-    `_cleared`."""
+    """The part of the `Device` protocol that copies sessions. Its class has `_device`, `number`, `_arena`, `_pool`, `limit_bytes`,
+    `_cleared` and `_whole`."""
 
     verifies = True
     tracks_pages = False
@@ -121,6 +121,7 @@ class Copying:
     _arena: Any
     _pool: Any
     _cleared: Any
+    _whole: Any
     number: int
     limit_bytes: int
 
@@ -201,8 +202,7 @@ class Copying:
     def _free_block(self, address: int, device_id: int = 0) -> None:
         """Give a block back to the arena, which may hand it out at once, for use on another stream: what runs is waited for."""
         with self._device:
-            cupy.cuda.runtime.deviceSynchronize()
-        self._arena.free(address, device_id)
+            self._whole.after_waiting(lambda: self._arena.free(address, device_id))
 
     def _count_placed(self, nbytes: int) -> None:
         self._placed_bytes += nbytes

@@ -29,6 +29,7 @@ except ImportError as error:
 from . import draws, facts, kernels, memory, names, state
 from .arena import Arena, ClearedMemory, DriverMapper
 from .copying import Copying, WeakArrays
+from .graphs import Graphs, Whole
 from .streams import Streams
 
 log = logging.getLogger(__name__)
@@ -52,18 +53,21 @@ class CudaDevice(Copying):
         limit_bytes: what CuPy's memory pool may hold; 0: all of the device.
         arena_base: where the arena should begin; 0: at the usual place, or elsewhere if that is taken.
         moves: whether sessions may be moved and saved, see `state.OFF`.
+        graphs: whether loops run as captured graphs, see `graphs.py`.
     """
 
     kind = "cuda"
     array_type: type = cupy.ndarray
 
-    def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0, moves: bool = False) -> None:
+    def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0, moves: bool = False,
+                 graphs: bool = False) -> None:  # fmt: skip
         self.number = number
         self.moves = moves
         self.limit_bytes = limit_bytes
         self._accounting: Any = None
         self._device = cupy.cuda.Device(number)
         self._device.use()
+        self._whole = Whole()
         self._arena = self._make_arena(arena_base)
         #: Memory of the arena beside every pool; None: there is no arena.
         self._arena_allocator = (
@@ -75,6 +79,8 @@ class CudaDevice(Copying):
         plain = cupy.cuda.PythonFunctionAllocator(self._cleared.malloc, self._cleared.free).malloc
         self._pool = cupy.cuda.MemoryPool(self._arena_allocator or plain)
         self._plain = plain
+        #: runs loops as captured graphs; None: command by command
+        self.graphs = Graphs(plain, self._whole) if graphs else None
         #: arrays that were made of an address: nobody knows whose memory they are in
         self._addressed: WeakArrays = WeakArrays()
         cupy.cuda.set_allocator(self._pool.malloc)
@@ -103,8 +109,10 @@ class CudaDevice(Copying):
                     f"The address range of the arena at {base:#x} is taken in this process; choose another server."
                 )
             return arena
-        except ImportError as error:
-            why = f"cuda-bindings cannot be imported ({error}); it comes with the extras cuda12 and cuda13"
+        except ArenaTaken:
+            raise
+        except OSError as error:
+            why = f"CUDA's driver library cannot be loaded ({error})"
         except RuntimeError as error:
             why = f"the driver has no virtual memory management here ({error})"
         log.warning("No arena: %s. Sessions of this server run, but cannot be moved with their raw pointers.", why)
@@ -160,7 +168,8 @@ class CudaDevice(Copying):
         return found
 
     def synchronize(self) -> None:
-        self._streams.synchronize()
+        with self._device:
+            self._whole.wait()
 
     def memory(self) -> MemoryInfo:
         free, total = self._device.mem_info
@@ -184,6 +193,8 @@ class CudaDevice(Copying):
 
     def close(self) -> None:
         self.synchronize()
+        if self.graphs is not None:
+            self.graphs.clear()
         cupy.fft.config.get_plan_cache().clear()
         # The arena itself goes with the process: arrays that somebody still holds would free into it.
         self.free_blocks()
@@ -252,7 +263,7 @@ class CudaDevice(Copying):
         """An array over memory of the arena. Every element must lie in one live block."""
         if self._arena is None:
             raise NotImplementedError(
-                "Arrays from raw addresses need the arena, which this server has not. Install cuda-bindings on the server."
+                "Arrays from raw addresses need the arena, which this server has not; its log says why."
             )
         spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
         low, high = memory.extent(spec)

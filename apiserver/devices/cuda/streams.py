@@ -159,6 +159,3 @@ class Streams:
         """In a thread that is about to execute: CUDA's current device and stream are per thread."""
         self._device.use()
         self.get(self._current).use()
-
-    def synchronize(self) -> None:
-        self._device.synchronize()
