@@ -81,13 +81,14 @@ class Executor:
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
                  allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None,
-                 has_plans: bool = True, fuses: bool = True, fusion_threads: int = 0) -> None:  # fmt: skip
+                 has_plans: bool = True, fuses: bool = True, fusion_threads: int = 0, reuses: bool = True) -> None:  # fmt: skip
         """
         Args:
             impls: what `resolve_table` gave, when the caller has it already.
             has_plans: loops run by plans, see plans/.
             fuses: chains of elementwise commands run in blocks, see fusion/; where the device can.
             fusion_threads: that they run on, see `Fusion`.
+            reuses: results are written over operands that die right behind, see lastuse.py; where the device can.
         """
         self.device = device
         self.limits = limits
@@ -130,6 +131,9 @@ class Executor:
         self._failures: list[Any] = []
         #: None: each command runs by itself
         self.fusion = Fusion(self, fusion_threads) if fuses and device.kind == "cpu" else None
+        #: results that were written over operands
+        self.last_uses = 0
+        self.reuses = reuses and device.kind == "cpu"
         self.stepper = Stepper(self)
         self.plans = Plans(self, has_plans)
         self.batch_forms: Set[int] = _NO_FORMS
@@ -286,7 +290,7 @@ class Executor:
         self._fast[form.id] = (
             form.width,
             FUSED if form.join is not None and form.join.starts else form.charge,
-            form.step,
+            form.over or form.step,
         )
         self.steps_at.forget(form.id)
 

@@ -82,6 +82,8 @@ class Form:
     width: int
     charge: int = -1
     step: Callable[[list[int], int], None] | None = None
+    #: a step that may write over an operand whose free stands right behind the command, see lastuse.py
+    over: Callable[[list[int], int], None] | None = None
     #: of a step that does nothing beside: what it calls
     call: Reader | None = None
     #: of a form whose results are all new arrays of known spec: the device's implementation

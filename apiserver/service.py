@@ -237,6 +237,7 @@ class ApiServer:
             self.config.plans,
             self.config.fuses,
             self.config.fusion_threads,
+            self.config.reuses,
         )
         executor.allow_offload = assignment.allow_offload
         session = Session(

@@ -18,7 +18,7 @@ from cupool.contract.spec import Spec, spec_like
 from cupool.contract.values import dtype_to_wire, encode
 from cupool.v1 import session_pb2
 
-from . import captures
+from . import captures, lastuse
 from .accounting import rounded
 from .forms import (
     ARRAY,
@@ -79,6 +79,8 @@ class Stepper:
         form.charge = sum(rounded(plan.spec.nbytes) for plan in form.results if plan.spec is not None)
         form.impl = None if form.row.name in KERNELS else impl
         form.step = self._short(form, impl) or self._plain(form, impl)
+        if self._executor.reuses:
+            form.over = lastuse.maker(form, impl, self._executor)
         self._join(form, impl)
 
     def _join(self, form: Form, impl: Any) -> None:
@@ -101,9 +103,13 @@ class Stepper:
                 if slot.kind == SLOT_HANDLE:
                     handles.cleanse(handles.table[words[i + slot.offset]])
 
-    def charged(self, form: Form, words: list[int], i: int) -> None:
-        """Run one command, its results charged where they are known before. The executor's walk has the same written out."""
-        step, account = form.step, self._executor.accounting
+    def charged(self, form: Form, words: list[int], i: int, step: Step | None = None) -> None:
+        """Run one command, its results charged where they are known before. The executor's walk has the same written out.
+
+        Args:
+            step: other than the form's own.
+        """
+        step, account = step or form.step, self._executor.accounting
         assert step is not None
         if form.charge >= 0:
             if account.used + form.charge > account.ceiling:

@@ -80,12 +80,17 @@ class Fusion:
             return program
         return compile_segment(segment, self.scratch) if small else program
 
-    def shares(self, shape: tuple[int, ...]) -> bool:
-        """Whether a command is worth a window by itself, because several cores can run it."""
+    def shares(self, shape: tuple[int, ...], is_cheap: bool) -> bool:
+        """Whether a command is worth a window by itself, because several cores can run it.
+
+        Args:
+            is_cheap: a core computes it faster than two move its operands.
+        """
         if self.threads == 1 or driver.current() is None:
             return False
         self._wanted = self._wanted or driver.threads_wanted(self.threads)
-        return self._wanted > 1 and prod(shape) >= driver.WORTH_ALONE
+        least = driver.THREADS_OF_CHEAP if is_cheap else 2
+        return self._wanted >= least and prod(shape) >= driver.WORTH_ALONE
 
     def team(self, programs: list[Program]) -> AbstractContextManager[Team | None]:
         """Threads for these; None where the driver runs none of them. Raises MemoryError."""
@@ -107,7 +112,10 @@ class Fusion:
         if words is apart and i < until:
             return self._alone(words, i)
         self._apart = (None, 0)
+        if self._is_alone(words, i):
+            return self._alone(words, i)
         most = self._most
+        window: Window | None
         while most > 1:
             window = Window(self)
             end, count, last = self._look(window, words, i, most)
@@ -140,6 +148,7 @@ class Fusion:
             most = count // 2
         else:
             self._most = 2
+        window = None  # it refers to operands, which the command may write over
         return self._alone(words, i)
 
     def _look(self, window: Window, words: list[int], i: int, most: int) -> tuple[int, int, int]:
@@ -162,9 +171,23 @@ class Fusion:
             count += 1
         return i, count, last
 
+    def _is_alone(self, words: list[int], i: int) -> bool:
+        """Whether nothing can join the command at `i`, which is not worth a window by itself: what a program that waits for each result gives."""
+        form = self.executor.forms[words[i] & FORM_MASK]
+        spec = form.join.spec
+        if spec is None or self.shares(spec.shape, form.join.is_cheap):
+            return False
+        n, at = len(words), i + form.width
+        while at < n and not words[at]:
+            at += 2
+        if at >= n:
+            return True
+        following = self.executor.forms.get(words[at] & FORM_MASK) if words[at] > 0 else None
+        return following is None or following.join is None
+
     def _alone(self, words: list[int], i: int) -> tuple[int, int]:
         form = self.executor.forms[words[i] & FORM_MASK]
-        self.executor.stepper.charged(form, words, i)
+        self.executor.stepper.charged(form, words, i, form.over)
         return i + form.width, 1
 
 

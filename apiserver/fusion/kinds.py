@@ -75,10 +75,22 @@ class Reduction:
     divide: bool = False
 
 
+#: ufuncs that a core computes faster than its memory brings their operands.
+_CHEAP = frozenset(
+    "add subtract multiply negative positive absolute square maximum minimum fmax fmin greater greater_equal less less_equal equal not_equal "
+    "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor invert isnan isinf isfinite signbit copysign".split()
+)
+
+
+def is_cheap(how: Operation | Reduction) -> bool:
+    """Whether memory bounds it, not arithmetic."""
+    return isinstance(how, Reduction) or how.ufunc is None or how.ufunc.__name__ in _CHEAP
+
+
 class Join:
     """A form as a window takes it."""
 
-    __slots__ = ("_bound", "axis", "form", "kind", "operands", "out_at", "read", "spec", "starts", "width")
+    __slots__ = ("_bound", "axis", "form", "is_cheap", "kind", "operands", "out_at", "read", "spec", "starts", "width")
 
     def __init__(self, kind: str, form: Form, operands: list[tuple[int, int]], out_at: int, starts: bool) -> None:
         #: the name of the window's method that takes it
@@ -91,6 +103,8 @@ class Join:
         #: whether a window may begin with it
         self.starts = starts
         self.width = form.width
+        #: see `is_cheap`, by the form's name alone
+        self.is_cheap = form.row.family != "ufunc" or form.row.impl in _CHEAP
         self.spec: Spec | None = form.results[0].spec if form.results else None
         self.axis: Any = None
         #: what the kind needs beside
@@ -160,11 +174,11 @@ def _ufunc(form: Form, impl: Any) -> Join | None:
         join = Join("map_into", form, slots, form.written[0].offset, True)
     else:
         return None
-    join.read = lambda key: _ufunc_for(choose, key)
+    join.read = lambda key: ufunc_for(choose, key)
     return join
 
 
-def _ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) -> Operation | None:
+def ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) -> Operation | None:
     """`key`: a dtype for an array, `float`, or the integer itself."""
     sample = tuple(np.empty(1, k) if isinstance(k, np.dtype) else 1.0 if k is float else k for k in key)
     ufunc = choose(sample)
@@ -348,4 +362,4 @@ _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
 }
 
-__all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "copy_into", "join_of"]
+__all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "copy_into", "is_cheap", "join_of", "ufunc_for"]

@@ -126,6 +126,8 @@ class Segment:
         #: by what tells them apart
         self._reads: dict[Any, Place] = {}
         self._writes: dict[Any, Place] = {}
+        #: a result lies over an operand that dies
+        self.is_over = False
         #: values that no later segment uses, set by `settle`
         self.last_used: list[Value] = []
 
@@ -233,6 +235,18 @@ class Segment:
     def read_addresses(self) -> list[int]:
         """Where what it reads begins, of memory that was there before."""
         return [place[2][0] for place in self._reads.values()]
+
+    def may_lie_over(self, value: Value, last: int) -> bool:
+        """Whether a result may lie over an operand of its shape and dtype that the node `last` is the last one to use: each block is read
+        before it is written, and once."""
+        if self.needs_flat or self.looking or self.nodes[-1].lags or value.shape != self.shape:
+            return False
+        for k, node in enumerate(self.nodes):
+            if node.result is value:
+                how = node.operation
+                over = isinstance(how, Operation) and how.overwrites and not how.makes
+                return node.target is None and (k > last or (k == last and over))
+        return False
 
     @property
     def writes(self) -> bool:

@@ -26,10 +26,11 @@ import numpy as np
 from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec, spec_of
 
+from .. import lastuse
 from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
-from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, copy_into
+from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, copy_into, is_cheap
 from .segments import Node, Segment, Value, can_run, clash, settle
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+#: Operands that a result is tried over, at most.
+_MOST_TRIED = 4
 #: What is done at the end, for each command in its turn.
 _PUT, _FREE, _STEP, _MARK = range(4)
 
@@ -65,6 +68,8 @@ class Window:
         #: handle -> what the table gets
         self._final: dict[int, Value] = {}
         self._segments: list[Segment] = []
+        #: handle -> an operand that is freed here, and that nobody looks into
+        self._dying: dict[int, Value] = {}
         #: bytes of arrays that were freed here and are operands
         self._held = 0
         #: whether anything is gained over running each command by itself
@@ -143,7 +148,9 @@ class Window:
         else:
             return False
         self._gone.add(handle)
-        self._found.pop(handle, None)
+        found = self._found.pop(handle, None)
+        if found is not None and self._executor.reuses and found.nbytes >= lastuse.LEAST_BYTES:
+            self._dying[handle] = found
         return True
 
     def _leave(self, array: Any, handle: int) -> None:
@@ -327,7 +334,9 @@ class Window:
         if not segments or not segments[-1].accepts(node, shape):
             segments.append(Segment(len(segments), shape))
         segments[-1].add(node)
-        self.is_worth = self.is_worth or len(segments[-1].nodes) > 1 or self._fusion.shares(shape)
+        self.is_worth = (
+            self.is_worth or len(segments[-1].nodes) > 1 or self._fusion.shares(shape, is_cheap(node.operation))
+        )
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -352,21 +361,58 @@ class Window:
         Raises:
             MemoryError: the machine has no more memory; `has_written` says whether anything may have changed that was there before.
         """
-        programs = []
+        programs, dying = [], self._last_uses()
         spare: dict[tuple[Any, ...], list[Array]] = {}
         for segment in self._segments:
             # All memory is had before anything runs: after the first write nothing may fail.
             for value in segment.stored():
                 fit = spare.get((value.shape, value.dtype))
-                value.array = fit.pop() if fit else memory.empty(spec_of(value.shape, value.dtype))
+                over = dying.get((segment.number, value.shape, value.dtype))
+                value.array = fit.pop() if fit else self._over(segment, value, over) if over else None
+                if value.array is None:
+                    value.array = memory.empty(spec_of(value.shape, value.dtype))
             programs.append(self._fusion.program(segment))
             for value in segment.last_used:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)
         with self._fusion.team(programs) as team:
             for program in programs:
-                self.has_written |= program.segment.writes
+                self.has_written |= program.segment.writes or program.segment.is_over
                 program.run(team)
+
+    def _last_uses(self) -> dict[tuple[Any, ...], list[tuple[int, int]]]:
+        """Of operands that die here and are used in one segment: (its number, shape, dtype) -> their handles, and the last node of each."""
+        wanted = {id(value): handle for handle, value in self._dying.items()}
+        uses: dict[int, tuple[int, int]] = {}
+        for segment in self._segments if wanted else ():
+            for k, node in enumerate(segment.nodes):
+                for value in (node.result, *node.values):
+                    handle = wanted.get(id(value))
+                    if handle is not None:
+                        number, _ = uses.get(handle, (segment.number, 0))
+                        uses[handle] = (number, k) if number == segment.number and value is not node.result else (-1, 0)
+        found: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        for handle, (number, k) in uses.items():
+            dying = self._dying[handle]
+            found.setdefault((number, dying.shape, dying.dtype), []).append((handle, k))
+        return found
+
+    def _over(self, segment: Segment, value: Value, dying: list[tuple[int, int]]) -> Array | None:
+        """The memory of an operand, for a result that may lie over it: Note [Last use] in lastuse.py. None: there is none."""
+        for item in dying[:_MOST_TRIED]:
+            handle, last = item
+            if not segment.may_lie_over(value, last):
+                continue
+            operand = self._dying[handle]
+            operand.array = None
+            is_free = lastuse.is_last(self._table, handle)
+            operand.array = self._table[handle]
+            dying.remove(item)
+            if is_free:
+                segment.is_over = True
+                self._executor.last_uses += 1
+                return operand.array
+        return None
 
     def commit(self, words: list[int]) -> None:
         """The table as the commands leave it."""

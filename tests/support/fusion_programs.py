@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from cupool.apiserver import lastuse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
 from cupool.apiserver.fusion import driver, kinds, lowering, programs, proof, segments
@@ -52,6 +53,9 @@ def small_sizes() -> Iterator[None]:
     work, lowering.WORK_OF_A_THREAD = lowering.WORK_OF_A_THREAD, 1
     alone, driver.WORTH_ALONE = driver.WORTH_ALONE, SMALL_SHARED
     block, driver.BLOCK_BYTES = driver.BLOCK_BYTES, SMALL_BLOCK
+    cheap, driver.THREADS_OF_CHEAP = driver.THREADS_OF_CHEAP, 2
+    least, lastuse.LEAST_BYTES = lastuse.LEAST_BYTES, SMALL_ELEMENTS
+    trial, lastuse.WORTH_A_TRIAL = lastuse.WORTH_A_TRIAL, 0
     modules = [
         m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
     ]
@@ -64,6 +68,7 @@ def small_sizes() -> Iterator[None]:
         yield
     finally:
         lowering.WORK_OF_A_THREAD, driver.WORTH_ALONE, driver.BLOCK_BYTES = work, alone, block
+        driver.THREADS_OF_CHEAP, lastuse.LEAST_BYTES, lastuse.WORTH_A_TRIAL = cheap, least, trial
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):
                 module.MIN_ELEMENTS = before[0]  # type: ignore[attr-defined]
@@ -80,8 +85,10 @@ def _window() -> Any:
 class Side:
     """One executor and what it answered."""
 
-    def __init__(self, fuses: bool, limit_bytes: int = LIMIT, threads: int = THREADS) -> None:
-        self.executor = Executor(CpuDevice(0, limit_bytes), limit_bytes, Limits(), fuses=fuses, fusion_threads=threads)
+    def __init__(self, fuses: bool, limit_bytes: int = LIMIT, threads: int = THREADS, reuses: bool = True) -> None:
+        self.executor = Executor(
+            CpuDevice(0, limit_bytes), limit_bytes, Limits(), fuses=fuses, fusion_threads=threads, reuses=reuses
+        )
         self.writer = Writer()
         self.told: list[Any] = []
 
@@ -137,8 +144,10 @@ class Program:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.numbers = np.random.default_rng(self.seed)
-        self.plain = Side(False, self.limit_bytes)
+        self.plain = Side(False, self.limit_bytes, reuses=False)
         self.fused = Side(True, self.limit_bytes, self.threads)
+        #: joins nothing, and writes over operands that die
+        self.walked = Side(False, self.limit_bytes)
         self._known: set[int] = set()
         self._forms = 0
         self._handle = 0
@@ -207,8 +216,8 @@ class Program:
         """One more command, of a random kind; none where it makes no sense."""
         chosen = self.random.choices(
             (self._unary, self._binary, self._scalar_op, self._into, self._where, self._astype, self._view, self._assign, self._reduce,
-             self._free, self._fetch, self._wrong, self._copy),
-            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 24, 0.5, 0.2, 1),
+             self._free, self._fetch, self._wrong, self._copy, self._rebind),
+            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3, 12) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 20, 0.5, 0.2, 1, 10),
         )[0]  # fmt: skip
         chosen()
 
@@ -344,6 +353,23 @@ class Program:
             handle = self.random.choice(items) if self.random.random() < 0.4 else items[-self.random.randint(1, 3)]
             self._do(None, handle)
 
+    def _rebind(self) -> None:
+        """`x = f(x, ...)`: an operand dies right behind the command, or one of several that die there."""
+        if len(self.table) < 5:
+            return
+        before = len(self.commands)
+        self.random.choice((self._unary, self._binary, self._binary, self._scalar_op))()
+        made = self.commands[before:]
+        if not made or made[0][0] is None:
+            return
+        named = [word for word in made[0][2:] if word in self.table]
+        dying = self.random.sample(named, self.random.randint(0, len(named))) if named else []
+        if self.random.random() < 0.2:
+            dying.insert(0, self.random.choice(list(self.table)))
+        for handle in dict.fromkeys(dying):
+            if handle in self.table and handle != made[0][1]:
+                self._do(None, handle)
+
     def _fetch(self) -> None:
         self._reply += 1
         self._do(self._form("@fetch", [H], [REPLY]), self._reply, self._any()[0])
@@ -384,14 +410,21 @@ class Program:
         Raises:
             AssertionError: something differs; the seed is in it.
         """
+        for side in (self.fused, self.walked):
+            self._check(side)
+        fusion = self.fused.executor.fusion
+        assert fusion is not None
+        return fusion.joined
+
+    def _check(self, side: Side) -> None:
         known: set[int] = set()
         rest = list(self.commands)
         while rest:
             n = self.random.choice((len(rest), len(rest), self.random.randint(1, len(rest))))
-            self.fused.run(rest[:n], known)
+            side.run(rest[:n], known)
             rest = rest[n:]
-        assert _positions(self.fused.told) == _positions(self.plain.told), f"answers differ, seed {self.seed}"
-        ours, theirs = self.fused.state(), self.plain.state()
+        assert _positions(side.told) == _positions(self.plain.told), f"answers differ, seed {self.seed}"
+        ours, theirs = side.state(), self.plain.state()
         for handle in {*ours[0], *theirs[0]}:
             mine, other = ours[0].get(handle), theirs[0].get(handle)
             assert mine == other, (
@@ -399,9 +432,6 @@ class Program:
             )
         assert list(ours[0]) == list(theirs[0]), f"the table has another order, seed {self.seed}"
         assert ours[1:] == theirs[1:], f"the account differs, seed {self.seed}: {ours[1:]} {theirs[1:]}"
-        fusion = self.fused.executor.fusion
-        assert fusion is not None
-        return fusion.joined
 
 
 def _told(stored: Any) -> str:
@@ -427,6 +457,9 @@ class Done:
     joined: int = 0
     segments: int = 0
     lowered: int = 0
+    #: results that were written over operands, in chains and one by one
+    over: int = 0
+    over_alone: int = 0
 
 
 def check(seed: int, real_sizes: bool = False, threads: int = THREADS) -> Done:
@@ -440,10 +473,11 @@ def check(seed: int, real_sizes: bool = False, threads: int = THREADS) -> Done:
         joined = program.check()
         fusion = program.fused.executor.fusion
         assert fusion is not None
-        return Done(joined, fusion.segments, fusion.lowered)
+        over = (program.fused.executor.last_uses, program.walked.executor.last_uses)
+        return Done(joined, fusion.segments, fusion.lowered, *over)
     finally:
-        program.plain.executor.close()
-        program.fused.executor.close()
+        for side in (program.plain, program.fused, program.walked):
+            side.executor.close()
 
 
 __all__ = ["Done", "Program", "check", "small_sizes"]
