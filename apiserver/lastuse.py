@@ -1,16 +1,16 @@
 """Last use: an elementwise result is written over an operand whose free stands right behind its command in the batch.
 
 Writing in place moves a third less memory, and takes no fresh pages. A program must not see it: see Note [Last use]. `steps.py` asks
-`maker` for a second step of a form, which only the executor's fast walk and a window that holds one command run; where anything is out of the
-ordinary (faults, captures, exports that are read in place) the form's own step runs.
+`maker` for a second step of a form, which only the executor's fast walk and a window of one command run; where anything is out of
+the ordinary (faults, captures, exports that are read in place) the form's own step runs.
 
-Note [Last use]: an operand may be overwritten where nothing but its handle knows it, and that handle is freed before anything else is done.
-Cases that keep it as it is: a view, a buffer's record, a transfer, a captured graph, a function of the program or a running copy
-holds it (each has a reference to it); a tracker has seen it (it has a weak one, and would take the result for the array that it knew); it lies
-in memory that is not its own (the arena, a lane); the program's address of it is in the arena then. Handles, the account and its peak go on as without:
-the result is charged, the operand is refunded by its own free, which takes its handle away and nothing else. Bits: only loops that
-were tried over their operands (`proof.py`, and `_is_same` here with numbers) are run so, on operands of the result's dtype and shape, so that
-nothing is converted and nothing can fail.
+Note [Last use]: an operand may be overwritten where nothing but its handle knows it, and that handle is freed before anything else is
+done. Cases that keep it as it is: a view, a buffer's record, a transfer, a captured graph, a function of the program or a running copy
+holds it (each has a reference to it); a tracker has seen it (which has a weak one, and would take the result for the array that it knew);
+it lies in memory that is not its own (the arena, where its address is known to the program; a lane). Handles, the account and its peak go
+on as without: the result is charged, the operand is refunded by its own free, which takes its handle away and nothing else. Bits: only
+loops that were tried over their operands (`proof.py`, and `_is_same` here with numbers) are run so, on operands of the result's dtype and
+shape, so that nothing is converted and nothing can fail.
 
 Boundary: knows handles, forms and NumPy's functions; which results of a chain lie over operands is `fusion/`'s.
 """
@@ -61,7 +61,7 @@ _ALONE = _references({0: np.empty(1)}, 0)
 
 
 def is_last(table: dict[int, Any], handle: int) -> bool:
-    """Whether nothing but its handle knows the array under it, and its memory is its own: Note [Last use]. The caller holds no reference."""
+    """Whether nothing but its handle knows an array, and its memory is its own: Note [Last use]. The caller holds no reference."""
     if _references(table, handle) != _ALONE:
         return False
     return is_own(table[handle])
@@ -95,6 +95,7 @@ def maker(form: Form, impl: Any, executor: Executor) -> Step | None:
     arrays = [offset for kind, offset in slots if kind == SLOT_HANDLE]
     first, last = arrays[0], arrays[-1]
     has_integer = any(kind == SLOT_INTEGER for kind, _ in slots)
+    kinds = frozenset((np.ndarray, float, int))
     readers = [_reader(kind, offset, executor) for kind, offset in slots]
     bound: dict[Any, Any] = {}
     chances = 0
@@ -102,34 +103,26 @@ def maker(form: Form, impl: Any, executor: Executor) -> Step | None:
     only: Any = None
 
     def over(words: list[int], i: int) -> None:
-        at = i + width
         end = len(words) - 1
-        if at < end and not words[at]:
-            a, b = words[i + first], words[i + last]
-            for at in range(at, min(at + 2 * _FREES, end), 2):
-                if words[at]:
-                    break
-                dying = words[at + 1]
-                if dying == a or dying == b:
-                    if (
-                        words[i + 1] not in table
-                        and dying in table
-                        and is_last(table, dying)
-                        and write(words, i, dying)
-                    ):
-                        return
-                    break
+        for at in range(i + width, min(i + width + 2 * _FREES, end), 2):
+            if words[at]:
+                break
+            dying = words[at + 1]
+            if dying in (words[i + first], words[i + last]):
+                if words[i + 1] not in table and dying in table and is_last(table, dying) and write(words, i, dying):
+                    return
+                break
         own(words, i)
 
     def write(words: list[int], i: int, dying: int) -> bool:
         nonlocal chances, only
         operands = [read(words, i) for read in readers]
         for x in operands:
-            if type(x) is np.ndarray:
-                if x.dtype != dtype or x.shape != shape or not x.flags.c_contiguous:
-                    return False
-            elif type(x) is not float and type(x) is not int:
-                return False  # a failure, an object, or nothing: the form's own step says so
+            if type(x) not in kinds or (
+                type(x) is np.ndarray
+                and (x.dtype != dtype or x.shape != shape or not (x.flags.c_contiguous and x.flags.aligned))
+            ):
+                return False  # a failure, an object, nothing, or an array of another kind: the form's own step
         if only is None or has_integer:
             if chances < WORTH_A_TRIAL:
                 chances += nbytes

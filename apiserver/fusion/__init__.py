@@ -172,7 +172,7 @@ class Fusion:
         return i, count, last
 
     def _is_alone(self, words: list[int], i: int) -> bool:
-        """Whether nothing can join the command at `i`, which is not worth a window by itself: what a program that waits for each result gives."""
+        """Whether nothing can join the command at `i`, and it is not worth a window by itself: a program waits for each result."""
         form = self.executor.forms[words[i] & FORM_MASK]
         spec = form.join.spec
         if spec is None or self.shares(spec.shape, form.join.is_cheap):

@@ -76,10 +76,11 @@ class Reduction:
 
 
 #: ufuncs that a core computes faster than its memory brings their operands.
-_CHEAP = frozenset(
-    "add subtract multiply negative positive absolute square maximum minimum fmax fmin greater greater_equal less less_equal equal not_equal "
-    "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor invert isnan isinf isfinite signbit copysign".split()
-)
+_CHEAP = frozenset((
+    "add", "subtract", "multiply", "negative", "positive", "absolute", "square", "maximum", "minimum", "fmax", "fmin", "greater",
+    "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and",
+    "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite", "signbit", "copysign",
+))  # fmt: skip
 
 
 def is_cheap(how: Operation | Reduction) -> bool:
