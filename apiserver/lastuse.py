@@ -136,7 +136,7 @@ def maker(form: Form, impl: Any, executor: Executor) -> Step | None:
         if only is False:
             return False
         out = table[dying]
-        only(*operands, out)
+        only(*operands, out=out)
         table[words[i + 1]] = out
         executor.last_uses += 1
         return True

@@ -21,9 +21,9 @@ from ..forms import Form
 from . import driver
 from .driver import Team
 from .kinds import Join, join_of
-from .lowering import lower
 from .programs import Program, Scratch, compile_segment
 from .segments import Segment
+from .templates import Templates
 from .trials import Trials
 from .window import Window
 
@@ -49,6 +49,7 @@ class Fusion:
         self.threads = threads
         self._wanted = 0
         self.scratch = Scratch()
+        self.templates = Templates()
         #: windows that were run, and commands in them
         self.windows = 0
         self.joined = 0
@@ -73,11 +74,13 @@ class Fusion:
         self.segments += 1
         # Whatever a late write reaches is within a block, see Note [Late writes].
         small = driver.BLOCK_BYTES if segment.reach <= driver.BLOCK_BYTES // 16 else 0
-        program = compile_segment(segment, self.scratch, small)
-        program.lowered = lower(program, self.scratch, self._wanted, Trials(native))
-        if program.lowered is not None:
-            self.lowered += 1
-            return program
+        # Rows first in the smallest blocks that do.
+        for size, is_ragged in ((small, False),) if segment.is_flat else ((driver.BLOCK_BYTES, True), (small, False)):
+            program = compile_segment(segment, self.scratch, size, is_ragged)
+            program.lowered = self.templates.lower(program, self.scratch, self._wanted, Trials(native))
+            if program.lowered is not None:
+                self.lowered += 1
+                return program
         return compile_segment(segment, self.scratch) if small else program
 
     def shares(self, shape: tuple[int, ...], is_cheap: bool) -> bool:

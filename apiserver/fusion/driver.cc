@@ -41,7 +41,7 @@ constexpr long UNIT = 64;
 // Kinds of slots, in the order of lowering.py: memory moves on by `step` bytes a row; scratch begins at `base` of a thread's own; turning
 // scratch is three pieces of `step` bytes for each run: one for its first block, two that take turns.
 enum { MEMORY, SCRATCH, TURNING };
-enum { LOOP, CAST, COPY, WHERE, ROWS, TOTAL, COUNT, CHUNKS };
+enum { LOOP, CAST, COPY, WHERE, ROWS, TOTAL, COUNT, CHUNKS, PACKED };
 
 struct Slot {
     int64_t kind, base, step;
@@ -50,10 +50,10 @@ struct Slot {
 // Dimension 0 is rows: as many as the block has, times `factor` where inner ones are one with it. `strides` are in bytes.
 struct Step {
     int64_t op, operands, dimensions, factor;
-    int64_t loop, context, auxiliary;  // of LOOP, CHUNKS, ROWS and TOTAL
+    int64_t loop, context, auxiliary;  // of LOOP, CHUNKS, PACKED, ROWS and TOTAL
     int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk
-    int64_t first;                     // ROWS and TOTAL begin with: 1 the first element, 0 what `begin` holds; CHUNKS: all rows
-    int64_t begin;                     // and where in scratch CHUNKS has room
+    int64_t first;                     // ROWS and TOTAL begin with: 1 the first element, 0 what `begin` holds; CHUNKS, PACKED: all rows
+    int64_t begin;                     // and where in scratch CHUNKS and PACKED have room
     int64_t bytes;                     // of an element of the result
     int64_t parts;                     // TOTAL and COUNT: where the blocks' results go
     int64_t slots[OPERANDS];           // operands, then the result
@@ -275,6 +275,33 @@ int run_chunks(const Step &step, char *const *bases, const Block &block, char *r
     return 0;
 }
 
+// PACKED: a loop over packed operands, of a block that may end within a vector: there the last elements are computed as a part of a whole one,
+// beside, for only the last elements of all rows are the loop's tail.
+int run_packed(const Step &step, char *const *bases, const Block &block, char *side) {
+    const int64_t results = step.operands - 1, n = (block.high - block.low) * step.factor, width = step.strides[results][0];
+    const int64_t tail = block.high == step.first ? step.first * step.factor % UNIT : 0;
+    const int64_t body = n - tail, rest = body % UNIT, whole = body - rest;
+    int failed = 0;
+    auto run = [&](int64_t from, int64_t length, char *result) {
+        char *part[OPERANDS] = {};
+        intptr_t strides[OPERANDS] = {};
+        for (int o = 0; o <= results; o++) {
+            strides[o] = step.strides[o][0];
+            part[o] = bases[o] + from * strides[o];
+        }
+        part[results] = result;
+        const intptr_t some = length;
+        failed |= reinterpret_cast<Loop>(step.loop)(reinterpret_cast<void *>(step.context), part, &some, strides,
+                                                    reinterpret_cast<void *>(step.auxiliary));
+    };
+    // The end first: the result may lie over an operand.
+    if (rest) run(body - UNIT, UNIT, side);
+    run(0, whole, bases[results]);
+    if (rest) memcpy(bases[results] + whole * width, side + (UNIT - rest) * width, rest * width);
+    if (tail) run(body, tail, bases[results] + body * width);
+    return failed;
+}
+
 int64_t count(const char *from, int64_t n) {
     const unsigned char *x = reinterpret_cast<const unsigned char *>(from);
     int64_t total = 0;
@@ -325,6 +352,8 @@ void run_block(Segment &segment, char *scratch, int64_t number, int64_t run, int
             }
         } else if (step.op == CHUNKS) {
             failed = run_chunks(step, bases, block, scratch + step.begin);
+        } else if (step.op == PACKED) {
+            failed = run_packed(step, bases, block, scratch + step.begin);
         } else {
             failed = run_step(step, bases, block.high - block.low);
         }

@@ -32,8 +32,12 @@ from .segments import Node, Value
 Array = np.ndarray[Any, Any]
 
 _MEMORY, _SCRATCH, _TURNING = range(3)
-_LOOP, _CAST, _COPY, _WHERE, _ROWS, _TOTAL, _COUNT, _CHUNKS = range(8)
+_LOOP, _CAST, _COPY, _WHERE, _ROWS, _TOTAL, _COUNT, _CHUNKS, _PACKED = range(9)
 _OPERANDS, _DIMENSIONS = 4, 8
+#: The word of a step that says where parts go.
+_PARTS_AT = 11
+#: In place of a slot: where a late write goes.
+LATE = -1
 #: By kind and size, in the order of the driver's casts.
 _KINDS = {k: i for i, k in enumerate(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))}
 _NO_LOOP = Loop(0, 0, 0)
@@ -78,10 +82,45 @@ class Lowered:
         #: those that it runs on, at most
         self.threads = threads
         self.head = array("q")
-        self.kept: list[Any] = []
+        #: arrays whose memory the slots name
+        self.kept: list[Array] = []
+        #: numbers that steps name
+        self.numbers: list[Array] = []
         self.scratch: Array = np.empty(0, np.uint8)
         #: the blocks' results of each total
         self.parts: list[Array] = []
+        self.slots, self.steps, self.blocks, self.late = (array("q") for _ in range(4))
+        #: (the driver's slot, slot of the program or `LATE`) of each array
+        self.origins: list[tuple[int, int]] = []
+        #: where in the steps each part is named
+        self.part_words: list[int] = []
+        #: bytes of scratch of a thread, and turning scratch of a run
+        self.each, self.turning = 0, 0
+
+    def finish(self, scratch: Scratch) -> None:
+        """Take scratch, and write the head. Raises MemoryError."""
+        each, blocks = self.each, len(self.blocks) // 4
+        self.threads = max(min(self.threads, MOST_SCRATCH // each), 1)
+        # Two runs for each thread that writes late: who begins late leaves more to the others.
+        runs = min(2 * self.threads, blocks) if self.threads > 1 else 1
+        turning = each * self.threads
+        memory = scratch.shared(turning + self.turning * runs + _ALIGNMENT)
+        self.scratch = memory[-address_of(memory) % _ALIGNMENT :]
+        self.head = array(
+            "q",
+            (
+                self.slots.buffer_info()[0],
+                self.steps.buffer_info()[0],
+                len(self.steps) // STEP_WORDS,
+                self.blocks.buffer_info()[0],
+                blocks,
+                self.late.buffer_info()[0] if self.late else 0,
+                each,
+                turning,
+                runs,
+                self.threads,
+            ),
+        )
 
     def run(self, program: Program, team: Team) -> None:
         """Compute all blocks. Raises ProtocolError: a loop failed that cannot."""
@@ -160,7 +199,8 @@ class _Lowering:
             if memory.shape[0] != program.rows:
                 raise _Cannot
             inner = self._strides(memory, 1)
-            found = self._slot(_MEMORY, self._first(memory), memory.strides[0]), memory.strides[0], inner, memory.dtype
+            at = self._memory(slot, memory, memory.strides[0])
+            found = at, memory.strides[0], inner, memory.dtype
         else:
             content = program.slots[slot]
             if not isinstance(content, np.ndarray):
@@ -174,7 +214,7 @@ class _Lowering:
                 if prod(content.shape[:first]) != 1:
                     raise _Cannot
                 inner = self._strides(content, first)
-                found = self._slot(_MEMORY, self._first(content), 0), 0, inner, content.dtype
+                found = self._memory(slot, content, 0), 0, inner, content.dtype
         self._known[slot] = found
         return found
 
@@ -195,14 +235,21 @@ class _Lowering:
         """The address of an array that stays: Note [Bounds of the driver]. Arrays are NumPy's, so their elements lie in memory."""
         if any(stride < 0 for stride in memory.strides) or not memory.flags.aligned:
             raise _Cannot
-        self.lowered.kept.append(memory)
         return address_of(memory)
+
+    def _memory(self, slot: int, memory: Array, step: int) -> int:
+        """The driver's slot of an array. `slot`: the program's, or `LATE`."""
+        at = self._slot(_MEMORY, self._first(memory), step)
+        self.lowered.kept.append(memory)
+        self.lowered.origins.append((at, slot))
+        return at
 
     def _number(self, number: Any, dtype: np.dtype[Any]) -> tuple[int, int, tuple[int, ...], np.dtype[Any]]:
         held = np.empty(1, dtype)
         held[0] = number
         if type(number) is int and dtype.kind == "f" and int(held[0]) != number:
             raise _Cannot  # NumPy may round it in another way
+        self.lowered.numbers.append(held)
         return self._slot(_MEMORY, self._first(held), 0), 0, (0,) * len(self._inner), dtype
 
     def _as(self, place: int, found: tuple[int, int, tuple[int, ...], np.dtype[Any]], dtype: np.dtype[Any]) -> Any:
@@ -283,6 +330,11 @@ class _Lowering:
                        self._beside(), widths=[d.itemsize for d in dtypes])  # fmt: skip
         elif way == "rows":
             loop = self._loop(how, dtypes, tuple(of[-1] for of in strides))
+            if self._program.is_ragged and len(sizes) == 1:
+                if strides[-1] != (how.dtype.itemsize,):
+                    raise _Cannot
+                self._emit(_PACKED, operands, sizes, strides, factor, loop, 0, self._program.rows, self._beside())
+                return
             self._emit(op, operands, sizes, strides, factor, loop, detail)
         else:
             raise _Cannot
@@ -295,7 +347,7 @@ class _Lowering:
         return found
 
     def _beside(self) -> int:
-        """Where in scratch `CHUNKS` has a row of each operand, and a vector."""
+        """Where in scratch `CHUNKS` has a row of each operand, and a vector; `PACKED` needs the vector."""
         if self._side < 0:
             self._side = self._take((_OPERANDS - 1) * 8 * self._row + 8 * UNIT)
         return self._side
@@ -318,7 +370,7 @@ class _Lowering:
             raise _Cannot
         first, begin = _beginning(how)
         if begin is not None:
-            self.lowered.kept.append(begin)
+            self.lowered.numbers.append(begin)
         at = 0 if begin is None else address_of(begin)
         if not by_row:
             self._emit(_TOTAL, (value,), [1], [(stride,)], self._row, loop, 0, first, at, stride, self._parts(dtype))
@@ -339,7 +391,7 @@ class _Lowering:
         if memory.ndim != len(self._inner) or memory.shape != (self._program.rows, *self._inner[:-1]):
             raise _Cannot
         return (
-            self._slot(_MEMORY, self._first(memory), memory.strides[0]),
+            self._memory(slot, memory, memory.strides[0]),
             memory.strides[0],
             memory.strides[1:],
             memory.dtype,
@@ -356,6 +408,7 @@ class _Lowering:
     def _parts(self, dtype: np.dtype[Any]) -> int:
         made = np.empty(self._count, dtype)
         self.lowered.parts.append(made)
+        self.lowered.part_words.append(len(self._steps) + _PARTS_AT)
         return address_of(made)
 
     def _emit(self, op: int, operands: tuple[Any, ...], sizes: list[int], strides: list[tuple[int, ...]], factor: int, loop: Loop,
@@ -398,7 +451,7 @@ class _Lowering:
         if target.shape[0] != self._program.rows or x[3] != target.dtype:
             raise _Cannot
         out = (
-            self._slot(_MEMORY, self._first(target), target.strides[0]),
+            self._memory(LATE, target, target.strides[0]),
             target.strides[0],
             self._strides(target, 1),
             target.dtype,
@@ -425,29 +478,10 @@ class _Lowering:
         lowered = self.lowered
         if len(self._steps) % STEP_WORDS or len(late) not in (0, STEP_WORDS):
             raise AssertionError("steps have another size than the driver's")
-        each = -(-self._scratch_bytes // _PAGE) * _PAGE + _ALIGNMENT
-        lowered.threads = max(min(lowered.threads, MOST_SCRATCH // each), 1)
-        # Two runs for each thread that writes late: who begins late leaves more to the others.
-        runs = min(2 * lowered.threads, self._count) if lowered.threads > 1 else 1
-        turning = each * lowered.threads
-        memory = scratch.shared(turning + self._turning * runs + _ALIGNMENT)
-        lowered.scratch = memory[-address_of(memory) % _ALIGNMENT :]
-        lowered.kept += [self._slots, self._steps, self._blocks, late]
-        lowered.head = array(
-            "q",
-            (
-                self._slots.buffer_info()[0],
-                self._steps.buffer_info()[0],
-                len(self._steps) // STEP_WORDS,
-                self._blocks.buffer_info()[0],
-                self._count,
-                late.buffer_info()[0] if late else 0,
-                each,
-                turning,
-                runs,
-                lowered.threads,
-            ),
-        )
+        lowered.each = -(-self._scratch_bytes // _PAGE) * _PAGE + _ALIGNMENT
+        lowered.turning = self._turning
+        lowered.slots, lowered.steps, lowered.blocks, lowered.late = self._slots, self._steps, self._blocks, late
+        lowered.finish(scratch)
 
 
 #: Of programs that were lowered: what decides the blocks -> the blocks.
@@ -513,4 +547,4 @@ def _beginning(how: Reduction) -> tuple[int, Array | None]:
     return 1, None
 
 
-__all__ = ["Lowered", "Ways", "lower"]
+__all__ = ["LATE", "Lowered", "Ways", "lower"]

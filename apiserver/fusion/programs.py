@@ -98,6 +98,8 @@ class Program:
         self.least = 1
         #: rows that scratch has room for
         self.room = 1
+        #: blocks end within vectors: for the driver alone, see `PACKED` there
+        self.is_ragged = False
 
     def bounds(self) -> Iterator[tuple[int, int, int, int]]:
         """Of each block: where it begins and ends; and the part of it that totals are of, where blocks overlap."""
@@ -222,17 +224,18 @@ def store_operands(segment: Segment, totals: list[Node]) -> list[Value]:
     return stored
 
 
-def compile_segment(segment: Segment, scratch: Scratch, block_bytes: int = 0) -> Program:
+def compile_segment(segment: Segment, scratch: Scratch, block_bytes: int = 0, may_be_ragged: bool = False) -> Program:
     """The program of a segment whose stored values have their memory. Raises MemoryError.
 
     Args:
-        block_bytes: other than `BLOCK_BYTES`, for trials.
+        block_bytes: other than `BLOCK_BYTES`.
+        may_be_ragged: blocks may be of any number of rows.
     """
-    return _Compiler(segment, scratch, block_bytes or BLOCK_BYTES).program
+    return _Compiler(segment, scratch, block_bytes or BLOCK_BYTES, may_be_ragged).program
 
 
 class _Compiler:
-    def __init__(self, segment: Segment, scratch: Scratch, block_bytes: int) -> None:
+    def __init__(self, segment: Segment, scratch: Scratch, block_bytes: int, may_be_ragged: bool) -> None:
         self.segment = segment
         self.scratch = scratch
         self.program = program = Program(segment)
@@ -254,6 +257,12 @@ class _Compiler:
             unit = row_unit(shape)
             program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
         program.least = UNIT if segment.is_flat else UNIT // max(size // shape[0], 1) + 1
+        if may_be_ragged and not segment.is_flat:
+            # At least a vector and a tail in each.
+            row = max(size // shape[0], 1)
+            program.least = -(-2 * UNIT // row)
+            program.block = min(max(elements // row, program.least, segment.reach_rows), shape[0])
+            program.is_ragged = program.block < shape[0] and program.block * row % UNIT != 0
         program.room = min(program.block + (2 * UNIT if segment.needs_flat else program.least), program.rows)
         program.inner = self.shape[1:]
         #: id of a value or array -> its slot

@@ -227,6 +227,12 @@ class Segment:
             if node.operation.style in LOOKS_AGAIN:
                 self.looking.append(node)
 
+    @property
+    def reach_rows(self) -> int:
+        """Rows that a late write's operands reach back, at most."""
+        target = self.nodes[-1].target
+        return -(-self.reach // target.strides[0]) if self.reach and target is not None else 0
+
     def has_memory(self, value: Value) -> None:
         """A value was given memory: where it was read already, it was read there."""
         if any(value is operand for node in self.nodes for operand in node.values) and not self.is_made_here(value):

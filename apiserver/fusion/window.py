@@ -19,6 +19,7 @@ is charged must be within the session's limit; else the window is made shorter. 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,7 +257,7 @@ class Window:
             return False
         target.segment = owner.segment
         target.is_view = True
-        node = Node(Operation(copy_into, view.dtype, copies=True), [value], target, view, False)
+        node = Node(_copying(view.dtype), [value], target, view, False)
         if not can_run(node, view.shape):
             return False
         self._add(node, view.shape)
@@ -435,6 +436,12 @@ class Window:
                     executor.handles.dropped(what, gone)
             elif tracker is not None:
                 tracker.mark(what)
+
+
+@cache
+def _copying(dtype: np.dtype[Any]) -> Operation:
+    """Always the same one: templates tell operations apart by themselves."""
+    return Operation(copy_into, dtype, copies=True)
 
 
 def _shape(values: list[Any]) -> tuple[int, ...] | None:

@@ -98,10 +98,10 @@ def _program(how: Operation, operands: tuple[Any, ...], made: Any) -> tuple[Prog
 
 def _check_tables(lowered: lowering.Lowered) -> None:
     """Follow the tables as the driver does, and see that every byte of every step lies in an array that is kept, or in scratch."""
-    slots, steps, blocks, late = (memory for memory in lowered.kept[-4:])
+    slots, steps, blocks, late = lowered.slots, lowered.steps, lowered.blocks, lowered.late
     arrays = [
         (address_of(a), address_of(a) + sum((n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)) + a.itemsize)
-        for a in lowered.kept[:-4]
+        for a in (*lowered.kept, *lowered.numbers)
         if a.size
     ]
     each, turning, runs, threads = lowered.head[6:]
