@@ -74,11 +74,12 @@ def _key(program: Program, threads: int) -> tuple[Any, ...]:
         start = address_of(target)
         near = frozenset([at - start for at in program.segment.read_addresses()])
         late = slot, target.dtype.char, target.shape, target.strides, near
-    return (
-        program.rows, program.block, program.least, program.room, program.is_ragged, program.segment.needs_flat, program.inner, threads, late,
-        tuple(program.scratch), tuple(slots),
-        tuple([(id(node.operation), node.by_row, of, to) for node, (_, of, to, _) in zip(program.nodes, program.code, strict=True)]),
-    )  # fmt: skip
+    blocks = program.rows, program.block, program.least, program.room, program.is_ragged, program.segment.needs_flat
+    code = [
+        (id(node.operation), node.by_row, of, to)
+        for node, (_, of, to, _) in zip(program.nodes, program.code, strict=True)
+    ]
+    return blocks, program.inner, threads, late, tuple(program.scratch), tuple(slots), tuple(code)
 
 
 def _without_arrays(made: Lowered) -> Lowered:

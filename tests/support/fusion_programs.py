@@ -468,6 +468,7 @@ def check(seed: int, real_sizes: bool = False, threads: int = THREADS) -> Done:
     if threads != 1:
         driver.prepare(waits=True)
     program = Program(seed, real_sizes, threads=threads)
+    trial, lastuse.WORTH_A_TRIAL = lastuse.WORTH_A_TRIAL, 0
     try:
         program.make()
         joined = program.check()
@@ -476,6 +477,7 @@ def check(seed: int, real_sizes: bool = False, threads: int = THREADS) -> Done:
         over = (program.fused.executor.last_uses, program.walked.executor.last_uses)
         return Done(joined, fusion.segments, fusion.lowered, *over)
     finally:
+        lastuse.WORTH_A_TRIAL = trial
         for side in (program.plain, program.fused, program.walked):
             side.executor.close()
 

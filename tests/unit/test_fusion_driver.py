@@ -72,6 +72,25 @@ def test_rows_that_are_apart_give_numpys_bits(name: str, width: int) -> None:
         assert made.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("shape", [(40, 49), (23, 130), (7, 998), (90, 3), (3, 21)])
+@pytest.mark.parametrize("name", ["add", "multiply", "subtract", "maximum"])
+def test_blocks_that_end_within_vectors_give_numpys_bits(name: str, shape: tuple[int, int]) -> None:
+    """As above, of packed rows: only the last elements of all are a loop's tail."""
+    how = _of(name, "f8")
+    assert how is not None
+    rng = np.random.default_rng(shape[1])
+    a, b = _nans(rng, shape), _nans(rng, shape)
+    for operands in ((a, b), (a, 0.5), (0.5, b), (a, a)):
+        expected = how.call(*operands)
+        made = np.zeros_like(expected)
+        program, lowered = _program(how, operands, made, is_ragged=True)
+        assert lowered is not None
+        assert program.is_ragged == (program.rows > program.block and program.block * shape[1] % 64 != 0)
+        with _driver().team(3) as team:
+            lowered.run(program, team)
+        assert made.tobytes() == expected.tobytes()
+
+
 def _nans(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     x = np.full(shape, np.nan)
     x.view("u8")[...] |= rng.integers(1, 1000, shape).astype("u8")
@@ -84,12 +103,15 @@ def _driver() -> driver.Driver:
     return found
 
 
-def _program(how: Operation, operands: tuple[Any, ...], made: Any) -> tuple[Program, lowering.Lowered | None]:
+def _program(
+    how: Operation, operands: tuple[Any, ...], made: Any, is_ragged: bool = False
+) -> tuple[Program, lowering.Lowered | None]:
     segment = Segment(0, made.shape)
     values = [Value(x.shape, x.dtype, x) if isinstance(x, np.ndarray) else x for x in operands]
     segment.add(Node(how, values, Value(made.shape, made.dtype, made), None, False))
     scratch = Scratch()
-    program = compile_segment(segment, scratch)
+    segment.is_flat = segment.is_flat and not is_ragged
+    program = compile_segment(segment, scratch, may_be_ragged=is_ragged)
     return program, lowering.lower(program, scratch, 3, trials.Trials(_driver()))
 
 
