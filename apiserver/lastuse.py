@@ -41,7 +41,7 @@ LEAST_BYTES = 512 << 10
 #: Frees behind a command that are looked at.
 _FREES = 4
 #: Bytes of results that a form could have written over operands before its loop is tried for that: a trial takes a millisecond.
-WORTH_A_TRIAL = 16 << 20
+WORTH_A_TRIAL = 8 << 20
 #: Kinds of operands of one form that are tried.
 _MOST_KINDS = 64
 #: Numbers of a trial.
