@@ -68,6 +68,8 @@ TELL_S = 0.25
 WIRE_S = 0.05
 #: Pages of buffers from here on are asked for ahead of their bytes; smaller ones lie close together.
 FRESH_BYTES = MIB
+#: Who works while a session comes: who copies here, who copies there, and the program, which must not wait for a core behind them.
+BUSY = 3
 #: How long a destination that refuses waits for the source to have heard it.
 PART_S = 2.0
 #: What makes a destination say no.
@@ -105,7 +107,7 @@ class DestinationMove:
         self._words: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: Incoming | None = None
         self._targets: dict[int, stream.Bytes] = {}
-        self._pages = Ahead()
+        self._pages = Ahead(BUSY)
         self._lane: tuple[Wire, Ring] | None = None
         self._document = bytearray()
         self._call: Any = None

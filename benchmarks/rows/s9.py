@@ -81,6 +81,15 @@ def _move(there: World, program: _Program, is_cold: bool) -> tuple[float, float,
     return pause_s * 1000, took_s, report
 
 
+def _rest(program: _Program, seconds: float) -> float:
+    """The client's longest wait, in ms, in so long a time without a move: what the machine does by itself."""
+    program.longest_s = 0.0
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        program.wait_steps(1)
+    return program.longest_s * 1000
+
+
 def memcpy_s(size: int) -> float:
     """Seconds to copy `size` bytes into memory that is there already."""
     source = np.ones(min(size, GIB), np.uint8)
@@ -121,18 +130,20 @@ def run(quick: bool) -> list[Ratio | Value]:
             kept = [cp.full(BLOCK // 8, float(k)) for k in range(size // BLOCK)]
             cp.cuda.Device().synchronize()
             program = _Program()
-            pauses, took, stops = [], [], []
+            pauses, rests, took, stops = [], [], [], []
             for _ in range(repeats):
                 pause_ms, seconds, report = _move(there, program, is_cold=False)
                 pauses.append(pause_ms)
                 took.append(report.copied_bytes / seconds / 1e9)
                 stops.append(report.pause_ms)
+                rests.append(_rest(program, seconds))
             cold = [_move(there, program, is_cold=True)[0] for _ in range(1 if size > GIB else 3)]
             program.close()
             assert float(kept[-1][-1]) == len(kept) - 1
         medians[name] = statistics.median(pauses)
         results.append(Value(f"{name}: the client's longest pause", pauses, "ms", goal=100.0))
         results.append(Value(f"{name}: of it the server's stop, from the last batch to the release", stops, "ms"))
+        results.append(Value(f"{name}: the client's longest wait in as long a time without a move", rests, "ms"))
         results.append(Value(f"{name}: the pause of stop-and-copy", cold, "ms"))
         if size >= GIB or quick:
             for what, seconds, goal in (

@@ -31,12 +31,15 @@ Bytes = np.ndarray[Any, Any]
 class Ahead:
     """A thread that touches the pages of arrays, in the order in which they are added, until `stop`. Changes no byte.
 
-    Where the system cannot (an older kernel, no second core), nothing happens, and pages come as they are touched.
+    Where the system cannot (an older kernel, no core for it), nothing happens, and pages come as they are touched.
+
+    Args:
+        busy: threads that are as busy as this one meanwhile, each of which needs a core.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, busy: int = 1) -> None:
         self._arrays: queue.SimpleQueue[tuple[Bytes, int] | None] = queue.SimpleQueue()
-        self._is_wanted = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else False
+        self._is_wanted = len(os.sched_getaffinity(0)) > busy if hasattr(os, "sched_getaffinity") else False
         self._thread: threading.Thread | None = None
         self._waiting = 0
 

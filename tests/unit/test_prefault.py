@@ -50,6 +50,13 @@ def test_little_memory_starts_no_thread_and_stop_lets_go() -> None:
     assert gone() is None
 
 
+def test_no_thread_where_others_have_the_cores() -> None:
+    ahead = Ahead(busy=len(os.sched_getaffinity(0)))
+    ahead.add(np.empty(2 * prefault.SMALLEST_BYTES, np.uint8))
+    assert ahead._thread is None
+    ahead.stop()
+
+
 def test_a_kernel_that_refuses_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefault, "_MADV_POPULATE_WRITE", 9999)
     ahead = Ahead()

@@ -232,7 +232,7 @@ class CpuDevice:
 
     def place(self, nbytes: int, address: int) -> Array:
         if not address:
-            return np.empty(nbytes, np.uint8)
+            return memory.fresh(nbytes)
         engine = self.engine()
         if engine is None:
             raise ValueError("this server has no arena")
