@@ -281,9 +281,11 @@ class Transfers:
 
     # -- Gets ---------------------------------------------------------------------------------------------------------
     def export(self, transfer: int, data: memoryview, pinned: bool = False) -> None:
-        """For "@export": these bytes are ready for Get. They stay unchanged while they are referenced, or, when `pinned`, until
-        `unpin`."""
+        """For "@export", and for checkpoints, which come from a thread of their own: these bytes are ready for Get. They stay
+        unchanged while they are referenced, or, when `pinned`, until `unpin`. Waits while the session is stopped: what a move's
+        last look has not seen cannot be in its document. Raises TransferEnded when the session is elsewhere."""
         with self._changed:
+            self._gate.pass_(self._changed)
             if len(self._outbound) >= MAX_OPEN:
                 raise ProtocolError(f"{MAX_OPEN} exports are held; free the transfer ids that are done.")
             self._outbound[transfer] = Outbound(data, pinned)

@@ -29,6 +29,7 @@ from cupool.v1 import server_pb2, session_pb2
 
 from ..document import DocumentError, capture, file, fixed
 from ..tracking import Look, Piece
+from ..transfers import TransferEnded
 from .layout import PART_BYTES, CheckpointError, parts_of
 from .packing import packed
 from .store import Store, Writing
@@ -136,7 +137,7 @@ class Keeper:
                 self._keep(wish, answer)
             else:
                 answer.error, answer.is_final = f"This server keeps no checkpoints in {wish.where[:20]!r}.", True
-        except _Moving:
+        except (_Moving, TransferEnded):
             answer.error = "The session is being moved."
         except (CheckpointError, DocumentError, LookupError) as error:
             answer.error = str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cupool.apiserver.devices.cpu.kernels.ops import Engine
 from cupool.apiserver.document import DocumentError, capture, fixed, read, write
 from cupool.apiserver.document.checks import VERSION, opened, sealed
 from cupool.apiserver.session import Refused
-from cupool.apiserver.transfers import ExportFailed
+from cupool.apiserver.transfers import ExportFailed, TransferEnded
 from document_programs import Program
 from document_worker import Worker
 from documents import LIMIT, incoming, restored, session_over, written
@@ -242,6 +243,32 @@ def test_exports_come_back_pinned_or_copied_and_failed_ones_fail() -> None:
     client.run(("free", 100), ("free", 101), ("free", 103), ("free", 104))
     assert client.executor.accounting._staged == 0
     assert transfers.pinned == 0
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_export_of_another_thread_waits_while_the_session_is_stopped(goes_on: bool) -> None:
+    transfers = Client(more=MORE).executor.transfers
+    ended: list[str] = []
+
+    def checkpoint() -> None:
+        try:
+            transfers.export(90, memoryview(b"a checkpoint"))
+        except TransferEnded as error:
+            ended.append(str(error))
+
+    transfers.stop()
+    thread = threading.Thread(target=checkpoint)
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive()
+    assert not transfers.snapshot()[2]  # no look has seen it: it would be in no document
+    if goes_on:
+        transfers.go_on()
+    else:
+        transfers.depart("It is elsewhere.")
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (list(transfers.snapshot()[2]), ended) == (([90], []) if goes_on else ([], ["It is elsewhere."]))
 
 
 def test_an_export_that_is_no_array_comes_back() -> None:
