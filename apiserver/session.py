@@ -20,7 +20,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,7 @@ from cupool.v1 import session_pb2
 
 from .config import Assignment
 from .executor import BrokenOff, Executor, Outcome
+from .hashes import HASH_BYTES, Hashes
 
 if TYPE_CHECKING:
     from .checkpoints.keeper import Keeper
@@ -110,7 +111,7 @@ class Session:
         #: whether a client has ever attached
         self.attached_before = False
         self._client_limits = limits
-        self._seen: OrderedDict[int, bytes] = OrderedDict()
+        self._seen = Hashes(KEPT_HASHES)
         self._kept: deque[tuple[int, bytes]] = deque()
         self._kept_bytes = 0
         self._ordinal = 0
@@ -343,9 +344,7 @@ class Session:
             ) from None
         except ProtocolError as error:
             raise Refused("INVALID_ARGUMENT", str(error)) from None
-        self._seen[batch.seq] = digest
-        if len(self._seen) > KEPT_HASHES:
-            self._seen.popitem(last=False)
+        self._seen.add(batch.seq, digest)
         if outcome.results or outcome.failures:
             self._answer(outcome)
             return True
@@ -391,15 +390,15 @@ class Session:
             link.client_limits.CopyFrom(self._client_limits.to_wire())
             link.ordinal, link.received = self._ordinal, self._received
             link.kept.extend(frame for _, frame in self._kept)
-            link.seen_first = next(iter(self._seen), 0)
-            link.seen = b"".join(self._seen.values())
+            link.seen_first = self._seen.first
+            link.seen = self._seen.joined()
 
     def read_state(self, link: Any) -> None:
         """The reverse, of a session that nobody has attached to. Raises ValueError when it cannot be so."""
-        executed, size = self.executor.executed_seq, len(fingerprint(b""))
-        if len(link.nonce) not in (0, NONCE_BYTES) or len(link.seen) % size:
+        executed, seen = self.executor.executed_seq, link.seen  # each look at a field of bytes copies all of it
+        if len(link.nonce) not in (0, NONCE_BYTES) or len(seen) % HASH_BYTES:
             raise ValueError("a nonce or hash of another length")
-        count = len(link.seen) // size
+        count = len(seen) // HASH_BYTES
         if count > KEPT_HASHES or (count and link.seen_first + count - 1 != executed):
             raise ValueError("the hashes of executed batches do not end at the last one")
         if not link.received <= link.ordinal - len(link.kept) or link.ordinal >= 1 << 63:
@@ -411,8 +410,7 @@ class Session:
             first = link.ordinal - len(link.kept) + 1
             self._kept = deque((first + k, frame) for k, frame in enumerate(link.kept))
             self._kept_bytes = sum(map(len, link.kept))
-            seen, first = link.seen, link.seen_first  # each look at a field of bytes copies all of it
-            self._seen = OrderedDict((first + k, seen[k * size : (k + 1) * size]) for k in range(count))
+            self._seen.restore(link.seen_first, seen)
 
     # -- moves ----------------------------------------------------------------------------------------------------------
 
@@ -548,7 +546,7 @@ def _out_of_place(sentence: str) -> Refused:
 
 def fingerprint(data: bytes) -> bytes:
     """What a batch is recognised by when it comes again. The same in every process, so that it can move with the session."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
 
 
 def parse_frame(data: bytes, limits: Limits) -> Any:

@@ -240,11 +240,11 @@ def _copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _reserved(nbytes: int, redo: Redo) -> np.ndarray[Any, Any] | None:
-    """Memory for a copy of bytes for the session's window, where that has room. Not from `_blocks`: it stays as long as the window."""
+    """Memory for a copy of bytes for the session's window, where that has room."""
     if not redo.reserve(nbytes):
         return None
     try:
-        return np.empty(nbytes, np.uint8)
+        return redo.blocks.take(nbytes)
     except MemoryError:
         redo.end("there was no memory for a copy of what went up")
         return None
@@ -654,7 +654,7 @@ def fetch(kept: Any, transfer: int, nbytes: int) -> np.ndarray[Any, Any]:
     """The bytes of a transfer of that size, in one try. Raises what came between."""
     grpc = import_grpc()
     target = kept.target()
-    data = np.empty(nbytes, np.uint8)
+    data = kept.outbox.redo.blocks.take(nbytes)
     have = 0
     request = session_pb2.GetRequest(transfer=transfer, offset=0, epoch=target.epoch).SerializeToString()
     call = kept.bulk_channel().unary_stream(_GET, None, None)(request, metadata=target.metadata)

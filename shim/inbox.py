@@ -25,8 +25,8 @@ from . import wire
 from .deferred import Deferred
 from .redo import RECORDED, Redo, digest
 
-#: Unasked specs and errors kept; older ones are dropped and asked for when looked at.
-MAX_UNASKED = 65_536
+#: Unasked specs and errors kept, of some 200 bytes; older ones are dropped and asked for when looked at. Most are of arrays that are gone.
+MAX_UNASKED = 16_384
 
 
 def _unpacked(kept: Any) -> Any:
@@ -73,8 +73,8 @@ class Inbox:
         self._waiters: dict[int, Any] = {}
         self._abandoned: set[int] = set()
         self._unasked = 0
-        #: Some unasked result was dropped: an absent one may have to be asked for.
-        self.has_dropped = False
+        #: Unasked results up to this number may have been dropped: an absent one of them is asked for.
+        self.dropped_to = 0
         #: The last result was one that somebody waited for, and may be followed by another question.
         self.served = False
         #: Reads in the calling thread until what it waits for has come (the argument says); False when another thread reads. Set by
@@ -169,10 +169,14 @@ class Inbox:
     def _drop_unasked(self) -> None:
         """Forget the older half of what nobody asked for. Values stay: somebody waits for each of those, sooner or later."""
         kept = [n for n, r in list(self._results.items()) if n not in self._waiters and type(r) is bytes]
-        for number in kept[: len(kept) // 2]:
+        if len(kept) <= MAX_UNASKED // 2:
+            self._unasked = len(kept)  # the others have been asked for since
+            return
+        dropped = kept[: len(kept) // 2]
+        self.dropped_to = max(self.dropped_to, *dropped)  # first: whoever finds one absent asks for it
+        for number in dropped:
             self._results.pop(number, None)
-        self._unasked = len(kept) - len(kept) // 2
-        self.has_dropped = True
+        self._unasked = len(kept) - len(dropped)
 
     def expect(self, number: int) -> Any:
         """Register a wait for a reply before its command is sent; returns what `wait` wants."""

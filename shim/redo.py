@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cupool.contract.blocks import MappedBlocks
 from cupool.contract.limits import MIB
 from cupool.contract.records import NamedTuple
 
@@ -104,6 +105,8 @@ class Redo:
         self.failed_to = -1
         #: called when there is room again
         self.on_room: Callable[[], None] = lambda: None
+        #: memory for what goes up, as long as it is in the window
+        self.blocks = MappedBlocks(budget)
         self._budget = budget
         #: Changed by the thread that reads alone, and under the lock; so neither needs the other's.
         self._log_bytes = self._up_bytes = 0
@@ -207,6 +210,7 @@ class Redo:
                 self._batches, self._uploads, self.delivered = [], [], {}
                 self._log_bytes = self._up_bytes = 0
                 self.base = self._mark = None
+                self.blocks.clear()
         self.on_room()
 
     def defined(self, definitions: Iterable[bytes]) -> None:

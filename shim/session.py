@@ -668,7 +668,7 @@ def wait_spec(handle: int) -> Any:
 
     syncdetect.declare()
     session = _asked(handle)
-    if session.inbox.has_dropped and not session.inbox.has(handle):
+    if handle <= session.inbox.dropped_to and not session.inbox.has(handle):
         dtype, shape, strides = _ask_op("@spec", handle)
         return spec_of(tuple(shape), dtype, tuple(strides))
     spec = session.wait(handle, session.inbox.expect(handle)).spec

@@ -31,7 +31,7 @@ from ..document import DocumentError, capture, file, fixed
 from ..tracking import Look, Piece
 from ..transfers import TransferEnded
 from .layout import PART_BYTES, CheckpointError, parts_of
-from .packing import packed
+from .packing import copied, packed
 from .store import Store, Writing
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class Keeper:
             self._generation, self._tracked = tracker.generation, ""
             try:
                 look = tracker.look()
-                buffers = [(p.buffer, p.nbytes, p.address, np.array(p.memory())) for p in look.new]
+                buffers = [(p.buffer, p.nbytes, p.address, copied(p.memory())) for p in look.new]
                 document = capture(session, tracker)
                 seq, ordinal = executor.executed_seq, session.ordinal
             finally:
@@ -357,7 +357,7 @@ class Keeper:
         data = packed(session.assignment.session, wish.id, document, buffers, seq, ordinal, executor.device.describe())
         if wish.limit_bytes and len(data) > 2 * wish.limit_bytes:
             raise CheckpointError(f"Its checkpoint takes {len(data):,} bytes, more than are kept in the client.")
-        executor.transfers.export(wish.transfer, memoryview(data))
+        executor.transfers.export(wish.transfer, data)
         answer.executed_seq, answer.ordinal, answer.nbytes = seq, ordinal, len(data)
 
 

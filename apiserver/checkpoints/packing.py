@@ -6,15 +6,28 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from cupool.contract.blocks import MappedBlocks
 from cupool.v1 import checkpoint_pb2
 
 from .layout import PART_BYTES, VERSION, VERSION_NAME, hash_of, sealed
+
+#: What a checkpoint needs for a moment, some MiB once in a while: within the heap each would leave a hole.
+_blocks = MappedBlocks(0)
+
+
+def copied(memory: Any) -> Any:
+    """A copy of a uint8 array."""
+    copy = _blocks.take(memory.nbytes)
+    copy[...] = memory
+    return copy
 
 
 def packed(
     session: str, checkpoint: int, document: bytes, buffers: Iterable[tuple[int, int, int, Any]], executed_seq: int,
     ordinal: int, info: Any,
-) -> bytes:  # fmt: skip
+) -> memoryview:  # fmt: skip
     """The bytes of a checkpoint.
 
     Args:
@@ -41,4 +54,9 @@ def packed(
             pieces.append(part.data)
             at += len(part)
     index.hash = b"".join(hashes)
-    return b"".join((sealed(index), *pieces))
+    pieces.insert(0, sealed(index))
+    whole, start = _blocks.take(sum(map(len, pieces))), 0
+    for piece in pieces:
+        whole[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+        start += len(piece)
+    return whole.data

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from cupool.shim import inbox as module
 from cupool.shim.inbox import Inbox
 from cupool.shim.transport import GrpcStream
 from cupool.shim.turns import ABANDONED, Disconnected, Turns
@@ -67,3 +69,32 @@ def test_grpcios_public_api_is_not_read_by_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert seen == [True]
+
+
+def unasked(ordinal: int, number: int) -> bytes:
+    """A frame with a spec that nobody waits for."""
+    result = session_pb2.Result(id=number)
+    result.spec.shape.append(3)
+    data: bytes = session_pb2.ServerFrame(ordinal=ordinal, results=[result]).SerializeToString()
+    return data
+
+
+def test_specs_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older half goes, and is told by its numbers from what has not come yet."""
+    monkeypatch.setattr(module, "MAX_UNASKED", 8)
+    inbox = Inbox(lambda seq: None, lambda frame: None)
+    for number in range(1, 10):
+        inbox.on_frame(unasked(number, number))
+    assert [number for number in range(12) if inbox.has(number)] == [5, 6, 7, 8, 9]
+    assert inbox.dropped_to == 4
+
+
+def test_specs_that_were_asked_for_later_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UNASKED", 8)
+    inbox = Inbox(lambda seq: None, lambda frame: None)
+    inbox.on_frame(unasked(1, 1))
+    for number in range(2, 100):
+        inbox.on_frame(unasked(number, number))
+        assert inbox.wait(number, inbox.expect(number)).id == number
+    assert inbox.has(1)
+    assert inbox.dropped_to == 0
