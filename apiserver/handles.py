@@ -9,13 +9,15 @@ root and has no record is charged `nbytes`; a record is charged once, until its 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
 from cupool.contract import ids
 from cupool.contract.errors import ForeignArray, ProtocolError, is_before_launch
 
-from .accounting import Accounting
+from .accounting import BLOCK_BYTES, Accounting
 from .faults import Propagated, StoredError
 
 
@@ -195,6 +197,21 @@ class Handles:
         value = self.table.pop(handle, None)
         if value is not None:
             self.dropped(handle, value)
+
+    def free_plain(self, handles: range) -> bool:
+        """Forget handles of arrays that are alone in their memory, and unknown ones; False, and nothing is done, where one is another."""
+        table, buffers = self.table, self.buffers
+        if table.keys().isdisjoint(handles):
+            return True
+        values = [value for value in map(table.get, handles) if value is not None]
+        if set(map(type, values)) != {self.array_type}:
+            return False
+        if buffers and (any([v.base is not None for v in values]) or not buffers.keys().isdisjoint(map(id, values))):
+            return False
+        freed = sum([(value.nbytes + BLOCK_BYTES - 1) & -BLOCK_BYTES for value in values])
+        deque(map(table.pop, handles, repeat(None)), maxlen=0)
+        self.accounting.used -= freed
+        return True
 
     def dropped(self, handle: int, value: Any) -> None:
         """`value` was taken out of the table: settle its account."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cupool.contract.loops import Part
 
 from ..forms import Constant
-from .analysis import Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
+from .analysis import _LAST, Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
 from .source import How, Written, number_of, write
 
 if TYPE_CHECKING:
@@ -109,10 +109,11 @@ class Plans:
         assert steps is not None
         if not self.is_on or part.rounds < _MIN_ROUNDS or executor.needs_care(len(part.words) * part.rounds):
             return executor.run_words(part.written_out(), position)
-        body = analyse(part.words.tolist(), steps.tolist(), part.rounds, executor.forms)
-        if body is None or not executor.is_one_place(
-            part.words.tolist()[c.at] for c in body.commands if not isinstance(c, Free)
-        ):
+        words, rises = part.words.tolist(), steps.tolist()
+        if not any(words[::2]) and self._free(words, rises, part.rounds):
+            return len(words) // 2 * part.rounds
+        body = analyse(words, rises, part.rounds, executor.forms)
+        if body is None or not executor.is_one_place(words[c.at] for c in body.commands if not isinstance(c, Free)):
             return executor.run_words(part.written_out(), position)
         done = executor.run_words(part.words, position)
         state = self._state(body, part.rounds)
@@ -120,6 +121,24 @@ class Plans:
         if plan is None or state is None or not executor.accounting.has_room(plan.most(part.rounds - 1, 0)):
             return done + executor.run_words(part.written_out()[len(part.words) :], position + done)
         return self._run(plan, body, state, part, position)
+
+    def _free(self, words: list[int], rises: list[int], rounds: int) -> bool:
+        """Execute a loop of nothing but frees; False where it must be walked, then also if some were freed: a second free is none."""
+        executor = self._executor
+        inbound, outbound = executor.transfers.tables
+        if len(words) % 2 or any(rises[::2]) or not all(rises[1::2]):
+            return False
+        for handle, rise in zip(words[1::2], rises[1::2], strict=True):
+            freed = range(handle, handle + rise * rounds, rise)
+            if not -_LAST <= freed[-1] <= _LAST:
+                return False
+            if inbound and not inbound.keys().isdisjoint(freed) or outbound and not outbound.keys().isdisjoint(freed):
+                return False
+            if not executor.handles.free_plain(freed):
+                return False
+        self._planned += 1
+        self._commands += len(words) // 2 * rounds
+        return True
 
     # -- before ---------------------------------------------------------------------------------------------------------
 

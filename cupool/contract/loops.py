@@ -72,17 +72,20 @@ def find(items: list[Any], words: bytes, at: int, hint: int = 0) -> Found | None
         hint: a round's length that is tried first.
     """
     n = len(words) // 8
+    rows = np.frombuffer(words, _WORD)[at:]
     for width in _widths(items, at, n, hint):
         rounds = (n - at) // width
-        table = np.frombuffer(words, _WORD, rounds * width, 8 * at).reshape(rounds, width)
-        steps = table[1] - table[0]
-        if not (table[2] - table[1] == steps).all():
+        steps = (rows[width : 2 * width] - rows[:width]).tobytes()
+        if (rows[2 * width : 3 * width] - rows[width : 2 * width]).tobytes() != steps:
             continue
-        same = table[1:] - table[:-1] == steps
-        if not same.all():  # flat: by rows it takes several times as long
-            rounds = int(same.argmin()) // width + 1
+        # Flat, and the first difference found by C's own search: by rows it takes several times as long.
+        end = rounds * width
+        risen = rows[width:end] - rows[: end - width]
+        differs = (risen[width:] != risen[:-width]).tobytes().find(1)
+        if differs >= 0:
+            rounds = differs // width + 2
         if rounds >= MIN_ROUNDS:
-            return Found(at, width, rounds, steps.tobytes())
+            return Found(at, width, rounds, steps)
     return None
 
 

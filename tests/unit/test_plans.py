@@ -7,7 +7,7 @@ import pytest
 from cupool.apiserver.executor import BrokenOff
 from cupool.apiserver.plans import plans as plans_module
 from executing import DATA, Client
-from loop_programs import check
+from loop_programs import _state, check
 from wire import H, I, V, form, spec, value
 
 from cupool.contract import codec, loops
@@ -214,3 +214,40 @@ def test_an_array_whose_memory_is_larger_than_itself_is_accounted_once():
     assert client.used == 2048
     client.run(("free", 5), ("free", 6))
     assert client.used == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_loops_of_frees_leave_what_frees_one_by_one_leave(seed):
+    """Of arrays, views, errors, handles that are unknown or out of range; one or several a round, upwards and downwards."""
+    states = []
+    for has_plans in (True, False):
+        random = np.random.default_rng(seed)
+        client = Client()
+        client.executor.plans.is_on = has_plans
+        handles = random.permutation(np.arange(1, 60))[:40].tolist()
+        for handle in handles[:30]:
+            client.array(handle)
+        if random.random() < 0.4:
+            for handle in handles[30:34]:
+                client.run(("view", handle, handles[0], 8))
+        if random.random() < 0.3:
+            client.run(("add", handles[34], 4000, handles[1]))  # an error under a handle
+        for _ in range(int(random.integers(1, 5))):
+            width, rounds = int(random.integers(1, 4)), int(random.integers(1, 20))
+            first = random.integers(-3, 60, width).tolist()
+            steps = random.choice([0, 1, 1, 1, 2, -1, -3, 1 << 61], width).tolist()
+            words = [word for handle in first for word in (0, handle)]
+            rises = [word for step in steps for word in (0, step)]
+            looped(client, words, rises, rounds, width * rounds)
+        states.append((_state(client.executor), client.used))
+    assert repr(states[0]) == repr(states[1])
+
+
+def test_frees_of_plain_arrays_are_run_at_once():
+    client = Client()
+    before = client.used
+    for handle in range(100, 200):
+        client.array(handle)
+    looped(client, [0, 90], [0, 1], 120, 120)
+    assert not client.executor.handles.table and client.used == before
+    assert client.executor.plans.statistics().commands == 120
