@@ -23,9 +23,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from cupool.contract import codec
 from cupool.contract.errors import CupoolError
 
+from . import bundles
 from .transport import ATTACH, NO_TLS, GrpcStream, Trust, import_grpc, open_channel
 from .turns import Disconnected, Turns
 
@@ -48,8 +48,6 @@ _NEEDED = (
 _PLAIN = 0  # no flags
 _START, _SENT, _CLOSED, _MESSAGE, _STATUS = "start", "sent", "closed", "message", "status"
 _FINISH = b""
-#: Frames up to this size go together, as many bytes at most.
-BUNDLED_BYTES = 64 << 10
 _TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
 
 
@@ -168,7 +166,7 @@ class CoreStream(Turns):
         # A failed `acquire` is no loss: whoever takes the event of the frame that is under way pushes again.
         while frames and not self._is_over and self._sending.acquire(blocking=False):
             try:
-                frame = self._bundle(frames) if self.may_bundle and len(frames) > 1 else frames.popleft()
+                frame = bundles.taken(frames, _FINISH) if self.may_bundle else frames.popleft()
                 if frame is _FINISH:
                     operation, tag = self._core.SendCloseFromClientOperation(_PLAIN), _CLOSED
                 else:
@@ -181,17 +179,6 @@ class CoreStream(Turns):
                 # Whether the core has the frame is not known. A new stream starts from what is known.
                 self._tear()
                 raise
-
-    @staticmethod
-    def _bundle(frames: deque[bytes]) -> bytes:
-        """Take what goes together from the front: the frames that have waited for the one before them. Each message costs a turn of the
-        thread that reads, which has to get the interpreter from the one that makes frames."""
-        first = frames.popleft()
-        size, taken = len(first), [first]
-        while first is not _FINISH and frames and frames[0] is not _FINISH and size + len(frames[0]) <= BUNDLED_BYTES:
-            size += len(frames[0])
-            taken.append(frames.popleft())
-        return taken[0] if len(taken) == 1 else codec.bundle_frame(taken)
 
     def _give(self, operation: Any, tag: str) -> bool:
         """Hand an operation to the core; False: the call is over, and nothing is owed for it."""

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from struct import Struct, error
 from typing import Any
 
+from . import bundles
+
 #: What we let the server send ahead of us, in bytes, and in one frame.
 WINDOW = 8 << 20
 MAX_FRAME = 1 << 20
@@ -189,6 +191,8 @@ class Call:
         #: Messages to send; None: no more.
         self._messages: deque[bytes | None] = deque()
         self.put: Callable[[bytes | None], Any] = self._messages.append
+        #: whether several that wait go as one, see `bundles.py`
+        self.may_bundle = False
         self._body = memoryview(b"")
         self._windows = {"connection": 65_535, "stream": 65_535}
         self._initial = 65_535
@@ -233,7 +237,7 @@ class Call:
             if not self._body:
                 if min(windows.values()) < 5:
                     break  # a message's length is not cut: it needs no place of its own then
-                message = messages.popleft()
+                message = bundles.taken(messages, None) if self.may_bundle else messages.popleft()
                 if message is None:
                     parts.append(frame(_DATA, _END_STREAM, _STREAM))
                     continue

@@ -250,6 +250,7 @@ class LightStream(Turns):
         while (self._call.is_ready or self._left) and not self._is_over and self._sending.acquire(blocking=False):
             try:
                 if not self._left:
+                    self._call.may_bundle = self.may_bundle
                     self._left = self._wire.sealed(self._call.take())
                 self._left = self._wire.send(self._left)
                 if self._left:

@@ -12,6 +12,10 @@ Note [Flush]
     exception and no thread switch. Before the commit nothing has changed, so an exception leaves everything to the next flush; after it
     everything has. A signal handler that flushes in the middle of a flush (`LOCK` is re-entrant) replaces the ticket, and the outer
     commit, whose copy is stale, fails on its first step and starts again.
+
+Note [Queued]
+    A message costs both ends some 50 µs whatever it holds. So a small batch waits for others while the server has BUSY_BATCHES of those
+    that were sent before it: until there are MAX_QUEUED, an acknowledgement comes (which is due, for those), or somebody waits.
 """
 
 from __future__ import annotations
@@ -49,6 +53,12 @@ LOOP_WORDS = 512
 MAX_SKIPPED = 64
 #: Bytes that a command of a loop counts for in the redo window, so that what is kept can be done again within seconds.
 LOOPED_COMMAND_BYTES = 4
+
+
+#: While the server has so many batches before it, up to `MAX_QUEUED` small ones are sent in one message, see Note [Queued].
+BUSY_BATCHES = 8
+MAX_QUEUED = 8
+SMALL_FRAME_BYTES = 4096
 
 
 class Batch(NamedTuple):
@@ -228,6 +238,8 @@ class Outbox:
         self.may_loop = False
         self._put: Callable[[bytes], Any] = _sink
         self._push: Callable[[], None] = _rest
+        #: Batches handed to the transport and not pushed: see Note [Queued].
+        self.queued = 0
         self._room = threading.Event()
         self._blocked = 0
         #: Set when nothing more will ever be acknowledged: raised by whoever flushes or waits for room.
@@ -427,9 +439,21 @@ class Outbox:
             partial(self._put, frame),
         )
         if self._do(steps):
-            self._push()
+            self._push_soon(len(frame))
             if base != self._arity.generation:
                 self._arity = _Arity(base)
+
+    def _push_soon(self, nbytes: int) -> None:
+        """A batch of that size has been handed to the transport. See Note [Queued]."""
+        if nbytes <= SMALL_FRAME_BYTES and self.queued < MAX_QUEUED - 1 and self._is_busy():
+            self.queued += 1
+            # Again: an acknowledgement that came in between has not seen this one.
+            if self._is_busy():
+                return
+        self.push()
+
+    def _is_busy(self) -> bool:
+        return len(self.window) - self.queued > BUSY_BATCHES
 
     # -- acknowledgements and links ----------------------------------------------------------------------------------
     def acknowledge(self, seq: int) -> None:
@@ -443,6 +467,8 @@ class Outbox:
             self._acked = window.popleft()
         if not window:
             GATE.words = 0
+        if self.queued:
+            self.push()
         if self._blocked:
             self._made_room()
 
@@ -463,6 +489,7 @@ class Outbox:
             for batch in batches:
                 put(batch.frame if self.may_loop or not batch.weight else _without_loops(batch.frame))
             self._put, self._push = put, push
+        self.queued = 0
         push()
         return len(batches)
 
@@ -475,7 +502,8 @@ class Outbox:
         GATE.words = GATE_WORDS
 
     def push(self) -> None:
-        """Send what is queued, should the thread that queued it have been interrupted."""
+        """Send what is queued: for whoever waits, and should the thread that queued it have been interrupted."""
+        self.queued = 0
         self._push()
 
     def detach(self) -> None:

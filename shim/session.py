@@ -226,6 +226,8 @@ class Session:
             self.count_wait()
         try:
             self.outbox.flush()
+            if self.outbox.queued:
+                self.outbox.push()
             result = self.inbox.wait(number, waiter)
         except CupoolError as lost:
             _bury_told(self, lost)
