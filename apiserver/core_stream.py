@@ -15,7 +15,8 @@ Note [Who asks]
 Note [Held acknowledgements]
     The client's reader is woken by each frame, and competes with the thread that sends. An acknowledgement stands for all before it, so
     one may be held while the next frame is there already: until none is, another frame is sent, the clock looks, or ACK_EVERY_S has
-    passed since the last one, so that a client is told of batches that take longer one by one.
+    passed since the last one, so that a client is told of batches that take longer one by one. Within a message of several frames it is
+    ACK_IN_MESSAGE_S: a client that sends such has enough under way.
 
 Note [Owed]
     A queue that is dropped while the core owes it an event waits for that event with the interpreter held. So what was handed over and what
@@ -47,6 +48,7 @@ _PLAIN = 0  # no flags
 _CLOSE, _MESSAGE, _SENT, _STATUS = "close", "message", "sent", "status"
 #: See Note [Held acknowledgements].
 ACK_EVERY_S = 3e-4
+ACK_IN_MESSAGE_S = 2e-3
 #: How long a stream that is to be closed may still be busy sending, before its call is cancelled.
 _CLOSE_WAIT_S = 0.5
 #: How long a thread that wants to send leaves the queue to another one before it looks again.
@@ -287,11 +289,11 @@ class CoreCall:
                 self._send_out()
             return not self._is_over
 
-    def acknowledge(self, frame: bytes) -> None:
+    def acknowledge(self, frame: bytes, is_more: bool) -> None:
         """As `send`, of a frame that the next one of its kind says too: see Note [Held acknowledgements]."""
         now = time.monotonic()
         with self.order:
-            if now - self._acknowledged_s < ACK_EVERY_S:
+            if now - self._acknowledged_s < (ACK_IN_MESSAGE_S if is_more else ACK_EVERY_S):
                 self._held = frame
                 return
             self._acknowledged_s = now

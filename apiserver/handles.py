@@ -10,7 +10,7 @@ root and has no record is charged `nbytes`; a record is charged once, until its 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -19,6 +19,13 @@ from cupool.contract.errors import ForeignArray, ProtocolError, is_before_launch
 
 from .accounting import BLOCK_BYTES, Accounting
 from .faults import Propagated, StoredError
+
+
+def is_disjoint(table: Mapping[int, Any], handles: range) -> bool:
+    """Whether no key of a table is in the range, by the smaller of both: a range of a client's may be of any length."""
+    if len(handles) > len(table):
+        return not any(map(handles.__contains__, table))
+    return table.keys().isdisjoint(handles)
 
 
 class Buffer:
@@ -201,7 +208,7 @@ class Handles:
     def free_plain(self, handles: range) -> bool:
         """Forget handles of arrays that are alone in their memory, and unknown ones; False, and nothing is done, where one is another."""
         table, buffers = self.table, self.buffers
-        if table.keys().isdisjoint(handles):
+        if is_disjoint(table, handles):
             return True
         values = [value for value in map(table.get, handles) if value is not None]
         if set(map(type, values)) != {self.array_type}:

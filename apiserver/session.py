@@ -232,14 +232,19 @@ class Session:
         """
         frame = parse_frame(data, self.limits)
         if frame.HasField("bundle"):
-            return all(self._receive(stream, one, parse_frame(one, self.limits)) for one in frame.bundle.frames)
+            frames = frame.bundle.frames
+            last = len(frames) - 1
+            return all(
+                self._receive(stream, one, parse_frame(one, self.limits), k < last) for k, one in enumerate(frames)
+            )
         return self._receive(stream, data, frame)
 
-    def _receive(self, stream: Stream, data: bytes, frame: Any) -> bool:
+    def _receive(self, stream: Stream, data: bytes, frame: Any, is_more: bool = False) -> bool:
+        """`is_more`: other frames of the same message follow."""
         kind = frame.WhichOneof("kind")
         self.last_frame_at = time.monotonic()
         if kind == "batch":
-            self._batch(stream, frame.batch, fingerprint(data))
+            self._batch(stream, frame.batch, fingerprint(data), is_more)
         elif kind == "credit":
             self._credit(frame.credit.received)
         elif kind == "probe":
@@ -281,7 +286,7 @@ class Session:
         while self._kept and self._kept[0][0] <= received:
             self._kept_bytes -= len(self._kept.popleft()[1])
 
-    def _batch(self, stream: Stream, batch: Any, digest: bytes) -> None:
+    def _batch(self, stream: Stream, batch: Any, digest: bytes, is_more: bool) -> None:
         self._credit(batch.received)
         if not self._go.is_set():
             self._go.wait()
@@ -300,8 +305,13 @@ class Session:
                 self._check_place(batch)
                 told = self._run(batch, digest)
             if not told:
+                acknowledgement = b"\x10" + _varint(executor.executed_seq)
                 # A stream of grpcio's core may hold it back for a moment.
-                getattr(stream, "acknowledge", stream.send)(b"\x10" + _varint(executor.executed_seq))
+                hold = getattr(stream, "acknowledge", None)
+                if hold is None:
+                    stream.send(acknowledgement)
+                else:
+                    hold(acknowledgement, is_more)
             if executor.accounting.kernel_s > self._kernel_quota_s:
                 self.out_of_quota()
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cupool.contract.loops import Part
 
 from ..forms import Constant
+from ..handles import is_disjoint
 from .analysis import _LAST, Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
 from .source import How, Written, number_of, write
 
@@ -132,7 +133,7 @@ class Plans:
             freed = range(handle, handle + rise * rounds, rise)
             if not -_LAST <= freed[-1] <= _LAST:
                 return False
-            if inbound and not inbound.keys().isdisjoint(freed) or outbound and not outbound.keys().isdisjoint(freed):
+            if not (is_disjoint(inbound, freed) and is_disjoint(outbound, freed)):
                 return False
             if not executor.handles.free_plain(freed):
                 return False
@@ -288,10 +289,7 @@ class Plans:
 def _is_free(table: dict[int, Any], body: Body, rounds: int) -> bool:
     """Whether no handle that the results of all rounds but the first lie between is in use."""
     window = range(body.low + body.stride, body.low + rounds * body.stride)
-    # The stride is the client's: a range of 2^62 handles is never gone through.
-    if len(window) > len(table):
-        return not any([handle in window for handle in table])
-    return table.keys().isdisjoint(window)
+    return is_disjoint(table, window)
 
 
 def _handles(first: int, step: int, rounds: int) -> Any:
