@@ -112,7 +112,8 @@ class Session:
         self.attached_before = False
         self._client_limits = limits
         self._seen = Hashes(KEPT_HASHES)
-        self._kept: deque[tuple[int, bytes]] = deque()
+        #: (ordinal, frame, the last batch that it says has been executed)
+        self._kept: deque[tuple[int, bytes, int]] = deque()
         self._kept_bytes = 0
         self._ordinal = 0
         self._received = 0
@@ -167,7 +168,7 @@ class Session:
             resumed, self.attached_before = self.attached_before, True
             self._client_limits = Limits.from_wire(hello.limits)
             self._forget(hello.received)
-            kept = [frame for _, frame in self._kept]
+            kept = [frame for _, frame, _ in self._kept]
             executed, position = self.executor.executed_seq, self.executor.executed_commands
         if old is not None:
             old.close("ABORTED", "A newer stream of the same session took over.")
@@ -284,7 +285,9 @@ class Session:
         """Drop kept frames up to `received`. Under the lock."""
         self._received = max(self._received, received)
         while self._kept and self._kept[0][0] <= received:
-            self._kept_bytes -= len(self._kept.popleft()[1])
+            _, frame, executed = self._kept.popleft()
+            self._kept_bytes -= len(frame)
+            self._seen.told(executed)
 
     def _batch(self, stream: Stream, batch: Any, digest: bytes, is_more: bool) -> None:
         self._credit(batch.received)
@@ -384,8 +387,9 @@ class Session:
     def _send_kept(self, results: list[bytes], failures: list[bytes]) -> None:
         with self._lock:
             self._ordinal += 1
-            frame = server_frame(self._ordinal, self.executor.executed_seq, results, failures)
-            self._kept.append((self._ordinal, frame))
+            executed = self.executor.executed_seq
+            frame = server_frame(self._ordinal, executed, results, failures)
+            self._kept.append((self._ordinal, frame, executed))
             self._kept_bytes += len(frame)
             stream = self._stream
         if stream is not None:
@@ -399,7 +403,7 @@ class Session:
             link.epoch, link.nonce, link.attached_before = self.epoch, self._nonce, self.attached_before
             link.client_limits.CopyFrom(self._client_limits.to_wire())
             link.ordinal, link.received = self._ordinal, self._received
-            link.kept.extend(frame for _, frame in self._kept)
+            link.kept.extend(frame for _, frame, _ in self._kept)
             link.seen_first = self._seen.first
             link.seen = self._seen.joined()
 
@@ -418,7 +422,7 @@ class Session:
             self._client_limits = Limits.from_wire(link.client_limits)
             self._ordinal, self._received = link.ordinal, link.received
             first = link.ordinal - len(link.kept) + 1
-            self._kept = deque((first + k, frame) for k, frame in enumerate(link.kept))
+            self._kept = deque((first + k, frame, 0) for k, frame in enumerate(link.kept))
             self._kept_bytes = sum(map(len, link.kept))
             self._seen.restore(link.seen_first, seen)
 

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+from cupool.apiserver import hashes as module
 from cupool.apiserver.config import Assignment
-from cupool.apiserver.hashes import Hashes
+from cupool.apiserver.hashes import KEPT_ANYWAY, Hashes
 from cupool.apiserver.session import KEPT_HASHES, Session, fingerprint
 
 from cupool.contract.limits import DEFAULT_LIMITS
@@ -40,26 +42,43 @@ def test_a_long_session_is_read_as_fast_as_a_short_one() -> None:
     ]
 
 
-def test_hashes_are_those_of_the_last_batches() -> None:
-    rng, most = np.random.default_rng(5), 7
+@pytest.mark.parametrize("room", [2, 4096])
+def test_hashes_are_those_of_the_last_batches(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    monkeypatch.setattr(module, "_FIRST_ROOM", room)
+    monkeypatch.setattr(module, "KEPT_ANYWAY", 3)
+    rng, most = np.random.default_rng(5), 27
     for _ in range(200):
         hashes, known = Hashes(most), dict[int, bytes]()
         seq = int(rng.integers(1, 30))
-        for _ in range(int(rng.integers(0, 40))):
-            if rng.random() < 0.05:
+        for _ in range(int(rng.integers(0, 90))):
+            if rng.random() < 0.02:
                 seq += int(rng.integers(1, 5))  # another session's was restored
                 known.clear()
             known[seq] = rng.bytes(16)
             hashes.add(seq, known[seq])
+            known = dict(list(known.items())[-most:])
+            if rng.random() < 0.1:
+                told = seq - int(rng.integers(0, 9))
+                hashes.told(told)
+                known = {k: v for k, v in known.items() if k > told or k > seq - 3}
             seq += 1
-        kept = dict(list(known.items())[-most:])
-        assert {k: hashes.get(k) for k in range(80) if hashes.get(k) is not None} == kept
-        assert (len(hashes), hashes.first, hashes.joined()) == (
-            len(kept),
-            min(kept, default=0),
-            b"".join(kept.values()),
-        )
-        again = Hashes(int(rng.integers(1, 10)))
+        assert {k: hashes.get(k) for k in range(400) if hashes.get(k) is not None} == known
+        assert (len(hashes), hashes.first) == (len(known), min(known, default=0))
+        assert hashes.joined() == b"".join(known.values())
+        again = Hashes(int(rng.integers(1, 40)))
         again.restore(hashes.first, hashes.joined())
-        assert again.joined() == hashes.joined()[-16 * len(again) or 1 << 20 :]
         assert len(again) == min(len(hashes), again._most)
+        assert again.joined() == hashes.joined()[len(hashes.joined()) - 16 * len(again) :]
+
+
+def test_hashes_of_what_a_client_knows_to_be_executed_are_few() -> None:
+    session = made(0)
+    for k in range(1, 5000):
+        session.executor.executed_seq = k
+        session._seen.add(k, fingerprint(b"%d" % k))
+        session._send_kept([b""], [])
+        session._credit(k - 1)
+    assert len(session._seen) == KEPT_ANYWAY
+    link = document_pb2.DocumentLink()
+    session.write_state(link)
+    assert len(link.seen) == 16 * KEPT_ANYWAY
