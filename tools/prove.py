@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--budget-s", type=float, default=1150.0)
     args = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
+    sys.path.append(str(ROOT))  # behind PYTHONPATH, which may say which code is meant
     if not args.part:
         for path in sorted((ROOT / "benchmarks" / "prove").glob("[a-z]*.py")):
             print(f"{path.stem:12} {importlib.import_module(f'benchmarks.prove.{path.stem}').TITLE}")
