@@ -2,10 +2,10 @@
 
 After each case nothing of it may be left: the device's memory is back to the byte, and descriptors and threads of the client and of all
 behind it are no more than in the first cases. Resident memory is compared over thirds of the run: the first fills the redo window, which is
-bounded; `is_flat` says whether the last is above the second by more than noise. One table fills up meanwhile, and is bounded: specs of arrays
-that only the data can tell and nobody asked for in the client (`MAX_UNASKED` of about 200 bytes; a round leaves one). A case may find less than
-those before it: protobuf gives all that the C library keeps free back to the system each time that it has freed 10,000 blocks
-(docs/decisions/028).
+bounded; `is_flat` says whether the last is above the second by more than noise. One table fills up meanwhile, and is bounded: specs of
+arrays that only the data can tell and nobody asked for in the client (`MAX_UNASKED` of about 200 bytes; a round leaves one). A case may
+find less than those before it: protobuf gives all that the C library keeps free back to the system each time that it has freed 10,000
+blocks (docs/decisions/028).
 """
 
 from __future__ import annotations
