@@ -75,10 +75,10 @@ class Orders:
         self._commands = commands
         self._reports = reports
         self._writing = threading.Lock()
-        server.report = lambda change: self._send(session=change)
+        server.telling.report = lambda change: self._send(session=change)
         server.moves.report = lambda report: self._send(move=report)
         server.fixity.report = lambda report: self._send(fixed=report)
-        server.report_checkpoint = lambda report: self._send(checkpoint=report)
+        server.telling.report_checkpoint = lambda report: self._send(checkpoint=report)
 
     def start(self, endpoint: str) -> None:
         """Tell that the server is warm, and follow orders from now on."""

@@ -19,6 +19,7 @@ from cupool.contract.limits import MIB, OUR_LIMITS
 from cupool.contract.values import SLOT_HANDLE, SlotRef, dtype_to_wire, encode
 from cupool.v1 import session_pb2
 
+from .attach_calls import ATTACH
 from .config import Assignment
 from .devices.base import Device
 from .executor import Executor
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 
 #: A listener that does not answer itself by then is not waited for; its first client finds out.
 LIMIT_S = 2.0
-_ATTACH = "/cupool.v1.SessionService/Attach"
 
 
 def rehearse(device: Device, endpoint: str) -> None:
@@ -39,7 +39,7 @@ def rehearse(device: Device, endpoint: str) -> None:
     device.describe()
     hello = session_pb2.ClientFrame(hello=session_pb2.ClientHello(versions=[1], nonce_next=bytes(16)))
     with grpc.insecure_channel(endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        call = channel.stream_stream(_ATTACH)(iter([hello.SerializeToString()]), timeout=LIMIT_S)
+        call = channel.stream_stream(ATTACH)(iter([hello.SerializeToString()]), timeout=LIMIT_S)
         with contextlib.suppress(grpc.RpcError):
             for _ in call:
                 log.warning("event=rehearsal-answered")

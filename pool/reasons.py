@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from cupool.contract.statusfile import Status
-
-#: Exit status of a server that a kernel ran out of time in.
-KERNEL_TIMEOUT_STATUS = 70
+from cupool.contract.statusfile import KERNEL_TIMEOUT_STATUS, Status
 
 #: Signals of a fault in what is executed. SIGKILL comes from elsewhere.
 _OWN = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})

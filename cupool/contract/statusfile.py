@@ -28,6 +28,9 @@ import struct
 import time
 from dataclasses import dataclass
 
+#: Exit status of a server that a kernel ran out of time in.
+KERNEL_TIMEOUT_STATUS = 70
+
 MAGIC = b"cupoolS2"
 SIZE_BYTES = 640
 _ATTACHED_AT, _SINCE_AT, _RUNNING_LEN_AT, _REASON_LEN_AT = 72, 80, 88, 92

@@ -13,9 +13,10 @@ import grpc
 import numpy as np
 import pytest
 from cupool.apiserver import core_stream
+from cupool.apiserver.attach_calls import ATTACH
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
-from cupool.apiserver.service import ATTACH, ApiServer
+from cupool.apiserver.service import ApiServer
 from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
 
 from cupool.contract import codec
@@ -37,7 +38,7 @@ class Calls:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         self.arguments.append(len(arguments) + len(named))
-        return self._server.attach(*arguments, **named)
+        return self._server.attaching.attach(*arguments, **named)
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def serving(non_blocking: bool | None) -> Iterator[tuple[str, Calls]]:
     server = grpc.server(pool)
     core = core_stream.usable(server)
     assert core is not None, "adapt core_stream.py to this grpcio; servers use its public API meanwhile"
-    door = core_stream.Door(core, server, ATTACH, pool, api._serve_core) if non_blocking is None else None
+    door = core_stream.Door(core, server, ATTACH, pool, api.attaching.attach_on_core) if non_blocking is None else None
     method = grpc.stream_stream_rpc_method_handler(calls)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("cupool.v1.SessionService", {"Attach": method}),)
@@ -249,5 +250,5 @@ def test_a_core_that_is_not_as_known_is_done_without(monkeypatch: pytest.MonkeyP
         api.stop("the test is over")
         api.close()
         server.stop(0.5).wait()
-        assert api.calls is not None
-        api.calls.shutdown()
+        assert api.listener.calls is not None
+        api.listener.calls.shutdown()
