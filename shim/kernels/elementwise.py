@@ -7,19 +7,19 @@ from typing import Any
 from cupool.contract.ops import row
 
 from .. import dispatch, streams
-from ..objects import RemoteObject
-from . import _remote, listing, output, parameters
-from .listing import Codes
+from . import listing, output, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
+from .typed import TypedKernel
 
 _CALL = row("@call_elementwise")
 _KEYWORDS = ("loop_prep", "after_loop", "options")
 
 
-class ElementwiseKernel(Codes):
+class ElementwiseKernel(TypedKernel):
     """A kernel that runs a piece of CUDA C++ for each element, as `cupy.ElementwiseKernel`."""
 
     __module__ = "cupy"
+    _constructor = "@kernel_elementwise"
 
     def __init__(self, in_params: str, out_params: str, operation: str, name: str = "kernel", reduce_dims: bool = True,
                  preamble: str = "", no_return: bool = False, return_tuple: bool = False, **kwargs: Any) -> None:  # fmt: skip
@@ -42,8 +42,7 @@ class ElementwiseKernel(Codes):
             tuple(kwargs.get("options", ())),
         )  # fmt: skip
         self._prints = output.may_print(operation, preamble, kwargs.get("loop_prep"), kwargs.get("after_loop"))
-        self._kernel: RemoteObject | None = None
-        self._types: dict[Any, parameters.Types] = {}
+        self._kernel, self._types = None, {}
 
     def __call__(self, *args: Any, size: int = -1, stream: Any = None, block_size: int = 128, **kwargs: Any) -> Any:
         """Run the kernel.
@@ -97,24 +96,8 @@ class ElementwiseKernel(Codes):
         results = given if given is not None else results
         return results[0] if self.nout == 1 and not self.return_tuple else results
 
-    def _decide(self, ins: list[Any], outs: list[Any]) -> parameters.Types:
-        key = (
-            tuple(a.dtype if is_array(a) else None for a in ins),
-            tuple(a.dtype if is_array(a) else None for a in outs),
-        )
-        known = self._types.get(key)
-        if known is None:
-            known = self._types[key] = parameters.decide_types(self.in_params, self.out_params, *key)
-        return known
-
     def _listing(self, kinds: Any, types: Any) -> str:
         return listing.elementwise(self, kinds, types)
-
-    def _remote(self) -> RemoteObject:
-        kernel = self._kernel
-        if kernel is None or not _remote.is_alive(kernel):
-            kernel = self._kernel = _remote.made("@kernel_elementwise", self._source, self._source)
-        return kernel
 
     def __reduce__(self) -> Any:
         in_params, out_params, operation, name, reduce_dims, preamble = self._source[:6]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import cpp
-from .parameters import ParameterInfo, Types
+from .parameters import ParameterInfo
 
 
 def _type(dtype: np.dtype[Any]) -> str:
@@ -66,20 +66,9 @@ def reduction(kernel: Any, kinds: Sequence[Any], types: dict[str, np.dtype[Any]]
 class Codes:
     """`cached_code` and `cached_codes` of a kernel class: a source per combination of types that it was called with."""
 
-    _types: dict[Any, Types]
-    in_params: tuple[ParameterInfo, ...]
-    out_params: tuple[ParameterInfo, ...]
-
-    def _listing(self, kinds: Sequence[Any], types: dict[str, np.dtype[Any]]) -> str:
-        raise NotImplementedError
-
     @property
     def _cached_codes(self) -> dict[Any, str]:
-        codes = {}
-        for key, (ins, outs, types) in self._types.items():
-            kinds = [(dtype, None if given is None else 1) for dtype, given in zip(ins, key[0], strict=True)]
-            codes[key] = self._listing([*kinds, *((dtype, 1) for dtype in outs)], types)
-        return codes
+        raise NotImplementedError
 
     @property
     def cached_codes(self) -> dict[Any, str]:

@@ -10,18 +10,18 @@ from numpy.lib.array_utils import normalize_axis_index
 from cupool.contract.ops import row
 
 from .. import dispatch, streams
-from ..objects import RemoteObject
-from . import _remote, listing, output, parameters
-from .listing import Codes
+from . import listing, output, parameters
 from .parameters import ParameterInfo, as_parameter, is_array
+from .typed import TypedKernel
 
 _CALL = row("@call_reduction")
 
 
-class ReductionKernel(Codes):
+class ReductionKernel(TypedKernel):
     """A kernel that maps elements, reduces them along axes and maps the results, as `cupy.ReductionKernel`."""
 
     __module__ = "cupy"
+    _constructor = "@kernel_reduction"
 
     def __init__(self, in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: Any,
                  name: str = "reduce_kernel", reduce_type: str | None = None, reduce_dims: bool = True, preamble: str = "",
@@ -42,8 +42,7 @@ class ReductionKernel(Codes):
             self.options,
         )  # fmt: skip
         self._prints = output.may_print(map_expr, reduce_expr, post_map_expr, preamble)
-        self._kernel: RemoteObject | None = None
-        self._types: dict[Any, parameters.Types] = {}
+        self._kernel, self._types = None, {}
         self._given_type = reduce_type
 
     def __call__(
@@ -92,24 +91,8 @@ class ReductionKernel(Codes):
             output.expect()
         return (given if given is not None else results)[0]
 
-    def _decide(self, ins: list[Any], outs: list[Any]) -> parameters.Types:
-        key = (
-            tuple(a.dtype if is_array(a) else None for a in ins),
-            tuple(a.dtype if is_array(a) else None for a in outs),
-        )
-        known = self._types.get(key)
-        if known is None:
-            known = self._types[key] = parameters.decide_types(self.in_params, self.out_params, *key)
-        return known
-
     def _listing(self, kinds: Any, types: Any) -> str:
         return listing.reduction(self, kinds, types)
-
-    def _remote(self) -> RemoteObject:
-        kernel = self._kernel
-        if kernel is None or not _remote.is_alive(kernel):
-            kernel = self._kernel = _remote.made("@kernel_reduction", self._source, self._source)
-        return kernel
 
     def __reduce__(self) -> Any:
         in_params, out_params, map_expr, reduce_expr, post_map_expr = self._source[:5]

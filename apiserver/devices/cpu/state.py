@@ -14,6 +14,7 @@ import numpy as np
 from cupool.contract import hosts
 from cupool.contract.values import from_named, named
 
+from ..objects import Inconsistent, NumberOf, ObjectAt, read_object
 from . import ops_random
 from .kernels.ops import FunctionObject, RawModuleObject, _Generated
 from .kernels.variables import changes, escaped
@@ -22,13 +23,6 @@ from .streams import Event
 #: An arena of at most this is searched for addresses of variables before anything is copied; a larger one at the end.
 QUICK_BYTES = 64 << 20
 _KEPT = "a kernel has kept the address of {} of its module, which is another one in another process"
-
-NumberOf = Callable[[Any], int]
-ObjectAt = Callable[[int], Any]
-
-
-class Inconsistent(ValueError):
-    """What was written down cannot be."""
 
 
 # -- objects --------------------------------------------------------------------------------------------------------------
@@ -44,13 +38,7 @@ def object_state(value: Any, number_of: NumberOf) -> tuple[str, Any]:
 
 def object_of(kind: str, state: Any, object_at: ObjectAt) -> Any:
     """The object. Raises Inconsistent."""
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise Inconsistent(f"an object of kind {kind[:40]!r}, which this device has not")
-    try:
-        return reader(state, object_at)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        raise Inconsistent(f"the state of a {kind[:40]} ({type(error).__name__}: {str(error)[:80]})") from None
+    return read_object(_READERS, kind, state, object_at)
 
 
 def _written_rng(rng: np.random.Generator, number_of: NumberOf) -> tuple[str, Any]:

@@ -18,6 +18,7 @@ from cupool.contract import hosts
 from cupool.contract.errors import is_before_launch
 from cupool.contract.values import decode, encode
 
+from ..objects import Inconsistent, NumberOf, ObjectAt, read_object
 from . import draws, kernels
 from .streams import Event, Streams
 
@@ -30,13 +31,6 @@ ADDRESSED = (
     "The session has arrays made of raw addresses (UnownedMemory), which cannot be moved or saved on CUDA. It can be when they are "
     "freed."
 )
-
-NumberOf = Callable[[Any], int]
-ObjectAt = Callable[[int], Any]
-
-
-class Inconsistent(ValueError):
-    """What was written down cannot be."""
 
 
 def fixed(arena: Any, has_addressed: bool) -> str:
@@ -68,13 +62,7 @@ def object_state(value: Any, number_of: NumberOf) -> tuple[str, Any]:
 
 def object_of(kind: str, state: Any, object_at: ObjectAt) -> Any:
     """The object. Raises Inconsistent."""
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise Inconsistent(f"an object of kind {kind[:40]!r}, which this device has not")
-    try:
-        return reader(state, object_at)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        raise Inconsistent(f"the state of a {kind[:40]} ({type(error).__name__}: {str(error)[:80]})") from None
+    return read_object(_READERS, kind, state, object_at)
 
 
 def _write_random_state(value: Any, number_of: NumberOf) -> tuple[str, Any]:

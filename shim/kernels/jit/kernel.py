@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from cupool.contract.errors import Unsupported
 
 from ... import dispatch
+from ..listing import Codes
 from ..raw import RawKernel
 from .scope import Program
 from .translate import add_function
@@ -33,7 +33,7 @@ def translate(function: Callable[..., Any], attributes: tuple[str, ...], mode: s
     return name, program.text(), kind, program.is_cooperative
 
 
-class JitKernel:
+class JitKernel(Codes):
     """A Python function as a kernel, or as a function that kernels call.
 
     Attributes:
@@ -81,23 +81,8 @@ class JitKernel:
         return lambda *args, **kwargs: self(grid, block, args, **kwargs)
 
     @property
-    def cached_codes(self) -> dict[tuple[CType, ...], str]:
-        """Types of the arguments -> C++ source, for each translation so far."""
-        if not self._sources:
-            warnings.warn(
-                "No codes are cached because compilation is deferred until the first function call.", stacklevel=2
-            )
+    def _cached_codes(self) -> dict[Any, str]:
         return dict(self._sources)
-
-    @property
-    def cached_code(self) -> str:
-        """The C++ source of the first translation."""
-        codes = self.cached_codes
-        if len(codes) > 1:
-            warnings.warn(
-                "The input types of the kernel could not be inferred. Please use `.cached_codes` instead.", stacklevel=2
-            )
-        return next(iter(codes.values()))
 
     def get_lto_ir(self, args: tuple[Any, ...]) -> bytes:
         """Not supported: see the message."""

@@ -19,7 +19,7 @@ import numpy as np
 from ....local import isscalar
 from . import _host, _index, _ops, _sputils
 from ._base import issparse, sparray
-from ._data import _data_matrix, _minmax_mixin
+from ._data import _data_matrix, _diagonal_mixin, _minmax_mixin
 from ._ops import cp
 from ._sputils import as_dtype, isdense, isscalarlike
 
@@ -29,7 +29,7 @@ _SCALAR_HINTS = {
 }  # fmt: skip
 
 
-class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
+class _compressed_sparse_matrix(_diagonal_mixin, _data_matrix, _minmax_mixin, _index.IndexMixin):
     """Base of CSR and CSC."""
 
     #: Position of the major axis in the shape.
@@ -514,28 +514,5 @@ class _compressed_sparse_matrix(_data_matrix, _minmax_mixin, _index.IndexMixin):
             arrays = tuple(x.copy() for x in arrays)
         return container._of(self._shape[::-1], *arrays, like=self)
 
-    def diagonal(self, k: int = 0) -> Any:
-        """The elements at [i, i + k], as an array."""
-        self._require_2d("diagonal")
-        return _ops.on("diagonal", self, k)
-
-    def setdiag(self, values: Any, k: int = 0) -> None:
-        """Set the elements at [i, i + k]; values beyond the diagonal are ignored, a scalar is repeated."""
-        self._require_2d("setdiag")
-        new = _diagonal_values(self, values, k)
-        if new is not None:
-            self._adopt(*_ops.on("set_diagonal", self, new, k), canonical=True)
-
-
-def _diagonal_values(m: Any, values: Any, k: int) -> Any:
-    """What `setdiag` sets, as an array of the matrix's dtype; None for nothing. Raises ValueError."""
-    rows, cols = m._shape
-    length = min(rows - max(0, -k), cols - max(0, k))
-    if length <= 0:
-        raise ValueError("k exceeds matrix dimensions")
-    values = cp.asarray(values, dtype=m.dtype)
-    if values.ndim > 1:
-        raise ValueError("values must be 0-d or 1-d")
-    if values.ndim == 0:
-        return cp.broadcast_to(values, (length,)).copy()
-    return values[:length] if values.size else None
+    def _put_diagonal(self, values: Any, k: int) -> None:
+        self._adopt(*_ops.on("set_diagonal", self, values, k), canonical=True)

@@ -8,14 +8,13 @@ import numpy as np
 
 from . import _host, _ops, _sputils
 from ._base import issparse, sparray, spmatrix
-from ._compressed import _diagonal_values
-from ._data import _data_matrix
+from ._data import _data_matrix, _diagonal_mixin
 from ._index import _INTS, _normalize_index
 from ._ops import cp
 from ._sputils import as_dtype, isdense, isscalarlike
 
 
-class _coo_base(_data_matrix):
+class _coo_base(_diagonal_mixin, _data_matrix):
     """COO, matrix or array. An array of one dimension has rows of zeros, and its indices in `col`."""
 
     format = "coo"
@@ -247,18 +246,9 @@ class _coo_base(_data_matrix):
             return None
         return tuple(_normalize_index(k, n, w) for k, n, w in zip(key, self._shape, ("row", "column"), strict=True))
 
-    def diagonal(self, k: int = 0) -> Any:
-        """The elements at [i, i + k], as an array."""
-        self._require_2d("diagonal")
-        return _ops.on("diagonal", self, k)
-
-    def setdiag(self, values: Any, k: int = 0) -> None:
-        """Set the elements at [i, i + k]; values beyond the diagonal are ignored, a scalar is repeated."""
-        self._require_2d("setdiag")
-        new = _diagonal_values(self, values, k)
-        if new is not None:
-            self.data, self.row, self.col = _ops.on("set_diagonal", self, new, k)
-            self.has_canonical_format = False
+    def _put_diagonal(self, values: Any, k: int) -> None:
+        self.data, self.row, self.col = _ops.on("set_diagonal", self, values, k)
+        self.has_canonical_format = False
 
     def eliminate_zeros(self) -> None:
         """Remove stored zeros, in place."""

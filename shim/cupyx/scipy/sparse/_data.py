@@ -205,3 +205,36 @@ def _method(name: str) -> Any:
 
 for _name in _UFUNCS:
     setattr(_data_matrix, _name, _method(_name))
+
+
+class _diagonal_mixin(_spbase):
+    """Diagonals of a format that has them set by the server."""
+
+    def _put_diagonal(self, values: Any, k: int) -> None:
+        raise NotImplementedError
+
+    def diagonal(self, k: int = 0) -> Any:
+        """The elements at [i, i + k], as an array."""
+        self._require_2d("diagonal")
+        return _ops.on("diagonal", self, k)
+
+    def setdiag(self, values: Any, k: int = 0) -> None:
+        """Set the elements at [i, i + k]; values beyond the diagonal are ignored, a scalar is repeated."""
+        self._require_2d("setdiag")
+        new = _diagonal_values(self, values, k)
+        if new is not None:
+            self._put_diagonal(new, k)
+
+
+def _diagonal_values(m: Any, values: Any, k: int) -> Any:
+    """What `setdiag` sets, as an array of the matrix's dtype; None for nothing. Raises ValueError."""
+    rows, cols = m._shape
+    length = min(rows - max(0, -k), cols - max(0, k))
+    if length <= 0:
+        raise ValueError("k exceeds matrix dimensions")
+    values = cp.asarray(values, dtype=m.dtype)
+    if values.ndim > 1:
+        raise ValueError("values must be 0-d or 1-d")
+    if values.ndim == 0:
+        return cp.broadcast_to(values, (length,)).copy()
+    return values[:length] if values.size else None
