@@ -8,28 +8,16 @@ import pickle
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import bulk, operators, session
 from cupool.shim import cupy as cp
+from live import device as device
+from live import waits
 
 from cupool.contract.errors import ForeignArray, OutOfMemoryError
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    # Starts the thread that sends large arrays, so that no single test seems to leak it.
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 def same(device_array: Any, host: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,7 @@ import pytest
 from cupool.shim import cupy as cp
 from cupool.shim import session
 from cupool.shim.pending import COMMANDS, GATE
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    # Starts what large arrays need, so that no single test seems to leak it.
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
+from live import device as device
 
 
 def test_too_many_dimensions_are_refused_here_and_the_session_goes_on() -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import session
 from cupool.shim.cupy import cublas
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
+from live import device as device
 
 
 def data(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:

@@ -8,29 +8,19 @@ from __future__ import annotations
 import gc
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import cupyx, session
+from cupool.shim import cupyx
+from live import device as device
+from live import waits
 
 REFUSAL = (
     r"Implicit conversion to a NumPy array is not allowed. Please use `.get\(\)` to construct a NumPy array explicitly."
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 # -- reductions return 0-d arrays -----------------------------------------------------------------------------------------------

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import cupyx, session
+from cupool.shim import cupyx
+from live import device as device
+from live import waits
 
 from cupool.contract.errors import Unsupported
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
-
 
 # -- generalised ufuncs --------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 import scipy.interpolate
 from cupool.shim import cupy as cp
 from cupool.shim import cupyx, session
+from live import waits
 
 ours: Any = cupyx.scipy.interpolate
 sp: Any = scipy.interpolate
@@ -27,10 +28,6 @@ def device() -> Iterator[None]:
     )  # the server imports SciPy's part now, so that no test is slow
     yield
     session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 def close(mine: Any, theirs: Any, tolerance: float = 1e-9) -> None:

@@ -11,6 +11,7 @@ import pytest
 import scipy.signal
 from cupool.shim import cupy as cp
 from cupool.shim import cupyx, session
+from live import waits
 
 signal: Any = cupyx.scipy.signal
 sp: Any = scipy.signal
@@ -23,10 +24,6 @@ def device() -> Iterator[None]:
     signal.hilbert(cp.ones(8)).get()  # the server imports SciPy's part now, so that no test is slow
     yield
     session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 def wave(n: int = 200) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,8 @@ from cupool.shim import session
 from cupool.shim.cupyx import cusolver, errstate, lapack, linalg
 from cupool.shim.cupyx.scipy import fft, fftpack, ndimage
 from cupool.shim.cupyx.scipy import linalg as sl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    # Starts what large arrays need, so that no single test seems to leak it.
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
+from live import device as device
+from live import waits
 
 
 def image(dtype: Any = "f8") -> Any:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import session
+from live import device as device
 
 PREAMBLE = "__device__ double twice(double x) { return 2 * x; }"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
 
 
 @pytest.fixture(scope="module")

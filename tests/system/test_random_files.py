@@ -12,6 +12,7 @@ import pytest
 from cupool.shim import cupy as cp
 from cupool.shim import session
 from cupool.shim.cupy import random
+from live import waits
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,10 +22,6 @@ def device() -> Iterator[None]:
     yield
     random.reset_states()
     session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 def test_drawing_does_not_wait() -> None:

@@ -9,29 +9,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import cupyx, session
+from cupool.shim import cupyx
+from live import device as device
+from live import waits
 
 from cupool.contract.errors import CupoolError, Unsupported
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    # Starts what large arrays need, so that no single test seems to leak it.
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
-
 
 # -- host arrays are never taken or given silently ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from cupool.shim import cupyx, session
 from cupool.shim.cupyx.scipy import sparse
 from cupool.shim.cupyx.scipy.sparse import linalg
 from cupool.shim.finder import uninstall
+from live import waits
 
 import cupool
 
@@ -33,10 +34,6 @@ def device() -> Iterator[None]:
     yield
     session.close()
     uninstall()
-
-
-def waits() -> int:
-    return int(session.statistics().waits)
 
 
 def host(format: str = "csr", dtype: Any = np.float64, shape: Any = (5, 7)) -> Any:

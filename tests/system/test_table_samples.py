@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from cupool.apiserver.devices.cpu import ops
 from cupool.shim import cupy as cp
-from cupool.shim import cupyx, session
+from cupool.shim import cupyx
+from live import device as device
 
 from cupool.contract.ops import CLIENT, LOCAL, TABLE, Row, call_arguments, parameters
 from cupool.contract.ops._sample_arrays import Remote
@@ -27,14 +27,6 @@ ROWS = [
 ]
 #: The numbers are not defined.
 UNDEFINED = {"empty", "empty_like"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> Iterator[None]:
-    session.current()
-    cp.array(np.zeros(100_000)).get()
-    yield
-    session.close()
 
 
 def on_device(value: Any) -> Any:
