@@ -61,7 +61,8 @@ class Checkpoints:
         wish = messages.CheckpointWish(id=mark.checkpoint, where=self._redo.where)
         if self._redo.where == "client":
             wish.limit_bytes, wish.transfer = CLIENT_BYTES, self._transfer
-        return messages.ClientFrame(checkpoint=wish).SerializeToString()
+        frame: bytes = messages.ClientFrame(checkpoint=wish).SerializeToString()
+        return frame
 
     def attached(self, hello: Any, send: Callable[[bytes], None]) -> str:
         """A server has said hello: what was asked on the last connection is asked again. Returns why the session cannot be as its program

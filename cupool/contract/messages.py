@@ -136,7 +136,7 @@ class Message:
 # -- writing ----------------------------------------------------------------------------------------------------------
 def _scalar(kind: str, value: Any) -> bytes:
     if kind == "string":
-        data = value.encode()
+        data: bytes = value.encode()
         return _varint(len(data)) + data
     if kind == "bytes":
         return _varint(len(value)) + bytes(value)
