@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 
 from .core_stream import CoreCall
-from .session import Refused, Session, parse_frame
+from .frames import Refused, parse_frame
+from .session import Session
 from .streams import CallbackStream, QueueStream
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ import grpc
 
 from . import bulk
 from .core_stream import CoreCall
-from .session import Refused, Session
+from .frames import Refused
+from .session import Session
 
 log = logging.getLogger(__name__)
 

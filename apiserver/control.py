@@ -22,8 +22,8 @@ from cupool.contract.limits import OUR_LIMITS, Limits
 from cupool.v1 import server_pb2, server_pb2_grpc
 
 from .config import Arrival, Assignment, Config
+from .frames import Refused
 from .service import ApiServer
-from .session import Refused
 
 log = logging.getLogger(__name__)
 

@@ -29,13 +29,14 @@ from .checkpoints.restoring import Restoring
 from .config import Assignment, Config
 from .devices.base import Device
 from .executor import Executor, resolve_table
+from .frames import Refused
 from .lane import LaneServer
 from .later import Later
 from .listener import Listener
 from .moving.fixity import Fixity
 from .moving.moves import Moves
 from .rehearsal import rehearse_session
-from .session import Refused, Session
+from .session import Session
 from .telling import Telling
 from .watchdog import Watchdog
 

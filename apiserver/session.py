@@ -4,27 +4,21 @@ A session is not a connection. At any time at most one `Stream` is current; a ne
 of the stream that read them, one at a time. Frames with results or failures get an ordinal and are kept until the client says
 that it received them.
 
+What a move does to a session, at batch boundaries, is in `boundaries.py`: Note [Stopped].
+
 Note [Resume]: a fenced stream's thread may still be executing its batch. The new stream is told the last batch that is *done*, so the
 client sends the running one again; its thread waits for the lock, finds the batch executed, and drops it as a duplicate. Nothing
 runs twice and nothing waits for a dead connection.
-
-Note [Stopped]: a move looks and stops at batch boundaries, which it has while it holds `_executing`. A session that is stopped for a move
-must not change at all, or the copy would be of what it was: no batch runs, no stream attaches (its nonce would change) and no
-byte of a Put counts (its acknowledgement could be the last). All of these wait for the release, after which they are told where the
-session is, or for the return.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
-
-from google.protobuf.message import DecodeError
+from typing import TYPE_CHECKING, Any
 
 from cupool.contract.codec import _varint, server_frame
 from cupool.contract.errors import MOVED_AWAY, STALE_NONCE, ProtocolError
@@ -32,8 +26,10 @@ from cupool.contract.limits import Limits
 from cupool.contract.versions import FEATURES, SUPPORTED, mismatch_sentence, negotiate
 from cupool.v1 import session_pb2
 
+from .boundaries import Boundaries
 from .config import Assignment
 from .executor import BrokenOff, Executor, Outcome
+from .frames import Refused, Stream, fingerprint, parse_frame
 from .hashes import HASH_BYTES, Hashes
 
 if TYPE_CHECKING:
@@ -50,27 +46,7 @@ NONCE_BYTES = 16
 FAREWELL_S = 0.5
 
 
-class Refused(Exception):
-    """A stream or frame is refused. `status` is the name of a gRPC status."""
-
-    def __init__(self, status: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-
-
-class Stream(Protocol):
-    """One Attach stream, as the session sees it. Any thread may call these."""
-
-    def send(self, frame: bytes) -> bool:
-        """Send a serialised ServerFrame; False when the stream is over."""
-        ...
-
-    def close(self, status: str, sentence: str) -> None:
-        """End the stream with a gRPC status; its reader gets no more frames."""
-
-
-class Session:
+class Session(Boundaries):
     """The session of this server's life."""
 
     def __init__(self, assignment: Assignment, executor: Executor, limits: Limits, digests: tuple[bytes, dict[str, bytes]],
@@ -83,30 +59,19 @@ class Session:
             ended: called once, when the session is over, with the reason.
             changed: called when a client has come or is gone.
         """
+        super().__init__(executor, assignment.epoch)
         self.assignment = assignment
-        self.executor = executor
         self.limits = limits
-        self.epoch = assignment.epoch
         #: of the op table
         self.table_digest, self._row_hashes = digests
         self._hello = hello
         self._on_end = ended
         self._on_change = changed
         self._kernel_quota_s = assignment.kernel_quota_s or float("inf")
-        self._lock = threading.Lock()
-        self._executing = threading.Lock()
-        #: See Note [Stopped]. `_go` is clear while a move waits for a boundary: the next batch lets it go first.
-        self._go = threading.Event()
-        self._go.set()
-        self._calm = threading.Condition(self._lock)
-        self._is_stopped = False
-        #: the `cupool.v1.Moved` that says where the session is, once it has been released
-        self.moved: Any = None
         #: called when a client is about to be answered for the first time since the session came here by a move
         self.on_arrival: Callable[[], None] | None = None
         #: makes checkpoints; None: nobody does
         self.keeper: Keeper | None = None
-        self._stream: Stream | None = None
         self._nonce = b""
         #: whether a client has ever attached
         self.attached_before = False
@@ -117,9 +82,6 @@ class Session:
         self._kept_bytes = 0
         self._ordinal = 0
         self._received = 0
-        self.last_frame_at = time.monotonic()
-        #: why the session is over; empty while it lives
-        self.over = ""
         executor.stop = lambda: bool(self.over)
 
     # -- attaching ----------------------------------------------------------------------------------------------------
@@ -426,88 +388,13 @@ class Session:
             self._kept_bytes = sum(map(len, link.kept))
             self._seen.restore(link.seen_first, seen)
 
-    # -- moves ----------------------------------------------------------------------------------------------------------
-
-    def reach_boundary(self, stop: Callable[[], bool]) -> bool:
-        """Wait until no batch runs, and keep it so until `leave_boundary`; False when `stop` said so, or the session is over."""
-        self._go.clear()
-        try:
-            while not self._executing.acquire(timeout=0.05):
-                if stop() or self.over:
-                    return False
-        finally:
-            self._go.set()
-        if self.over:
-            self._executing.release()
-            return False
-        return True
-
-    def try_boundary(self) -> bool:
-        """A boundary, kept until `leave_boundary`, where there is one now; else False."""
-        if not self._executing.acquire(blocking=False):
-            return False
-        if self.over:
-            self._executing.release()
-            return False
-        return True
-
-    def leave_boundary(self) -> None:
-        """Batches run again."""
-        self._executing.release()
-
-    def stop(self) -> None:
-        """Change nothing any more, see Note [Stopped]. At a boundary, which the caller keeps."""
-        with self._calm:
-            self._is_stopped = True
-        self.executor.transfers.stop()
-
-    def go_on(self, epoch: int = 0) -> None:
-        """No move after all: what waited goes on.
-
-        Args:
-            epoch: of a session that is taken back; 0: as it was.
-        """
-        with self._calm:
-            self._is_stopped = False
-            self.moved = None
-            self.epoch = epoch or self.epoch
-            self.last_frame_at = time.monotonic()
-            self._calm.notify_all()
-        self.executor.transfers.go_on()
-
-    def depart(self, moved: Any) -> Stream | None:
-        """The session is elsewhere: what waited, and whatever comes, is told so. At the boundary, which the caller still keeps.
-
-        Args:
-            moved: a `cupool.v1.Moved`.
-
-        Returns:
-            the client's stream, which is to be told.
-        """
-        with self._calm:
-            self.moved = moved
-            self._is_stopped = False
-            self._calm.notify_all()
-            stream, self._stream = self._stream, None
-            self.last_frame_at = time.monotonic()
-        self.executor.transfers.depart(self.elsewhere().sentence)
-        return stream
-
-    def elsewhere(self) -> Refused:
-        """What whoever comes here is refused with."""
-        moved = self.moved
-        return Refused(
-            "FAILED_PRECONDITION",
-            f"The session {MOVED_AWAY} to {moved.endpoint}, at epoch {moved.epoch}. Attach there.",
-        )
+    # -- the end --------------------------------------------------------------------------------------------------------
 
     def tell(self, frame: Any) -> None:
         """Send a `cupool.v1.ServerFrame` to the client, if there is one."""
         stream = self._stream
         if stream is not None:
             stream.send(frame.SerializeToString())
-
-    # -- the end --------------------------------------------------------------------------------------------------------
 
     def going_away(self, reason: str, grace_ms: int) -> None:
         """Tell the client that this server is about to stop serving the session."""
@@ -556,25 +443,3 @@ class Session:
 
 def _out_of_place(sentence: str) -> Refused:
     return Refused("FAILED_PRECONDITION", sentence)
-
-
-def fingerprint(data: bytes) -> bytes:
-    """What a batch is recognised by when it comes again. The same in every process, so that it can move with the session."""
-    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
-
-
-def parse_frame(data: bytes, limits: Limits) -> Any:
-    """A `cupool.v1.ClientFrame`.
-
-    Raises:
-        Refused: too large, or not one.
-    """
-    if len(data) > limits.frame_bytes:
-        raise Refused("RESOURCE_EXHAUSTED", f"A frame of {len(data)} bytes; the limit is {limits.frame_bytes}.")
-    try:
-        return session_pb2.ClientFrame.FromString(data)
-    except (DecodeError, RecursionError):
-        raise Refused("INVALID_ARGUMENT", "A frame that is not a ClientFrame.") from None
-
-
-__all__ = ["Refused", "Session", "Stream", "parse_frame"]

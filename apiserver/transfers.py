@@ -31,7 +31,7 @@ class TransferEnded(Exception):
 
 
 class _Gate:
-    """Whether bytes count: see Note [Stopped] in session.py. `moved`: the session is elsewhere, a sentence."""
+    """Whether bytes count: see Note [Stopped] in boundaries.py. `moved`: the session is elsewhere, a sentence."""
 
     __slots__ = ("is_stopped", "moved")
 
@@ -186,7 +186,7 @@ class Transfers:
 
     # -- moves --------------------------------------------------------------------------------------------------------
     def stop(self) -> None:
-        """No byte counts any more until it is known where the session goes on: see Note [Stopped] in session.py."""
+        """No byte counts any more until it is known where the session goes on: see Note [Stopped] in boundaries.py."""
         with self._changed:
             self._gate.is_stopped = True
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
-from cupool.apiserver.session import fingerprint
+from cupool.apiserver.frames import fingerprint
 from cupool.shim import forms as shim_forms
 from cupool.shim.outbox import _Arity, _Loops
 

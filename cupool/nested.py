@@ -94,7 +94,7 @@ class LocalStream:
                 GATE.words = GATE_WORDS
 
     def _handle(self, data: bytes) -> None:
-        from cupool.apiserver.session import Refused, parse_frame
+        from cupool.apiserver.frames import Refused, parse_frame
 
         try:
             if self._is_attached:

@@ -28,7 +28,7 @@ from cupool.contract.errors import SAVED_AS
 from cupool.v1 import server_pb2, session_pb2
 
 from ..document import DocumentError, capture, file, fixed
-from ..tracking import Look, Piece
+from ..tracking import Look, Piece, Tracker
 from ..transfers import TransferEnded
 from .layout import PART_BYTES, CheckpointError, parts_of
 from .packing import copied, packed
@@ -242,6 +242,18 @@ class Keeper:
         if tracker.is_on and tracker.generation != self._generation:
             raise _Moving
 
+    @contextmanager
+    def _whole_look(self) -> Iterator[tuple[Tracker, Look]]:
+        """The tracker, and a look that has every piece, as of a session that nobody has looked at. Raises _Moving."""
+        tracker = self._executor.tracking()
+        self._check_tracker()
+        tracker.start()
+        self._generation, self._tracked = tracker.generation, ""
+        try:
+            yield tracker, tracker.look()
+        finally:
+            tracker.stop()
+
     def _note(self, look: Look) -> None:
         for buffer in look.gone:
             self._pieces.pop(buffer, None)
@@ -307,16 +319,9 @@ class Keeper:
             if not order.path:
                 raise CheckpointError("Its host has no folder for it (checkpoints.folder).")
             with self._boundary():
-                tracker = executor.tracking()
-                self._check_tracker()
-                tracker.start()
-                self._generation, self._tracked = tracker.generation, ""
-                try:
-                    look = tracker.look()
+                with self._whole_look() as (tracker, look):
                     told.nbytes = file.write(order.path, capture(session, tracker), look.new)
                     told.executed_seq = executor.executed_seq
-                finally:
-                    tracker.stop()
                 if order.end:
                     report(told)
                     session.end(
@@ -342,18 +347,10 @@ class Keeper:
                 f"The session holds {used:,} bytes, more than the {wish.limit_bytes:,} that are kept in the client; "
                 "durability='node' keeps any number."
             )
-        with self._boundary():
-            tracker = executor.tracking()
-            self._check_tracker()
-            tracker.start()
-            self._generation, self._tracked = tracker.generation, ""
-            try:
-                look = tracker.look()
-                buffers = [(p.buffer, p.nbytes, p.address, copied(p.memory())) for p in look.new]
-                document = capture(session, tracker)
-                seq, ordinal = executor.executed_seq, session.ordinal
-            finally:
-                tracker.stop()
+        with self._boundary(), self._whole_look() as (tracker, look):
+            buffers = [(p.buffer, p.nbytes, p.address, copied(p.memory())) for p in look.new]
+            document = capture(session, tracker)
+            seq, ordinal = executor.executed_seq, session.ordinal
         data = packed(session.assignment.session, wish.id, document, buffers, seq, ordinal, executor.device.describe())
         if wish.limit_bytes and len(data) > 2 * wish.limit_bytes:
             raise CheckpointError(f"Its checkpoint takes {len(data):,} bytes, more than are kept in the client.")

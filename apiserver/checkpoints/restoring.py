@@ -18,7 +18,7 @@ from cupool.v1 import session_pb2
 
 from .. import bulk
 from ..document import Incoming
-from ..session import Refused
+from ..frames import Refused
 from . import reading
 from .layout import CheckpointError
 

@@ -17,7 +17,7 @@ from cupool.apiserver.config import Assignment
 from cupool.apiserver.devices.cpu.kernels.ops import Engine
 from cupool.apiserver.document import DocumentError, capture, fixed, read, write
 from cupool.apiserver.document.checks import VERSION, opened, sealed
-from cupool.apiserver.session import Refused
+from cupool.apiserver.frames import Refused
 from cupool.apiserver.transfers import ExportFailed, TransferEnded
 from document_programs import Program
 from document_worker import Worker

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from cupool.apiserver import hashes as module
 from cupool.apiserver.config import Assignment
+from cupool.apiserver.frames import fingerprint
 from cupool.apiserver.hashes import KEPT_ANYWAY, Hashes
-from cupool.apiserver.session import KEPT_HASHES, Session, fingerprint
+from cupool.apiserver.session import KEPT_HASHES, Session
 
 from cupool.contract.limits import DEFAULT_LIMITS
 from cupool.v1 import document_pb2
