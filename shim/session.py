@@ -195,21 +195,21 @@ class Session:
         return lease
 
     def _fetch(self, transfer: int, nbytes: int) -> Any:
-        from . import bulk
+        from . import bulk_again
 
-        return bulk.fetch(self, transfer, nbytes)
+        return bulk_again.fetch(self, transfer, nbytes)
 
     def _restore(self, lease: Lease, data: Any) -> Any:
-        from . import bulk
+        from . import bulk_again
 
-        return bulk.restore(self, lease, data)
+        return bulk_again.restore(self, lease, data)
 
     def _put_again(self) -> None:
         uploads = self.outbox.redo.uploads()
         if uploads:
-            from . import bulk
+            from . import bulk_again
 
-            bulk.put_again(self, uploads)
+            bulk_again.put_again(self, uploads)
 
     # -- asking and waiting -------------------------------------------------------------------------------------------
     def count_wait(self, tag: int | None = None) -> None:

@@ -213,17 +213,17 @@ def test_without_durability_the_session_is_lost_and_the_next_call_has_another() 
 def test_an_upload_that_goes_up_again_is_taken_up_again_when_its_call_breaks() -> None:
     done = run(
         "import threading\n"
-        "from cupool.shim import bulk\n"
+        "from cupool.shim import bulk_calls\n"
         "from cupool.shim.core_call import CallFailed\n"
         "host = np.random.default_rng(0).random(90_000)\n"
         "x = cp.asarray(host); x.get()\n"
-        "chunks, broken = bulk._Put._chunks, []\n"
+        "chunks, broken = bulk_calls.PutCall._chunks, []\n"
         "def breaks(put, start):\n"
         "    if threading.current_thread() is not threading.main_thread() and not broken:\n"
         "        broken.append(1)\n"
         "        raise CallFailed('UNAVAILABLE', 'cut')\n"
         "    yield from chunks(put, start)\n"
-        "bulk._Put._chunks = breaks\n"
+        "bulk_calls.PutCall._chunks = breaks\n"
         "kill()\n"
         "print(np.array_equal(x.get(), host), session.statistics().recoveries, broken)\n",
         CUPOOL_LANE="0",
