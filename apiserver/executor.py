@@ -107,6 +107,8 @@ class Executor:
         self.executed_seq = 0
         self.executed_commands = 0
         self.failed_commands = 0
+        #: why the session cannot go on, one sentence; what fails after it is the same failure
+        self.fault = ""
         self.transfers = Transfers(device, lambda: self.executed_seq)
         #: asked by waits inside a command: whether to give up
         self.stop: Callable[[], bool] = lambda: False
@@ -547,6 +549,7 @@ class Executor:
         if isinstance(error, ProtocolError):
             raise error
         error = self._cause(form, words, i, error)
+        self.fault = self.fault or self.device.fault_of(error)
         propagated = isinstance(error, Propagated)
         stored = error.stored if isinstance(error, Propagated) else StoredError(_as_user_error(error, self.accounting))
         touched = [] if form.settled else self._poison_written(form, words, i, stored)

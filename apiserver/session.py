@@ -322,8 +322,10 @@ class Session(Boundaries):
         self._seen.add(batch.seq, digest)
         if outcome.results or outcome.failures:
             self._answer(outcome)
-            return True
-        return False
+        if self.executor.fault:
+            self.end(self.executor.fault)
+            raise Refused("NOT_FOUND", f"The session is over: {self.executor.fault}")
+        return bool(outcome.results or outcome.failures)
 
     def _answer(self, outcome: Outcome) -> None:
         """Send results and failures, in frames that the client can take, and keep them."""

@@ -39,6 +39,10 @@ class Device(Protocol):
     def graphs(self) -> Any:
         """What runs rounds of a plan at once (`run`, see `devices/cuda/graphs.py`); None where each is run by itself."""
 
+    def fault_of(self, error: BaseException) -> str:
+        """Why no session of this process can go on after an error, one sentence; empty: it can."""
+        ...
+
     def open(self, accounting: Any, handles: Any) -> None:
         """The session begins: its `accounting.Accounting` (charge memory there before allocating it) and its `handles.Handles`
         (`rebind` puts every alias of a buffer onto other memory)."""

@@ -33,6 +33,10 @@ class Gpu:
         self.number = number
         self.regions: dict[int, np.ndarray[Any, Any]] = {}
         self.issued: list[Callable[[], None]] = []
+        #: streams that the default one does not wait for, with copies that have not been made yet
+        self.apart: list[Stream] = []
+        #: what a kernel failed by: from then on everything does
+        self.fault: BaseException | None = None
         self.mapped: dict[int, int] = {}
         self._top = 0x5000_0000_0000
 
@@ -50,9 +54,15 @@ class Gpu:
         raise RuntimeError(f"cudaErrorIllegalAddress: {size} bytes at {address:#x}")
 
     def wait(self) -> None:
+        if self.fault is not None:
+            raise self.fault
         issued, self.issued = self.issued, []
-        for one in issued:
-            one()
+        try:
+            for one in issued:
+                one()
+        except CUDARuntimeError as fault:
+            self.fault = fault
+            raise
 
 
 GPUS: list[Gpu] = []
@@ -145,7 +155,11 @@ class MemoryPointer:
         return MemoryPointer(self.mem, self.ptr + offset - self.mem.ptr)
 
     def copy_from_host_async(self, mem: int, size: int, stream: Any = None) -> None:
-        self.mem.gpu.at(self.ptr, size)[:] = _PINNED[mem][:size]
+        gpu, address, host = self.mem.gpu, self.ptr, _PINNED[mem]
+        if stream is None or not stream.non_blocking:
+            gpu.at(address, size)[:] = host[:size]
+        else:
+            stream.copies.append(lambda: gpu.at(address, size).__setitem__(slice(None), host[:size]))
 
     def copy_to_host_async(self, mem: int, size: int, stream: Any = None) -> None:
         if stream is None or not stream.non_blocking:
@@ -269,6 +283,12 @@ class Stream:
         self.done = True
         #: what was launched since `begin_capture`; None: it does not capture
         self.captured: list[Callable[[], None]] | None = None
+        #: to the device, not made yet
+        self.copies: list[Callable[[], None]] = []
+        #: events that what comes next waits for
+        self.waited: list[Event] = []
+        if non_blocking:
+            current().apart.append(self)
 
     def use(self) -> Stream:
         _streams()[-1] = self
@@ -284,14 +304,22 @@ class Stream:
     def synchronize(self) -> None:
         if self.captured is not None:
             raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+        self.copied(len(self.copies))
         current().wait()
+
+    def copied(self, count: int) -> None:
+        """The first copies are made."""
+        for copy in self.copies[:count]:
+            copy()
+        self.copies = self.copies[count:]
 
     def record(self, event: Event | None = None) -> Event:
         event = event or Event()
         event.record(self)
         return event
 
-    def wait_event(self, event: Event) -> None: ...
+    def wait_event(self, event: Event) -> None:
+        self.waited.append(event)
 
     def begin_capture(self, mode: int | None = None) -> None:
         if not self.ptr:
@@ -307,7 +335,10 @@ class Stream:
         return Graph(captured)
 
 
-class CUDARuntimeError(RuntimeError): ...
+class CUDARuntimeError(RuntimeError):
+    def __init__(self, text: str, status: int = 900) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 #: Streams that capture now.
@@ -365,6 +396,8 @@ def _device_synchronize() -> None:
     if CAPTURING:
         BROKEN["capture"] = True
         raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+    for stream in current().apart:
+        stream.copied(len(stream.copies))
     current().wait()
 
 
@@ -375,12 +408,19 @@ class Event:
     def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
         self.at_ms: float | None = None
         self.done = True
+        self._after: tuple[Stream, int] | None = None
 
     def record(self, stream: Any = None) -> None:
         _now_ms[0] += 1.0
         self.at_ms = _now_ms[0]
+        stream = stream or get_current_stream()
+        self.stream, self._after = stream, (stream, len(stream.copies))
 
-    def synchronize(self) -> None: ...
+    def synchronize(self) -> None:
+        if self._after is not None:
+            stream, count = self._after
+            self._after = None
+            stream.copied(count)
 
 
 def get_elapsed_time(start: Event, end: Event) -> float:
@@ -712,7 +752,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     runtime = _module(
         "cupy.cuda.runtime", deviceSynchronize=_device_synchronize, malloc=lambda size: current().malloc(size),
         free=lambda address: None, memset=lambda address, value, size: None,
-        driverGetVersion=lambda: 12000, runtimeGetVersion=lambda: 12000,
+        CUDARuntimeError=CUDARuntimeError, driverGetVersion=lambda: 12000, runtimeGetVersion=lambda: 12000,
         getDeviceProperties=lambda number: {
             "name": b"fake", "uuid": b"", "totalGlobalMem": TOTAL_BYTES, "major": 9, "minor": 0, "multiProcessorCount": 1,
         },
@@ -721,6 +761,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         "cupy.cuda", Device=Device, MemoryPointer=MemoryPointer, MemoryPool=MemoryPool, UnownedMemory=UnownedMemory,
         PythonFunctionAllocator=PythonFunctionAllocator, Stream=Stream, Event=Event, alloc=alloc, set_allocator=set_allocator,
         using_allocator=using_allocator, alloc_pinned_memory=alloc_pinned_memory, get_current_stream=get_current_stream, runtime=runtime,
+        driver=types.SimpleNamespace(CUDADriverError=type("CUDADriverError", (RuntimeError,), {"status": 0})),
         get_elapsed_time=get_elapsed_time, memory=_module("cupy.cuda.memory", OutOfMemoryError=OutOfMemoryError),
     )  # fmt: skip
     random = _module(

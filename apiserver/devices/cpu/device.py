@@ -45,6 +45,9 @@ class CpuDevice:
         self._table: dict[str, Callable[..., Any]] = {}
         self._blocks = BlockCache()
 
+    def fault_of(self, error: BaseException) -> str:
+        return ""
+
     def open(self, accounting: Any, handles: Any) -> None:
         self._accounting = accounting
         engine = self.engine()

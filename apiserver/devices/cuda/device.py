@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from cupool.contract.spec import Spec
 
 from ..base import MemoryInfo
 
+# One default stream for all threads: memory that one thread frees is used again by others in its order.
+os.environ.pop("CUPY_CUDA_PER_THREAD_DEFAULT_STREAM", None)
 try:
     import cupy
 except ImportError as error:
@@ -35,6 +38,8 @@ from .streams import Streams
 log = logging.getLogger(__name__)
 
 _ILLEGAL_ADDRESS = 700
+#: Errors of CUDA after which every call of the process fails: of kernels, which come late and whoever waits next, and of the hardware.
+_LASTING = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721})
 #: Where the arena begins if the driver agrees: one place for all servers, so that a session finds its addresses again elsewhere.
 ARENA_HINT = 0x3000_0000_0000
 #: Addresses reserved, as a multiple of the device's memory: freed blocks leave gaps.
@@ -151,6 +156,16 @@ class CudaDevice(Copying):
             self.synchronize()
             del a
         self._pool.free_all_blocks()
+
+    def fault_of(self, error: BaseException) -> str:
+        if isinstance(error, (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError)) and (
+            error.status in _LASTING  # pyright: ignore
+        ):
+            return (
+                f"a kernel failed ({error}), after which CUDA refuses this process everything. The session's arrays are lost; "
+                "the call that failed has the error."
+            )
+        return ""
 
     def resolve(self, impl: str) -> Callable[..., Any]:
         special = self._special.get(impl)
@@ -295,7 +310,13 @@ class CudaDevice(Copying):
     def upload(self, spec: Spec, staging: Any) -> Any:
         memory.check_bytes(staging.nbytes, spec)
         made = cupy.ndarray(spec.shape, spec.dtype, staging.finish())
-        return made if spec.c_contiguous else memory.conform(made, spec)
+        stream = self._streams.apart
+        if stream is None:
+            return made if spec.c_contiguous else memory.conform(made, spec)
+        # The memory is the default stream's, to which it goes back: what this stream does with it would not be waited for then.
+        own = memory.conform(made, spec)
+        cupy.cuda.Stream.null.wait_event(stream.record())
+        return own
 
     def download(self, array: Any) -> memoryview:
         return memory.download(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
@@ -114,6 +115,7 @@ class Staging:
             root: memory that is there already; None: new one.
         """
         self.nbytes = nbytes
+        self._pieces: list[Piece] = []
         self._device = cupy.cuda.Device(device)
         with self._device:
             self.root = cupy.ndarray((nbytes,), np.uint8, cupy.cuda.alloc(nbytes)) if root is None else root
@@ -143,6 +145,13 @@ class Staging:
             self._stream.synchronize()
             self._pieces.clear()
         return self.root.data
+
+    def __del__(self) -> None:
+        # Given up: its memory goes back to the pool, which knows nothing of our stream. A copy under way would land in what is there then.
+        if self._pieces:
+            # A device that refuses everything after a fault copies nothing either.
+            with self._device, contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
+                self._stream.synchronize()
 
 
 class Piece:

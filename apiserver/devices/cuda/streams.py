@@ -101,6 +101,8 @@ class Streams:
         self._streams: dict[int, Any] = {0: cupy.cuda.Stream.null}
         #: number -> (non_blocking, priority), as it was made
         self._made: dict[int, tuple[bool, int]] = {}
+        #: streams that the program has destroyed and that may have work yet
+        self._ending: list[Any] = []
         self._current = 0
 
     def ops(self) -> dict[str, Callable[..., Any]]:
@@ -128,9 +130,18 @@ class Streams:
         self._made[stream] = bool(non_blocking), int(priority or 0)
 
     def destroy(self, stream: int) -> None:
-        if stream:
-            self._streams.pop(stream, None)
-            self._made.pop(stream, None)
+        if not stream or stream not in self._streams:
+            return
+        self._ending = [one for one in self._ending if not one.done]
+        # Another stream may get its number at CUDA, and with it the memory that CuPy's pool keeps for that: not before its work is done.
+        self._ending.append(self._streams.pop(stream))
+        self._made.pop(stream, None)
+
+    @property
+    def apart(self) -> Any:
+        """The current stream, where the default stream and it do not wait for each other; else None."""
+        non_blocking, _ = self._made.get(self._current, (False, 0))
+        return self._streams[self._current] if non_blocking else None
 
     # -- for whoever copies the session -------------------------------------------------------------------------------
 
