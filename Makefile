@@ -5,7 +5,7 @@
 #   make bench     ratio tables, benchmarks/results/, what got slower; under 10 minutes      make bench-full   and the curves; goes on where it stopped
 #   make peers     RPyC and Ray, which the row `peers` compares with, into .venv-peers
 #   make prove PART=name   a campaign in full; without PART: list them
-#   make gpu       GPU tests and benchmarks; no network and no .venv: make gpu PYTHON=python3
+#   make gpu       GPU tests and benchmarks, most valuable first, in 8 minutes; no network and no .venv: make gpu PYTHON=python3
 #   make cupy-suite CUPY=<checkout of cupy v14.2.0>   CuPy's own tests; FOLDERS="math fft" (default: those that need no GPU), DEVICE=cuda
 #   make clients   the CuPy-facing tests of opt_einsum, einops, scikit-learn and dask.array; make cupy-examples CUPY=<checkout>   CuPy's own examples
 #   make generate  files generated from the op table       make proto   cupool/v1 from proto/
@@ -107,8 +107,7 @@ prove: .venv/.complete
 	$(RUN) tools/prove.py $(PART)
 
 gpu: tree
-	$(TREE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/gpu
-	$(TREE) $(PYTHON) -m benchmarks --out benchmarks/results/gpu.json
+	$(TREE) $(PYTHON) -m benchmarks.gpu
 
 cupy-suite: .venv/.complete
 	$(RUN) tools/cupy_suite.py --cupy=$(CUPY) --device=$(DEVICE) $(FOLDERS)

@@ -215,14 +215,14 @@ def placed(placement: Placement, servers: Callable[[], list[int]]) -> Iterator[N
             pin(pid, everywhere)
 
 
-def marked_processes() -> list[int]:
-    """All processes but this one that come from it, as their environment says."""
-    mark = f"{RUN_VARIABLE}={os.environ.get(RUN_VARIABLE, '')}".encode()
+def marked_processes(mark: str = "") -> list[int]:
+    """All processes but this one that come from it, as their environment says; or from whom `mark` was given to."""
+    wanted = f"{RUN_VARIABLE}={mark or os.environ.get(RUN_VARIABLE, '')}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):  # it ended, or is not ours to look at
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return found
 
@@ -353,7 +353,7 @@ def versions() -> dict[str, str]:
     from importlib import metadata
 
     found = {"python": platform.python_version()}
-    for name in ("numpy", "grpcio", "protobuf", "cupool"):
+    for name in ("numpy", "grpcio", "protobuf", "cupool", "cupy-cuda12x", "cupy-cuda13x"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
