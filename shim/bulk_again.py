@@ -73,7 +73,7 @@ def fetch(kept: Any, transfer: int, nbytes: int) -> np.ndarray[Any, Any]:
     """The bytes of a transfer of that size, in one try. Raises what came between."""
     grpc = import_grpc()
     target = kept.target()
-    data = kept.outbox.redo.blocks.take(nbytes)
+    data: np.ndarray[Any, Any] = kept.outbox.redo.blocks.take(nbytes)
     have = 0
     request = session_pb2.GetRequest(transfer=transfer, offset=0, epoch=target.epoch).SerializeToString()
     call = kept.bulk_channel().unary_stream(GET, None, None)(request, metadata=target.metadata)
