@@ -17,12 +17,23 @@ from cupool.contract.limits import MAX_WORDS
 from cupool.contract.ops import Row
 from cupool.contract.ops._row import REQUIRED, parameters
 from cupool.contract.spec import MAX_NDIM, Spec, spec_of
-from cupool.contract.values import MAX_DEPTH, SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, SLOT_VALUE, decode, dtype_from_wire
+from cupool.contract.values import (
+    MAX_DEPTH,
+    SLOT_HANDLE,
+    SLOT_INTEGER,
+    SLOT_REAL,
+    SLOT_VALUE,
+    HandleRef,
+    decode,
+    dtype_from_wire,
+)
 
 from .faults import overwrites
 
 #: What a result is.
 ARRAY, REPLY, UNKNOWN, OBJECT = range(4)
+#: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
+KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
 #: Reads one argument: (words, index of the command's header) -> value.
 Reader = Callable[[list[int], int], Any]
@@ -242,5 +253,13 @@ def spec_from_wire(message: Any) -> Spec:
         raise ProtocolError(f"ResultSpec that no array has: {error}") from None
 
 
-__all__ = ["ARRAY", "OBJECT", "REPLY", "SLOT_HANDLE", "SLOT_INTEGER", "SLOT_REAL", "SLOT_VALUE", "UNKNOWN", "Constant", "Form",
-           "Reader", "ResultPlan", "SlotPlan", "compile_form", "reader", "spec_from_wire"]  # fmt: skip
+def handles_in(values: Any, index: int) -> list[int]:
+    """Every handle inside one side-table value."""
+    found: list[int] = []
+    if 0 <= index < len(values):
+        decode(values[index], lambda ref: found.append(ref.handle) if isinstance(ref, HandleRef) else None)
+    return found
+
+
+__all__ = ["ARRAY", "KERNELS", "OBJECT", "REPLY", "SLOT_HANDLE", "SLOT_INTEGER", "SLOT_REAL", "SLOT_VALUE", "UNKNOWN", "Constant", "Form",
+           "Reader", "ResultPlan", "SlotPlan", "compile_form", "handles_in", "reader", "spec_from_wire"]  # fmt: skip

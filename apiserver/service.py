@@ -28,8 +28,9 @@ from .checkpoints.keeper import Keeper, Place
 from .checkpoints.restoring import Restoring
 from .config import Assignment, Config
 from .devices.base import Device
-from .executor import Executor, resolve_table
+from .executor import Executor
 from .frames import Refused
+from .implementations import resolve_table
 from .lane import LaneServer
 from .later import Later
 from .listener import Listener

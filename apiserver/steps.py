@@ -22,6 +22,7 @@ from . import captures, lastuse
 from .accounting import rounded
 from .forms import (
     ARRAY,
+    KERNELS,
     OBJECT,
     REPLY,
     SLOT_HANDLE,
@@ -33,6 +34,7 @@ from .forms import (
     Form,
     Reader,
     ResultPlan,
+    handles_in,
     reader,
 )
 from .internal import INTERNAL
@@ -48,8 +50,6 @@ _REPORT = (
     "From cupool's own client this is a bug of cupool: report it with the call that caused it. In a client of your own, mend the "
     "ResultSpec of the form, or set `unknown` where it cannot be foretold (docs/integrators.md, Promises)."
 )
-#: Ops that run a program's own code: what they run is written to the status file, and they have a time limit.
-KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
 
 class Stepper:
@@ -226,8 +226,6 @@ class Stepper:
 
     def _named(self, form: Form, words: list[int], i: int) -> list[int]:
         """Every handle that a command names as an argument."""
-        from .executor import handles_in
-
         named = [words[i + s.offset] for s in form.slots if s.kind == SLOT_HANDLE]
         for slot in form.slots:
             if slot.kind == SLOT_VALUE:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .devices.base import PIECE_BYTES
-from .forms import SLOT_HANDLE, SLOT_VALUE, Form
+from .forms import KERNELS, SLOT_HANDLE, SLOT_VALUE, Form, handles_in
 from .pages import Pages
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 #: Ranges of one buffer that are kept as they are between two looks.
 MAX_RANGES = 1024
-#: Ops that run code of the program.
-_KERNELS = frozenset({"@launch", "@call_elementwise", "@call_reduction"})
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -226,7 +224,7 @@ class Tracker:
         name = form.row.name
         if name == "@graph_launch":
             return self._marking_launch(form, step)
-        if name in _KERNELS:
+        if name in KERNELS:
             return self._marking_kernel(form, step)
         plain = [s.offset for s in form.written if s.kind == SLOT_HANDLE]
         nested = [s.offset for s in form.written if s.kind == SLOT_VALUE]
@@ -251,8 +249,6 @@ class Tracker:
         return one
 
     def _marking_many(self, plain: list[int], nested: list[int], step: Any) -> Callable[[list[int], int], None]:
-        from .executor import handles_in
-
         marks, executor = self._marks, self._executor
 
         def many(words: list[int], i: int) -> None:
@@ -295,7 +291,7 @@ class Tracker:
             for node in getattr(table.get(words[i + at]), "nodes", ()):
                 marks.update(node.targets)
                 marks.update(node.written)
-                if node.form.row.name not in _KERNELS:
+                if node.form.row.name not in KERNELS:
                     continue
                 self._kernel_ran = True
                 named = [node.words[s.offset] for s in node.form.slots if s.kind == SLOT_HANDLE]

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from cupool.apiserver.devices.cpu.device import CpuDevice
-from cupool.apiserver.executor import BrokenOff, Executor, resolve_table
+from cupool.apiserver.executor import BrokenOff, Executor
 from cupool.apiserver.faults import StoredError
+from cupool.apiserver.implementations import resolve_table
 from wire import H, I, R, V, Writer, form, value
 
 from cupool.contract import codec, loops

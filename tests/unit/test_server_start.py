@@ -8,7 +8,7 @@ import sys
 import pytest
 from cupool.apiserver.config import parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
-from cupool.apiserver.executor import resolve_table
+from cupool.apiserver.implementations import resolve_table
 
 from cupool.contract.ops import TABLE, Row
 
