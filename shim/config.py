@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from cupool.contract.compressions import COMPRESSIONS
 from cupool.contract.limits import MIB
 from cupool.contract.records import Record
-from cupool.contract.sizes import parse_size
 
 
 class Config(Record):
@@ -111,6 +109,14 @@ def token_of(value: str, name: str) -> str:
     return value
 
 
+def _compression_of(value: str) -> str:
+    if not value:
+        return ""
+    from cupool.contract.compressions import COMPRESSIONS
+
+    return one_of(value, ("", *COMPRESSIONS), "CUPOOL_COMPRESSION")
+
+
 def _read() -> Config:
     env = os.environ.get
 
@@ -129,7 +135,11 @@ def _read() -> Config:
     def size(name: str, default: int) -> int:
         text = env(name, "")
         try:
-            return parse_size(text) if text else default
+            if not text:
+                return default
+            from cupool.contract.sizes import parse_size
+
+            return parse_size(text)
         except ValueError:
             raise ValueError(
                 f"{name}={text!r} is not a size. Set it to bytes or for example 4GiB, or unset it."
@@ -174,7 +184,7 @@ def _read() -> Config:
         log_format=log_format,
         redo_bytes=size("CUPOOL_REDO", 64 * MIB),
         durability=durability_of(env("CUPOOL_DURABILITY", "") or "replay", "CUPOOL_DURABILITY"),
-        compression=one_of(env("CUPOOL_COMPRESSION", ""), ("", *COMPRESSIONS), "CUPOOL_COMPRESSION"),
+        compression=_compression_of(env("CUPOOL_COMPRESSION", "")),
         float32_as=one_of(env("CUPOOL_FLOAT32_AS", ""), FLOAT32_AS, "CUPOOL_FLOAT32_AS"),
     )
 

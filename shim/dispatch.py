@@ -188,6 +188,7 @@ def op_of(row: Row) -> Op:
     """The prepared row."""
     known = _OPS.get(row.name)
     if known is None:
+        session.begin()  # the rows are made while the pool answers
         known = _OPS.setdefault(row.name, Op(row))
     return known
 

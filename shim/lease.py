@@ -23,7 +23,7 @@ from cupool.contract.records import NamedTuple
 
 from . import trace
 from .config import Config
-from .light_stream import Unfit, call_once, is_loaded
+from .light_stream import OneCall, Unfit, is_loaded
 from .transport import NO_TLS, Trust, disconnected, import_grpc, open_channel
 from .turns import Disconnected
 
@@ -219,6 +219,8 @@ class PoolClient:
         self._is_light = transport == "light" or (transport == "auto" and not is_loaded())
         self._is_sound = True
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        #: An Acquire that is on its way, the name of the request, and when it was sent, by the monotonic clock.
+        self._begun: tuple[OneCall, str, float] | None = None
         #: What is kept of an earlier session, or None until a call needs it.
         self._kept = _take((addr, trust)) if is_patient else None
 
@@ -232,6 +234,36 @@ class PoolClient:
             self._kept = _Kept((self.addr, self._trust), channel, stub, 0.0, 0.0)
         return self._kept.stub
 
+    def begin(self, config: Config) -> None:
+        """Ask for a session, and do not wait: `acquire` with the same configuration does. Nothing where that has to be grpcio's."""
+        if self._is_light and self._begun is None:
+            name = trace.new_request()
+            trace.say("session-asked", request=name, pool=self.addr, function=config.function)
+            request = self._request(config, config.deadline_s, name)
+            try:
+                call = self._light_call("Acquire", request.SerializeToString(), config.deadline_s + 10)
+            except Unfit:
+                self._is_light = False
+            else:
+                self._begun = (call, name, time.monotonic())
+
+    def abandon(self) -> None:
+        """Give up what was begun, and the session that it brings."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            try:
+                reply = messages.Lease.FromString(begun[0].wait())
+            except (Unfit, ProtocolError, Disconnected):
+                return  # there is none; or the pool frees what nobody attaches to
+            self.release(self._lease(reply), "the client asked for it, and did not need it")
+        self.close()
+
+    def forget(self) -> None:
+        """In a forked child: what was begun is the parent's."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun[0].forget()
+
     def acquire(self, config: Config, base: Base | None = None) -> Lease:
         """A session; with `base` one that goes on from that checkpoint, where the pool has it.
 
@@ -243,8 +275,11 @@ class PoolClient:
         """
         give_up_s = time.monotonic() + config.deadline_s
         attempt = 0
-        request = trace.new_request()
-        trace.say("session-asked", request=request, pool=self.addr, function=config.function)
+        if self._begun is not None:
+            request, give_up_s = self._begun[1], self._begun[2] + config.deadline_s
+        else:
+            request = trace.new_request()
+            trace.say("session-asked", request=request, pool=self.addr, function=config.function)
         while True:
             left_s = max(give_up_s - time.monotonic(), 0.0)
             try:
@@ -260,16 +295,25 @@ class PoolClient:
 
                 # Apart from each other: many functions may have been refused at the same moment.
                 time.sleep(min(pause_s * random.uniform(1.0, 1.3), left_s))
-        lease = Lease(
-            reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
-            _tls_name(reply.server, reply.node) if reply.tls else "", reply.op_table_digest,
-        )  # fmt: skip
+        lease = self._lease(reply)
         trace.say("session-leased", session=lease.session, request=request, server=lease.server, device=lease.device)
         self._check_tls(lease)
         return lease
 
+    @staticmethod
+    def _lease(reply: Any) -> Lease:
+        return Lease(
+            reply.session, reply.session_token, reply.endpoint, reply.epoch, reply.server, reply.device,
+            _tls_name(reply.server, reply.node) if reply.tls else "", reply.op_table_digest,
+        )  # fmt: skip
+
     def _acquire_once(self, config: Config, left_s: float, request_id: str, base: Base | None = None) -> Any:
         """One Acquire, which may queue for `left_s`. Raises _Again where another one may do better."""
+        request = self._request(config, left_s, request_id, base)
+        return self._call("Acquire", messages.Lease, request, left_s + 10, _Again)
+
+    @staticmethod
+    def _request(config: Config, left_s: float, request_id: str, base: Base | None = None) -> Any:
         restore = None
         if base is not None and base.data is None:
             restore = messages.RestoreFrom(
@@ -279,7 +323,7 @@ class PoolClient:
                 where=base.where,
                 checkpoint=base.checkpoint,
             )
-        request = messages.AcquireRequest(
+        return messages.AcquireRequest(
             function=config.function,
             memory_bytes=config.memory_bytes,
             deadline_ms=int(left_s * 1000),
@@ -290,7 +334,6 @@ class PoolClient:
             request_id=request_id,
             restore=restore,
         )
-        return self._call("Acquire", messages.Lease, request, left_s + 10, _Again)
 
     def _check_tls(self, lease: Lease) -> None:
         """Nobody on the way may take TLS away: with an authority configured, a server that others can reach must speak it."""
@@ -357,9 +400,10 @@ class PoolClient:
         """One call. Raises Disconnected."""
         asked = request.SerializeToString()
         if self._is_light:
-            method = f"/cupool.v1.PoolService/{name}"
+            begun, self._begun = self._begun, None
             try:
-                return reply.FromString(call_once(self.addr, self._trust, method, asked, self._metadata, timeout_s))
+                call = begun[0] if begun is not None else self._light_call(name, asked, timeout_s)
+                return reply.FromString(call.wait())
             except (Unfit, ProtocolError):
                 self._is_light = False
         grpc = import_grpc()
@@ -370,6 +414,11 @@ class PoolClient:
             return getattr(self._stub, name)(theirs, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise disconnected(error) from None
+
+    def _light_call(self, name: str, request: bytes, timeout_s: float) -> OneCall:
+        """Raises Unfit."""
+        method = f"/cupool.v1.PoolService/{name}"
+        return OneCall(self.addr, self._trust, method, request, self._metadata, timeout_s)
 
     def close(self) -> None:
         """Let go of the channel: it is kept for the next session, where the pool has answered on it and may be there then."""

@@ -349,41 +349,65 @@ class LightStream(Turns):
         self._wire.close()
 
 
+class OneCall:
+    """A call with one message each way, on a connection of its own: on its way when it is made, and read when it is waited for."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        trust: Trust,
+        method: str,
+        request: bytes,
+        metadata: tuple[tuple[str, str], ...],
+        timeout_s: float,
+    ) -> None:
+        """Raises Unfit: grpcio is to make it: there is no connection."""
+        self._give_up_s = time.monotonic() + timeout_s
+        self._replies: list[bytes] = []
+        self._wire = wire = Wire(endpoint, trust, "", min(CONNECT_S, timeout_s))
+        try:
+            call = Call(wire.scheme, wire.authority, method, metadata, MESSAGE_BYTES, timeout_s)
+            self._stream = LightStream(wire, call, self._replies.append)
+            self._stream.put(request)
+            self._stream.finish()
+        except BaseException as error:
+            wire.close()
+            if isinstance(error, Unread):
+                raise Unfit(str(error)) from None
+            raise
+
+    def wait(self) -> bytes:
+        """The answer; the connection is given back.
+
+        Raises:
+            Unfit: grpcio is to make it: the connection broke, or what came is not understood.
+            Disconnected: the server's refusal.
+        """
+        try:
+            end = None
+            while end is None:
+                left_s = self._give_up_s - time.monotonic()
+                if left_s <= 0:
+                    raise Disconnected("DEADLINE_EXCEEDED", "Deadline Exceeded")
+                end = self._stream.step(min(left_s, KEEPALIVE_ANSWER_S / 2))  # no ticker looks after it
+        finally:
+            self._stream.close()
+        if end.code == "OK" and len(self._replies) == 1:
+            return self._replies[0]
+        if end.code in ("OK", "UNAVAILABLE"):
+            raise Unfit(end.details)
+        raise end
+
+    def forget(self) -> None:
+        """Give back what a forked child has of it; the parent's goes on."""
+        self._wire.close()
+
+
 def call_once(
     endpoint: str, trust: Trust, method: str, request: bytes, metadata: tuple[tuple[str, str], ...], timeout_s: float
 ) -> bytes:
-    """A call with one message each way, on a connection of its own.
-
-    Raises:
-        Unfit: grpcio is to make it: there is no connection, it broke, or what came is not understood.
-        Disconnected: the server's refusal.
-    """
-    give_up_s = time.monotonic() + timeout_s
-    replies: list[bytes] = []
-    wire = Wire(endpoint, trust, "", min(CONNECT_S, timeout_s))
-    try:
-        stream = LightStream(
-            wire, Call(wire.scheme, wire.authority, method, metadata, MESSAGE_BYTES, timeout_s), replies.append
-        )
-    except Unread as error:
-        wire.close()
-        raise Unfit(str(error)) from None
-    try:
-        stream.put(request)
-        stream.finish()
-        end = None
-        while end is None:
-            left_s = give_up_s - time.monotonic()
-            if left_s <= 0:
-                raise Disconnected("DEADLINE_EXCEEDED", "Deadline Exceeded")
-            end = stream.step(min(left_s, KEEPALIVE_ANSWER_S / 2))  # no ticker looks after it
-    finally:
-        stream.close()
-    if end.code == "OK" and len(replies) == 1:
-        return replies[0]
-    if end.code in ("OK", "UNAVAILABLE"):
-        raise Unfit(end.details)
-    raise end
+    """The answer of a OneCall. Raises as making and waiting for one do."""
+    return OneCall(endpoint, trust, method, request, metadata, timeout_s).wait()
 
 
 class LightTransport:

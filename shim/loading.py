@@ -1,11 +1,13 @@
 """Loading the shim, for whoever lets a program have it.
 
-Boundary: how, not what. Nothing else is imported here.
+Boundary: how, not what; nothing else is imported here. CUPOOL_PREOPEN=1 asks the pool for a session as the import begins, so that it is
+there when the import ends: not for processes that are copied after their imports, nor for programs that import and never compute.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 from importlib import import_module
 from types import ModuleType
 
@@ -16,7 +18,13 @@ def load(name: str) -> ModuleType:
     collects = gc.isenabled()
     gc.disable()
     try:
+        if os.environ.get("CUPOOL_PREOPEN", "") not in ("", "0"):
+            import_module(f"{__package__}.session").begin()
         return import_module(name)
     finally:
         if collects:
+            if not gc.get_freeze_count():
+                # Makes all that there is old, without a look at it: the first collection would else do that.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

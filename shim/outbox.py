@@ -26,9 +26,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from operator import call, delitem, setitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cupool.contract import codec, loops
+from cupool.contract import codec
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.records import NamedTuple
@@ -36,6 +36,9 @@ from cupool.contract.records import NamedTuple
 from . import forms, wire
 from .pending import COMMANDS, GATE, LOCK
 from .redo import Redo
+
+if TYPE_CHECKING:
+    from cupool.contract import loops
 
 #: Words that may be pending while something is in flight: about 2,000 commands, which a program makes in about 2 ms. A batch costs both
 #: ends together some hundreds of µs whatever it holds, and the server idles for a part of that: docs/decisions/004.
@@ -159,6 +162,8 @@ class _Loops:
         if self._skip:
             self._skip -= 1
             return None
+        from cupool.contract import loops  # by a program that fills a batch
+
         n = len(items)
         try:
             words = struct.pack(f"<{n}q", *items)
@@ -180,6 +185,8 @@ class _Loops:
     @staticmethod
     def _packed(items: list[Any], words: bytes, found: loops.Found, before: int, arity: _Arity) -> _Packed | None:
         """None where a round is not whole commands, or their headers differ."""
+        from cupool.contract import loops
+
         first = items[found.at : found.at + found.width]
         end, count = arity.walk(first, found.width)
         if end != found.width:
@@ -519,6 +526,8 @@ class Outbox:
 
 def _without_loops(frame: bytes) -> bytes:
     """A ClientFrame's batch with its loops written out, for a server that knows none."""
+    from cupool.contract import loops
+
     message = wire.kinds().ClientFrame.FromString(frame)
     message.batch.commands = loops.written_out(message.batch, DEFAULT_LIMITS)
     del message.batch.loops[:]

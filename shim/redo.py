@@ -217,12 +217,11 @@ class Redo:
         """Forms that the session is about to use for the first time."""
         if self.why:
             return
-        from cupool.contract.ops import find_row
+        from cupool.contract.ops._homes import UNREPEATABLE
 
         for data in definitions:
             op = wire.kinds().Form.FromString(data).op
-            row = find_row(op)
-            if row is not None and row.repeat == "none":
+            if op in UNREPEATABLE:
                 self.end(f"it called {op}, whose effects cannot be repeated")
 
     # -- checkpoints --------------------------------------------------------------------------------------------------

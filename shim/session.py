@@ -27,7 +27,7 @@ from cupool.contract.records import NamedTuple, Record
 from cupool.contract.spec import spec_of
 from cupool.contract.values import SLOT_HANDLE, decode
 
-from . import embedded, forms, scopes, sites, syncdetect, trace, wire
+from . import forms, scopes, sites, syncdetect, trace, wire
 from .config import Config, address_of, config, durability_of, token_of, wants_lane
 from .lease import Fate, Lease, Place, PoolClient, drop_kept, forget_kept
 from .light_stream import LightTransport
@@ -38,6 +38,7 @@ from .redo import Base, Redo
 from .transport import GrpcTransport, Trust, connect_ahead, has_fork_support, open_channel
 
 if TYPE_CHECKING:
+    from .embedded import Address
     from .transport import Transport
 
 
@@ -174,14 +175,22 @@ class Session:
     def _fate(self, lease: Lease) -> Fate | Place | None:
         """Why the session is gone, or where it has moved; None while neither. An embedded pool that was killed says nothing, but its
         end does."""
-        if self._is_embedded and embedded.has_ended():
+        if self._has_ended():
             return Fate("This program's own pool was ended.", True)
         fate: Fate | Place | None = self._pool.fate(lease)
         return fate
 
+    def _has_ended(self) -> bool:
+        """Whether the program's own pool is the session's, and gone."""
+        if not self._is_embedded:
+            return False
+        from . import embedded
+
+        return embedded.has_ended()
+
     def _another(self, old: Lease, error: CupoolError, base: Base | None) -> Lease:
         """A lease in place of one whose server is lost, or that is a clone's now; it goes on from `base`. In the link's thread."""
-        if self._is_embedded and embedded.has_ended():
+        if self._has_ended():
             self._pool.close()
             self._pool = _pool_client(self.settings)
             own: Lease = self._pool.acquire(self.settings, base)
@@ -408,8 +417,10 @@ class _Process:
         self.lock = threading.RLock()
         self.session: Session | None = None
         self.opener = 0
+        #: see `begin`: the configuration and the pool's client
+        self.begun: tuple[Config, PoolClient] | None = None
         self.override: Config | None = None
-        self.inherited: embedded.Address | None = None
+        self.inherited: Address | None = None
         self.first_handle = 0
         self.before = Statistics()
         self.switch_s = 0.0
@@ -462,8 +473,17 @@ def _pool_client(settings: Config) -> PoolClient:
         return PoolClient(settings.addr, settings.token, trust_of(settings), transport=settings.transport)
     address = _process.inherited
     if address is None:
+        from . import embedded
+
         address = embedded.start().address(settings.start_s)
     return PoolClient(address.addr, address.token, is_patient=False, transport=settings.transport)
+
+
+def _stop_embedded() -> None:
+    """End the program's own pool, where it has one."""
+    embedded = sys.modules.get(f"{__package__}.embedded")
+    if embedded is not None:
+        embedded.stop()
 
 
 def is_background() -> None:
@@ -506,7 +526,7 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
             raise RuntimeError("A session is being opened; a signal handler cannot use arrays meanwhile.")
         process.opener = get_ident()
         try:
-            session = make() if make is not None else Session(scopes.settings(process.override or config()))
+            session = make() if make is not None else _made()
         finally:
             process.opener = 0
         forms.refuse(session.refused)
@@ -521,6 +541,46 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
         for prepare in on_open:
             prepare()
         return session
+
+
+def _made() -> Session:
+    """A session as the configuration says, at what was begun where that is for it."""
+    settings = scopes.settings(_process.override or config())
+    begun, _process.begun = _process.begun, None
+    if begun is not None and begun[0] == settings:
+        return Session(settings, pool=begun[1])
+    if begun is not None:
+        begun[1].abandon()
+    return Session(settings)
+
+
+def begin() -> None:
+    """Ask the pool for a session, and do not wait: for whoever will need one in a moment and has something else to do meanwhile. What
+    cannot be asked now is asked, and refused, when it is needed."""
+    process = _process
+    if process.session is not None or process.begun is not None or process.opener or process.is_ending:
+        return
+    settings = process.override or config()
+    if not settings.addr or process.is_fork or scopes.is_inside() or getattr(_thread, "is_background", False):
+        return
+    with process.lock:
+        if process.session is None and process.begun is None and not process.opener:
+            process.opener = get_ident()
+            try:
+                trace.start(settings.log, settings.log_format)
+                _register_exit()
+                _register_snapshot()
+                pool = _pool_client(settings)
+                process.begun = settings, pool
+                pool.begin(settings)
+            finally:
+                process.opener = 0
+
+
+def _abandon() -> None:
+    begun, _process.begun = _process.begun, None
+    if begun is not None:
+        begun[1].abandon()
 
 
 def open_at(
@@ -798,7 +858,8 @@ def leave_scope(drain_s: float) -> None:
 def close() -> None:
     """Flush, wait for what is in flight, end the session, release the lease. Arrays of it become foreign."""
     _close("the program closed the session", EXIT_DRAIN_S)
-    embedded.stop()
+    _abandon()
+    _stop_embedded()
 
 
 def _close(reason: str, drain_s: float) -> None:
@@ -832,8 +893,9 @@ def _at_exit() -> None:
     # Whoever interrupts a program does not want to wait for what it had asked for.
     is_interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     _close("the program ended", 0.0 if is_interrupted else EXIT_DRAIN_S)
+    _abandon()
     drop_kept()
-    embedded.stop()
+    _stop_embedded()
 
 
 # -- fork ----------------------------------------------------------------------------------------------------------------
@@ -887,8 +949,9 @@ def _register_snapshot() -> None:
 
 def _before_snapshot() -> None:
     _close("the process becomes a snapshot", EXIT_DRAIN_S)
+    _abandon()
     drop_kept()
-    embedded.stop()
+    _stop_embedded()
 
 
 _has_snapshot = False
@@ -898,6 +961,8 @@ def _after_fork_in_child() -> None:
     global _process
     LOCK.release()
     old = _process
+    if old.begun is not None:
+        old.begun[1].forget()
     _graveyard.append(old)
     _graveyard.extend(forget_kept())
     COMMANDS.clear()
@@ -908,7 +973,8 @@ def _after_fork_in_child() -> None:
     _process.is_fork = True
     _process.override = old.override
     _process.switch_s = old.switch_s
-    _process.inherited = embedded.after_fork_in_child() or old.inherited
+    embedded = sys.modules.get(f"{__package__}.embedded")
+    _process.inherited = (embedded.after_fork_in_child() if embedded is not None else None) or old.inherited
     _process.has_atexit = old.has_atexit and old.session is None
 
 

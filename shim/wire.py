@@ -1,6 +1,6 @@
 """What this process makes and reads messages with: plain Python while it starts, protobuf from some frames on.
 
-Loading protobuf takes as long as all of a first result (docs/decisions/026), and reading a frame with it a tenth of what it takes in
+Loading protobuf takes as long as all of a first result (docs/decisions/029), and reading a frame with it a tenth of what it takes in
 Python. So programs that ask a little never load it, and others do when they have heard `FRAMES`, or when something else has.
 
 Boundary: which classes. A message of the one kind is put into one of the other as its bytes alone: who makes one takes `kinds()` once.

@@ -141,7 +141,9 @@ def homes_module() -> str:
             ),
             "    ),\n",
         ]
-    return "".join([*lines, "}\n"])
+    never = sorted(name for name, row in rows.items() if row.repeat == "none")
+    lines += ["}\n\n#: Rows that no replay may repeat.\n", f"UNREPEATABLE = frozenset({tuple(never)!r})\n"]
+    return "".join(lines)
 
 
 def public_names_module(entries: list[dict[str, Any]]) -> str:
@@ -366,7 +368,7 @@ def outputs(check: bool) -> dict[Path, str]:
     if not DIGEST.exists():
         DIGEST.write_text('DIGEST = b""\n', encoding="utf-8")
     if not HOMES.exists():
-        HOMES.write_text("HOMES: dict[str, str] = {}\n", encoding="utf-8")
+        HOMES.write_text("HOMES: dict[str, str] = {}\nUNREPEATABLE = frozenset()\n", encoding="utf-8")
     homes = homes_module()  # before anything else makes rows
     from cupool.contract.ops import TABLE, _row, methods
     from cupool.contract.ops._loops import KERNELS

@@ -7,7 +7,7 @@ private modules here; submodules and kernels are loaded when they are looked at,
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from numpy import bool as bool
@@ -79,28 +79,8 @@ from numpy import (
 from .. import naming
 from .._generated.functions import *  # noqa: F403
 from ..array import ndarray
-from ..composites import *  # noqa: F403 - replaces generated functions of the same names
 from ..convert import asnumpy
-from ..flatiter import flatiter
-from ..local import (
-    broadcast_shapes,
-    byte_bounds,
-    can_cast,
-    common_type,
-    iscomplexobj,
-    isfortran,
-    isrealobj,
-    isscalar,
-    may_share_memory,
-    min_scalar_type,
-    ndim,
-    result_type,
-    shape,
-    shares_memory,
-    size,
-)
 from ..ufunc import ufunc
-from . import _missing as _missing
 from ._creation import (
     array,
     asanyarray,
@@ -124,16 +104,38 @@ from ._creation import (
     ogrid,
     r_,
 )
-from ._functional import (
-    apply_along_axis,
-    apply_over_axes,
-    broadcast,
-    clear_memo,
-    get_array_module,
-    memoize,
-    show_config,
-    who,
-)
+
+if TYPE_CHECKING:
+    # Loaded when they are looked at, see `_LAZY`.
+    from ..composites import *  # noqa: F403
+    from ..flatiter import flatiter
+    from ..local import (
+        broadcast_shapes,
+        byte_bounds,
+        can_cast,
+        common_type,
+        iscomplexobj,
+        isfortran,
+        isrealobj,
+        isscalar,
+        may_share_memory,
+        min_scalar_type,
+        ndim,
+        result_type,
+        shape,
+        shares_memory,
+        size,
+    )
+    from ._functional import (
+        apply_along_axis,
+        apply_over_axes,
+        broadcast,
+        clear_memo,
+        get_array_module,
+        memoize,
+        show_config,
+        who,
+    )
 
 #: The CuPy release whose behaviour this is.
 __version__ = "14.2.0"
@@ -158,6 +160,60 @@ _POOLS = {
 }
 #: Public names -> the module of the shim that has them; loaded when first looked at.
 _LAZY = {
+    **dict.fromkeys(
+        (
+            "cumproduct",
+            "histogramdd",
+            "iscomplex",
+            "isreal",
+            "linspace",
+            "matmul",
+            "meshgrid",
+            "msort",
+            "pad",
+            "product",
+            "round_",
+            "row_stack",
+            "unique_all",
+            "unique_counts",
+            "unique_inverse",
+        ),
+        "..composites",
+    ),
+    "flatiter": "..flatiter",
+    **dict.fromkeys(
+        (
+            "broadcast_shapes",
+            "byte_bounds",
+            "can_cast",
+            "common_type",
+            "iscomplexobj",
+            "isfortran",
+            "isrealobj",
+            "isscalar",
+            "may_share_memory",
+            "min_scalar_type",
+            "ndim",
+            "result_type",
+            "shape",
+            "shares_memory",
+            "size",
+        ),
+        "..local",
+    ),
+    **dict.fromkeys(
+        (
+            "apply_along_axis",
+            "apply_over_axes",
+            "broadcast",
+            "clear_memo",
+            "get_array_module",
+            "memoize",
+            "show_config",
+            "who",
+        ),
+        "._functional",
+    ),
     **dict.fromkeys(("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "vectorize"), "..kernels"),
     "fuse": "..fusion",
     **dict.fromkeys(
@@ -214,6 +270,12 @@ _LAZY = {
 }
 
 
+# Those of the generated functions that are hand-written.
+for _name in _LAZY:
+    globals().pop(_name, None)
+del _name
+
+
 def is_available() -> Any:
     """Whether there is a device to be had."""
     from . import cuda
@@ -237,7 +299,14 @@ def __getattr__(name: str) -> Any:
             naming.adopt(value, "cupy")
             globals()[name] = value
             return value
-    return _missing.refuse_attribute("", name)
+    if name == "__all__":  # asked for by `from cupy import *`
+        from cupool.contract.ops._public_names import NAMES
+
+        here = globals().keys() | _LAZY.keys() | (_SUBMODULES - {"testing"})
+        return [public for public in NAMES["cupy"].split() if public in here]
+    from ._missing import refuse_attribute
+
+    return refuse_attribute("", name)
 
 
 _HERE = __name__

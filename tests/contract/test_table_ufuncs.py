@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cupool.contract.ops import TABLE
-from cupool.contract.ops._loops import KERNELS
-from cupool.contract.ops.rules.elementwise import apply, find_loop
+from cupool.contract.ops._loops import KERNELS, REDUCTIONS
+from cupool.contract.ops.rules import reductions
+from cupool.contract.ops.rules.elementwise import apply, find_loop, first_loop, kernel
 from cupool.contract.ops.ufuncs import UFUNCS
 from cupool.contract.spec import Spec, spec_like, spec_of
 
@@ -190,3 +191,34 @@ def test_what_may_be_called_directly_gives_the_same(name: str) -> None:
             result, general = direct(*args), impl(*args)
         check(promised, result, (name, chars))
         np.testing.assert_array_equal(result, general)
+
+
+def test_bfloat16s_loops_are_taken_by_bfloat16_alone() -> None:
+    """So they may be left out until a program has loaded ml_dtypes."""
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    strong = [(np.dtype(c), None) for c in "?bBhHiIlLefdFD"]
+    weak = [(np.dtype(type(value)), type(value)) for value in (1, 1.0, 1j)]
+    compared = 0
+    for name, (nin, *_) in KERNELS.items():
+        whole = kernel(name)
+        if not any(bfloat16 in (*loop.inputs, *loop.outputs) for loop in whole.loops):
+            continue
+        rest = whole._replace(
+            loops=tuple(loop for loop in whole.loops if bfloat16 not in (*loop.inputs, *loop.outputs))
+        )
+        for operands in (
+            itertools.product((*strong, *weak), repeat=nin) if nin < 3 else zip(*[strong] * nin, strict=True)
+        ):
+            assert first_loop(whole, operands) == first_loop(rest, operands), (name, operands)
+            compared += 1
+        for char, _ in strong:
+            assert not any(bfloat16 in loop.outputs for loop in whole.typed if all(t == char for t in loop.outputs))
+    for name in (*REDUCTIONS, *reductions._UNRECORDED):
+        for source, _ in strong:
+            try:
+                loop = reductions.reduction_loop(name, source, None)
+            except TypeError:
+                continue
+            assert bfloat16 not in (*loop.inputs, *loop.outputs), (name, source)
+            compared += 1
+    assert compared > 10_000

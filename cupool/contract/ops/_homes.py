@@ -299,3 +299,6 @@ HOMES: dict[str, str] = {
         " cupyx.scipy.special.y1 cupyx.scipy.special.yn cupyx.scipy.special.zeta cupyx.scipy.special.zetac "
     ),
 }
+
+#: Rows that no replay may repeat.
+UNREPEATABLE = frozenset(('@fault', '@offload', '@offload_function'))

@@ -197,6 +197,8 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 
 #: What a default in a signature text may name, beyond literals.
 _DEFAULT_NAMES: dict[str, Any] = {"float": float, "float64": float64, "int": int, "bool": bool, "complex": complex}
+#: And literals that most defaults are, which need no parser.
+_DEFAULT_NAMES |= {repr(value): value for value in (None, True, False, -1, 0, 1, 2, "C", "K", "same_kind", "unsafe")}
 
 
 class Parameter(NamedTuple):

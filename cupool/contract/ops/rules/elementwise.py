@@ -1,11 +1,11 @@
 """Ufuncs: CuPy's recorded loops decide what is accepted and what comes out; results are always C-ordered.
 
 Note [Loops]: CuPy takes the first loop to which every operand casts safely; a Python scalar is *weak* (it adapts to the arrays)
-when its kind is not above theirs. `tests/contract/test_loops.py` compares the outcome with NumPy's `resolve_dtypes`. Loops travel
+when its kind is not above theirs. `tests/contract/test_table_ufuncs.py` compares the outcome with NumPy's `resolve_dtypes`. Loops travel
 as text (`_loops.py`) because parsing one ufunc at its first call is cheaper than unpickling all of them at import.
 
 Note [bfloat16]: ml_dtypes takes as long to import as the rest of a first call, so it is left to programs that use it. Until one has, no
-operand and no `dtype=` can be a bfloat16, and no others take its loops (`test_loops.py` compares all of them).
+operand and no `dtype=` can be a bfloat16, and no others take its loops (`tests/contract/test_table_ufuncs.py` compares all of them).
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ def operand_type(value: Any) -> Operand:
 @lru_cache(maxsize=8192)
 def find_loop(name: str, operands: tuple[Operand, ...]) -> Loop | None:
     """The first loop that takes the operands, or None. See Note [Loops]."""
-    k = kernel(name)
+    return first_loop(kernel(name), operands)
+
+
+def first_loop(k: Kernel, operands: tuple[Operand, ...]) -> Loop | None:
+    """As `find_loop`, of these loops."""
     weak = [w for _, w in operands]
     if any(w is not None for w in weak):
         scalars = max(0 if w is bool else 1 if w is int else 2 for w in weak if w is not None)
