@@ -12,9 +12,9 @@ from cupool.contract.limits import Limits
 from cupool.contract.records import Record, as_dict
 
 #: What importing the shim may load beyond numpy and itself, all of it small.
-STANDARD = ["_heapq", "_queue", "_socket", "atexit", "cupool", "heapq", "queue", "select", "threading"]
+STANDARD = ["_queue", "_socket", "atexit", "cupool", "gc", "mmap", "select", "threading"]
 #: Each module costs 0.1 to 0.2 ms to find and to read.
-MOST_MODULES = 74
+MOST_MODULES = 70
 
 IMPORT = """
 import sys, gc
