@@ -64,10 +64,11 @@ class _Program:
             raise self._error
 
 
-def _move(there: World, program: _Program, is_cold: bool) -> tuple[float, float, Any]:
+def _move(there: World, program: _Program, is_cold: bool, size: int) -> tuple[float, float, Any]:
     """(the client's longest pause in ms, seconds from order to release without the stop, the source's report) of one move."""
     to = there.server()
     assert to.endpoint  # it is ready
+    touch_memory(size)  # a host takes back within seconds what its guest has freed
     program.wait_steps(20)
     program.longest_s = 0.0
     started = time.perf_counter()
@@ -132,12 +133,12 @@ def run(quick: bool) -> list[Ratio | Value]:
             program = _Program()
             pauses, rests, took, stops = [], [], [], []
             for _ in range(repeats):
-                pause_ms, seconds, report = _move(there, program, is_cold=False)
+                pause_ms, seconds, report = _move(there, program, False, size)
                 pauses.append(pause_ms)
                 took.append(report.copied_bytes / seconds / 1e9)
                 stops.append(report.pause_ms)
                 rests.append(_rest(program, seconds))
-            cold = [_move(there, program, is_cold=True)[0] for _ in range(1 if size > GIB else 3)]
+            cold = [_move(there, program, True, size)[0] for _ in range(1 if size > GIB else 3)]
             program.close()
             assert float(kept[-1][-1]) == len(kept) - 1
         medians[name] = statistics.median(pauses)
