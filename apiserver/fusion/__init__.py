@@ -56,6 +56,8 @@ class Fusion:
         #: segments that were run while there was a driver, and those of them that it ran
         self.segments = 0
         self.lowered = 0
+        #: of which several ran at once, how often
+        self.waves = 0
         #: commands that the next window may have: fewer after one that did not fit into memory
         self._most = MOST_COMMANDS
         #: words, and the index up to which their commands are known not to join

@@ -5,6 +5,7 @@
 // another; whoever calls works too, and waits for nobody who has not begun: a core that is busy costs nothing but itself. Pieces are
 // blocks; of a segment with a late write (see Note [Late writes] in segments.py) they are runs of blocks, and what a run's neighbours
 // read of its first and its last block may not be written before they have read it, so those two are written at the end.
+// Segments may run as the stages of a wave, see waves.py: a stage runs a block as soon as the stage before it is some blocks further.
 #pragma GCC optimize("O3")
 #include <fenv.h>
 #include <pthread.h>
@@ -34,7 +35,7 @@ constexpr int SET_MASK = 2;
 
 typedef int (*Loop)(void *context, char *const *data, const intptr_t *dimensions, const intptr_t *strides, void *auxiliary);
 
-constexpr int OPERANDS = 4, DIMENSIONS = 8, MOST_THREADS = 256, STACK_BYTES = 512 << 10;
+constexpr int OPERANDS = 4, DIMENSIONS = 8, MOST_THREADS = 256, MOST_STAGES = 16, STACK_BYTES = 512 << 10;
 // A multiple of every vector's elements, as in proof.py.
 constexpr long UNIT = 64;
 
@@ -384,6 +385,75 @@ void take_pieces(Segment &segment, int64_t worker) {
     }
 }
 
+// -- waves --------------------------------------------------------------------------------------------------------------
+
+struct Stage {
+    Segment segment;
+    int64_t next, done, busy;  // done: so many blocks are computed and written
+    Waiting waiting;
+};
+
+struct Wave {
+    Stage *stages;
+    int64_t count, lag, threads, scratch_bytes;
+    char *scratch;
+};
+
+// Run a stage's next block, where the stage before has come far enough. The caller holds `busy`.
+bool advance(Wave &wave, int64_t number, char *scratch) {
+    Stage &stage = wave.stages[number];
+    Segment &segment = stage.segment;
+    const int64_t block = stage.next, all = segment.block_count;
+    if (block >= all) return false;
+    const int64_t needed = block + wave.lag < all ? block + wave.lag : all;
+    if (number && __atomic_load_n(&wave.stages[number - 1].done, __ATOMIC_ACQUIRE) < needed) return false;
+    int64_t done = block + 1;
+    const int64_t turn = block & 1;
+    run_block(segment, scratch, block, 0, turn);
+    if (segment.late) {
+        write_late(segment, stage.waiting);
+        stage.waiting = {where(segment, segment.slots[segment.late->slots[0]], scratch, segment.blocks[block], 0, turn), block};
+        if (done == all) write_late(segment, stage.waiting);
+        else done = block;
+    }
+    stage.next = block + 1;
+    __atomic_store_n(&stage.done, done, __ATOMIC_RELEASE);
+    return true;
+}
+
+inline void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+// Looks before a thread sleeps or gives way: some tens of microseconds, about what is between two segments.
+constexpr int LOOKS = 4000;
+
+// A thread prefers its own share of the stages, of those the last one that can go on: what it reads has just been written.
+void take_wave(Wave &wave, int64_t worker) {
+    char *scratch = wave.scratch + worker * wave.scratch_bytes;
+    const Stage &last = wave.stages[wave.count - 1];
+    const int64_t from = wave.count * (worker + 1) / wave.threads - 1;
+    int idle = 0;
+    while (__atomic_load_n(&last.done, __ATOMIC_ACQUIRE) < last.segment.block_count) {
+        bool has_run = false;
+        for (int64_t k = 0; k < wave.count && !has_run; k++) {
+            const int64_t number = (from - k + wave.count) % wave.count;
+            Stage &stage = wave.stages[number];
+            if (__atomic_load_n(&stage.busy, __ATOMIC_RELAXED) || __atomic_exchange_n(&stage.busy, 1, __ATOMIC_ACQUIRE)) continue;
+            while (advance(wave, number, scratch)) {
+                has_run = true;
+                if (stage.next & 1) break;
+            }
+            __atomic_store_n(&stage.busy, 0, __ATOMIC_RELEASE);
+        }
+        if (has_run) idle = 0;
+        else if (++idle < LOOKS) pause();
+        else sched_yield();
+    }
+}
+
 // -- the team -----------------------------------------------------------------------------------------------------------
 
 struct Team {
@@ -394,6 +464,8 @@ struct Team {
     int64_t ending, holders, threads;
     Segment segment;
     Run runs[2 * MOST_THREADS];
+    Stage stages[MOST_STAGES];
+    Wave wave;  // of no stages: `segment` is what runs
     fenv_t environment;
 };
 
@@ -403,14 +475,6 @@ struct Worker {
 };
 
 constexpr int64_t ONE = 1 << 16, OPEN = 1 << 15;
-// Looks at the state before a thread sleeps: some tens of microseconds, about what is between two segments.
-constexpr int LOOKS = 4000;
-
-inline void pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-}
 
 void let_go(Team *team) {
     if (__atomic_sub_fetch(&team->holders, 1, __ATOMIC_ACQ_REL)) return;
@@ -446,7 +510,11 @@ void *work(void *given) {
         }
         if (!__atomic_compare_exchange_n(&team->state, &state, state + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) continue;
         seen = state / ONE;
-        if (worker.number < team->segment.threads) take_pieces(team->segment, worker.number);
+        if (team->wave.count) {
+            if (worker.number < team->wave.threads) take_wave(team->wave, worker.number);
+        } else if (worker.number < team->segment.threads) {
+            take_pieces(team->segment, worker.number);
+        }
         __atomic_sub_fetch(&team->state, 1, __ATOMIC_ACQ_REL);
     }
     let_go(team);
@@ -504,11 +572,9 @@ EXPORTED void cupool_fusion_close(void *given) {
     let_go(team);
 }
 
-// Run a segment. `words`: as lowering.py writes them; `scratch` is for all threads that they name. 0, or 1 where a loop failed.
-EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
-    using namespace driver;
-    Team *team = static_cast<Team *>(given);
-    Segment &segment = team->segment;
+namespace driver {
+
+void read(Segment &segment, const long *words) {
     segment = {};
     segment.slots = reinterpret_cast<const Slot *>(words[0]);
     segment.steps = reinterpret_cast<const Step *>(words[1]);
@@ -517,6 +583,34 @@ EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
     segment.block_count = words[4];
     segment.late = reinterpret_cast<const Step *>(words[5]);
     segment.scratch_bytes = words[6];
+}
+
+// The others may begin at what the team has.
+void begin(Team *team) {
+    pthread_mutex_lock(&team->lock);
+    __atomic_store_n(&team->state, (state_of(team) / ONE + 1) * ONE + OPEN, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->lock);
+}
+
+// Nobody begins any more; those who have are waited for.
+void end(Team *team) {
+    __atomic_and_fetch(&team->state, ~OPEN, __ATOMIC_ACQ_REL);
+    for (int k = 0; state_of(team) % ONE; k++) {
+        if (k < LOOKS) pause();
+        else sched_yield();
+    }
+}
+
+}  // namespace driver
+
+// Run a segment. `words`: as lowering.py writes them; `scratch` is for all threads that they name. 0, or 1 where a loop failed.
+EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
+    using namespace driver;
+    Team *team = static_cast<Team *>(given);
+    Segment &segment = team->segment;
+    team->wave.count = 0;
+    read(segment, words);
     segment.scratch = scratch;
     segment.turning = scratch + words[7];
     segment.pieces = segment.late ? words[8] : segment.block_count;
@@ -524,20 +618,9 @@ EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
     for (int64_t k = 0; segment.late && k < segment.pieces; k++) team->runs[k] = {{nullptr, -1}, {nullptr, -1}};
     segment.threads = words[9];
     const bool shared = segment.threads > 1 && team->threads > 1;
-    if (shared) {
-        pthread_mutex_lock(&team->lock);
-        __atomic_store_n(&team->state, (state_of(team) / ONE + 1) * ONE + OPEN, __ATOMIC_RELEASE);
-        pthread_cond_broadcast(&team->changed);
-        pthread_mutex_unlock(&team->lock);
-    }
+    if (shared) begin(team);
     take_pieces(segment, 0);
-    if (shared) {
-        __atomic_and_fetch(&team->state, ~OPEN, __ATOMIC_ACQ_REL);
-        for (int k = 0; state_of(team) % ONE; k++) {
-            if (k < LOOKS) pause();
-            else sched_yield();
-        }
-    }
+    if (shared) end(team);
     if (segment.late)
         for (int64_t k = 0; k < segment.pieces; k++) {
             write_late(segment, segment.runs[k].first);
@@ -545,6 +628,30 @@ EXPORTED long cupool_fusion_run(void *given, const long *words, char *scratch) {
         }
     feclearexcept(FE_ALL_EXCEPT);
     return segment.failed;
+}
+
+// Run segments as stages of a wave. `words`: how many, the lag, bytes of scratch of a thread, threads; then of each the address of its words, and
+// where behind the threads' scratch its turning scratch begins. 0, or 1 where a loop failed.
+EXPORTED long cupool_fusion_wave(void *given, const long *words, char *scratch) {
+    using namespace driver;
+    Team *team = static_cast<Team *>(given);
+    Wave &wave = team->wave;
+    wave = {team->stages, words[0] < MOST_STAGES ? words[0] : MOST_STAGES, words[1], words[3], words[2], scratch};
+    for (int64_t k = 0; k < wave.count; k++) {
+        Stage &stage = wave.stages[k];
+        stage.next = stage.done = stage.busy = 0;
+        stage.waiting = {nullptr, -1};
+        read(stage.segment, reinterpret_cast<const long *>(words[4 + 2 * k]));
+        stage.segment.turning = scratch + words[5 + 2 * k];
+    }
+    const bool shared = wave.threads > 1 && team->threads > 1;
+    if (shared) begin(team);
+    take_wave(wave, 0);
+    if (shared) end(team);
+    feclearexcept(FE_ALL_EXCEPT);
+    long failed = 0;
+    for (int64_t k = 0; k < wave.count; k++) failed |= wave.stages[k].segment.failed;
+    return failed;
 }
 
 namespace driver {

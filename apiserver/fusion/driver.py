@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 SOURCE = Path(__file__).parent / "driver.cc"
 #: Words of a step and of a slot, as `driver.cc` has them.
 STEP_WORDS, SLOT_WORDS = 56, 3
+#: Stages of a wave.
+MOST_STAGES = 16
 #: Elements times steps below which other threads bring less than it costs to tell them.
 WORK_OF_A_THREAD = 1 << 17
 #: Elements of a command that several cores run though it joins no other.
@@ -51,11 +53,12 @@ class Driver:
         layout.restype = ctypes.c_int64
         if layout() != (STEP_WORDS * 8) << 32 | SLOT_WORDS * 8:
             raise OSError(0, f"{path} has another layout")
-        self._run, self._open, self._close, self._added = (
-            getattr(library, f"cupool_fusion_{name}") for name in ("run", "open", "close", "added")
+        self._run, self._wave, self._open, self._close, self._added = (
+            getattr(library, f"cupool_fusion_{name}") for name in ("run", "wave", "open", "close", "added")
         )
         self._run.restype = ctypes.c_int64
         self._run.argtypes = (ctypes.c_void_p,) * 3
+        self._wave.restype, self._wave.argtypes = ctypes.c_int64, (ctypes.c_void_p,) * 3
         self._open.restype, self._open.argtypes = ctypes.c_void_p, (ctypes.c_int64,)
         self._close.restype, self._close.argtypes = None, (ctypes.c_void_p,)
         self._added.restype = None
@@ -68,7 +71,7 @@ class Driver:
         if not handle:
             raise MemoryError("no memory for the threads of a chain")
         try:
-            yield Team(self._run, self._added, handle)
+            yield Team(self._run, self._wave, self._added, handle)
         finally:
             self._close(handle)
 
@@ -76,8 +79,10 @@ class Driver:
 class Team:
     """Threads of a driver."""
 
-    def __init__(self, run: Callable[..., int], added: Callable[..., None], handle: int) -> None:
-        self._run = run
+    def __init__(
+        self, run: Callable[..., int], wave: Callable[..., int], added: Callable[..., None], handle: int
+    ) -> None:
+        self._run, self._wave = run, wave
         #: (address of blocks' sums, bytes of each, numbers, numbers of a block, address for the sum), see Note [Sums in blocks]
         self.added = added
         self._handle = handle
@@ -90,6 +95,15 @@ class Team:
             scratch: address of the memory for all its threads.
         """
         return not self._run(self._handle, words, scratch)
+
+    def wave(self, words: int, scratch: int) -> bool:
+        """Run segments as the stages of a wave; whether all loops went well.
+
+        Args:
+            words: address of what `waves.py` made.
+            scratch: address of the memory for all threads and stages.
+        """
+        return not self._wave(self._handle, words, scratch)
 
 
 _driver: Driver | None = None
@@ -162,6 +176,7 @@ def _cores() -> int:
 
 __all__ = [
     "BLOCK_BYTES",
+    "MOST_STAGES",
     "STEP_WORDS",
     "WORK_OF_A_THREAD",
     "WORTH_ALONE",

@@ -19,15 +19,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cupool.contract.errors import ProtocolError
-
 from ..devices.cpu.memory import address_of, extent
-from .driver import STEP_WORDS, WORK_OF_A_THREAD, Team
+from .driver import STEP_WORDS, WORK_OF_A_THREAD
 from .kinds import Operation, Reduction
 from .loops import Loop, loop_of
 from .programs import Program, Scratch
 from .proof import UNIT
 from .segments import Node, Value
+from .tables import ALIGNMENT, LATE, Lowered
 
 Array = np.ndarray[Any, Any]
 
@@ -36,16 +35,10 @@ _LOOP, _CAST, _COPY, _WHERE, _ROWS, _TOTAL, _COUNT, _CHUNKS, _PACKED = range(9)
 _OPERANDS, _DIMENSIONS = 4, 8
 #: The word of a step that says where parts go.
 _PARTS_AT = 11
-#: In place of a slot: where a late write goes.
-LATE = -1
 #: By kind and size, in the order of the driver's casts.
 _KINDS = {k: i for i, k in enumerate(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))}
 _NO_LOOP = Loop(0, 0, 0)
-_ALIGNMENT = 64
 _PAGE = 4096
-
-#: Bytes of scratch of all threads; where it is not enough, they are fewer.
-MOST_SCRATCH = 128 << 20
 #: Elements of NumPy's buffers, and of the shortest row that `CHUNKS` takes.
 _BUFFER, _SHORTEST = 8192, 128
 
@@ -73,71 +66,6 @@ class Ways(Protocol):
 
 class _Cannot(Exception):
     """This program is the interpreter's."""
-
-
-class Lowered:
-    """Tables of one program, with all that they point to."""
-
-    def __init__(self, threads: int) -> None:
-        #: those that it runs on, at most
-        self.threads = threads
-        self.head = array("q")
-        #: arrays whose memory the slots name
-        self.kept: list[Array] = []
-        #: numbers that steps name
-        self.numbers: list[Array] = []
-        self.scratch: Array = np.empty(0, np.uint8)
-        #: the blocks' results of each total
-        self.parts: list[Array] = []
-        self.slots, self.steps, self.blocks, self.late = (array("q") for _ in range(4))
-        #: (the driver's slot, slot of the program or `LATE`) of each array
-        self.origins: list[tuple[int, int]] = []
-        #: where in the steps each part is named
-        self.part_words: list[int] = []
-        #: bytes of scratch of a thread, and turning scratch of a run
-        self.each, self.turning = 0, 0
-
-    def finish(self, scratch: Scratch) -> None:
-        """Take scratch, and write the head. Raises MemoryError."""
-        each, blocks = self.each, len(self.blocks) // 4
-        self.threads = max(min(self.threads, MOST_SCRATCH // each), 1)
-        # Two runs for each thread that writes late: who begins late leaves more to the others.
-        runs = min(2 * self.threads, blocks) if self.threads > 1 else 1
-        turning = each * self.threads
-        memory = scratch.shared(turning + self.turning * runs + _ALIGNMENT)
-        self.scratch = memory[-address_of(memory) % _ALIGNMENT :]
-        self.head = array(
-            "q",
-            (
-                self.slots.buffer_info()[0],
-                self.steps.buffer_info()[0],
-                len(self.steps) // STEP_WORDS,
-                self.blocks.buffer_info()[0],
-                blocks,
-                self.late.buffer_info()[0] if self.late else 0,
-                each,
-                turning,
-                runs,
-                self.threads,
-            ),
-        )
-
-    def run(self, program: Program, team: Team) -> None:
-        """Compute all blocks. Raises ProtocolError: a loop failed that cannot."""
-        went_well = team.run(self.head.buffer_info()[0], address_of(self.scratch))
-        if not went_well:
-            raise ProtocolError(
-                "A loop of NumPy's failed within a chain of commands, some of which had written.",
-                "Start the server with --fusion-threads 1, and report it.",
-            )
-        for (node, parts), found in zip(program.totals, self.parts, strict=True):
-            how = node.operation
-            if isinstance(how, Reduction) and how.style == "pairwise":
-                total = np.empty((), how.dtype)
-                team.added(address_of(found), found.itemsize, program.rows, program.block, address_of(total))
-                parts.append(total[()])
-            else:
-                parts.extend(found)
 
 
 def lower(program: Program, scratch: Scratch, threads: int, ways: Ways) -> Lowered | None:
@@ -185,7 +113,7 @@ class _Lowering:
     def _take(self, nbytes: int) -> int:
         """Scratch of each thread; its offset."""
         at = self._scratch_bytes
-        self._scratch_bytes = at + -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+        self._scratch_bytes = at + -(-nbytes // ALIGNMENT) * ALIGNMENT
         return at
 
     def _operand(self, slot: int) -> tuple[int, int, tuple[int, ...], np.dtype[Any]]:
@@ -435,7 +363,7 @@ class _Lowering:
         slot, _ = late
         if slot in self._program.scratch:
             content = self._program.slots[slot]
-            piece = -(-content.nbytes // _ALIGNMENT) * _ALIGNMENT
+            piece = -(-content.nbytes // ALIGNMENT) * ALIGNMENT
             at = self._slot(_TURNING, 0, piece)
             self._turning = 3 * piece
             self._known[slot] = at, content.strides[0], self._strides(content, 1), content.dtype
@@ -478,7 +406,7 @@ class _Lowering:
         lowered = self.lowered
         if len(self._steps) % STEP_WORDS or len(late) not in (0, STEP_WORDS):
             raise AssertionError("steps have another size than the driver's")
-        lowered.each = -(-self._scratch_bytes // _PAGE) * _PAGE + _ALIGNMENT
+        lowered.each = -(-self._scratch_bytes // _PAGE) * _PAGE + ALIGNMENT
         lowered.turning = self._turning
         lowered.slots, lowered.steps, lowered.blocks, lowered.late = self._slots, self._steps, self._blocks, late
         lowered.finish(scratch)
@@ -547,4 +475,4 @@ def _beginning(how: Reduction) -> tuple[int, Array | None]:
     return 1, None
 
 
-__all__ = ["LATE", "Lowered", "Ways", "lower"]
+__all__ = ["Ways", "lower"]

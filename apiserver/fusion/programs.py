@@ -23,7 +23,7 @@ from .segments import BLOCK_BYTES, LOOKS_AGAIN, Node, Segment, Value, is_total, 
 
 if TYPE_CHECKING:
     from .driver import Team
-    from .lowering import Lowered
+    from .tables import Lowered
 
 Array = np.ndarray[Any, Any]
 #: Bytes of scratch of the driver's threads that are kept for the next segment.

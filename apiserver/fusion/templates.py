@@ -16,8 +16,9 @@ import numpy as np
 
 from ..devices.cpu.memory import address_of
 from .driver import SLOT_WORDS
-from .lowering import LATE, Lowered, Ways, lower
+from .lowering import Ways, lower
 from .programs import Program, Scratch
+from .tables import LATE, Lowered
 
 #: Templates of one executor. A program of hundreds of segments goes through them in turn.
 MOST_TEMPLATES = 512
@@ -101,7 +102,8 @@ def _filled(template: Lowered, program: Program, scratch: Scratch) -> Lowered:
         template.blocks,
         template.late,
     )
-    made.numbers, made.each, made.turning = template.numbers, template.each, template.turning
+    made.origins, made.numbers = template.origins, template.numbers
+    made.each, made.turning = template.each, template.turning
     sliced = dict(program.sliced)
     for index, slot in template.origins:
         if slot == LATE:

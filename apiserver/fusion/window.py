@@ -31,6 +31,7 @@ from .. import lastuse
 from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
+from . import waves
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, copy_into, is_cheap
 from .segments import Node, Segment, Value, can_run, clash, settle
 
@@ -377,9 +378,10 @@ class Window:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)
         with self._fusion.team(programs) as team:
-            for program in programs:
-                self.has_written |= program.segment.writes or program.segment.is_over
-                program.run(team)
+            for wave in list(waves.divided(programs, self._fusion.scratch, team)):
+                self.has_written |= any(p.segment.writes or p.segment.is_over for p in wave.programs)
+                wave.run(team)
+                self._fusion.waves += len(wave.programs) > 1
 
     def _last_uses(self) -> dict[tuple[Any, ...], list[tuple[int, int]]]:
         """Of operands that die here and are used in one segment: (its number, shape, dtype) -> their handles, and the last node of each."""

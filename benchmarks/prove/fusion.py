@@ -12,16 +12,19 @@ from benchmarks.harness import ROOT, environment
 
 TITLE = "random programs, joined and one by one: results, answers, errors and accounts bit-equal"
 #: Programs of one case; every fourth case has arrays and blocks of the sizes that are used in service.
-SMALL, REAL = 400, 40
+SMALL, REAL, WAVES = 400, 40, 200
 
 
 def cases(full: bool) -> list[str]:
     if not full:
-        return ["small-900", "real-901"]
-    return [f"real-{k:03d}" if k % 4 == 3 else f"small-{k:03d}" for k in range(40)]
+        return ["small-900", "real-901", "waves-902"]
+    return [f"real-{k:03d}" if k % 4 == 3 else f"small-{k:03d}" for k in range(40)] + [
+        f"waves-{k}" for k in range(40, 46)
+    ]
 
 
-#: Runs so many programs from a seed on; prints how many had chains, how many commands joined, segments, and how many the driver ran.
+#: Runs so many programs from a seed on; prints how many had chains, how many commands joined, segments, how many the driver ran, and
+#: results that were written over operands, in chains and one by one.
 SCRIPT = """
 import contextlib, sys
 sys.path.insert(0, sys.argv[1])
@@ -29,7 +32,17 @@ import fusion_programs
 first, programs, real = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "real"
 with contextlib.nullcontext() if real else fusion_programs.small_sizes():
     done = [fusion_programs.check(seed, real) for seed in range(first, first + programs)]
-print(sum(d.joined > 0 for d in done), *(sum(getattr(d, n) for d in done) for n in ("joined", "segments", "lowered")))
+names = ("joined", "segments", "lowered", "over", "over_alone")
+print(sum(d.joined > 0 for d in done), *(sum(getattr(d, n) for d in done) for n in names))
+"""
+#: The same of stencils; prints how many waves there were.
+STENCILS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import fusion_programs, stencil_programs
+first, programs = int(sys.argv[2]), int(sys.argv[3])
+with fusion_programs.small_sizes():
+    print(sum(stencil_programs.check(seed) for seed in range(first, first + programs)))
 """
 LIMIT_S = 600.0
 
@@ -41,11 +54,11 @@ def setup() -> Iterator[None]:
 
 def run_case(shared: Any, case: str) -> dict[str, Any]:
     kind, _, number = case.partition("-")
-    programs = REAL if kind == "real" else SMALL
+    programs = {"real": REAL, "waves": WAVES}.get(kind, SMALL)
     words = [
         sys.executable,
         "-c",
-        SCRIPT,
+        STENCILS if kind == "waves" else SCRIPT,
         str(ROOT / "tests" / "support"),
         str(int(number) * 10_000),
         str(programs),
@@ -56,15 +69,21 @@ def run_case(shared: Any, case: str) -> dict[str, Any]:
     )
     if run.returncode:
         raise AssertionError(run.stderr[-2000:])
-    chained, joined, segments, lowered = map(int, run.stdout.split())
+    if kind == "waves":
+        assert int(run.stdout), "no segments ran together: this case shows nothing"
+        return {"programs": programs, "waves": int(run.stdout)}
+    chained, joined, segments, lowered, over, alone = map(int, run.stdout.split())
     assert joined, "nothing was joined: this case shows nothing"
     assert lowered, "the driver ran nothing: this case shows nothing of it"
     return {
         "programs": programs, "programs_with_chains": chained, "commands_joined": joined, "segments": segments,
-        "segments_run_by_the_driver": lowered,
+        "segments_run_by_the_driver": lowered, "results_over_operands": over, "results_over_operands_alone": alone,
     }  # fmt: skip
 
 
 def summary(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    names = ("programs", "programs_with_chains", "commands_joined", "segments", "segments_run_by_the_driver")
-    return {name: sum(case[name] for case in done.values()) for name in names}
+    names = (
+        "programs", "programs_with_chains", "commands_joined", "segments", "segments_run_by_the_driver", "results_over_operands",
+        "results_over_operands_alone", "waves",
+    )  # fmt: skip
+    return {name: sum(case.get(name, 0) for case in done.values()) for name in names}

@@ -16,7 +16,7 @@ import numpy as np
 from cupool.apiserver import lastuse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
-from cupool.apiserver.fusion import driver, kinds, lowering, programs, proof, segments
+from cupool.apiserver.fusion import driver, kinds, lowering, programs, proof, segments, waves
 from wire import REPLY, H, I, R, V, Writer, form, spec, value
 
 from cupool.contract.codec import real_bits
@@ -56,6 +56,8 @@ def small_sizes() -> Iterator[None]:
     cheap, driver.THREADS_OF_CHEAP = driver.THREADS_OF_CHEAP, 2
     least, lastuse.LEAST_BYTES = lastuse.LEAST_BYTES, SMALL_ELEMENTS
     trial, lastuse.WORTH_A_TRIAL = lastuse.WORTH_A_TRIAL, 0
+    stages, waves.STAGES_A_THREAD = waves.STAGES_A_THREAD, 0
+    longer, waves.LONGER = waves.LONGER, 0
     modules = [
         m for m in (kinds, segments, programs, _window()) if hasattr(m, "MIN_ELEMENTS") or hasattr(m, "BLOCK_BYTES")
     ]
@@ -68,6 +70,7 @@ def small_sizes() -> Iterator[None]:
         yield
     finally:
         lowering.WORK_OF_A_THREAD, driver.WORTH_ALONE, driver.BLOCK_BYTES = work, alone, block
+        waves.STAGES_A_THREAD, waves.LONGER = stages, longer
         driver.THREADS_OF_CHEAP, lastuse.LEAST_BYTES, lastuse.WORTH_A_TRIAL = cheap, least, trial
         for module in modules:
             if hasattr(module, "MIN_ELEMENTS"):

@@ -10,7 +10,7 @@ import pytest
 from cupool.apiserver.config import parse
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler
 from cupool.apiserver.devices.cpu.memory import address_of
-from cupool.apiserver.fusion import driver, loops, lowering, proof, trials
+from cupool.apiserver.fusion import driver, loops, lowering, proof, tables, trials
 from cupool.apiserver.fusion.kinds import Operation
 from cupool.apiserver.fusion.programs import Program, Scratch, compile_segment
 from cupool.apiserver.fusion.segments import Node, Segment, Value
@@ -105,7 +105,7 @@ def _driver() -> driver.Driver:
 
 def _program(
     how: Operation, operands: tuple[Any, ...], made: Any, is_ragged: bool = False
-) -> tuple[Program, lowering.Lowered | None]:
+) -> tuple[Program, tables.Lowered | None]:
     segment = Segment(0, made.shape)
     values = [Value(x.shape, x.dtype, x) if isinstance(x, np.ndarray) else x for x in operands]
     segment.add(Node(how, values, Value(made.shape, made.dtype, made), None, False))
@@ -118,7 +118,7 @@ def _program(
 # -- what it is told ----------------------------------------------------------------------------------------------------
 
 
-def _check_tables(lowered: lowering.Lowered) -> None:
+def _check_tables(lowered: tables.Lowered) -> None:
     """Follow the tables as the driver does, and see that every byte of every step lies in an array that is kept, or in scratch."""
     slots, steps, blocks, late = lowered.slots, lowered.steps, lowered.blocks, lowered.late
     arrays = [
@@ -155,14 +155,14 @@ def _check_tables(lowered: lowering.Lowered) -> None:
 @pytest.mark.parametrize("seed", range(1000, 1020))
 def test_no_step_leaves_its_memory(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    run = lowering.Lowered.run
+    run = tables.Lowered.run
 
-    def checked(self: lowering.Lowered, program: Program, team: driver.Team) -> None:
+    def checked(self: tables.Lowered, program: Program, team: driver.Team) -> None:
         _check_tables(self)
         seen.append(self)
         run(self, program, team)
 
-    monkeypatch.setattr(lowering.Lowered, "run", checked)
+    monkeypatch.setattr(tables.Lowered, "run", checked)
     done = check(seed)
     assert len(seen) >= done.lowered
 
