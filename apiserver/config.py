@@ -71,6 +71,7 @@ class Config:
         transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
         fuses: chains of elementwise commands run in blocks, see `fusion/`.
         fusion_threads: threads that such chains run on; 0: as many as there are cores; 1: in the interpreter's.
+        waves: segments of such chains run together where they follow one another, see `fusion/waves.py`.
         reuses: results are written over operands that die right behind, see `lastuse.py`.
         cuda_moves: sessions of a GPU may be moved and saved, see `devices/cuda/state.py`.
         cuda_graphs: loops on a GPU run as captured graphs, see `devices/cuda/graphs.py`.
@@ -102,6 +103,7 @@ class Config:
     transport: str = "core"
     fuses: bool = True
     fusion_threads: int = 0
+    waves: bool = True
     reuses: bool = True
     cuda_moves: bool = False
     cuda_graphs: bool = False
@@ -206,6 +208,12 @@ def _parser() -> argparse.ArgumentParser:
         help="threads that such chains run on; 0: one for each core; 1: without the compiled driver. Default: CUPOOL_FUSION_THREADS or 0",
     )
     parser.add_argument(
+        "--waves",
+        default="off" if os.environ.get("CUPOOL_WAVES", "").lower() in ("off", "0", "no") else "on",
+        choices=["on", "off"],
+        help="run the steps of stencils and long chains together, a few blocks apart; results are the same. Default: CUPOOL_WAVES, else on",
+    )
+    parser.add_argument(
         "--reuse",
         default="off" if os.environ.get("CUPOOL_REUSE", "").lower() in ("off", "0", "no") else "on",
         choices=["on", "off"],
@@ -252,7 +260,7 @@ def parse(argv: list[str] | None = None) -> Config:
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
-        fuses=args.fusion == "on", fusion_threads=args.fusion_threads, reuses=args.reuse == "on",
+        fuses=args.fusion == "on", fusion_threads=args.fusion_threads, waves=args.waves == "on", reuses=args.reuse == "on",
         cuda_moves=args.cuda_moves == "on", cuda_graphs=args.cuda_graphs == "on",
     )  # fmt: skip
 

@@ -75,13 +75,15 @@ class Executor(Failing):
 
     def __init__(self, device: Device, limit_bytes: int, limits: Limits, status: StatusWriter | None = None,
                  allow_faults: bool = False, impls: dict[str, Callable[..., Any]] | None = None,
-                 has_plans: bool = True, fuses: bool = True, fusion_threads: int = 0, reuses: bool = True) -> None:  # fmt: skip
+                 has_plans: bool = True, fuses: bool = True, fusion_threads: int = 0, reuses: bool = True,
+                 waves: bool = True) -> None:  # fmt: skip
         """
         Args:
             impls: what `resolve_table` gave, when the caller has it already.
             has_plans: loops run by plans, see plans/.
             fuses: chains of elementwise commands run in blocks, see fusion/; where the device can.
             fusion_threads: that they run on, see `Fusion`.
+            waves: chains' segments run together where they follow one another, see fusion/waves.py.
             reuses: results are written over operands that die right behind, see lastuse.py; where the device can.
         """
         self.device = device
@@ -126,7 +128,7 @@ class Executor(Failing):
         self._results: list[bytes] = []
         self._failures: list[Any] = []
         #: None: each command runs by itself
-        self.fusion = Fusion(self, fusion_threads) if fuses and device.kind == "cpu" else None
+        self.fusion = Fusion(self, fusion_threads, waves) if fuses and device.kind == "cpu" else None
         #: results that were written over operands
         self.last_uses = 0
         self.reuses = reuses and device.kind == "cpu"
@@ -151,7 +153,7 @@ class Executor(Failing):
         made._results, made._failures, made._told_bytes = [], [], 0
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
-        made.fusion = Fusion(made, self.fusion.threads) if self.fusion is not None else None
+        made.fusion = Fusion(made, self.fusion.threads, self.fusion.has_waves) if self.fusion is not None else None
         made.stepper = Stepper(made)
         made.plans = Plans(made, self.plans.is_on)
         return made

@@ -207,6 +207,7 @@ class ApiServer:
             self.config.fuses,
             self.config.fusion_threads,
             self.config.reuses,
+            self.config.waves,
         )
         executor.allow_offload = assignment.allow_offload
         session = Session(

@@ -43,10 +43,15 @@ _PATIENCE = 16
 class Fusion:
     """Of one executor."""
 
-    def __init__(self, executor: Executor, threads: int = 0) -> None:
-        """`threads`: that blocks are run on; 0: as many as there are cores; 1: the one that executes, in the interpreter."""
+    def __init__(self, executor: Executor, threads: int = 0, has_waves: bool = True) -> None:
+        """
+        Args:
+            threads: that blocks are run on; 0: as many as there are cores; 1: the one that executes, in the interpreter.
+            has_waves: segments run together where they follow one another, see waves.py.
+        """
         self.executor = executor
         self.threads = threads
+        self.has_waves = has_waves
         self._wanted = 0
         self.scratch = Scratch()
         self.templates = Templates()

@@ -378,7 +378,8 @@ class Window:
                 if not value.is_alive and not value.is_forced and value.array is not None:
                     spare.setdefault((value.shape, value.dtype), []).append(value.array)
         with self._fusion.team(programs) as team:
-            for wave in list(waves.divided(programs, self._fusion.scratch, team)):
+            together = team if self._fusion.has_waves else None
+            for wave in list(waves.divided(programs, self._fusion.scratch, together)):
                 self.has_written |= any(p.segment.writes or p.segment.is_over for p in wave.programs)
                 wave.run(team)
                 self._fusion.waves += len(wave.programs) > 1

@@ -88,9 +88,17 @@ def _window() -> Any:
 class Side:
     """One executor and what it answered."""
 
-    def __init__(self, fuses: bool, limit_bytes: int = LIMIT, threads: int = THREADS, reuses: bool = True) -> None:
+    def __init__(
+        self, fuses: bool, limit_bytes: int = LIMIT, threads: int = THREADS, reuses: bool = True, waves: bool = True
+    ) -> None:
         self.executor = Executor(
-            CpuDevice(0, limit_bytes), limit_bytes, Limits(), fuses=fuses, fusion_threads=threads, reuses=reuses
+            CpuDevice(0, limit_bytes),
+            limit_bytes,
+            Limits(),
+            fuses=fuses,
+            fusion_threads=threads,
+            reuses=reuses,
+            waves=waves,
         )
         self.writer = Writer()
         self.told: list[Any] = []

@@ -69,9 +69,9 @@ def stencils(seed: int, shape: tuple[int, ...], steps: int, reach: int) -> list[
     return commands
 
 
-def compared(commands: list[Any], threads: int = THREADS) -> int:
+def compared(commands: list[Any], threads: int = THREADS, waves: bool = True) -> int:
     """Run them one by one, and in one batch. Returns how many waves there were. Raises AssertionError: something differs."""
-    plain, fused = Side(False), Side(True, threads=threads)
+    plain, fused = Side(False), Side(True, threads=threads, waves=waves)
     known: set[int] = set()
     for command in commands:
         plain.run([command], known)

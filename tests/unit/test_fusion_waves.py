@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.config import parse
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler
 from cupool.apiserver.fusion import driver, waves
 from cupool.apiserver.fusion.kinds import Operation, copy_into
@@ -34,6 +35,11 @@ def test_steps_of_a_stencil_run_as_waves(shape: tuple[int, ...], reach: int) -> 
 
 def test_more_steps_than_a_wave_has_stages() -> None:
     assert compared(stencils(1, (6000,), 2 * driver.MOST_STAGES + 3, 1)) >= 2
+
+
+def test_off_means_off() -> None:
+    assert parse([]).waves and not parse(["--waves", "off"]).waves
+    assert compared(stencils(1, (6000,), 8, 1), waves=False) == 0
 
 
 def test_few_stages_for_many_threads_are_no_wave(monkeypatch: pytest.MonkeyPatch) -> None:
