@@ -10,7 +10,7 @@ import pytest
 from cupool.apiserver.config import parse
 from cupool.apiserver.devices.cpu.kernels.compiler import Compiler
 from cupool.apiserver.devices.cpu.memory import address_of
-from cupool.apiserver.fusion import driver, loops, lowering, proof, tables, trials
+from cupool.apiserver.fusion import driver, loops, lowering, proof, tables, trials, waves
 from cupool.apiserver.fusion.kinds import Operation
 from cupool.apiserver.fusion.programs import Program, Scratch, compile_segment
 from cupool.apiserver.fusion.segments import Node, Segment, Value
@@ -152,9 +152,24 @@ def _check_tables(lowered: tables.Lowered) -> None:
                     assert base >= 0 and base + begin + span < each, "outside of scratch"
 
 
+def _check_wave(wave: waves.Wave) -> None:
+    """Each stage's tables, and that no thread's scratch and no stage's turning scratch lies in another's."""
+    count, lag, each, threads, *stages = wave._words
+    assert count == len(wave.programs) <= driver.MOST_STAGES and lag >= 1
+    free = each * threads
+    for k, program in enumerate(wave.programs):
+        made = program.lowered
+        assert made is not None
+        _check_tables(made)
+        assert made.each <= each and stages[2 * k] == made.head.buffer_info()[0]
+        assert stages[2 * k + 1] >= free
+        free = stages[2 * k + 1] + made.turning
+    assert free <= wave._scratch.nbytes
+
+
 @pytest.mark.parametrize("seed", range(1000, 1020))
 def test_no_step_leaves_its_memory(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[Any] = []
     run = tables.Lowered.run
 
     def checked(self: tables.Lowered, program: Program, team: driver.Team) -> None:
@@ -162,7 +177,16 @@ def test_no_step_leaves_its_memory(seed: int, monkeypatch: pytest.MonkeyPatch) -
         seen.append(self)
         run(self, program, team)
 
+    together = waves.Wave.run
+
+    def checked_wave(self: waves.Wave, team: driver.Team | None) -> None:
+        if len(self.programs) > 1:
+            _check_wave(self)
+            seen.extend(self.programs)
+        together(self, team)
+
     monkeypatch.setattr(tables.Lowered, "run", checked)
+    monkeypatch.setattr(waves.Wave, "run", checked_wave)
     done = check(seed)
     assert len(seen) >= done.lowered
 
