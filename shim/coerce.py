@@ -44,6 +44,7 @@ CONVERTED: dict[str, tuple[str, ...]] = {
     "round": ("a",),
     "tril": ("m",),
     "triu": ("m",),
+    "unique": ("ar",),
     "unwrap": ("p",),
     "vander": ("x",),
 }

@@ -107,6 +107,7 @@ def test_host_data_where_the_function_itself_asks_for_an_array() -> None:
     assert cp.tril([[1, 2], [3, 4]]).tolist() == [[1, 0], [3, 4]]
     assert cp.diag((1, 2)).tolist() == [[1, 0], [0, 2]]
     assert cp.vander([1, 2, 3], 2).tolist() == [[1, 1], [2, 1], [3, 1]]
+    assert cp.unique(np.array([3, 1, 3])).tolist() == [1, 3]
     assert cp.around(14.6).item() == 15 and cp.real(3).item() == 3
     assert cp.average([1, 2, 6], weights=[1, 1, 0]).item() == 1.5
     assert cp.linalg.cond([[1.0, 0.0], [0.0, 2.0]]).item() == 2

@@ -579,6 +579,70 @@ def test_standard_headers(engine: KernelEngine) -> None:
     assert x.tolist() == [7 + 0xAA] * 8 + [15 + 0xAA] * 8
 
 
+def test_groups_of_a_warp_under_their_usual_types(engine: KernelEngine) -> None:
+    source = """
+    #include <cooperative_groups.h>
+    #include <cooperative_groups/reduce.h>
+    #include <cooperative_groups/scan.h>
+    namespace cg = cooperative_groups;
+    __device__ int total(cg::thread_group g, int *room, int v) {
+      for (int i = g.size() / 2; i > 0; i /= 2) {
+        room[g.thread_rank()] = v; g.sync();
+        if (g.thread_rank() < i) v += room[g.thread_rank() + i];
+        g.sync();
+      }
+      return v;
+    }
+    extern "C" __global__ void k(const int *x, int *sums, int *ranks, int *out, unsigned *words) {
+      __shared__ int room[64];
+      cg::thread_block block = cg::this_thread_block();
+      cg::thread_block_tile<32> warp = cg::tiled_partition<32>(block);  // a tile of any parent
+      auto part = cg::tiled_partition<8>(warp);
+      const int t = block.thread_rank();
+      const int all = total(block, room, x[t]);
+      const int eight = total(cg::tiled_partition(block, 8), room + t / 8 * 8, x[t]);
+      if (t == 0) out[0] = all;
+      if (t % 8 == 0) sums[t / 8] = eight;
+      if (t == 0) out[1] = warp.meta_group_size();
+      if (t == 63) { out[2] = warp.meta_group_rank(); out[3] = part.meta_group_rank(); out[4] = part.meta_group_size(); }
+      const int most = cg::reduce(warp, x[t], cg::greater<int>()), before = cg::exclusive_scan(part, x[t]);
+      const int upto = cg::inclusive_scan(part, x[t], cg::plus<int>());
+      if (t == 40) { out[5] = most; out[6] = before; out[7] = upto; }
+      ranks[t] = -1;
+      if (x[t] % 3 == 0) {
+        auto near = cg::coalesced_threads();
+        ranks[t] = near.thread_rank() * 1000 + near.size() * 10 + (near.shfl(t, near.size() - 1) == near.shfl_down(t, 0));
+        if (t == 0) out[8] = cg::reduce(near, x[t], cg::plus<int>());
+        else cg::reduce(near, x[t], cg::plus<int>());
+      }
+      auto half = cg::binary_partition(warp, t % 2);
+      if (t == 1) out[9] = half.size() * 100 + half.thread_rank();
+      auto same = cg::labeled_partition(warp, t / 5);
+      if (t == 7) out[10] = same.size() * 100 + same.thread_rank();
+      words[0] = __dp4a(0x01ff0203, 0x02020202, 1); words[1] = __dp4a(0x01ff0203u, 0x02020202u, 1u);
+      words[2] = __vadd4(0x01ff0304u, 0x01010101u); words[3] = __vmaxs2(0xffff0001u, 0x00017fffu);
+      words[4] = __vabsdiffu4(0x10203040u, 0x20102050u);
+      words[5] = __vcmpeq4(0x01020304u, 0x01000300u);
+    }"""
+    x = np.arange(64, dtype=np.int32)
+    sums, ranks, out, words = (
+        np.zeros(8, np.int32),
+        np.zeros(64, np.int32),
+        np.zeros(11, np.int32),
+        np.zeros(6, np.uint32),
+    )
+    run(engine, source, (1,), (64,), [x, sums, ranks, out, words])
+    assert sums.tolist() == x.reshape(8, 8).sum(1).tolist()
+    threes = [i for i in range(64) if i % 3 == 0]
+    first, second = [i for i in threes if i < 32], [i for i in threes if i >= 32]
+    expected = np.full(64, -1)
+    for group in (first, second):
+        expected[group] = [rank * 1000 + len(group) * 10 + (i == group[-1]) for rank, i in enumerate(group)]
+    assert ranks.tolist() == expected.tolist()
+    assert out.tolist() == [2016, 2, 1, 3, 4, 63, 0, 40, sum(first), 1600, 502]
+    assert words.tolist() == [11, 523, 0x02000405, 0x00017FFF, 0x10101010, 0xFF00FF00]
+
+
 CUB = """
 #include <cub/block/block_exchange.cuh>
 #include <cub/block/block_load.cuh>

@@ -72,13 +72,15 @@ STANDARD_HEADERS = frozenset(
 )
 OWN_HEADERS = frozenset(
     (
-        "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cub/block/block_exchange.cuh", "cub/block/block_load.cuh",
+        "builtin_types.h", "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cooperative_groups/reduce.h",
+        "cooperative_groups/scan.h", "cub/block/block_exchange.cuh", "cub/block/block_load.cuh",
         "cub/block/block_reduce.cuh", "cub/block/block_scan.cuh", "cub/block/block_shuffle.cuh", "cub/block/block_store.cuh",
         "cub/warp/warp_reduce.cuh", "cub/warp/warp_scan.cuh", "cuComplex.h", "cuda.h", "cuda/barrier",
         "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h", "curand_kernel.h",
         "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/cuda_workaround.h",
         "cupy/float16.cuh", "cupy/math_constants.h",
-        "device_launch_parameters.h", "math_constants.h", "thrust/complex.h", "vector_functions.h", "vector_types.h",
+        "device_atomic_functions.h", "device_functions.h", "device_launch_parameters.h", "math_constants.h", "math_functions.h",
+        "thrust/complex.h", "vector_functions.h", "vector_types.h",
     )
 )  # fmt: skip
 

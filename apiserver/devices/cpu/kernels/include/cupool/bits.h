@@ -46,6 +46,51 @@ inline unsigned int __uhadd(unsigned int a, unsigned int b) { return (unsigned i
 inline unsigned int __sad(int a, int b, unsigned int c) { return c + (unsigned int)(a > b ? (long long)a - b : (long long)b - a); }
 inline unsigned int __usad(unsigned int a, unsigned int b, unsigned int c) { return c + (a > b ? a - b : b - a); }
 
+inline int __dp4a(int a, int b, int c) {
+  for (int i = 0; i < 32; i += 8) c += (signed char)(a >> i) * (signed char)(b >> i);
+  return c;
+}
+inline unsigned int __dp4a(unsigned int a, unsigned int b, unsigned int c) {
+  for (int i = 0; i < 32; i += 8) c += (a >> i & 0xff) * (b >> i & 0xff);
+  return c;
+}
+
+// Four bytes or two halves of a word at once.
+namespace cupool {
+inline int part(bool is_signed, int width, unsigned int bits) {
+  const unsigned int all = (1u << width) - 1;
+  bits &= all;
+  return is_signed && bits >> (width - 1) ? (int)bits - (int)(all + 1) : (int)bits;
+}
+}  // namespace cupool
+#define CUPOOL_PARTS(name, width, is_signed, expr)                                                             \
+  inline unsigned int name(unsigned int x, unsigned int y) {                                                   \
+    unsigned int result = 0;                                                                                   \
+    for (int i = 0; i < 32; i += width) {                                                                      \
+      const int a = cupool::part(is_signed, width, x >> i), b = cupool::part(is_signed, width, y >> i);        \
+      result |= ((unsigned int)(expr) & ((1u << width) - 1)) << i;                                             \
+    }                                                                                                          \
+    return result;                                                                                             \
+  }
+#define CUPOOL_BOTH(name, is_signed, expr) \
+  CUPOOL_PARTS(name##4, 8, is_signed, expr) CUPOOL_PARTS(name##2, 16, is_signed, expr)
+CUPOOL_BOTH(__vadd, false, a + b)
+CUPOOL_BOTH(__vsub, false, a - b)
+CUPOOL_BOTH(__vabsdiffu, false, a > b ? a - b : b - a)
+CUPOOL_BOTH(__vabsdiffs, true, a > b ? a - b : b - a)
+CUPOOL_BOTH(__vavgu, false, (a + b + 1) >> 1)
+CUPOOL_BOTH(__vmaxu, false, a > b ? a : b)
+CUPOOL_BOTH(__vminu, false, a < b ? a : b)
+CUPOOL_BOTH(__vmaxs, true, a > b ? a : b)
+CUPOOL_BOTH(__vmins, true, a < b ? a : b)
+CUPOOL_BOTH(__vcmpeq, false, a == b ? -1 : 0)
+CUPOOL_BOTH(__vcmpne, false, a != b ? -1 : 0)
+CUPOOL_BOTH(__vcmpgtu, false, a > b ? -1 : 0)
+CUPOOL_BOTH(__vcmpgts, true, a > b ? -1 : 0)
+CUPOOL_BOTH(__vcmpltu, false, a < b ? -1 : 0)
+#undef CUPOOL_BOTH
+#undef CUPOOL_PARTS
+
 inline int __float_as_int(float x) { return cupool::bit_cast<int>(x); }
 inline unsigned int __float_as_uint(float x) { return cupool::bit_cast<unsigned int>(x); }
 inline float __int_as_float(int x) { return cupool::bit_cast<float>(x); }

@@ -186,8 +186,8 @@ inline bool finish_warp(unsigned int first, unsigned int n) {
     for (unsigned int j = 0; j < width && complete; j++)
       if (group >> j & 1)
         complete = lanes[j].state == AT_WARP && (lanes[j].mask | 1u << j) == mask && lanes[j].vote == lanes[i].vote;
+    if (!complete) continue;  // lanes of this group may be at an operation among fewer, which is looked at in its turn
     seen |= group;
-    if (!complete) continue;
     for (unsigned int j = 0; j < width; j++)
       if (group >> j & 1) answer(lanes, group, j);
     for (unsigned int j = 0; j < width; j++)
