@@ -256,7 +256,8 @@ _X86 = _numbers(
     semget=64 mq_open=240 move_pages=279 migrate_pages=256 mknod=133 mknodat=259 fork=57 vfork=58 execve=59
     execveat=322 socket=41 connect=42 bind=49 listen=50 chmod=90 fchmod=91 chown=92 fchown=93 lchown=94 fchmodat=268
     fchownat=260 setxattr=188 lsetxattr=189 fsetxattr=190 removexattr=197 lremovexattr=198 fremovexattr=199
-    setpriority=141 sched_setscheduler=144 utime=132 utimes=235 futimesat=261 utimensat=280 setpgid=109 setsid=112
+    setpriority=141 sched_setparam=142 sched_setscheduler=144 sched_setattr=314 ioprio_set=251
+    utime=132 utimes=235 futimesat=261 utimensat=280 setpgid=109 setsid=112
     """
 )
 _ARM = _numbers(
@@ -269,7 +270,8 @@ _ARM = _numbers(
     fanotify_init=262 shmget=194 shmctl=195 shmat=196 msgget=186 semget=190 mq_open=180 move_pages=239
     migrate_pages=238 mknodat=33 execve=221 execveat=281 socket=198 connect=203 bind=200 listen=201 fchmod=52
     fchmodat=53 fchownat=54 fchown=55 setxattr=5 lsetxattr=6 fsetxattr=7 removexattr=14 lremovexattr=15 fremovexattr=16
-    setpriority=140 sched_setscheduler=119 utimensat=88 setpgid=154 setsid=157
+    setpriority=140 sched_setparam=118 sched_setscheduler=119 sched_setattr=274 ioprio_set=30
+    utimensat=88 setpgid=154 setsid=157
     """
 )
 _ARCHITECTURES = {
@@ -282,8 +284,8 @@ _LATE = frozenset(
         """
     fork=0 vfork=0 execve=0 execveat=0 socket=0 connect=0 bind=0 listen=0 chmod=0 fchmod=0 chown=0 fchown=0 lchown=0
     fchmodat=0 fchmodat2=0 fchownat=0 setxattr=0 lsetxattr=0 fsetxattr=0 removexattr=0 lremovexattr=0 fremovexattr=0
-    setxattrat=0 removexattrat=0 setpriority=0 sched_setscheduler=0 utime=0 utimes=0 futimesat=0 utimensat=0 setpgid=0
-    setsid=0 pidfd_send_signal=0
+    setxattrat=0 removexattrat=0 setpriority=0 sched_setparam=0 sched_setscheduler=0 sched_setattr=0 ioprio_set=0
+    utime=0 utimes=0 futimesat=0 utimensat=0 setpgid=0 setsid=0 pidfd_send_signal=0
     """
     )
 )

@@ -188,7 +188,8 @@ def test_system_calls_that_go_around(server: Confined) -> None:
     names = [n for n in ("ptrace", "process_vm_readv", "process_vm_writev", "bpf", "userfaultfd", "perf_event_open", "keyctl", "add_key",
                          "request_key", "io_uring_setup", "mount", "umount2", "unshare", "setns", "pivot_root", "chroot", "init_module",
                          "kexec_load", "open_by_handle_at", "pidfd_getfd", "personality", "shmget", "mknodat", "fsopen", "kcmp", "reboot",
-                         "quotactl", "acct") if n in machine.numbers]  # fmt: skip
+                         "quotactl", "acct", "setpriority", "sched_setparam",
+                         "sched_setscheduler", "sched_setattr", "ioprio_set") if n in machine.numbers]  # fmt: skip
     body = "".join(f"R({i}, syscall({machine.numbers[name]}, 0L, 0L, 0L, 0L, 0L, 0L));" for i, name in enumerate(names))
     assert_all_denied(run(body), names)
     codes = run(
