@@ -26,6 +26,8 @@ from .pending import LOCK, extend
 #: Forms defined at once. Below the protocol's default limit, so that renumbered ones still fit.
 MAX_FORMS = DEFAULT_LIMITS.forms - 4096
 
+#: The same by what the server takes, see `take_limit`.
+most = MAX_FORMS
 #: key -> form id.
 _ids: dict[Hashable, int] = {}
 #: form id -> serialised Form; only ids above `base`.
@@ -70,7 +72,7 @@ def _new_form(key: Hashable, build: Callable[[int], Any]) -> int:
     with LOCK:
         number = _ids.get(key)
         if number is None:
-            if len(_ids) >= MAX_FORMS:
+            if len(_ids) >= most:
                 reset()
             number = _ids[key] = _define(build)
         return number
@@ -102,6 +104,12 @@ def _define(build: Callable[[int], Any]) -> int:
     _builders[number] = build
     last = number
     return number
+
+
+def take_limit(limit: int) -> None:
+    """The server takes so many forms at once."""
+    global most
+    most = min(MAX_FORMS, max(1, limit - max(8, limit // 64)))
 
 
 def words_of(message: Any) -> int:

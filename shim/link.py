@@ -43,10 +43,10 @@ from cupool.contract.errors import (
     SessionLost,
     VersionMismatch,
 )
-from cupool.contract.limits import OUR_LIMITS, Limits
+from cupool.contract.limits import DEFAULT_LIMITS, OUR_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 
-from . import trace
+from . import forms, trace
 from .checkpoints import Checkpoints
 from .config import config
 from .inbox import Inbox
@@ -180,6 +180,8 @@ class Link:
         self._is_attached = False
         #: See Note [Early]: until the hello, or the stream's end.
         self._is_early = False
+        #: The stream was ended because what was sent early is more than the server takes.
+        self._is_refitting = False
         self._closing = threading.Event()
         #: Held while `_start_soon` starts threads.
         self._starting = threading.Lock()
@@ -308,15 +310,15 @@ class Link:
             if self._is_attached:
                 broken_s, attempt = now, 0
             try:
-                if not self._has_moved:
+                if not (self._has_moved or self._is_refitting):
                     self._judge(end, now - broken_s, attempt)
             except CupoolError as error:
                 if not self._recover(error):
                     return
                 broken_s, attempt = time.monotonic(), 0
                 continue
-            if self._has_moved:
-                self._has_moved = False
+            if self._has_moved or self._is_refitting:
+                self._has_moved = self._is_refitting = False
                 broken_s, attempt = time.monotonic(), 0
                 self.on_broken()
                 continue
@@ -421,7 +423,11 @@ class Link:
         stream, self._first = self._first or self._greet(), None
         try:
             self._opened.wait()
-            return stream.read(self._may_park)
+            end = stream.read(self._may_park)
+            if self._is_early and end.code == "RESOURCE_EXHAUSTED":
+                # Without its hello. It may be over what was sent early; if not, it says so again.
+                self._is_refitting = True
+            return end
         finally:
             self._is_early = False
             self._outbox.detach()
@@ -610,11 +616,14 @@ class Link:
             stream.cancel()
             return
         self._nonces = (self._nonces[1], os.urandom(16))
-        self._outbox.limits = Limits.from_wire(hello.limits)
-        stream.may_bundle = "bundles" in hello.features
+        limits = self._outbox.limits = Limits.from_wire(hello.limits)
+        forms.take_limit(limits.forms)
+        stream.may_bundle = "bundles" in hello.features and limits.frame_bytes >= DEFAULT_LIMITS.frame_bytes
         self._outbox.may_loop = self._has_loops and "loops" in hello.features
         self.inbox.executed_seq = hello.executed_seq
         self._outbox.acknowledge(hello.executed_seq)
+        if self._outbox.takes_less(limits) and not self._refit(stream):
+            return
         if self.server_hello is None:
             self._on_hello(hello)
         self.server_hello = hello
@@ -630,6 +639,26 @@ class Link:
         else:
             self._outbox.attach(stream.put, stream.push)
         self._attached.set()
+
+    def _refit(self, stream: Stream) -> bool:
+        """The server takes less than what is unacknowledged was cut for. False: not by this stream."""
+        if self.server_hello is not None:
+            sentence = f"The server at {self.lease.endpoint} takes less in a batch than the one before, for which batches were cut."
+            self._end_with(SessionLost(sentence, "Start servers of one pool with the same limits."))
+            return False
+        if self._is_early:
+            # They are on their way in this stream, which the server ends over them. In the next one they come in pieces.
+            self._is_early = False
+            self._is_refitting = True
+            self._outbox.detach()
+            stream.cancel()
+            return False
+        try:
+            self._outbox.refit()
+        except SessionLost as error:
+            self._end_with(error)
+            return False
+        return True
 
     def _on_moved(self, moved: Any) -> None:
         if self._goes_to(Place(moved.endpoint, moved.epoch, moved.tls_name, token=moved.session_token)):

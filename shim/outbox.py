@@ -25,6 +25,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from operator import call, delitem, setitem
 from typing import TYPE_CHECKING, Any
 
@@ -362,15 +363,19 @@ class Outbox:
             upto = forms.base
         definitions = forms.definitions(tail.forms, upto) if upto != tail.forms else _NONE
         size = sum(len(data) for _, data in definitions) if definitions else 0
-        if size > BATCH_BYTES:
-            self._commit_forms(ticket, tail, definitions)
+        limits = self.limits
+        # A half of the frame for forms, a quarter each for words and values: a batch need not be full.
+        forms_bytes = min(BATCH_BYTES, limits.frame_bytes // 2)
+        if size > forms_bytes:
+            self._commit_forms(ticket, tail, definitions, forms_bytes)
             return
-        budget = min(BATCH_BYTES, self.limits.frame_bytes - size - 1024)
+        budget = min(BATCH_BYTES, limits.frame_bytes // 4)
+        most = min(BATCH_WORDS, limits.batch_commands, limits.frame_bytes // 32)
         try:
-            packed = self._pack(items, budget)
+            packed = self._pack(items, budget, most)
         except _Irregular:
             # A fresh copy: `_pack` may have replaced items.
-            careful = _Careful(COMMANDS[: BATCH_WORDS + 64], base, budget)
+            careful = _Careful(COMMANDS[: BATCH_WORDS + 64], base, budget, most)
             packed = _Packed(careful.words, careful.values, careful.count, careful.taken, [])
             if careful.reset:
                 definitions, upto, base = (
@@ -383,15 +388,15 @@ class Outbox:
                 definitions = forms.definitions(tail.forms, upto)
         self._commit(ticket, tail, upto, base, [data for _, data in definitions], packed)
 
-    def _pack(self, items: list[Any], budget: int) -> _Packed:
-        """Raises _Irregular where the careful walk is needed."""
+    def _pack(self, items: list[Any], budget: int, most: int) -> _Packed:
+        """Raises _Irregular where the careful walk is needed. most: words, unless one command has more."""
         n = len(items)
-        if self.may_loop and LOOP_WORDS <= n <= BATCH_WORDS:
+        if self.may_loop and LOOP_WORDS <= n <= most:
             packed = self._loops.pack(items, self._arity)
             if packed is not None:
                 return packed
-        i, count = self._arity.walk(items, min(n, BATCH_WORDS))
-        if n > BATCH_WORDS:
+        i, count = self._arity.walk(items, min(n, most))
+        if n > most:
             if i > n:
                 items = COMMANDS[:i]
             n = i
@@ -409,12 +414,12 @@ class Outbox:
         except struct.error:
             raise _Irregular from None
 
-    def _commit_forms(self, ticket: Any, tail: Batch, definitions: list[tuple[int, bytes]]) -> None:
+    def _commit_forms(self, ticket: Any, tail: Batch, definitions: list[tuple[int, bytes]], most_bytes: int) -> None:
         """A batch of definitions alone, when they are too many to ride along."""
         chosen: list[bytes] = []
         size = upto = 0
         for number, data in definitions:
-            if chosen and size + len(data) > BATCH_BYTES:
+            if chosen and size + len(data) > most_bytes:
                 break
             chosen.append(data)
             size += len(data)
@@ -500,6 +505,33 @@ class Outbox:
         push()
         return len(batches)
 
+    def takes_less(self, limits: Limits) -> bool:
+        """Whether something in the window is more than a server with these limits takes."""
+        from .refit import fits
+
+        return any(not fits(b.frame, b.end - a.end, limits) for a, b in pairwise((self._acked, *self.window)))
+
+    def refit(self) -> None:
+        """Cut what is unacknowledged again, by the limits that are known now. There is no link, and the server has executed none of it.
+
+        Raises:
+            SessionLost: one command is more than the server takes.
+        """
+        from .refit import again
+
+        with LOCK:
+            first = self._acked
+            made = again([(b.forms, b.frame) for b in self.window], first.seq + 1, self.limits)
+            bases = {b.end: b.base for b in self.window}
+            batches, sent = [], first.end_bytes
+            for seq, end, highest, frame in made:
+                sent += len(frame)
+                base = next(b for e, b in bases.items() if e >= end)
+                batches.append(Batch(seq, end, sent, highest, base, frame))
+            self.window.clear()
+            self.window.extend(batches)
+            self._tail[0] = batches[-1]
+
     def restart(self) -> None:
         """Another server begins where the window does: all in it is unacknowledged again. The caller holds LOCK; there is no link."""
         batches, base = self.redo.again(self.window), self.redo.base
@@ -567,11 +599,11 @@ class _Careful:
         reset: the form id, when the batch is a reset (which is alone in its batch), else 0.
     """
 
-    def __init__(self, items: list[Any], base: int, budget: int) -> None:
+    def __init__(self, items: list[Any], base: int, budget: int, most: int) -> None:
         self.values: list[bytes] = []
         self.count = self.taken = self.reset = 0
         self._out: list[bytes] = []
-        while self.taken < min(len(items), BATCH_WORDS):
+        while self.taken < min(len(items), most):
             start = self.taken
             header = items[start]
             form = header & _FORM_MASK

@@ -305,7 +305,8 @@ class Session:
         call, and for the first one its connection, take round trips of their own. Waits for the server's hello."""
         if self.direct is not None or (self.hello().lane and wants_lane()):
             return 0
-        return int(min(self.outbox.limits.inline_bytes, OUR_LIMITS.inline_bytes) // 2)
+        limits = self.outbox.limits
+        return int(min(limits.inline_bytes, OUR_LIMITS.inline_bytes, limits.frame_bytes // 4) // 2)
 
     def connect_bulk(self) -> None:
         """Have the connection for bulk transfers made, for a server that has no lane to us by its endpoint: while the command stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.config import Assignment, parse
+from cupool.apiserver.devices.cpu.device import CpuDevice
+from cupool.apiserver.service import ApiServer
 from cupool.shim import lease, session
 from cupool.shim import link as links
 from cupool.shim.config import Config
@@ -21,8 +25,10 @@ from cupool.shim.lease import PoolClient, drop_kept
 from cupool.shim.transport import NO_TLS
 
 from benchmarks.moving import wait_until
-from cupool.contract.errors import LeaseRefused, VersionMismatch
+from cupool.contract.errors import LeaseRefused, SessionLost, VersionMismatch
+from cupool.contract.limits import DEFAULT_LIMITS, Limits
 from cupool.contract.ops import DIGEST
+from cupool.contract.statusfile import StatusWriter
 from cupool.v1 import session_pb2
 
 from .servers import FixedPool, Server, add, array, fetch
@@ -262,6 +268,67 @@ def test_the_next_session_finds_the_channel_to_its_pool_open(monkeypatch: pytest
         assert len(set(script.peers[1:])) == 4 and script.peers[5] == script.peers[3]
         drop_kept()
         assert not lease._kept
+
+
+#: A server's that is less than any client is used to. A frame takes about 400 commands of an addition.
+SMALL = Limits(
+    frame_bytes=16 << 10, batch_commands=300, inflight_bytes=64 << 10, inflight_commands=900, forms=40, inline_bytes=2048,
+    chunk_bytes=16 << 10,
+)  # fmt: skip
+
+
+@pytest.fixture
+def small_server() -> Iterator[Server]:
+    """A server of this process whose session has these limits, as the controller's `AssignRequest.limits` may give it."""
+    api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB"]), CpuDevice(0, 1 << 30), StatusWriter())
+    api.assign(Assignment("s", hashlib.sha256(b"t").digest(), 1, 1 << 30, 30.0), SMALL)
+    listener, endpoint = api.serve()
+    server = Server.__new__(Server)
+    server.endpoint = endpoint
+    yield server
+    session._close("the test ended", 1.0)
+    api.stop("the test is over")
+    api.close()
+    listener.stop(0.5).wait()
+    assert api.calls is not None
+    api.calls.shutdown()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_server_that_takes_less_is_told_in_pieces(
+    small_server: Server, early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool says the table alone, so what goes early is cut by the usual limits."""
+    monkeypatch.setattr(links, "SOON_S", 60.0)  # nobody reads the hello before the first wait
+    open_at(small_server, DIGEST, early=early)
+    a = array([1.0, 2.0])
+    large = [array(np.full(250, k)) for k in range(12)]  # 24 KB of values
+    sums = [a]
+    for _ in range(1500):
+        sums.append(add(sums[-1], a, (2,)))
+    if early:
+        assert session.current().outbox.limits == DEFAULT_LIMITS and session.current().outbox.seq == 0
+        session.current().link._hurry.set()
+    np.testing.assert_array_equal(fetch(sums[-1]), [1501.0, 3002.0])
+    current = session.current()
+    assert current.outbox.limits == SMALL and session.device().kind == "cpu"
+    assert current.link.reconnects == 0 and current.link.recoveries == 0
+    assert [fetch(k)[0] for k in large] == list(range(12))
+    # And what comes later: many commands, many forms, values, and arrays beside the stream.
+    for k in range(3, 90):
+        x = array(np.full(k, 2.0))
+        np.testing.assert_array_equal(fetch(add(x, x, (k,))), np.full(k, 4.0))
+    assert current.inline_bytes <= 1024
+    for _ in range(1500):
+        sums.append(add(sums[-1], a, (2,)))
+    np.testing.assert_array_equal(fetch(sums[-1]), [3001.0, 6002.0])
+
+
+def test_a_call_that_a_server_never_takes_is_one_clear_error(small_server: Server) -> None:
+    open_at(small_server, DIGEST)
+    array(np.zeros(4000))
+    with pytest.raises(SessionLost, match=r"One call takes 32,... bytes; the server takes 15,360 in a frame"):
+        total()
 
 
 def test_a_session_that_ends_while_its_threads_start(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
