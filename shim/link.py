@@ -616,7 +616,9 @@ class Link:
             stream.cancel()
             return
         self._nonces = (self._nonces[1], os.urandom(16))
-        limits = self._outbox.limits = Limits.from_wire(hello.limits)
+        limits = Limits.from_wire(hello.limits)
+        with LOCK:  # what was cut by other limits is in the window now
+            self._outbox.limits = limits
         forms.take_limit(limits.forms)
         stream.may_bundle = "bundles" in hello.features and limits.frame_bytes >= DEFAULT_LIMITS.frame_bytes
         self._outbox.may_loop = self._has_loops and "loops" in hello.features

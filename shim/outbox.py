@@ -507,9 +507,10 @@ class Outbox:
 
     def takes_less(self, limits: Limits) -> bool:
         """Whether something in the window is more than a server with these limits takes."""
-        from .refit import fits
-
-        return any(not fits(b.frame, b.end - a.end, limits) for a, b in pairwise((self._acked, *self.window)))
+        return any(
+            len(b.frame) > limits.frame_bytes or b.end - a.end > limits.batch_commands
+            for a, b in pairwise((self._acked, *self.window))
+        )
 
     def refit(self) -> None:
         """Cut what is unacknowledged again, by the limits that are known now. There is no link, and the server has executed none of it.

@@ -24,11 +24,6 @@ from . import forms
 _AROUND = 1024
 
 
-def fits(frame: bytes, commands: int, limits: Limits) -> bool:
-    """Whether a server with these limits takes a batch of so many commands in this frame."""
-    return len(frame) <= limits.frame_bytes and commands <= limits.batch_commands
-
-
 def again(frames: list[tuple[int, bytes]], first_seq: int, limits: Limits) -> list[tuple[int, int, int, bytes]]:
     """Cut batches again.
 

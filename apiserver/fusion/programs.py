@@ -13,6 +13,7 @@ Boundary: knows arrays and NumPy's functions; nothing of handles, forms or accou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import gcd, lcm, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -234,6 +235,26 @@ def compile_segment(segment: Segment, scratch: Scratch, block_bytes: int = 0, ma
     return _Compiler(segment, scratch, block_bytes or BLOCK_BYTES, may_be_ragged).program
 
 
+#: Elements of NumPy's buffers.
+_BUFFER = 8192
+
+
+def _chunk_unit(shape: tuple[int, ...]) -> int:
+    """The fewest rows after which NumPy, too, begins anew, or all: `row_unit`, and whole chunks where a chunk has a tail.
+
+    See Note [Rows that are apart] in trials.py. Blocks that the interpreter runs are calls of NumPy's own, which cuts each into chunks from
+    its beginning. The driver has its own way; its smaller blocks need no more than `row_unit`.
+    """
+    rows, inner = row_unit(shape), 1
+    for n in shape[:0:-1]:
+        inner *= n
+        chunk = _BUFFER // max(inner, 1)
+        if chunk > 1 and chunk * inner % UNIT:
+            whole = prod(shape[1:]) // inner  # rows of this kind in one of the array's
+            rows = lcm(rows, chunk // gcd(chunk, whole))
+    return min(rows, shape[0])
+
+
 class _Compiler:
     def __init__(self, segment: Segment, scratch: Scratch, block_bytes: int, may_be_ragged: bool) -> None:
         self.segment = segment
@@ -254,7 +275,7 @@ class _Compiler:
         else:
             self.shape = shape
             row = max(size // shape[0], 1)
-            unit = row_unit(shape)
+            unit = row_unit(shape) if block_bytes != BLOCK_BYTES else _chunk_unit(shape)
             program.rows, program.block = shape[0], min(max(elements // row // unit, 1) * unit, shape[0])
         program.least = UNIT if segment.is_flat else UNIT // max(size // shape[0], 1) + 1
         if may_be_ragged and not segment.is_flat:

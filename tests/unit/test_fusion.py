@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from cupool.apiserver.executor import BrokenOff
 from cupool.apiserver.fusion import programs, proof, segments
+from cupool.apiserver.fusion.kinds import Operation
+from cupool.apiserver.fusion.programs import Scratch, compile_segment
 from cupool.apiserver.fusion.proof import added, halves
+from cupool.apiserver.fusion.segments import Node, Segment, Value
 from fusion_programs import Side, check, small_sizes
 from wire import REPLY, H, I, R, V, form, spec, value
 
@@ -111,6 +114,26 @@ def test_which_of_two_nans_is_kept_at_the_end(n: int) -> None:
             (double, 6, 5, real_bits(1.0)),
         ]
     )
+
+
+@pytest.mark.parametrize("shape", [(1100, 61), (300, 585), (90, 2047), (40, 5, 349), (700, 9, 13), (5, 4097)], ids=str)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_which_of_two_nans_is_kept_in_rows_that_are_apart(shape: tuple[int, ...], dtype: str) -> None:
+    """Without the driver blocks are calls of NumPy's own: they end where its chunks do. See Note [Rows that are apart] in trials.py."""
+    rng = np.random.default_rng(len(shape))
+    room = (*shape[:-1], shape[-1] + 3)
+    wide = np.full((2, *room), np.nan, dtype)
+    wide.view(f"u{dtype[1]}")[...] |= rng.integers(1, 1000, wide.shape).astype(f"u{dtype[1]}")
+    a, b = wide[0][..., : shape[-1]], wide[1][..., 2 : 2 + shape[-1]]
+    how = Operation(np.add, np.dtype(dtype), np.add, inputs=(np.dtype(dtype),) * 2)
+    for operands in ((a, b), (a, b[..., :1]), (a[..., :1], b), (a, b[:1])):
+        expected = np.add(*operands)
+        segment = Segment(0, shape)
+        values = [Value(x.shape, x.dtype, x) for x in operands]
+        made = np.zeros_like(expected)
+        segment.add(Node(how, values, Value(shape, made.dtype, made), None, False))
+        compile_segment(segment, Scratch()).run()
+        assert made.tobytes() == expected.tobytes()
 
 
 def test_a_chain_joins_and_its_dead_results_are_never_stored() -> None:
