@@ -27,7 +27,7 @@ from cupool.contract.errors import CupoolError
 
 from . import bundles
 from .transport import ATTACH, NO_TLS, GrpcStream, Trust, import_grpc, open_channel
-from .turns import Disconnected, Turns
+from .turns import TORN, Disconnected, Turns, unreadable
 
 if TYPE_CHECKING:
     from .transport import Stream
@@ -48,7 +48,6 @@ _NEEDED = (
 _PLAIN = 0  # no flags
 _START, _SENT, _CLOSED, _MESSAGE, _STATUS = "start", "sent", "closed", "message", "status"
 _FINISH = b""
-_TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
 
 
 def usable() -> Any:
@@ -146,8 +145,6 @@ class CoreStream(Turns):
         self.put: Callable[[bytes], Any] = self._frames.append
         self._sending = Lock()
         self._failure: BaseException | None = None
-        self._end: Disconnected | None = None
-        self._is_torn = False
         #: See Note [Owed].
         self._books = threading.RLock()
         self._owed = {_START, _STATUS, _MESSAGE}
@@ -196,7 +193,7 @@ class CoreStream(Turns):
 
     def _next(self) -> Disconnected | None:
         if self._is_torn:
-            return self._end or _TORN
+            return self._end or TORN
         if self._is_drained():
             return self._end
         event = self._call.next_event()
@@ -214,7 +211,7 @@ class CoreStream(Turns):
         elif tag is _STATUS:
             end = status_of(self._core, event.batch_operations[0])
             if self._failure is not None:
-                end = Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
+                end = unreadable(self._failure)
             self._end = end
             self._is_over = True
         return self._end if self._is_torn or self._is_drained() else None
@@ -242,10 +239,9 @@ class CoreStream(Turns):
         self.push()
 
     def _tear(self) -> None:
-        # A signal handler raised within one of grpcio's functions or ours: an event may be lost, so none may be waited for. What the
-        # core still holds for the call is leaked; it is a few kilobytes, once for each such exception.
-        self._is_torn = True
-        self.cancel()
+        # An event may be lost, so none may be waited for. What the core still holds for the call is leaked; it is a few kilobytes, once
+        # for each such exception.
+        super()._tear()
 
     def cancel(self) -> None:
         self._is_over = True

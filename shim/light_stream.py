@@ -26,7 +26,7 @@ from cupool.contract.errors import CupoolError
 
 from .http2 import Call, Unread
 from .transport import ATTACH, MESSAGE_BYTES, NO_TLS, Trust, is_unix
-from .turns import Disconnected, Turns
+from .turns import CANCELLED, TORN, Disconnected, Turns, unreadable
 
 if TYPE_CHECKING:
     from .transport import Stream
@@ -45,8 +45,6 @@ _RECEIVE_MOST = 256 << 10
 _PIECES = 256
 #: A program may have SIGPIPE end it, as grpcio also allows for. Not on every system.
 _QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)
-_TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
-_CANCELLED = Disconnected("CANCELLED", "The client ended the stream.")
 #: grpcio goes through these where they are set.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 
@@ -235,8 +233,6 @@ class LightStream(Turns):
         self._sending = Lock()
         #: What the socket has not taken yet.
         self._left: list[bytes | memoryview] = []
-        self._end: Disconnected | None = None
-        self._is_torn = False
         self._heard_s = time.monotonic()
         self._asked_s = 0.0
         #: the server, or what stands before it, said something that is not read here
@@ -288,9 +284,9 @@ class LightStream(Turns):
     def step(self, timeout_s: float | None) -> Disconnected | None:
         """`_next`, or nothing in that time."""
         if self._is_torn:
-            return self._end or _TORN
+            return self._end or TORN
         if self._end is not None or self._is_over:
-            return self._end or _CANCELLED
+            return self._end or CANCELLED
         self._wire.wait(bool(self._left), timeout_s)
         try:
             data = self._wire.receive()
@@ -314,16 +310,9 @@ class LightStream(Turns):
             try:
                 self._on_frame(message)
             except CupoolError as error:
-                return self._over(Disconnected("DATA_LOSS", f"A frame could not be read: {error}"))
+                return self._over(unreadable(error))
         if self._call.end is not None:
             return self._over(Disconnected(*self._call.end))
-        return self._end
-
-    def _over(self, end: Disconnected) -> Disconnected:
-        """The first reason counts."""
-        if self._end is None:
-            self._end = _CANCELLED if self._is_over else end
-        self._is_over = True
         return self._end
 
     # -- the end --------------------------------------------------------------------------------------------------------
@@ -331,11 +320,6 @@ class LightStream(Turns):
     def finish(self) -> None:
         self._call.put(None)
         self.push()
-
-    def _tear(self) -> None:
-        # A signal handler raised within one of our functions: a message may be half sent, or half read.
-        self._is_torn = True
-        self.cancel()
 
     def cancel(self) -> None:
         self._is_over = True

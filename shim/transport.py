@@ -23,7 +23,7 @@ from cupool.contract.errors import PoolUnreachable
 from cupool.contract.limits import BULK_OPTIONS
 from cupool.contract.records import NamedTuple
 
-from .turns import Disconnected, Turns
+from .turns import Disconnected, Turns, unreadable
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -228,7 +228,7 @@ class GrpcStream(Turns):
             return Disconnected("OK", "")
         except self._grpc.RpcError as error:
             if self._failure is not None:
-                return Disconnected("DATA_LOSS", f"A frame could not be read: {self._failure}")
+                return unreadable(self._failure)
             return disconnected(error)
         return None
 

@@ -33,11 +33,23 @@ class Disconnected(Exception):
         self.metadata = metadata or {}
 
 
+#: A signal handler raised within a function of grpcio's or ours: what was going on may be half done, and nothing of it may be waited for.
+TORN = Disconnected("CANCELLED", "A signal handler raised in the middle of a call.")
+CANCELLED = Disconnected("CANCELLED", "The client ended the stream.")
 ABANDONED = Disconnected("CANCELLED", "A caller left the stream in the middle of reading it.")
 
 
+def unreadable(error: BaseException) -> Disconnected:
+    """A frame came that is none, and the client ended the stream over it."""
+    return Disconnected("DATA_LOSS", f"A frame could not be read: {error}")
+
+
 class Turns:
-    """The reading half of a stream. A subclass has `_next` and `cancel`."""
+    """The reading half of a stream. A subclass has `_next` and `cancel`.
+
+    How a stream ends: `_is_over` says that nothing more is sent or given on, from the moment at which somebody ended it or its end was
+    heard; `_end` why, once that is known, and the first reason counts; `_is_torn` that the reason is `TORN`, or whatever was known before.
+    """
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -47,6 +59,8 @@ class Turns:
         #: Why the stream ended, as a caller that helped was told: it has it for `read`.
         self._told_end: Disconnected | None = None
         self._is_over = False
+        self._is_torn = False
+        self._end: Disconnected | None = None
         #: whether the server takes several frames in one message
         self.may_bundle = False
 
@@ -63,8 +77,16 @@ class Turns:
         return True
 
     def _tear(self) -> None:
-        """An exception came in the middle of `_next`: end the stream, whose state is not known."""
+        """An exception came in the middle of `_next` or `push`: end the stream, whose state is not known. A new one starts from what is."""
+        self._is_torn = True
         self.cancel()
+
+    def _over(self, end: Disconnected) -> Disconnected:
+        """The stream has ended. The first reason counts; what comes of its having been cancelled is `CANCELLED`."""
+        if self._end is None:
+            self._end = CANCELLED if self._is_over else end
+        self._is_over = True
+        return self._end
 
     def read(self, may_park: Callable[[], bool]) -> Disconnected:
         """Run until the stream ends; returns why. While `may_park` (nothing is expected) it leaves the reading to `help` for a moment."""
