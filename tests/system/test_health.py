@@ -41,7 +41,7 @@ def controller(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str
 
 
 def ask(channel: grpc.Channel, service: str) -> Any:
-    return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status
+    return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=60).status
 
 
 def test_each_listener_says_that_it_serves_and_what(controller: Any) -> None:

@@ -39,7 +39,7 @@ def pool() -> Iterator[dict[str, str]]:
     finally:
         process.stdin.close()
         process.stdout.close()
-        assert process.wait(10) is not None
+        assert process.wait(60) is not None
 
 
 def test_plain_stubs_are_enough(pool: dict[str, str]) -> None:

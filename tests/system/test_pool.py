@@ -255,7 +255,7 @@ def test_end_of_input_ends_everything(pool):
     pids, folder = everything_of(pool.process.pid), pool.folder()
     assert len(pids) == 2 and folder.is_dir()
     pool.process.stdin.close()
-    assert pool.process.wait(timeout=10) == 0
+    assert pool.process.wait(timeout=60) == 0
     assert not any(map(is_alive, pids)) and not folder.exists()
 
 
@@ -290,7 +290,7 @@ def test_pool_is_gone_with_its_program(body, number):
             program.stdin.flush()
         else:
             program.send_signal(number)
-        program.wait(timeout=10)
+        program.wait(timeout=60)
         wait_until(lambda: not any(map(is_alive, pids)), "pool and server end")
         wait_until(lambda: not folder.exists(), "the folder is removed")
     finally:
@@ -323,5 +323,5 @@ def test_interrupt_ends_a_standalone_pool(start):
     pool.acquire()
     pids, folder = everything_of(pool.process.pid), pool.folder()
     pool.process.send_signal(signal.SIGINT)
-    assert pool.process.wait(timeout=15) == 0
+    assert pool.process.wait(timeout=60) == 0
     assert not any(map(is_alive, pids)) and not folder.exists()

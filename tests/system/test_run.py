@@ -166,7 +166,7 @@ def test_nothing_is_left_however_the_program_ends(tmp_path, ending, number):
         if number is not None:
             process.send_signal(number)
         process.wait(timeout=30)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while left := marked_processes(mark) or [p for p in Path("/tmp").glob("cupool-*") if str(tmp_path) in str(p)]:
         assert time.monotonic() < deadline, f"left behind: {left}"
         time.sleep(0.02)

@@ -156,7 +156,7 @@ def test_servers_speak_tls_under_their_own_names(pool: Pool) -> None:
     assert lease.tls and lease.endpoint.startswith("127.0.0.1:") and lease.node == "node-test"
     assert pool.attach(lease, lease.session_token)[0] is Code.OK
     with grpc.insecure_channel(lease.endpoint) as plain, pytest.raises(grpc.RpcError) as info:
-        plain.unary_unary("/cupool.v1.SessionService/Get")(b"", timeout=10)
+        plain.unary_unary("/cupool.v1.SessionService/Get")(b"", timeout=60)
     assert info.value.code() is Code.UNAVAILABLE, "nothing is spoken in the clear"
     pool.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
 
@@ -221,7 +221,7 @@ def admin_call(pool: Pool, name: str, token: str) -> Any:
 def connect(pool: Pool, token: str) -> Any:
     stub = agent_pb2_grpc.AgentServiceStub(pool.channel("agent_addr"))
     frames = iter([agent_pb2.AgentFrame(hello=agent_pb2.AgentHello(node="impostor"))])
-    return stub.Connect(frames, timeout=10, metadata=(("authorization", f"Bearer {token}"),))
+    return stub.Connect(frames, timeout=60, metadata=(("authorization", f"Bearer {token}"),))
 
 
 def test_a_role_opens_its_own_doors_alone(pool: Pool) -> None:

@@ -95,7 +95,7 @@ def test_errors_belong_to_the_thread_that_issued(server: Server) -> None:
         def other() -> None:
             send("add", [HANDLE, HANDLE], (a, b), promise((3,)))
             issued.set()
-            checked.wait(10)
+            checked.wait(60)
             try:
                 session.wait_all()
             except ValueError as error:
@@ -103,7 +103,7 @@ def test_errors_belong_to_the_thread_that_issued(server: Server) -> None:
 
         thread = threading.Thread(target=other)
         thread.start()
-        issued.wait(10)
+        issued.wait(60)
         session.wait_all()
         session.wait_all()
         checked.set()
@@ -128,7 +128,7 @@ def test_nothing_stays_unsent_while_the_program_is_quiet(server: Server) -> None
         fetch(a)
         before = s.inbox.executed_seq
         free(a)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while s.inbox.executed_seq == before:
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -169,7 +169,7 @@ def test_a_silent_link_is_replaced(server: Server) -> None:
         proxy.blackhole_now()
         started = time.monotonic()
         assert program() == EXPECTED
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 12  # gRPC's keepalive alone would take longer
         assert s.link.reconnects == 1
 
 
