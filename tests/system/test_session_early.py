@@ -290,8 +290,8 @@ def small_server() -> Iterator[Server]:
     api.stop("the test is over")
     api.close()
     listener.stop(0.5).wait()
-    assert api.calls is not None
-    api.calls.shutdown()
+    assert api.listener.calls is not None
+    api.listener.calls.shutdown()
 
 
 @pytest.mark.parametrize("early", [True, False])
