@@ -17,7 +17,7 @@ import pytest
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.service import ApiServer
-from cupool.shim import lease, session
+from cupool.shim import forms, lease, session
 from cupool.shim import link as links
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreTransport
@@ -287,6 +287,7 @@ def small_server() -> Iterator[Server]:
     server.endpoint = endpoint
     yield server
     session._close("the test ended", 1.0)
+    forms.take_limit(DEFAULT_LIMITS.forms)
     api.stop("the test is over")
     api.close()
     listener.stop(0.5).wait()
