@@ -198,7 +198,10 @@ def client_settings() -> Iterator[Verdict]:
         )
         return
     names = sorted(n for n in os.environ if n.startswith("CUPOOL_") and not n.startswith("CUPOOL_TEST"))
-    yield ok("settings", f"{', '.join(names)} {'makes' if len(names) == 1 else 'make'} sense" if names else "no CUPOOL_ variable is set")
+    yield ok(
+        "settings",
+        f"{', '.join(names)} {'makes' if len(names) == 1 else 'make'} sense" if names else "no CUPOOL_ variable is set",
+    )
 
 
 def run_python(code: str, timeout_s: float, *arguments: str) -> subprocess.CompletedProcess[str]:
