@@ -10,6 +10,7 @@ Boundary: what the CUDA device calls, as CuPy's documentation has it; functions 
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import threading
 import types
@@ -343,6 +344,8 @@ class CUDARuntimeError(RuntimeError):
 
 #: Streams that capture now.
 CAPTURING: list[Stream] = []
+#: `ptr` -> module
+MODULES: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 #: What goes wrong: "capture": the next one is broken; "node": kind of the next graph's last node; "launch": launches of graphs until one
 #: fails.
 BROKEN: dict[str, Any] = {}
@@ -375,6 +378,11 @@ class Driver:
 
     def node_types(self, graph: int) -> list[int]:
         return Graph.known[graph].kinds
+
+    def global_of(self, module: int, name: str) -> tuple[int, int]:
+        if name not in MODULES[module].variables:
+            raise RuntimeError("cuModuleGetGlobal_v2 failed: CUDA_ERROR_NOT_FOUND")
+        return MODULES[module].variables[name]  # type: ignore[no-any-return]
 
 
 def _streams() -> list[Stream]:
@@ -679,23 +687,39 @@ class Generator:
 
 
 class RawKernel:
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, module: Any = None) -> None:
+        self.name, self._module = name, module
         self.num_regs, self.max_dynamic_shared_size_bytes = 8, 0
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
         gpu, name, pointers = current(), self.name, [a.data.ptr if isinstance(a, ndarray) else a for a in args]
-        _issue(lambda: KERNELS[name](gpu, *pointers))
+        variables = [address for address, _ in self._module.variables.values()] if self._module is not None else []
+        _issue(lambda: KERNELS[name](gpu, *variables, *pointers))
 
 
 class RawModule:
     def __init__(self, *, code: str, options: Any = (), **_: Any) -> None:
         self.code = code
+        # Each load has its variables elsewhere: of doubles, which is all that these GPUs know.
+        self.variables = {
+            name: (current().malloc(8 * int(count or 1) + 1024), 8 * int(count or 1))
+            for name, count in re.findall(r"__(?:device|constant)__ double (\w+)(?:\[(\d+)\])?;", code)
+        }
+        for address, nbytes in self.variables.values():
+            current().at(address, nbytes)[:] = 0
+        self.module = self
+        self.ptr = id(self)
+        MODULES[self.ptr] = self
 
     def get_function(self, name: str) -> RawKernel:
         if name not in self.code:
             raise RuntimeError("CUDA_ERROR_NOT_FOUND")
-        return RawKernel(name)
+        return RawKernel(name, self)
+
+    def get_global(self, name: str) -> MemoryPointer:
+        if name not in self.variables:
+            raise RuntimeError("CUDA_ERROR_NOT_FOUND")
+        return MemoryPointer(UnownedMemory(self.variables[name][0], 0, self), 0)
 
 
 class ElementwiseKernel:

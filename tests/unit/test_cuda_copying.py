@@ -17,6 +17,7 @@ from cupool.apiserver.executor import Executor
 from gpu_programs import FOLLOW, GpuProgram, run
 from wire import OBJECT, REPLY, H, I, spec
 
+from cupool.contract.errors import CUDARuntimeError
 from cupool.contract.limits import DEFAULT_LIMITS
 from cupool.contract.values import decode
 from cupool.v1 import move_pb2, session_pb2
@@ -210,11 +211,88 @@ def test_memory_that_came_along_counts_and_goes_back_to_the_arena(cuda: Any) -> 
     assert not device._arena._space.used
 
 
+COUNT = """
+__device__ double total; __constant__ double step[2];
+extern "C" __global__ void count(double *out) { total += step[1] + 1; out[0] = total; }
+"""
+
+
+def count(gpu: Any, total: int, step: int, out: int) -> None:
+    kept = gpu.at(total, 8).view(np.float64)
+    kept += gpu.at(step, 16).view(np.float64)[1] + 1
+    gpu.at(out, 8).view(np.float64)[0] = kept[0]
+
+
+def test_variables_of_a_source_are_carried(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakecupy.KERNELS, "count", count)
+    session, steps, mirror = begin(cuda), Steps(), documents.Mirror()
+    kernel, out = steps.function(COUNT, "count"), steps.array([0.0, 0.0])
+    launch = ("@launch", [H, (1,), (1,), (H,), 0], [], [kernel, out])
+    for _ in range(3):
+        steps.op(*launch)
+    steps.do(session)
+    assert fixed(session) == ""
+    session.executor.tracking().start()
+    mirror.follow(session.executor.tracker)
+    there = carried(session, cuda, mirror)
+    steps.op(*launch)
+    steps.look_at(out)
+    assert steps.do(there)[0].tolist() == [4.0, 0.0]
+
+
+def test_a_variable_whose_address_the_program_has_holds_the_session(cuda: Any) -> None:
+    session, steps = begin(cuda), Steps()
+    kernel = steps.function(COUNT, "count")
+    steps.do(session)
+    module, device = session.executor.handles.table[kernel].module, session.executor.device
+    address, nbytes = device.resolve("@kernel_global")(module, "step")
+    assert nbytes == 16
+    made = device.resolve("@from_pointer")(address, np.dtype("f8"), (2,), (8,))
+    made.set(np.array([5.0, 6.0]))
+    assert device.resolve("@from_pointer")(address + 8, np.dtype("f8"), (1,), (8,)).get().tolist() == [6.0]
+    with pytest.raises(CUDARuntimeError, match="not device memory of this session"):
+        device.resolve("@from_pointer")(address + 8, np.dtype("f8"), (2,), (8,))
+    del made
+    assert "the variable step, whose address the program has" in fixed(session)
+
+
+CARRIED = {
+    "__device__ int k; __global__ void f() { k = 1; }": {"k"},
+    "__constant__ float c[2][3]; __device__ unsigned long long n = 7; __global__ void f(float* x) { x[0] = c[1][2]; atomicAdd(&n, 1ull); }":
+        {"c", "n"},
+    "__device__ float *p; __global__ void f(float* x) { p = x; x[1] = p[0]; }": {"p"},
+    "__device__ int k; __global__ void f(int** x) { x[0] = &k; }": set(),
+    "__device__ int t[3]; __global__ void f(int** x) { x[0] = t; }": set(),
+    "__constant__ float c[2][3]; __global__ void f(const float** x) { x[0] = c[1]; }": set(),
+    "__device__ int k;\n#define ADDRESS &k\n__global__ void f(int** x) { x[0] = ADDRESS; }": set(),
+    "__device__ int k; __global__ void f() { asm(\"st.global\"); }": set(),
+    "struct R { int& r; }; __device__ int k; __global__ void f() { R a{k}; }": set(),
+    "namespace n { __device__ int k; }": set(),
+    "__device__ int k; __global__ void f(int** x) { int& r = k; x[0] = &r; }": set(),
+    "__device__ void keep(int& a, int** x); __device__ int k; __global__ void f(int** x) { keep(k, x); }": set(),
+    "__device__ int k; __global__ void f(int* x) { if (x[0] && x[1]) x[2] &= k; }": {"k"},
+    "#include <x.h>\n__device__ int k; extern \"C\" __device__ int m; __global__ void f() { k = m; }": {"k", "m"},
+    "template<typename T> __device__ int k;": set(),
+    "static __device__ int k;": set(),
+    "__device__ int a, b;": set(),
+    "__device__ Thing k;": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "names"), CARRIED.items())
+def test_variables_are_carried_where_nobody_can_have_their_address(cuda: Any, text: str, names: set[str]) -> None:
+    from cupool.apiserver.devices.cuda.kernels import Source
+
+    made = Source(None, (), code=text)
+    assert set(made.variables) == names
+    assert bool(made.held_by) == (not names)
+
+
 def test_what_holds_a_session_is_said(cuda: Any) -> None:
     assert "cuda-moves" in fixed(begin(cuda, moves=False))
     session, steps = begin(cuda), Steps()
     assert fixed(session) == ""
-    held = steps.function("__device__ double kept[4];" + FOLLOW, "follow")
+    held = steps.function("static __device__ double kept[4];" + FOLLOW, "follow")
     steps.do(session)
     assert "variables of its own" in fixed(session)
     steps._items += [0, held, 0, held - 1]

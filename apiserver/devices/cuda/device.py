@@ -275,20 +275,21 @@ class CudaDevice(Copying):
         return memory.root_of(array)
 
     def _from_pointer(self, address: int, dtype: Any, shape: Any, strides: Any) -> Any:
-        """An array over memory of the arena. Every element must lie in one live block."""
-        if self._arena is None:
+        """An array over memory of the arena, or over a module's variable. Every element must lie in one live block, or variable."""
+        spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
+        low, high = memory.extent(spec)
+        module = kernels.owner_of(address + low, high - low)
+        if self._arena is None and module is None:
             raise NotImplementedError(
                 "Arrays from raw addresses need the arena, which this server has not; its log says why."
             )
-        spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
-        low, high = memory.extent(spec)
-        if not self._arena.covers(address + low, high - low):
+        if module is None and not self._arena.covers(address + low, high - low):
             raise CUDARuntimeError(
                 _ILLEGAL_ADDRESS,
                 f"cudaErrorIllegalAddress: an illegal memory access was encountered: {high - low} bytes at {address + low:#x} are not "
                 "device memory of this session",
             )
-        unowned = cupy.cuda.UnownedMemory(address + low, max(high - low, 1), self, self.number)
+        unowned = cupy.cuda.UnownedMemory(address + low, max(high - low, 1), module or self, self.number)
         made = cupy.ndarray(spec.shape, spec.dtype, cupy.cuda.MemoryPointer(unowned, -low), spec.strides)
         self._addressed.add(made)
         return made

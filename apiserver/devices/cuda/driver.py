@@ -61,6 +61,7 @@ _CALLS: dict[str, tuple[Any, ...]] = {
     "cuCtxSynchronize": (),
     "cuGraphGetNodes": (ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_size)),
     "cuGraphNodeGetType": (ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)),
+    "cuModuleGetGlobal_v2": (_out64, ctypes.POINTER(_size), ctypes.c_void_p, ctypes.c_char_p),
     "cuGetErrorName": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
 }
 
@@ -143,6 +144,12 @@ class Driver:
         for address, size in runs:
             self._call("cuMemsetD8_v2", address, 0, size)
         self._call("cuCtxSynchronize")
+
+    def global_of(self, module: int, name: str) -> tuple[int, int]:
+        """Address and bytes of a variable of a loaded module (a `CUmodule`). Raises RuntimeError where there is none of that name."""
+        address, size = _u64(), _size()
+        self._call("cuModuleGetGlobal_v2", ctypes.byref(address), ctypes.byref(size), module, name.encode())
+        return int(address.value), int(size.value)
 
     # -- graphs -------------------------------------------------------------------------------------------------------
 

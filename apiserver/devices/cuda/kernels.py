@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import cupy
+import numpy as np
 
-from . import sources
+from . import driver, sources
 
+#: Bytes of a source's variables that are written down.
+MAX_VARIABLE_BYTES = 1 << 20
 #: What a program has made of its code, as long as it is there. A process has one session.
 _MADE: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -35,11 +38,34 @@ class Binary:
     def get_function(self, name: str) -> Any:
         return self._module.get_function(name)
 
-    def get_global(self, name: str) -> Any:
-        return self._module.get_global_var(name)
+    def get_global(self, name: str) -> tuple[int, int]:
+        """Address and bytes of a variable, which the program has then. Raises what CuPy does where there is none."""
+        self._module.get_global_var(name)
+        return _exposed(self, driver.Driver().global_of(int(self._module.ptr), name))
 
     def compile(self, log_stream: Any = None) -> None:
         """Compiled already."""
+
+
+#: Variables whose addresses programs have: address -> (bytes, their module), as long as that is there.
+_EXPOSED: dict[int, tuple[int, weakref.ref[Any]]] = {}
+
+
+def _exposed(module: Any, found: tuple[int, int]) -> tuple[int, int]:
+    address, nbytes = found
+    _EXPOSED[address] = nbytes, weakref.ref(module)
+    return found
+
+
+def owner_of(address: int, nbytes: int) -> Any:
+    """The module in one of whose variables these bytes lie; None: in none whose address a program has."""
+    for start, (size, module) in list(_EXPOSED.items()):
+        owner = module()
+        if owner is None:
+            del _EXPOSED[start]
+        elif start <= address and address + nbytes <= start + size:
+            return owner
+    return None
 
 
 def _write_headers(root: Path, headers: Any) -> None:
@@ -58,7 +84,13 @@ class Source:
     def __init__(self, headers: Any, options: tuple[str, ...], **fields: Any) -> None:
         self.headers = {str(name): str(text) for name, text in (headers or {}).items()}
         self.options, self.fields = options, fields
-        self.held_by = sources.held_by([fields["code"], *self.headers.values(), *options])
+        code, others = str(fields["code"]), [*self.headers.values(), *options]
+        #: variables whose contents can be carried, see Note [Variables]
+        self.variables = sources.variables(code, others)
+        for declaration in self.variables.values():
+            code = sources.without(code, declaration)
+        self.held_by = sources.held_by([code, *others])
+        self._is_loaded = False
         self._folder = None
         if headers:
             self._folder = tempfile.TemporaryDirectory(prefix="cupool-headers-")
@@ -69,13 +101,54 @@ class Source:
         _MADE.add(self)
 
     def get_function(self, name: str) -> Any:
+        self._is_loaded = True
         return self._module.get_function(name)
 
-    def get_global(self, name: str) -> Any:
-        return self._module.get_global(name)
+    def get_global(self, name: str) -> tuple[int, int]:
+        """As `Binary.get_global`."""
+        self._module.get_global(name)
+        self._is_loaded = True
+        found = self._find(name)
+        self.held_by = self.held_by or f"the variable {name[:80]}, whose address the program has,"
+        return _exposed(self, found)
 
     def compile(self, log_stream: Any = None) -> None:
         self._module.compile(log_stream=log_stream)
+
+    def _find(self, name: str) -> tuple[int, int]:
+        return driver.Driver().global_of(int(self._module.module.ptr), name)
+
+    def _bytes_of(self, name: str) -> Any:
+        """A variable's memory as an array of bytes."""
+        address, nbytes = self._find(name)
+        return cupy.ndarray(
+            (nbytes,), np.uint8, cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(address, nbytes, self), 0)
+        )
+
+    def contents(self) -> dict[str, bytes]:
+        """What its variables hold; nothing of code that is not loaded yet. Nothing may run.
+
+        Raises:
+            RuntimeError: CUDA does not know a variable.
+            ValueError: they are too large to be written down.
+        """
+        found = {name: self._bytes_of(name) for name in self.variables} if self._is_loaded else {}
+        if sum(array.nbytes for array in found.values()) > MAX_VARIABLE_BYTES:
+            raise ValueError("variables of more than a mebibyte")
+        return {name: array.get().tobytes() for name, array in found.items()}
+
+    def set_contents(self, contents: dict[str, bytes]) -> None:
+        """The reverse, read back and compared. Raises ValueError, RuntimeError."""
+        for name, data in contents.items():
+            if name not in self.variables:
+                raise ValueError("a variable that it has not")
+            self._is_loaded = True
+            array = self._bytes_of(name)
+            if array.nbytes != len(data):
+                raise ValueError("a variable of another size")
+            array.set(np.frombuffer(data, np.uint8))
+            if array.get().tobytes() != data:
+                raise ValueError("a variable that does not hold what was written")
 
 
 class Function:
@@ -185,8 +258,8 @@ def kernel_compile(module: Any, log: bool = False) -> dict[str, Any]:
 
 
 def kernel_global(module: Any, name: str) -> tuple[int, int]:
-    pointer = module.get_global(name)
-    return int(pointer.ptr), int(pointer.mem.size)
+    found: tuple[int, int] = module.get_global(name)
+    return found
 
 
 def launch(function: Any, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:

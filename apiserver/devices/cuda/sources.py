@@ -10,6 +10,13 @@ Cases, and all of them err on the side of holding:
   - `malloc`, `new`: memory of the device's own heap.
   - `#define` with any of these words: hidden from us.
   - PTX with `.global` or `.const` variables; an image with sections for them.
+
+Note [Variables]
+    Of a source's own variables the contents can be carried, because CUDA tells where a variable of a known name is; its address is
+    another one elsewhere, so nobody may have kept that. `variables` finds the names where the text makes this sure: numbers, arrays of
+    them and pointers, declared one by one outside of everything, and used by their value alone (subscripted as deep as they are
+    declared), in a text that takes no address and makes no reference, of whatever, but for the first argument of an atomic function.
+    Text that hides uses (macros with the name, pasting, `asm`, templates) has no variables that can be carried, and holds its session.
 """
 
 from __future__ import annotations
@@ -39,6 +46,66 @@ _PTX_VARIABLE = re.compile(
 )
 #: Of a compiled image: where variables are. Number 0 is a kernel's own parameters, 2 and 4 are the compiler's.
 _SECTIONS = (b".nv.global", b".nv.constant3")
+
+
+_NUMBER = (
+    r"(?:(?:unsigned|signed|long|short|int|char|float|double|bool|half|size_t|ptrdiff_t|u?int(?:8|16|32|64)_t|"
+    r"(?:float|double|int|uint|char|uchar|short|ushort|longlong|ulonglong)[1-4])\b\s*)+"
+)
+_VARIABLE = re.compile(
+    r"(?:\bextern\s+)?\b(?:__device__|__constant__)\s+(?:(?:volatile|const)\s+)*" + _NUMBER + r"(?P<stars>\**)\s*"
+    r"(?P<name>\b[A-Za-z_]\w*)\s*(?P<dims>(?:\[[^\[\]]*\]\s*)*)(?:=[^;]*)?;"
+)
+_HIDES = re.compile(r"##|\basm\b|\b__asm__\b|addressof|\bauto\s*&&|\btemplate\b|\bdecltype\b")
+#: An ampersand that neither takes an address nor makes a reference, or takes one that goes nowhere.
+_HARMLESS = re.compile(r"&&|&=|\batomic\w+\s*\(\s*&")
+
+
+def variables(code: str, others: Iterable[str] = ()) -> dict[str, str]:
+    """Names of variables of a source whose contents can be carried, with their declarations; empty where there is none, or where it is
+    not sure. See Note [Variables].
+
+    Args:
+        others: texts that are compiled with it: headers, options.
+    """
+    if ".target" in code:
+        return {}
+    plain = _COMMENTS.sub(" ", code)
+    rest = [_COMMENTS.sub(" ", other) for other in others]
+    found: dict[str, str] = {}
+    for declared in _VARIABLE.finditer(plain):
+        before = plain[: declared.start()].rstrip()
+        # Behind another declaration or a line of the preprocessor; `static`, a template or anything else before it makes it another thing.
+        if before and before[-1] not in ";}" and not before.rpartition("\n")[2].lstrip().startswith("#"):
+            return {}
+        if before.count("{") != before.count("}") or declared["name"] in found:
+            return {}
+        found[declared["name"]] = declared[0]
+        if not _is_used_by_value(
+            declared, plain[: declared.start()] + " " * len(declared[0]) + plain[declared.end() :], rest
+        ):
+            return {}
+    hides = any(_HIDES.search(text) or "&" in _HARMLESS.sub(" ", text) for text in (plain, *rest))
+    return {} if found and hides else found
+
+
+def without(code: str, declaration: str) -> str:
+    """The code without a declaration that `variables` found, comments gone."""
+    return _COMMENTS.sub(" ", code).replace(declaration, ";", 1)
+
+
+def _is_used_by_value(declared: re.Match[str], plain: str, others: list[str]) -> bool:
+    """Whether nothing takes the address of a variable. `plain` is the text without its declaration."""
+    name, depth = declared["name"], declared["dims"].count("[")
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    subscripts = re.compile(r"\s*\[[^\[\]]*\]" * depth) if depth else None
+    for text in (plain, *others):
+        if any(word.search(define) for define in _DEFINES.findall(text)):
+            return False
+        for use in word.finditer(text):
+            if subscripts is not None and subscripts.match(text, use.end()) is None:
+                return False
+    return True
 
 
 def held_by(texts: Iterable[str]) -> str:
@@ -113,4 +180,4 @@ def _section_names(image: bytes) -> list[bytes]:
     return [names[head[0] :].split(b"\0", 1)[0] for head in heads]
 
 
-__all__ = ["held_by", "held_by_image"]
+__all__ = ["held_by", "held_by_image", "variables", "without"]

@@ -117,17 +117,28 @@ def _read_generator(number: Any, object_at: ObjectAt) -> Any:
 def _write_source(value: Any, number_of: NumberOf) -> tuple[str, Any]:
     if value.held_by:
         raise TypeError(f"module whose code has {value.held_by}")
-    return "module", (dict(value.headers), value.options, dict(value.fields))
+    try:
+        contents = value.contents()
+    except (RuntimeError, ValueError) as error:
+        raise TypeError(f"module whose variables cannot be read ({error})") from None
+    plain = dict(value.headers), value.options, dict(value.fields)
+    return "module", (*plain, contents) if contents else plain
 
 
 def _read_source(state: Any, object_at: ObjectAt) -> Any:
-    headers, options, fields = state
+    headers, options, fields, *rest = state
     names = fields.get("name_expressions")
-    return kernels.kernel_raw(
+    made = kernels.kernel_raw(
         str(fields["code"]), tuple(map(str, options)), str(fields["backend"]), bool(fields["translate_cucomplex"]),
         bool(fields["enable_cooperative_groups"]), bool(fields["jitify"]), None if names is None else [str(name) for name in names],
         {str(name): str(text) for name, text in headers.items()},
     )  # fmt: skip
+    for contents in rest:
+        try:
+            made.set_contents({str(name): bytes(data) for name, data in contents.items()})
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+    return made
 
 
 def _write_binary(value: Any, number_of: NumberOf) -> tuple[str, Any]:
