@@ -129,8 +129,8 @@ def campaigns() -> list[str]:
         ("guesses", "{handles_guesses:,} guessed handles and {sessions_guesses:,} guessed sessions and tokens: {hits} hits"),
         (
             "soak",
-            "{commands:,} commands through one session: resident memory of client and server grows by {client_grows_mib} and "
-            "{behind_grows_mib} MiB from the second third to the last, the device's is back to the byte after each of {passed} cases",
+            "{commands:,} commands through one session: resident memory of client and server changes by {client_grows_mib:+} and "
+            "{behind_grows_mib:+} MiB from the second third to the last, the device's is back to the byte after each of {passed} cases",
         ),
         (
             "controller_kills",
