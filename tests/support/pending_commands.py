@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,9 +18,15 @@ def nothing_pending(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(forms, "ensure_session", lambda: None)
     monkeypatch.setattr(forms, "flush_all", lambda: None)
     monkeypatch.setattr(forms, "refused", {})
+    # Arrays of earlier tests that are garbage in cycles would put their frees among this test's commands.
+    gc.collect()
+    gc.disable()
     COMMANDS.clear()
     GATE.words = 0
-    yield
+    try:
+        yield
+    finally:
+        gc.enable()
     # What tests call forms means nothing to a server that a later test opens.
     forms.reset()
     COMMANDS.clear()

@@ -280,6 +280,7 @@ SMALL = Limits(
 @pytest.fixture
 def small_server() -> Iterator[Server]:
     """A server of this process whose session has these limits, as the controller's `AssignRequest.limits` may give it."""
+    forms.reset()  # those of other tests' programs would be defined to it too, and some are larger than it takes
     api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB"]), CpuDevice(0, 1 << 30), StatusWriter())
     api.assign(Assignment("s", hashlib.sha256(b"t").digest(), 1, 1 << 30, 30.0), SMALL)
     listener, endpoint = api.serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import signal
 import sys
 import threading
@@ -342,12 +343,10 @@ def test_signals() -> None:
     box = Outbox(Limits(inflight_commands=1 << 40, inflight_bytes=1 << 60))
     wire = Wire(box)
     f = form_of(2)
-    hits = 0
+    numbers = itertools.count()
 
     def handler(*_: Any) -> None:
-        nonlocal hits
-        extend((f, 1, hits))
-        hits += 1
+        extend((f, 1, next(numbers)))  # in one step: on a slow machine the next signal interrupts this one
         box.flush()
 
     old = signal.signal(signal.SIGALRM, handler)
@@ -363,7 +362,9 @@ def test_signals() -> None:
     box.flush()
     wire.drain()
     assert [c[2] for c in wire.commands if c[1] == 0] == list(range(30_000))
-    assert [c[2] for c in wire.commands if c[1] == 1] == list(range(hits))
+    hits = next(numbers)
+    # A signal in a signal's handler may append before it; none is lost and none comes twice.
+    assert sorted(c[2] for c in wire.commands if c[1] == 1) == list(range(hits))
     assert hits > 3
 
 
