@@ -178,6 +178,18 @@ class _Kept(NamedTuple):
         return 0 <= time.monotonic() - self.at_s < KEEP_S and 0 <= time.time() - self.wall_s < KEEP_S
 
 
+class _Begun(NamedTuple):
+    """An Acquire that is on its way: `request` names it. Both clocks as in _Kept: a session that nobody attaches to is not kept long."""
+
+    call: OneCall
+    request: str
+    at_s: float
+    wall_s: float
+
+    def is_fresh(self) -> bool:
+        return 0 <= time.monotonic() - self.at_s < KEEP_S and 0 <= time.time() - self.wall_s < KEEP_S
+
+
 #: One at most: a process has one session at a time.
 _kept: list[_Kept] = []
 
@@ -220,7 +232,7 @@ class PoolClient:
         self._is_sound = True
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         #: An Acquire that is on its way, the name of the request, and when it was sent, by the monotonic clock.
-        self._begun: tuple[OneCall, str, float] | None = None
+        self._begun: _Begun | None = None
         #: What is kept of an earlier session, or None until a call needs it.
         self._kept = _take((addr, trust)) if is_patient else None
 
@@ -245,14 +257,14 @@ class PoolClient:
             except Unfit:
                 self._is_light = False
             else:
-                self._begun = (call, name, time.monotonic())
+                self._begun = _Begun(call, name, time.monotonic(), time.time())
 
     def abandon(self) -> None:
         """Give up what was begun, and the session that it brings."""
         begun, self._begun = self._begun, None
         if begun is not None:
             try:
-                reply = messages.Lease.FromString(begun[0].wait())
+                reply = messages.Lease.FromString(begun.call.wait())
             except (Unfit, ProtocolError, Disconnected):
                 return  # there is none; or the pool frees what nobody attaches to
             self.release(self._lease(reply), "the client asked for it, and did not need it")
@@ -262,7 +274,7 @@ class PoolClient:
         """In a forked child: what was begun is the parent's."""
         begun, self._begun = self._begun, None
         if begun is not None:
-            begun[0].forget()
+            begun.call.forget()
 
     def acquire(self, config: Config, base: Base | None = None) -> Lease:
         """A session; with `base` one that goes on from that checkpoint, where the pool has it.
@@ -275,8 +287,10 @@ class PoolClient:
         """
         give_up_s = time.monotonic() + config.deadline_s
         attempt = 0
+        if self._begun is not None and not self._begun.is_fresh():
+            self.abandon()
         if self._begun is not None:
-            request, give_up_s = self._begun[1], self._begun[2] + config.deadline_s
+            request, give_up_s = self._begun.request, self._begun.at_s + config.deadline_s
         else:
             request = trace.new_request()
             trace.say("session-asked", request=request, pool=self.addr, function=config.function)
@@ -402,7 +416,7 @@ class PoolClient:
         if self._is_light:
             begun, self._begun = self._begun, None
             try:
-                call = begun[0] if begun is not None else self._light_call(name, asked, timeout_s)
+                call = begun.call if begun is not None else self._light_call(name, asked, timeout_s)
                 return reply.FromString(call.wait())
             except (Unfit, ProtocolError):
                 self._is_light = False

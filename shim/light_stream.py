@@ -371,9 +371,9 @@ class OneCall:
             end = None
             while end is None:
                 left_s = self._give_up_s - time.monotonic()
-                if left_s <= 0:
+                end = self._stream.step(max(min(left_s, KEEPALIVE_ANSWER_S / 2), 0.0))  # no ticker looks after it
+                if end is None and left_s <= 0:
                     raise Disconnected("DEADLINE_EXCEEDED", "Deadline Exceeded")
-                end = self._stream.step(min(left_s, KEEPALIVE_ANSWER_S / 2))  # no ticker looks after it
         finally:
             self._stream.close()
         if end.code == "OK" and len(self._replies) == 1:

@@ -9,6 +9,7 @@ Boundary: which classes. A message of the one kind is put into one of the other 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,19 @@ def _count() -> None:
 
 def use_protobuf() -> None:
     """Load protobuf, and use it from here on."""
+    if threading.current_thread() is threading.main_thread():
+        # Where signal handlers run: one that raises in the middle of this import would leave halves of protobuf behind.
+        loader = threading.Thread(target=_load, name="cupool-protobuf", daemon=True)
+        try:
+            loader.start()
+        except RuntimeError:  # the interpreter ends, or the system gives none: what there is goes on
+            return
+        loader.join()
+    else:
+        _load()
+
+
+def _load() -> None:
     global _kinds, _read, _refusals
     from google.protobuf.message import DecodeError
 

@@ -22,6 +22,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
 BEGIN = "import os, sys\nfrom cupool import cupy as cp\nfrom cupool.shim import session\nsession.begin()\nassert session._process.begun\n"
 USE = "assert float(cp.arange(8).sum()) == 28.0\nassert session._process.begun is None\n"
 CHILD = "child = os.fork()\nif not child:\n    assert session._process.begun is None\n    sys.exit(0)\n"
+STALE = "from cupool.shim import lease\nlease.KEEP_S = 0.0\n"
 FORKED = BEGIN + CHILD + "assert os.waitpid(child, 0)[1] == 0\n" + USE
 
 
@@ -85,9 +86,10 @@ UNUSED = ["acquire", "the client asked for it, and did not need it"]
         (BEGIN, UNUSED),
         (BEGIN + "session.close()\nassert session._process.begun is None\n", UNUSED),
         (FORKED, ENDED),
+        (BEGIN + STALE + USE, [*UNUSED, *ENDED]),
         (BEGIN + "session.connect(os.environ['CUPOOL_ADDR'], token='another')\n", [*UNUSED, *ENDED]),
     ],
-    ids=["used", "by the first operation", "not needed", "closed", "forked", "another configuration"],
+    ids=["used", "by the first operation", "not needed", "closed", "forked", "stale", "another configuration"],
 )
 def test_a_session_that_was_begun_is_used_or_released(server: Server, program: str, seen: list[str]) -> None:
     pool = Pool(server.endpoint)
