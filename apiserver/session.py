@@ -331,7 +331,7 @@ class Session(Boundaries):
         """Send results and failures, in frames that the client can take, and keep them."""
         room = max(self._client_limits.frame_bytes // 2, 64 << 10)
         if len(outcome.results) == 1 and not outcome.failures:
-            self._send_kept(outcome.results, [])
+            self._send_kept(outcome.results, [], 0)
             return
         results: list[bytes] = []
         failures: list[bytes] = []
@@ -340,18 +340,19 @@ class Session(Boundaries):
         for target, items in ((failures, told), (results, outcome.results)):
             for item in items:
                 if size and size + len(item) > room:
-                    self._send_kept(results, failures)
+                    self._send_kept(results, failures, 1)
                     results.clear()
                     failures.clear()
                     size = 0
                 target.append(item)
                 size += len(item) + 8
-        self._send_kept(results, failures)
+        self._send_kept(results, failures, 0)
 
-    def _send_kept(self, results: list[bytes], failures: list[bytes]) -> None:
+    def _send_kept(self, results: list[bytes], failures: list[bytes], behind: int) -> None:
+        """`behind` is 1 where more of the last batch follows: a client that has heard of a batch's execution has all that it answered."""
         with self._lock:
             self._ordinal += 1
-            executed = self.executor.executed_seq
+            executed = self.executor.executed_seq - behind
             frame = server_frame(self._ordinal, executed, results, failures)
             self._kept.append((self._ordinal, frame, executed))
             self._kept_bytes += len(frame)

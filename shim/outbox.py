@@ -309,6 +309,22 @@ class Outbox:
             finally:
                 LOCK.release()
 
+    def flush_within(self, timeout_s: float) -> int | None:
+        """As `flush_nowait`, for a thread that ends the session; waits for one that flushes just now.
+
+        Returns:
+            The sequence number of the last batch, which has all that was pending; None when there was no room for it, or when another
+            thread flushed for longer than `timeout_s`.
+        """
+        if not LOCK.acquire(timeout=timeout_s):
+            return None
+        try:
+            while COMMANDS and self.has_room:
+                self._cut()
+            return self.seq if not COMMANDS or self.has_room else None
+        finally:
+            LOCK.release()
+
     def wait_room(self) -> None:
         """Return when another batch may be sent. Raises what the session was lost of."""
         while not self.has_room:

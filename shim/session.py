@@ -400,10 +400,9 @@ class Session:
         target = None
         while self.outbox.lost is None and time.monotonic() < deadline:
             if target is None:
-                self.outbox.flush_nowait()
-                # Other threads may go on issuing for ever: what they add is not waited for.
-                if not COMMANDS or self.outbox.has_room:
-                    target = self.outbox.seq
+                # Other threads may go on issuing for ever: what they add is not waited for. A batch that another thread is just
+                # making has no number yet.
+                target = self.outbox.flush_within(0.05)
             elif self.inbox.executed_seq >= target:
                 return
             self.link.ring()

@@ -465,3 +465,28 @@ def test_any_sequence(steps: list[tuple[Any, int]]) -> None:
     assert names == expected[read_before:]
     assert len(wire.commands) == len(expected)
     assert not box.window
+
+
+def test_whoever_ends_the_session_waits_for_a_batch_that_another_thread_is_making():
+    box = Outbox()
+    wire = Wire(box)
+    number = form_of(1)
+    extend((number, 7))
+    holds, go = threading.Event(), threading.Event()
+    cut = box._cut
+
+    def slowly() -> None:
+        holds.set()
+        assert go.wait(10)
+        cut()
+
+    box._cut = slowly  # type: ignore[method-assign]
+    other = threading.Thread(target=box.flush_nowait)
+    other.start()
+    assert holds.wait(10)
+    box._cut = cut  # type: ignore[method-assign]
+    assert box.flush_within(0.01) is None and box.seq == 0
+    go.set()
+    assert box.flush_within(10) == 1 == box.seq
+    other.join()
+    assert wire.drain() == [(number, 7)]

@@ -115,9 +115,9 @@ class Driver:
         self._call("cuMemAddressReserve", ctypes.byref(found), size, 0, hint, 0)
         return int(found.value)
 
-    def release(self, address: int, size: int) -> None:
+    def release(self, base: int, size: int) -> None:
         """The reverse of `reserve`."""
-        self._call("cuMemAddressFree", address, size)
+        self._call("cuMemAddressFree", base, size)
 
     def map(self, device: int, address: int, size: int) -> None:
         """Put memory of the device behind reserved addresses. Raises MemoryError."""
