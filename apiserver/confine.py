@@ -97,7 +97,7 @@ def confine(config: Config) -> Entered:
     sandbox.limit(_LIMITS)
     _entered = sandbox.enter(Grants(files, _ports(config)), demanded)
     if sandbox.has_seccomp():
-        sandbox.sealing()
+        sandbox.sealing(os.getpid())
     return _entered
 
 

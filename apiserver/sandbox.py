@@ -109,7 +109,9 @@ def missing_parts() -> tuple[str, ...]:
             "Landlock for TCP (Linux 6.7): until its session begins, a server could connect to other machines."
         )
     if 0 < version < 6:
-        found.append("Landlock's scopes (Linux 6.12): a server's code can send signals to this user's other processes.")
+        found.append(
+            "Landlock's scopes (Linux 6.12): until its session begins, a server could send signals to this user's other processes."
+        )
     if not has_seccomp():
         found.append("seccomp filters: a server's code can use every system call.")
     return tuple(found)
@@ -141,8 +143,8 @@ def enter(grants: Grants, demanded: bool = False) -> Entered:
 
 
 def seal() -> bool:
-    """From now on: no new process, no program, no socket, no connection, no file's owner or mode. For all threads of the process, those
-    that run too. False where the kernel has no seccomp.
+    """From now on: no new process, no program, no socket, no connection, no file's owner or mode, and no other process's limits, cores or
+    signals. For all threads of the process, those that run too. False where the kernel has no seccomp.
 
     Raises:
         SandboxError: the kernel refused.
@@ -150,14 +152,14 @@ def seal() -> bool:
     if not has_seccomp():
         return False
     _no_new_privileges()
-    _seccomp(sealing(), every_thread=True)
+    _seccomp(sealing(os.getpid()), every_thread=True)
     return True
 
 
 @functools.cache
-def sealing() -> bytes:
-    """The filter that `seal` will ask for. Made before a client waits for it."""
-    return _program(denied=SEALED, forbid_clone=None, families=None)
+def sealing(own: int) -> bytes:
+    """The filter that `seal` will ask for in the process `own`. Made before a client waits for it."""
+    return _program(denied=SEALED, forbid_clone=None, families=None, own=own)
 
 
 def limit(limits: Mapping[int, int]) -> None:
@@ -256,7 +258,7 @@ _X86 = _numbers(
     semget=64 mq_open=240 move_pages=279 migrate_pages=256 mknod=133 mknodat=259 fork=57 vfork=58 execve=59
     execveat=322 socket=41 connect=42 bind=49 listen=50 chmod=90 fchmod=91 chown=92 fchown=93 lchown=94 fchmodat=268
     fchownat=260 setxattr=188 lsetxattr=189 fsetxattr=190 removexattr=197 lremovexattr=198 fremovexattr=199
-    setpriority=141 sched_setparam=142 sched_setscheduler=144 sched_setattr=314 ioprio_set=251
+    setpriority=141 sched_setparam=142 sched_setscheduler=144 sched_setattr=314 ioprio_set=251 tkill=200
     utime=132 utimes=235 futimesat=261 utimensat=280 setpgid=109 setsid=112
     """
 )
@@ -270,7 +272,7 @@ _ARM = _numbers(
     fanotify_init=262 shmget=194 shmctl=195 shmat=196 msgget=186 semget=190 mq_open=180 move_pages=239
     migrate_pages=238 mknodat=33 execve=221 execveat=281 socket=198 connect=203 bind=200 listen=201 fchmod=52
     fchmodat=53 fchownat=54 fchown=55 setxattr=5 lsetxattr=6 fsetxattr=7 removexattr=14 lremovexattr=15 fremovexattr=16
-    setpriority=140 sched_setparam=118 sched_setscheduler=119 sched_setattr=274 ioprio_set=30
+    setpriority=140 sched_setparam=118 sched_setscheduler=119 sched_setattr=274 ioprio_set=30 tkill=130
     utimensat=88 setpgid=154 setsid=157
     """
 )
@@ -285,7 +287,7 @@ _LATE = frozenset(
     fork=0 vfork=0 execve=0 execveat=0 socket=0 connect=0 bind=0 listen=0 chmod=0 fchmod=0 chown=0 fchown=0 lchown=0
     fchmodat=0 fchmodat2=0 fchownat=0 setxattr=0 lsetxattr=0 fsetxattr=0 removexattr=0 lremovexattr=0 fremovexattr=0
     setxattrat=0 removexattrat=0 setpriority=0 sched_setparam=0 sched_setscheduler=0 sched_setattr=0 ioprio_set=0
-    utime=0 utimes=0 futimesat=0 utimensat=0 setpgid=0 setsid=0 pidfd_send_signal=0
+    utime=0 utimes=0 futimesat=0 utimensat=0 setpgid=0 setsid=0 pidfd_send_signal=0 tkill=0
     """
     )
 )
@@ -297,8 +299,22 @@ _NEW_NAMESPACES = 0x7E020000  # NEWUSER, NEWPID, NEWNET, NEWIPC, NEWUTS, NEWCGRO
 _CLONE_THREAD = 0x00010000
 #: Unix, IPv4, IPv6, and netlink, by which the C library lists addresses.
 _FAMILIES = (1, 2, 10, 16)
-#: Terminal requests that put input into another's session.
-_TERMINAL = (0x5412, 0x541C)
+#: Requests that put input into another's terminal, and that say whom a descriptor signals.
+_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
+#: Of a sealed process: calls whose first argument may be itself alone, by its number or by 0. The kernel would let them reach every process
+#: of the same user: end an agent by a limit on its seconds, hold it to one core, signal it.
+_OF_ITSELF = {
+    "x86_64": _numbers("kill=62 tgkill=234 rt_sigqueueinfo=129 rt_tgsigqueueinfo=297"),
+    "aarch64": _numbers("kill=129 tgkill=131 rt_sigqueueinfo=138 rt_tgsigqueueinfo=240"),
+}
+_OF_ITSELF_BY_0 = {
+    "x86_64": _numbers("prlimit64=302 sched_setaffinity=203"),
+    "aarch64": _numbers("prlimit64=261 sched_setaffinity=122"),
+}
+_FCNTL = {"x86_64": 72, "aarch64": 25}
+#: Whom a descriptor signals: F_SETOWN and F_SETOWN_EX.
+_OWNERS = (8, 15)
+_FIRST, _SECOND = 16, 24  #: where a filter finds the low halves of a call's arguments
 
 _LD_WORD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -309,18 +325,37 @@ def _architecture() -> _Architecture:
     return _ARCHITECTURES[platform.machine()]
 
 
-def _program(denied: Iterable[str], forbid_clone: int | None, families: tuple[int, ...] | None) -> bytes:
+def _program(
+    denied: Iterable[str], forbid_clone: int | None, families: tuple[int, ...] | None, own: int | None = None
+) -> bytes:
     """A filter.
 
     Args:
         forbid_clone: flags that `clone` may not have; None: it may start threads and nothing else.
         families: of sockets that may be made; None: `denied` says.
+        own: the one process that may be signalled, limited and held to cores; None: any.
     """
     machine = _architecture()
     code: list[tuple[int, int, int, int]] = []
 
     def add(operation: int, k: int, jump_true: int = 0, jump_false: int = 0) -> None:
         code.append((operation, jump_true, jump_false, k))
+
+    def only(call: int, at: int, values: tuple[int, ...]) -> None:
+        add(_JEQ, call, 0, 3 + len(values))
+        add(_LD_WORD, at)
+        for i, value in enumerate(values):
+            add(_JEQ, value, len(values) - i, 0)
+        add(_RET, refuse)
+        add(_RET, _ALLOW)
+
+    def never(call: int, at: int, values: tuple[int, ...]) -> None:
+        add(_JEQ, call, 0, 3 + len(values))
+        add(_LD_WORD, at)
+        for i, value in enumerate(values):
+            add(_JEQ, value, len(values) - i, 0)
+        add(_RET, _ALLOW)
+        add(_RET, refuse)
 
     refuse = _ERRNO | errno.EPERM
     add(_LD_WORD, 4)
@@ -340,29 +375,25 @@ def _program(denied: Iterable[str], forbid_clone: int | None, families: tuple[in
             add(_RET, refuse)
     if forbid_clone is not None:
         add(_JEQ, machine.clone, 0, 4)
-        add(_LD_WORD, 16)
+        add(_LD_WORD, _FIRST)
         add(_JSET, forbid_clone, 0, 1)
         add(_RET, refuse)
         add(_RET, _ALLOW)
     else:
         add(_JEQ, machine.clone, 0, 4)
-        add(_LD_WORD, 16)
+        add(_LD_WORD, _FIRST)
         add(_JSET, _CLONE_THREAD, 1, 0)
         add(_RET, refuse)
         add(_RET, _ALLOW)
     if families is not None:
-        add(_JEQ, machine.socket, 0, 3 + len(families))
-        add(_LD_WORD, 16)
-        for i, family in enumerate(families):
-            add(_JEQ, family, len(families) - i, 0)
-        add(_RET, refuse)
-        add(_RET, _ALLOW)
-    add(_JEQ, machine.ioctl, 0, 3 + len(_TERMINAL))
-    add(_LD_WORD, 24)
-    for i, request in enumerate(_TERMINAL):
-        add(_JEQ, request, len(_TERMINAL) - i, 0)
-    add(_RET, _ALLOW)
-    add(_RET, refuse)
+        only(machine.socket, _FIRST, families)
+    if own is not None:
+        for number in _OF_ITSELF[platform.machine()].values():
+            only(number, _FIRST, (own,))
+        for number in _OF_ITSELF_BY_0[platform.machine()].values():
+            only(number, _FIRST, (0, own))
+        never(_FCNTL[platform.machine()], _SECOND, _OWNERS)
+    never(machine.ioctl, _SECOND, _IOCTLS)
     add(_RET, _ALLOW)
     return b"".join(struct.pack("=HBBI", *line) for line in code)
 

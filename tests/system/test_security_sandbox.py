@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import socket
 import subprocess
 import sys
@@ -198,6 +199,38 @@ def test_system_calls_that_go_around(server: Confined) -> None:
         clone=machine.clone,
     )
     assert codes[0] == -38 and codes[1] == -1 and codes[2] == -1, "clone3 is unknown, clone makes threads alone"
+
+
+def test_no_other_process_is_limited_pinned_or_signalled(server: Confined) -> None:
+    """A process of the same user, which the kernel alone would let it: an agent would die of a limit on its seconds."""
+    number = {
+        "x86_64": {"prlimit64": 302, "sched_setaffinity": 203, "fcntl": 72, "tkill": 200, "tgkill": 234, "rt_sigqueueinfo": 129},
+        "aarch64": {"prlimit64": 261, "sched_setaffinity": 122, "fcntl": 25, "tkill": 130, "tgkill": 131, "rt_sigqueueinfo": 138},
+    }[platform.machine()]  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        names = ["limits", "cores", "owner of a pipe", "owner by a structure", "owner by ioctl", "its group's owner", "tkill", "tgkill",
+                 "queued signal", "kill", "kill the group"]  # fmt: skip
+        body = """
+            long limit[2] = {1, 1}; unsigned long one = 1; struct { int type, pid; } owner = {1, @pid@}; int to = @pid@;
+            char info[128] = {}; ((int *)info)[2] = -1;
+            int ends[2]; syscall(@pipe2@, ends, 0);
+            R(0, syscall(@prlimit64@, @pid@, 7L, limit, 0L));
+            R(1, syscall(@sched_setaffinity@, @pid@, 8L, &one));
+            R(2, syscall(@fcntl@, (long)ends[0], 8L, @pid@L)); R(3, syscall(@fcntl@, (long)ends[0], 15L, &owner));
+            R(4, syscall(@ioctl@, (long)ends[0], 0x8901L, &to)); R(5, syscall(@ioctl@, (long)ends[0], 0x8902L, &to));
+            R(6, syscall(@tkill@, @pid@L, 10L)); R(7, syscall(@tgkill@, @pid@L, @pid@L, 10L));
+            R(8, syscall(@rt_sigqueueinfo@, @pid@L, 10L, info)); R(9, kill(@pid@, 10)); R(10, kill(0, 0));
+            close(ends[0]); close(ends[1]);
+        """
+        pipe2 = {"x86_64": 293, "aarch64": 59}[platform.machine()]
+        machine = sandbox._ARCHITECTURES[platform.machine()]
+        codes = run(body, pid=other.pid, pipe2=pipe2, ioctl=machine.ioctl, **number)
+        limits, cores = resource.prlimit(other.pid, resource.RLIMIT_NOFILE), os.sched_getaffinity(other.pid)
+        other.communicate(b"\n", timeout=60)
+    assert_all_denied(codes[:11], names)
+    assert limits != (1, 1) and cores == os.sched_getaffinity(0) and other.returncode == 0
+    own = run("long limit[2]; R(0, syscall(@prlimit64@, 0L, 7L, 0L, limit)); r[1] = limit[1]; R(2, kill(getpid(), 0));", **number)
+    assert own[0] == 0 and own[1] > 0 and own[2] == 0, "of itself it may ask"
 
 
 def test_what_the_server_was_started_with_holds_no_credential(server: Confined) -> None:
