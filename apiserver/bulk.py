@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from cupool.contract.codec import get_chunk, read_chunk
 from cupool.contract.compressions import COMPRESSIONS
@@ -95,7 +96,10 @@ def get(
         FAILURES: see `status_of`.
     """
     tune_allocator()
-    message = session_pb2.GetRequest.FromString(request)
+    try:
+        message = session_pb2.GetRequest.FromString(request)
+    except (DecodeError, RecursionError):
+        raise ProtocolError("Get: the request is not a GetRequest.") from None
     _check_epoch(message.epoch, epoch)
     out = transfers.outbound(message.transfer, stop)
     total = len(out)

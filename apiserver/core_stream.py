@@ -241,9 +241,12 @@ class CoreCall:
             self._is_reading = True
             self._give(_MESSAGE, self._core.ReceiveMessageOperation(_PLAIN))
 
-    def _take(self, deadline: float | None) -> bool:
-        """Deal with the next event; False: there was none until `deadline` (seconds since 1970; None: for ever). With the turn."""
-        event = self._queue.poll(deadline)
+    def _take(self, until: float | None) -> bool:
+        """Deal with the next event; False: there was none until `until` (monotonic; None: for ever; 0: at once). With the turn."""
+        # The core takes seconds since 1970, and they may be set while we wait.
+        event = self._queue.poll(
+            None if until is None else time.time() + max(until - time.monotonic(), 0.0) if until else 0.0
+        )
         tag = event.tag
         if tag is None:
             return False
@@ -319,7 +322,7 @@ class CoreCall:
         return () if has_begun else (self._core.SendInitialMetadataOperation(None, _PLAIN),)
 
     def _send_out(self, until: float | None = None) -> bool:
-        """Wait until the core has all frames; False: not by `until` (seconds since 1970). One that the client does not take is waited
+        """Wait until the core has all frames; False: not by `until` (monotonic). One that the client does not take is waited
         for, which is what keeps this side's memory small."""
         return self._wait_for(lambda: not self._out, until)
 
@@ -329,12 +332,12 @@ class CoreCall:
 
     def _wait_for(self, is_done: Callable[[], bool], until: float | None) -> bool:
         while not is_done() and not self._is_over:
-            if until is not None and time.time() > until:
+            if until is not None and time.monotonic() > until:
                 return False
             if self._turn.acquire(timeout=_YIELD_S):
                 try:
                     if not is_done() and not self._is_over:
-                        self._take(until if until is not None else None)
+                        self._take(until)
                 finally:
                     self._turn.release()
         return True
@@ -351,7 +354,7 @@ class CoreCall:
                 return
             self._send_held()
             self._closed = True
-            if not self._wait_for(lambda: not self._out and not self._is_sending, time.time() + _CLOSE_WAIT_S):
+            if not self._wait_for(lambda: not self._out and not self._is_sending, time.monotonic() + _CLOSE_WAIT_S):
                 self.cancel()
                 return
             if self._is_over:
@@ -377,8 +380,8 @@ class CoreCall:
     def drop(self) -> None:
         """The handler has returned: take what is still owed, and let go. See Note [Owed]."""
         for _ in range(2):
-            until = time.time() + _DRAIN_S
-            while self._owed and time.time() < until:
+            until = time.monotonic() + _DRAIN_S
+            while self._owed and time.monotonic() < until:
                 with self._turn:
                     if self._owed:
                         self._take(until)

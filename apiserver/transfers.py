@@ -231,12 +231,17 @@ class Transfers:
         with self._changed:
             self._gate.pass_(self._changed)
             self._check_open()
-            inbound = self._inbound.setdefault(transfer, Inbound(transfer, total, staging, self._changed, self._gate))
-            inbound.error = error
-            inbound.ticket += 1  # two calls may have come this far: the later one writes
-            self._changed.notify_all()
-            if error is not None:
-                raise error
+            # Two calls may have come this far. What the first one was told stays: "@upload" may have told it on.
+            inbound = self._inbound.get(transfer) or self._finished.get(transfer)
+            if inbound is None:
+                inbound = self._inbound[transfer] = Inbound(transfer, total, staging, self._changed, self._gate)
+                inbound.error = error
+                self._changed.notify_all()
+            elif inbound.total != total:
+                raise ProtocolError(f"Put: transfer {transfer} has {inbound.total} bytes, now {total}.")
+            inbound.ticket += 1  # the later one writes
+            if inbound.error is not None:
+                raise inbound.error
             return inbound, inbound.ticket
 
     def _staging(self, total: int, after_seq: int, stop: Callable[[], bool]) -> tuple[Any, BaseException | None]:
@@ -304,7 +309,6 @@ class Transfers:
         """For the executor, before a command writes: pinned exports get copies. Waits for pieces that are being read."""
         with self._changed:
             pinned = [out for out in self._outbound.values() if isinstance(out, Outbound) and out.pinned]
-            self.pinned = 0
         for out in pinned:
             try:
                 copied = memoryview(self._device.staging(len(out)))
@@ -315,6 +319,9 @@ class Transfers:
             with out.lock:
                 copied[: len(out)] = out.data
                 out.data, out.pinned, out.is_charged = copied[: len(out)], False, is_charged
+        # Only now: where the machine had no memory for a copy, the command has failed, and the next one that writes asks again.
+        with self._changed:
+            self.pinned = sum(isinstance(out, Outbound) and out.pinned for out in self._outbound.values())
 
     def outbound(self, transfer: int, stop: Callable[[], bool]) -> Outbound:
         """The bytes of an export; waits for it. Raises ExportFailed when the command failed, TransferEnded when nobody waits any more."""

@@ -73,7 +73,14 @@ class LeaseJournal:
         line = b"%08x %b\n" % (zlib.crc32(text), text)
         n = self._current
         if self._fds[n] < 0:
-            self._fds[n] = os.open(self._paths[n], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._paths[n], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                # What a lost power left behind the whole lines could be whole again behind a new one of the same length.
+                os.ftruncate(fd, self._sizes[n])
+            except OSError:
+                os.close(fd)
+                raise
+            self._fds[n] = fd
         # At the end of the whole lines: what a full disk left of one is overwritten.
         if os.pwrite(self._fds[n], line, self._sizes[n]) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._paths[n]))

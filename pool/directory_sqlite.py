@@ -398,7 +398,7 @@ class SqliteDirectory(Directory):
                 done, batch = batch, []
                 for _, _, call in done:
                     if call is not None:
-                        call()
+                        _tell(call)
                 if closing:  # once more, at once: what was queued meanwhile
                     self._urgent.set()
                     self._work.set()
@@ -428,6 +428,14 @@ class SqliteDirectory(Directory):
 
     def _sentence(self, error: Exception) -> str:
         return f"its directory {self._path} cannot be written ({error}). Free space there, or make it writable."
+
+
+def _tell(call: Callable[[], object]) -> None:
+    """Say that something is kept. Whoever cannot hear it costs the others nothing: this thread writes for all."""
+    try:
+        call()
+    except Exception:
+        _log.exception("event=directory-not-told")
 
 
 def _lock_folder(path: Path) -> int:

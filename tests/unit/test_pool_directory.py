@@ -14,6 +14,7 @@ import pytest
 from cupool.pool import directory_sqlite
 from cupool.pool.config import Quota
 from cupool.pool.directory import Cordon, DirectoryError, EndRecord, LeaseRecord, MoveRecord, TenantRecord
+from cupool.pool.directory_journal import LeaseJournal
 from cupool.pool.directory_sqlite import SCHEMA, SqliteDirectory
 from cupool.pool.security import tokens
 
@@ -314,3 +315,38 @@ def test_a_lease_that_cannot_be_noted_stops_leases_until_it_can(path):
         assert directory.flush() and not directory.failure
     finally:
         directory.close()
+
+
+def test_what_was_behind_a_damaged_line_does_not_come_back(path):
+    """A machine that lost its power may have written a file's pages in any order. A new line as long as the damaged one ends where an
+    old whole one begins."""
+    journal = LeaseJournal(path)
+    for session in ("session-1", "session-2", "session-3"):
+        journal.add(session, lease(session))
+    journal.close()
+    (file,) = (f for f in path.parent.glob("*.leases-*") if f.stat().st_size)
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'"session-2"', b'"session-9"'))
+    again = LeaseJournal(path)
+    assert set(again.load()) == {"session-1"}
+    again.add("session-4", lease("session-4"))
+    again.close()
+    assert set(LeaseJournal(path).load()) == {"session-1", "session-4"}
+
+
+def test_who_cannot_hear_that_something_is_kept_does_not_end_the_writing(path):
+    """An admin's call whose loop is closed by then."""
+    directory = SqliteDirectory(path)
+    try:
+
+        def told():
+            raise RuntimeError("Event loop is closed")
+
+        directory.when_kept(told)
+        directory.set_choice("policy", "pack")
+        assert directory.flush()
+    finally:
+        directory.close()
+    again = SqliteDirectory(path)
+    assert again.choice("policy") == "pack"
+    again.close()
