@@ -229,7 +229,10 @@ def test_no_other_process_is_limited_pinned_or_signalled(server: Confined) -> No
         other.communicate(b"\n", timeout=60)
     assert_all_denied(codes[:11], names)
     assert limits != (1, 1) and cores == os.sched_getaffinity(0) and other.returncode == 0
-    own = run("long limit[2]; R(0, syscall(@prlimit64@, 0L, 7L, 0L, limit)); r[1] = limit[1]; R(2, kill(getpid(), 0));", **number)
+    own = run(
+        "long limit[2]; R(0, syscall(@prlimit64@, 0L, 7L, 0L, limit)); r[1] = limit[1]; R(2, kill(getpid(), 0));",
+        **number,
+    )
     assert own[0] == 0 and own[1] > 0 and own[2] == 0, "of itself it may ask"
 
 
