@@ -41,6 +41,15 @@ _AGAIN_S = 1.0
 _CHOICE = "choice:"
 #: How long leases and ends are gathered until they are written.
 _GATHER_S = 0.05
+#: A statement that can never be written, whatever is tried: a number or text that SQLite does not hold. Another host's word may be one.
+_NEVER = (
+    OverflowError,
+    UnicodeError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+)
 
 _MOVES = """
 CREATE TABLE moves (move TEXT PRIMARY KEY, session TEXT NOT NULL, epoch INTEGER NOT NULL, source TEXT NOT NULL, source_node TEXT NOT NULL,
@@ -485,11 +494,14 @@ def _prepare(db: sqlite3.Connection, pool: str) -> None:
 
 
 def _write(db: sqlite3.Connection, batch: Sequence[tuple[str, Params, Callable[[], object] | None]]) -> None:
-    """All of it or nothing."""
+    """All of it or nothing, but for what can never be written: that would keep all that follows from being so."""
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement, params, _ in batch:
-            db.execute(statement, params)
+            try:
+                db.execute(statement, params)
+            except _NEVER as error:
+                _log.error("event=row-not-written statement=%.60r reason=%r", statement, str(error))
     except BaseException:
         db.execute("ROLLBACK")
         raise

@@ -1,6 +1,6 @@
-"""The small file in which a server says what it is doing and what its session uses. Its agent maps it, and reads there what killed it.
+"""The small file in which a server says what it is doing and what its session uses. Its agent reads there, too, what killed it.
 
-Layout (little-endian), 640 bytes, mapped by both sides; the writer changes a text before its length, so that a reader never
+Layout (little-endian), 640 bytes, mapped by the server; the writer changes a text before its length, so that a reader never
 sees text it must not. Numbers are of the moment when the last batch ended; they are written one after the other, so a reader may see
 some of one batch and some of the next:
 
@@ -16,6 +16,8 @@ some of one batch and some of the next:
     92  u32     length of `reason`
     96  128 B   `running`: the op or kernel being executed, UTF-8
     224 352 B   `reason`: why the server ends or ended, UTF-8, one sentence; set before it ends by itself
+
+The code of a tenant may write anything here, and cut the file off: a reader maps nothing, and takes numbers only within bounds.
 
 Boundary: no component, no grpc. The server creates nothing: the agent makes the file and hands over its path.
 """
@@ -33,6 +35,8 @@ KERNEL_TIMEOUT_STATUS = 70
 
 MAGIC = b"cupoolS2"
 SIZE_BYTES = 640
+#: What is read of a count of bytes or of seconds, at most: sums of many must still be numbers that a message holds.
+_MOST, _MOST_S = 1 << 56, 1e12
 _ATTACHED_AT, _SINCE_AT, _RUNNING_LEN_AT, _REASON_LEN_AT = 72, 80, 88, 92
 _RUNNING_AT, _RUNNING_MAX = 96, 128
 _REASON_AT, _REASON_MAX = 224, 352
@@ -91,7 +95,7 @@ def read(path: str | os.PathLike[str]) -> Status | None:
     return parse(data)
 
 
-def parse(data: bytes | mmap.mmap) -> Status | None:
+def parse(data: bytes) -> Status | None:
     """The status of a file's contents; None when it is not a status file's."""
     if len(data) < SIZE_BYTES or data[:8] != MAGIC:
         return None
@@ -101,11 +105,13 @@ def parse(data: bytes | mmap.mmap) -> Status | None:
     running = data[_RUNNING_AT : _RUNNING_AT + min(running_len, _RUNNING_MAX)].decode("utf-8", "replace")
     reason = data[_REASON_AT : _REASON_AT + min(reason_len, _REASON_MAX)].decode("utf-8", "replace")
     now = time.monotonic()
-    past_s = max(now - batch_at, 0.0) if batch_at else 0.0
+    past_s = now - batch_at if 0 < batch_at <= now else 0.0  # nor where it is no number
+    kernel_s = kernel_s if 0 <= kernel_s < _MOST_S else 0.0
+    used, peak, handles, commands, failed = (min(n, _MOST) for n in (used, peak, handles, commands, failed))
     return Status(
         seq,
         running,
-        now - since_ns / 1e9 if since_ns else None,
+        max(now - since_ns / 1e9, 0.0) if since_ns else None,
         reason,
         kernel_s + (past_s if seq else 0.0),
         0.0 if seq else past_s,
@@ -119,19 +125,22 @@ def parse(data: bytes | mmap.mmap) -> Status | None:
 
 
 class StatusReader:
-    """The agent's side: the file mapped once, read often, and after the server's death."""
+    """The agent's side: the file opened once, read often, and after the server's death. Not mapped: who reads behind the end of a file that
+    was cut off is killed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises OSError, ValueError: no such file, or too short a one."""
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), SIZE_BYTES, prot=mmap.PROT_READ)
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if os.fstat(self._fd).st_size < SIZE_BYTES:
+            self.close()
+            raise ValueError(f"{os.fspath(path)} is not a status file: it is too short.")
 
     def read(self) -> Status | None:
-        """What the file says now."""
-        return parse(self._map)
+        """What the file says now; None: it is none any more."""
+        return parse(os.pread(self._fd, SIZE_BYTES, 0))
 
     def close(self) -> None:
-        self._map.close()
+        os.close(self._fd)
 
 
 class StatusWriter:

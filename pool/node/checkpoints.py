@@ -7,15 +7,24 @@ written by it. Cases of what becomes of them:
   - a server goes on from them: it gets links to the files, which do not change; when it has a checkpoint of its own they go
   - the agent is killed: those in memory go with the next agent's start; those in the pool's folder stay for `keep_s`
 
+Note [Not believed]: in a server's folder its tenant's code writes what it likes: links to files of this user, pipes in place of files, ten
+million names. So nothing there is opened by this process but what it makes itself, under a name that was not there; files are renamed and
+linked, never followed; and a look at a folder ends after `MOST_ENTRIES`.
+
 Boundary: files, names and bytes. What is in a checkpoint is the apiserver's.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import json
 import logging
 import os
+import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,6 +45,8 @@ LEAST_FREE_BYTES = 64 << 20
 TOUCH_S = 60.0
 FORGOTTEN_S = 300.0
 _ALLOWANCE = "allowance"
+#: See Note [Not believed]. A folder of ours has an index or two, and a file for each gigabyte.
+MOST_ENTRIES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class Checkpoints:
         self._live: set[str] = set()
         #: server -> when it was lost
         self._kept: dict[str, float] = {}
+        #: server and where -> the allowance that it was told
+        self._told: dict[tuple[str, str], int] = {}
         #: server -> the one whose checkpoint it began with
         self._origin: dict[str, str] = {}
         self._touched_s = time.monotonic()
@@ -101,7 +114,9 @@ class Checkpoints:
             return changed
         target = root / server / "restored"
         try:
-            target.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                target.mkdir(mode=0o700)
+            _check(target, stat.S_IFDIR)
             for entry in os.scandir(root / origin):
                 if entry.is_file(follow_symlinks=False) and entry.name.endswith((".index", ".data")):
                     _link(Path(entry.path), target / entry.name)
@@ -168,7 +183,13 @@ class Checkpoints:
             beside = folder / f"{name}.beside"
             beside.touch(mode=0o600)
             beside.write_text(json.dumps(whose, indent=1) + "\n")
-            os.rename(root / of.id / f"{name}.session", folder / f"{name}.session")
+            kept = folder / f"{name}.session"
+            os.rename(root / of.id / f"{name}.session", kept)
+            try:
+                _check(kept, stat.S_IFREG)
+            except OSError:
+                _discard(kept)
+                raise
             os.rename(beside, folder / f"{name}.json")
         except OSError as error:
             told.error = f"It could not be put into {folder}: {error.strerror or error}."
@@ -232,14 +253,13 @@ class Checkpoints:
         self._counted = sum(held.values())
         free = max(self._bytes - self._counted, 0) // max(len(self._live), 1)
         for server in self._live:
-            for root in self._roots.values():
-                path = root / server / _ALLOWANCE
-                text = str(held[server] + free)
+            for where, root in self._roots.items():
+                path, allowed = root / server / _ALLOWANCE, held[server] + free
+                if self._told.get((server, where)) == allowed:
+                    continue
                 try:
-                    if not path.exists() or path.read_text() != text:
-                        beside = path.with_suffix(".beside")
-                        beside.write_text(text)
-                        beside.rename(path)
+                    _write_new(path, str(allowed))
+                    self._told[server, where] = allowed
                 except OSError as error:
                     _log.warning("event=allowance-not-told server=%s reason=%r", server, str(error))
 
@@ -247,12 +267,13 @@ class Checkpoints:
         return sum(self._held_by(server) for server in (*self._live, *self._kept))
 
     def _held_by(self, server: str) -> int:
-        return sum(
-            entry.stat(follow_symlinks=False).st_size
-            for root in self._roots.values()
-            for entry in _entries(root / server)
-            if entry.is_file(follow_symlinks=False)
-        )
+        held = 0
+        for root in self._roots.values():
+            for entry in _entries(root / server):
+                with contextlib.suppress(FileNotFoundError):  # its server has removed it meanwhile
+                    if entry.is_file(follow_symlinks=False):
+                        held += entry.stat(follow_symlinks=False).st_size
+        return held
 
     # ---- removing
 
@@ -260,7 +281,8 @@ class Checkpoints:
         if server:
             self._kept.pop(server, None)
             self._origin.pop(server, None)
-            for root in self._roots.values():
+            for where, root in self._roots.items():
+                self._told.pop((server, where), None)
                 shutil.rmtree(root / server, ignore_errors=True)
 
     def _sweep_forgotten(self) -> None:
@@ -269,7 +291,7 @@ class Checkpoints:
         if root is None:
             return
         oldest = time.time() - self._keep_s - FORGOTTEN_S
-        for entry in _entries(root):
+        for entry in _entries(root, None):  # the pool's own folder
             try:
                 if entry.name not in self._live and entry.stat(follow_symlinks=False).st_mtime < oldest:
                     shutil.rmtree(entry.path, ignore_errors=True)
@@ -278,16 +300,55 @@ class Checkpoints:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Where a file system has no hard links, a copy."""
+    """Where a file system has no hard links, a copy. Raises OSError: also where the source is no file itself."""
+    _check(source, stat.S_IFREG)
     try:
-        os.link(source, target)
+        os.link(source, target, follow_symlinks=False)
     except OSError:
-        shutil.copyfile(source, target)
+        # Looked at again when it is open: by its name it could be another one meanwhile.
+        with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _not_ours(source) from None
+            made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(made, "wb") as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _check(path: Path, kind: int) -> None:
+    """Raises OSError where a path is another kind of file (`stat.S_IFREG`, ...); a link is always another."""
+    if stat.S_IFMT(os.lstat(path).st_mode) != kind:
+        raise _not_ours(path)
+
+
+def _not_ours(path: Path) -> OSError:
+    return OSError(errno.EPERM, "it is not what this host made", str(path))
+
+
+def _discard(path: Path) -> None:
+    """Remove whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Put a file into a server's folder: see Note [Not believed]. Raises OSError."""
+    beside = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+    made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        yield from os.scandir(folder)
+        with open(made, "w") as file:
+            file.write(text)
+        os.rename(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _entries(folder: Path, most: int | None = MOST_ENTRIES) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            yield from itertools.islice(found, most)
     except OSError:
         return
 

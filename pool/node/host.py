@@ -307,6 +307,7 @@ class Host:
             "event=move-%s move=%s session=%s server=%s reason=%r",
             Report.Phase.Name(report.phase).lower(), report.move, report.session, server.id, report.reason,
         )  # fmt: skip
+        report.reason = report.reason[:LONGEST_REASON]
         server.move = report
         if report.phase == Report.RELEASED:
             server.has_released = True
@@ -335,14 +336,14 @@ class Host:
         )  # fmt: skip
         if kind == Change.ENDED:
             if change.session not in server.pending:
-                server.said, server.is_expired = change.reason, change.expired
+                server.said, server.is_expired = change.reason[:LONGEST_REASON], change.expired
                 if not server.is_ending:
                     server.is_ending, server.state = True, states.ENDING
                     server.timers.append(self.loop.later(END_GRACE_S, server.kill))
-                    self.telling.server(server, change.reason)
+                    self.telling.server(server, server.said)
             else:  # an assignment that the server refused
                 refused = server.pending.pop(change.session)
-                self.telling.not_taken(refused.command.assign, server.id, change.reason)
+                self.telling.not_taken(refused.command.assign, server.id, change.reason[:LONGEST_REASON])
             return
         if kind == Change.ASSIGNED and (order := server.pending.pop(change.session, None)) is not None:
             self._has(server, order)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,5 +65,34 @@ def test_what_is_no_status_file_is_not_read_as_one(tmp_path: Path) -> None:
     path = tmp_path / "status"
     path.write_bytes(b"cupoolS1" + bytes(504))
     assert statusfile.read(path) is None and statusfile.read(tmp_path / "none") is None
-    with pytest.raises(ValueError, match="mmap length"):
+    with pytest.raises(ValueError, match="too short"):
         statusfile.StatusReader(path)
+
+
+def test_a_status_file_that_was_cut_off_kills_nobody(tmp_path: Path) -> None:
+    """The code of a tenant may do that. In a process of its own: one that had mapped the file would be ended by SIGBUS."""
+    code = """
+import os, sys
+from cupool.contract import statusfile
+statusfile.create(sys.argv[1])
+reader = statusfile.StatusReader(sys.argv[1])
+os.truncate(sys.argv[1], 0)
+assert reader.read() is None
+"""
+    subprocess.run([sys.executable, "-P", "-c", code, str(tmp_path / "status")], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e300, 1e300])
+def test_numbers_of_a_status_file_are_numbers(tmp_path: Path, number: float) -> None:
+    """Whatever was written: their sums go into messages, and into the directory of the pool."""
+    path = tmp_path / "status"
+    statusfile.create(path)
+    reader = statusfile.StatusReader(path)
+    with open(path, "r+b") as file:
+        file.seek(8)
+        file.write(struct.pack("<Qdd6Q", 1, number, number, *[(1 << 64) - 1] * 6))
+    found = reader.read()
+    assert found is not None
+    assert 0 <= found.kernel_s < 1e13 and 0 <= found.idle_s < 1e13
+    assert max(found.used_bytes, found.peak_bytes, found.handles, found.commands, found.failed) < 1 << 62
+    reader.close()

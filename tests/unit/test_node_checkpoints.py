@@ -121,3 +121,60 @@ def test_folders_of_hosts_that_were_killed_are_removed_and_no_others(kept: Check
     mine = folders(kept, "a")["file"]
     kept._sweep_forgotten()
     assert not (running / "old").exists() and (running / "young").exists() and mine.exists()
+
+
+def test_a_servers_folder_leads_this_process_nowhere(kept: Checkpoints, tmp_path: Path) -> None:
+    """Whatever its tenant's code has put there: links to files of this user, pipes on which a reader waits for ever."""
+    mine = tmp_path / "mine"
+    mine.write_text("a file of this user")
+    place = folders(kept, "a")["node"]
+    (place / "allowance").unlink()
+    for name, make in (("allowance", lambda p: os.mkfifo(p)), ("allowance.beside", lambda p: p.symlink_to(mine))):
+        make(place / name)
+    write(folders(kept, "b")["node"], 1, 3000)  # what is free is less now
+    reported(kept, "a")
+    kept.tidy()
+    assert mine.read_text() == "a file of this user"
+    allowance = place / "allowance"
+    assert allowance.is_file() and 0 < int(allowance.read_text()) < 10_000, "a new file, in place of the pipe"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_a_server_saved_is_a_file_or_nothing(kept: Checkpoints, tmp_path: Path, kind: str) -> None:
+    """Brought back it would lie in a server's folder, and with it what the link leads to."""
+    secret = tmp_path / "secret"
+    secret.write_text("a file of this user")
+    saved = folders(kept, "a")["file"] / "mine.session"
+    {"link": lambda: saved.symlink_to(secret), "pipe": lambda: os.mkfifo(saved), "folder": saved.mkdir}[kind]()
+    server = SimpleNamespace(
+        id="a", assignment=server_pb2.AssignRequest(session="s"), device=SimpleNamespace(kind="cpu"), fingerprint="f"
+    )
+    told = kept.reported(server, server_pb2.CheckpointReport(session="s", checkpoint="mine"))  # type: ignore[arg-type]
+    assert told is not None and "could not be put" in told.error
+    assert not list((tmp_path / "folder" / "saved").glob("*.session")) and secret.read_text() == "a file of this user"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_saved_link_gives_no_file_away(
+    kept: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *a, **k: (_ for _ in ()).throw(OSError(1, "no links here")))
+    folder = tmp_path / "folder" / "saved"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("a file of this user")
+    (folder / "bad.session").symlink_to(tmp_path / "secret")
+    (folder / "good.session").write_bytes(b"saved")
+    for server, name in (("b", "bad"), ("c", "good")):
+        place = folders(kept, server)["file"]
+        path = Path(kept.given(assignment(f"saved/{name}"), server).incoming.checkpoint)
+        assert path.exists() == (name == "good") and (place / "restored.session").exists() == (name == "good")
+
+
+def test_a_link_in_place_of_the_restored_folder_is_not_followed(kept: Checkpoints, tmp_path: Path) -> None:
+    write(folders(kept, "a")["node"], 3)
+    kept.ended("a", True)
+    (tmp_path / "elsewhere").mkdir()
+    (folders(kept, "b")["node"] / "restored").symlink_to(tmp_path / "elsewhere")
+    assert not Path(kept.given(assignment("node/a/3"), "b").incoming.checkpoint).exists()
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -350,3 +350,17 @@ def test_who_cannot_hear_that_something_is_kept_does_not_end_the_writing(path):
     again = SqliteDirectory(path)
     assert again.choice("policy") == "pack"
     again.close()
+
+
+@pytest.mark.parametrize("field", [{"peak_bytes": 1 << 64}, {"reason": "\ud800"}])
+def test_a_row_that_cannot_be_written_keeps_no_other_from_it(path, field):
+    directory = SqliteDirectory(path)
+    try:
+        directory.add_end(dataclasses.replace(end(), **field))
+        directory.set_choice("policy", "pack")
+        assert directory.flush() and not directory.failure
+    finally:
+        directory.close()
+    again = SqliteDirectory(path)
+    assert again.choice("policy") == "pack"
+    again.close()
