@@ -180,17 +180,24 @@ class Writing:
                 hashes.append(part[2])
         index.hash = b"".join(hashes)
         data = sealed(index)
-        beside = store.folder / f"{checkpoint}.beside"
-        with open(beside, "wb") as file:
-            file.write(data)
-            self._sync(file)
-        os.rename(beside, store.folder / f"{checkpoint}.index")
-        if store._is_synced:
-            folder = os.open(store.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        beside, whole = store.folder / f"{checkpoint}.beside", store.folder / f"{checkpoint}.index"
+        try:
+            with open(beside, "wb") as file:
+                file.write(data)
+                self._sync(file)
+            os.rename(beside, whole)
+            if store._is_synced:
+                folder = os.open(store.folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        except BaseException:
+            # Its data files go: an index of them would be taken for the latest checkpoint.
+            for path in (beside, whole):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+            raise
         store._kept[checkpoint] = self._buffers
         store.latest = checkpoint
         return len(data) + sum(buffer.nbytes for buffer in self._buffers.values())

@@ -271,3 +271,23 @@ def _big(value: float) -> Any:
 def _values(client: Client, handle: int) -> Any:
     """An array too large for a reply."""
     return np.asarray(client.executor.handles.get(handle))
+
+
+@pytest.mark.parametrize("step", ["fsync of the folder", "rename"])
+def test_a_checkpoint_that_was_not_committed_to_the_end_is_not_there(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Its data files go: an index of them would be the latest of a server that is then lost."""
+    kept.client.array(1)
+    assert not kept.make(1).error
+    kept.keeper._stores["node"]._is_synced = True
+
+    def fails(*args: Any) -> None:
+        if step == "rename" or os.path.isdir(f"/proc/self/fd/{args[0]}"):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename" if step == "rename" else "fsync", fails)
+        assert "No space left" in kept.make(2).error
+    assert sorted(p.name for p in kept.folder.iterdir() if p.suffix in (".index", ".beside")) == ["1.index"]
+    np.testing.assert_array_equal(kept.restored(1).fetch(1), np.arange(4.0))
