@@ -148,7 +148,7 @@ class Offload:
         if not self._executor.allow_offload:
             raise Unsupported(
                 "This pool does not let this tenant send functions (cupool.offload).",
-                "Call the function without the decorator, or ask the pool's operator to allow offloading for the tenant.",
+                "Call the function without the decorator, or have the pool's operator allow it: cupool quota set TENANT --offload.",
             )
 
     @property

@@ -39,6 +39,11 @@ def version(arguments: list[str]) -> int:
     from cupool import __version__
     from cupool.contract.versions import SUPPORTED
 
+    if arguments in (["--help"], ["-h"]):
+        print(
+            "usage: cupool version [--json]\n\nPrint the versions of cupool, its protocol, Python and the libraries that it uses."
+        )
+        return 0
     if arguments not in ([], ["--json"]):
         print("cupool: version takes --json and nothing else.\n  try: cupool version", file=sys.stderr)
         return 2
@@ -61,6 +66,15 @@ def version(arguments: list[str]) -> int:
 def dropin_path(arguments: list[str]) -> int:
     from cupool.shim.finder import DROPIN
 
+    if arguments in (["--help"], ["-h"]):
+        print(
+            "usage: cupool dropin-path\n\nPrint the folder that makes `import cupy` the shim:\n"
+            "  PYTHONPATH=$(cupool dropin-path):$PYTHONPATH python program.py"
+        )
+        return 0
+    if arguments:
+        print("cupool: dropin-path takes no arguments.\n  try: cupool dropin-path", file=sys.stderr)
+        return 2
     print(DROPIN)
     return 0
 

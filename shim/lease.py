@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 _AGAIN = "Run the program again; its arrays are gone."
 _QUEUE = "Try again later, or set CUPOOL_DEADLINE_S to queue for longer, or ask the pool's operator for more servers."
+_AWAY = "Check CUPOOL_ADDR and that the pool runs; unset it for a pool of this process's own."
+#: What grpcio says of an end that speaks TLS to one that does not, or whose certificate does not fit -> what to do.
+_TLS = {
+    "verification check failed": "CUPOOL_ADDR must be a name that the pool's certificate is made out to, and CUPOOL_CA of its authority.",
+    "CERTIFICATE_VERIFY_FAILED": "Set CUPOOL_CA to the trust.pem that the pool's operator gave you.",
+    "WRONG_VERSION_NUMBER": "The pool speaks no TLS at this address: check CUPOOL_ADDR, or unset CUPOOL_CA.",
+}
 
 #: gRPC status -> (exception, what happened, cure). The one place where statuses become exceptions.
 STATUS: dict[str, tuple[type[CupoolError], str, str]] = {
@@ -61,11 +68,7 @@ STATUS: dict[str, tuple[type[CupoolError], str, str]] = {
         "The pool does not accept the credential",
         "Set CUPOOL_TOKEN to a token of this pool.",
     ),
-    "UNAVAILABLE": (
-        PoolUnreachable,
-        "No answer",
-        "Check CUPOOL_ADDR and that the pool runs; unset it for a pool of this process's own.",
-    ),
+    "UNAVAILABLE": (PoolUnreachable, "No answer", _AWAY),
     "UNIMPLEMENTED": (VersionMismatch, "The server does not know this call", "Upgrade cupool on the older side."),
 }
 
@@ -80,6 +83,8 @@ def status_error(code: str, details: str, at: str, is_pool: bool = False) -> Cup
         cure = ""  # the pool's own sentence ends with one
     if code == "FAILED_PRECONDITION" and "version" in details.lower():
         cls, cure = VersionMismatch, "Use the same minor release of cupool on both sides."
+    if cls is PoolUnreachable:
+        cure = next((found for said, found in _TLS.items() if said.lower() in details.lower()), cure)
     return cls(f"{what} ({at}): {details.strip().rstrip('.') or code}.", cure)
 
 
@@ -145,6 +150,7 @@ _HOPELESS = (
     "errors resolving",
     "lookup failed",
     "CERTIFICATE_VERIFY_FAILED",
+    "verification check failed",
     "Peer name",
     "Ssl handshake failed",
     "SSL_ERROR",
@@ -303,7 +309,7 @@ class PoolClient:
                 pause_s = again.after_s or min(AWAY_S * 2**attempt, MAX_AWAY_S)
                 left_s = give_up_s - time.monotonic()
                 if not self._is_patient or pause_s > left_s:
-                    raise again.error from None
+                    raise self._given_up(again.error, config.deadline_s if self._is_patient else 0.0) from None
                 attempt += 1
                 import random
 
@@ -313,6 +319,17 @@ class PoolClient:
         trace.say("session-leased", session=lease.session, request=request, server=lease.server, device=lease.device)
         self._check_tls(lease)
         return lease
+
+    def _given_up(self, error: CupoolError, asked_for_s: float) -> CupoolError:
+        """`error`, with how long the pool was asked in vain, in seconds: whoever waited wants to know why."""
+        if not isinstance(error, PoolUnreachable):
+            return error
+        what, cure = error.what, error.cure
+        if asked_for_s:
+            what = f"{what} It was tried for {asked_for_s:g} s (CUPOOL_DEADLINE_S)."
+        if "Socket closed" in what and not self._trust.ca:
+            cure = f"{cure} A pool with TLS closes connections without: then set CUPOOL_CA to its trust.pem."
+        return PoolUnreachable(what, cure)
 
     @staticmethod
     def _lease(reply: Any) -> Lease:

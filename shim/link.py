@@ -93,6 +93,8 @@ def _gone(fate: str, cure: str) -> SessionLost:
     """What the pool says of a session that is gone."""
     if SAVED_AS in fate:
         cure = "That serves a program that was away while it was saved. This one's arrays are in the file, not here: run it again."
+    elif "Start the program again" in fate:
+        cure = "Its arrays are gone."
     error = SessionLost(f"The session is gone: {fate.rstrip('.')}.", cure)
     error.is_server_lost = getattr(fate, "is_server_lost", False)
     return error

@@ -95,4 +95,6 @@ def main(address: str, token: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: add.py ADDRESS TOKEN")
     main(*sys.argv[1:])

@@ -173,5 +173,5 @@ def _usage(error: click.UsageError) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(text, err=True)
         return
-    show.note(f"cupool: {text}")
+    show.note(f"cupool: {' '.join(text.split())}")  # click lists what may be chosen on lines of their own
     show.note(f"  try: {path} --help")

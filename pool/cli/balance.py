@@ -108,7 +108,8 @@ def render_explanation(doc: Document, width: int) -> list[RenderableType]:
         last = decisions[-1]
         dry = ", dry run" if last["dry_run"] else ""
         lines.append(f"{show.clean(last['policy'])}{dry}, decided in {last['took_ms']:.1f} ms")
-        lines += [f"not more, because {show.clean(r)}" for r in last["reasons"][:10]]
+        what = "not more" if last["moves"] else "no move"
+        lines += [f"{what}, because {show.clean(r)}" for r in last["reasons"][:10]]
     else:
         lines.append("No decision has been told yet.")
     latest = max((d["at_s"] for d in decisions), default=0.0)

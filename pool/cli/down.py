@@ -162,7 +162,8 @@ def _shutdown(target: Target, reason: str, deadline_s: float) -> int:
                     pool = admin.call("GetPool", admin_pb2.GetPoolRequest())
                 except CliError:
                     continue  # it may have ended just now: the call above says so
-                progress(f"waiting for {pool.sessions} sessions", time.monotonic() - started)
+                limit = f", for up to {show.duration(deadline_s)}" if deadline_s else ""
+                progress(f"waiting for {pool.sessions} sessions{limit}", time.monotonic() - started)
     except KeyboardInterrupt:
         left_s = max(0.0, deadline_s - (time.monotonic() - started))
         show.note(

@@ -444,8 +444,8 @@ def _files(folder: Path, running: Any) -> Iterator[Verdict]:
     if importlib.util.find_spec("cryptography") is not None:
         from ..security import certs
 
-        found = sorted((folder / "certs").glob("*.pem")) + ([Path(running.ca_file)] if running.ca_file else [])
-        for file in found:
+        found = {*(folder / "certs").glob("*.pem"), *([Path(running.ca_file)] if running.ca_file else [])}
+        for file in sorted(found):
             yield from _certificate(certs, file)
 
 

@@ -56,6 +56,11 @@ def test_plain_stubs_are_enough(pool: dict[str, str]) -> None:
     assert not {name for name in loaded if name != "cupool" and not name.startswith("cupool.v1")}, loaded
 
 
+def test_it_says_what_it_needs() -> None:
+    done = subprocess.run([sys.executable, "-P", str(PROGRAM)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "usage: add.py ADDRESS TOKEN\n")
+
+
 def test_it_is_short_and_imports_stubs_alone() -> None:
     text = PROGRAM.read_text()
     assert len(text.splitlines()) <= 100

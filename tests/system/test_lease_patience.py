@@ -128,7 +128,7 @@ def test_a_pool_that_is_away_for_a_moment_is_no_error() -> None:
 
 
 def test_a_pool_that_stays_away_and_a_name_that_is_none() -> None:
-    with client("127.0.0.1:9") as pool, pytest.raises(PoolUnreachable):
+    with client("127.0.0.1:9") as pool, pytest.raises(PoolUnreachable, match=r"tried for 0.2 s \(CUPOOL_DEADLINE_S\)"):
         pool.acquire(Config(deadline_s=0.2))
     started = time.monotonic()
     with client("no-such-host.invalid:1") as pool, pytest.raises(PoolUnreachable):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from concurrent import futures
 from pathlib import Path
 
 import grpc
@@ -14,7 +16,7 @@ from cupool.pool.security import certs
 from cupool.shim import lease as leases
 from cupool.shim import session
 from cupool.shim.config import Config
-from cupool.shim.lease import Lease
+from cupool.shim.lease import Lease, PoolClient
 from cupool.shim.light_stream import LightStream
 from cupool.shim.transport import Trust
 
@@ -78,6 +80,24 @@ def test_a_server_of_another_name_or_authority_is_not_believed(made: Path) -> No
             session.open_at(pool_of(server, ""), Config(reconnect_s=1.0))
     finally:
         server.close()
+
+
+def test_a_pool_with_tls_says_what_a_client_lacks(tmp_path: Path) -> None:
+    certs.init(tmp_path)
+    issued = certs.issue_server(tmp_path, ["pool.example"])
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    pair = [(issued.key.read_bytes(), issued.cert.read_bytes())]
+    address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials(pair))}"
+    server.start()
+    try:
+        with pytest.raises(PoolUnreachable, match="CUPOOL_CA"):
+            PoolClient(address).acquire(Config(deadline_s=0.2))
+        started = time.monotonic()
+        with pytest.raises(PoolUnreachable, match="made out to"):
+            PoolClient(address, trust=Trust(ca=str(tmp_path / certs.TRUST))).acquire(Config(deadline_s=600))
+        assert time.monotonic() - started < 300  # no waiting mends a name
+    finally:
+        server.stop(None).wait()
 
 
 def refusal_of(*arguments: str) -> str:

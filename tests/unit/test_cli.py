@@ -244,6 +244,7 @@ CODES = {
     "no tenant": (["quota", "show", "nobody"], {}, 6),
     "no token": (["token", "revoke", "t99"], {}, 6),
     "ambiguous": (["kill", "session-3f", "--yes"], {}, 2),
+    "choice missing": (["balance", "dry-run"], {}, 2),
     "reason missing": (["drain", "gpu-a"], {}, 2),
     "unreachable": (["status", "--admin", "unix:/nonexistent/admin.sock"], {}, 3),
     "unreachable port": (["status", "--admin", "127.0.0.1:1"], {}, 3),

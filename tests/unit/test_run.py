@@ -133,6 +133,10 @@ def test_version_and_dropin_path():
         and record["schema"] == "cupool.version/1"
     )
     assert run("version", "--frob").returncode == 2
+    for command in ("version", "dropin-path"):
+        helped = run(command, "--help")
+        assert helped.returncode == 0 and helped.stdout.startswith(f"usage: cupool {command}"), helped.stderr
+    assert run("dropin-path", "--frob").returncode == 2
     path = run("dropin-path").stdout.strip()
     assert (Path(path) / "cupy" / "__init__.py").is_file()
 

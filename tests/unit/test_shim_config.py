@@ -6,6 +6,8 @@ import pytest
 from cupool.shim import config
 from cupool.shim.lease import status_error
 
+from cupool.contract.errors import PoolUnreachable
+
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
@@ -49,3 +51,20 @@ def test_a_pools_own_cure_is_not_followed_by_another() -> None:
     assert "ask the pool's operator" in str(
         status_error("RESOURCE_EXHAUSTED", "Full.", "the pool at unix:/p", is_pool=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("details", "wanted"),
+    [
+        (
+            "Custom verification check failed with error: UNAUTHENTICATED: Hostname Verification Check failed.",
+            "made out to",
+        ),
+        ("Tls handshake failed: SSL_ERROR_SSL: CERTIFICATE_VERIFY_FAILED: unable to get local issuer", "Set CUPOOL_CA"),
+        ("Tls handshake failed: SSL_ERROR_SSL: WRONG_VERSION_NUMBER: Invalid certificate", "unset CUPOOL_CA"),
+        ("Connection refused", "unset it for a pool of this process's own"),
+    ],
+)
+def test_what_does_not_fit_about_tls_has_a_cure_of_its_own(details: str, wanted: str) -> None:
+    error = status_error("UNAVAILABLE", details, "the pool at p:1", is_pool=True)
+    assert isinstance(error, PoolUnreachable) and wanted in error.cure
