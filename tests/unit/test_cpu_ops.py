@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from cupool.apiserver.devices.cpu import ops_indexing
 from cupool.apiserver.devices.cpu.casting import cast
 from cupool.apiserver.devices.cpu.ops import OPS, resolve
 from hypothesis import given, settings
@@ -216,3 +218,25 @@ def test_unknown_names_are_key_errors() -> None:
     for name in ("no_such_thing", "linalg.nothing", "_core", "pi", "linalg._linalg"):
         with pytest.raises(KeyError):
             resolve(name)
+
+
+def test_a_mask_assigns_what_overlaps_it() -> None:
+    """NumPy writes through a mask as it goes: what is assigned must have been read before."""
+    a = np.arange(40.0)
+    mask = np.arange(40) % 3 != 0
+    expected = a.copy()
+    expected[mask] = a[: mask.sum()].copy()
+    ops_indexing.setitem(a, mask, a[: mask.sum()])
+    np.testing.assert_array_equal(a, expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_that_is_alone_reads_and_writes_as_its_indices(axis: int) -> None:
+    a = np.arange(60.0).reshape(3, 4, 5)
+    mask = np.arange(math.prod(a.shape[axis : axis + 2])).reshape(a.shape[axis : axis + 2]) % 3 == 0
+    key = (*[slice(None)] * axis, mask)
+    indexed = a[(*[slice(None)] * axis, *mask.nonzero())]
+    np.testing.assert_array_equal(ops_indexing.getitem(a, key), indexed)
+    # One dimension more than the result has: CuPy drops it where it is of length one.
+    ops_indexing.setitem(a, key, -indexed[None])
+    np.testing.assert_array_equal(ops_indexing.getitem(a, key), -indexed)
