@@ -58,6 +58,12 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         if word in ("-m", "-c") or word.startswith(("-m", "-c")):
             break
     ours = parser().parse_args(arguments[:i])
+    if ours.stats_json is not None:
+        try:
+            with open(ours.stats_json, "a", encoding="utf-8"):
+                pass  # before the program has run for hours
+        except OSError as error:
+            parser().error(f"--stats-json: {ours.stats_json} cannot be written: {error.strerror}")
     rest = arguments[i:]
     if ours.module is None and ours.code is None and not rest:
         parser().error("name a script, or use -m or -c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,10 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         return run(options.json, options.host, options.bundle, options.strict, options.only, options.folder)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at exit when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"cupool: {error.filename}: {error.strerror}.\n  try: Name another file with --bundle.", file=sys.stderr)
         return 1

@@ -61,6 +61,11 @@ def libraries() -> Iterator[Verdict]:
     except Exception as error:  # protobuf raises its own kind, without a common base
         yield failed("libraries", f"{seen}: {error}", "Install versions that fit: pip install --upgrade cupool.")
         return
+    if numpy and _numbers(numpy) < (2,):
+        yield failed(
+            "libraries", f"{seen}, which is older than 2", "Install another one: pip install --upgrade 'numpy>=2'."
+        )
+        return
     if runtime and generated != "?" and _numbers(runtime)[0] > _numbers(generated)[0] + 1:
         yield warning(
             "libraries",

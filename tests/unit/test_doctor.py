@@ -116,6 +116,13 @@ def test_base_install():
     done = subprocess.run([sys.executable, "-P", "-c", code, "--no-host"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {c["check"] for c in json.loads(done.stdout)["checks"]} >= {"libraries", "session"}
+    reader, writer = os.pipe()
+    os.close(reader)  # as `cupool doctor | head -1` would
+    with open(writer, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, "--no-host"], stdout=gone, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (0, "")
     done = subprocess.run([sys.executable, "-P", "-c", code, "--host"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     seen = {c["check"]: c for c in json.loads(done.stdout)["checks"]}

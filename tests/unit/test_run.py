@@ -114,6 +114,27 @@ def test_statistics_of_a_program_without_arrays(script, tmp_path):
     assert '"commands": 0' in out.read_text() and "0 commands" in done.stderr
 
 
+def test_statistics_that_cannot_be_written_are_told_before_the_program_runs(script, tmp_path):
+    done = run("run", "--stats-json", str(tmp_path / "none" / "stats.json"), script("print('hello')\n"))
+    assert (done.returncode, done.stdout) == (2, "") and "stats.json cannot be written: No such file" in done.stderr
+
+
+def test_an_old_numpy_is_named(tmp_path):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("__version__ = '1.26.4'\n")
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    for code in ("import cupool; cupool.install(); import cupy", "from cupool import cupy"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        said = "ImportError: cupool needs NumPy 2 or newer, and this Python has 1.26.4."
+        assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
 def test_children_of_the_program_get_the_shim(script):
     path = script(
         "import subprocess, sys\n"
