@@ -82,6 +82,8 @@ class Session(Boundaries):
         self._kept_bytes = 0
         self._ordinal = 0
         self._received = 0
+        #: (last batch, commands) before a batch of which not all that it answered is kept yet; None: there is no such
+        self._before: tuple[int, int] | None = None
         executor.stop = lambda: bool(self.over)
 
     # -- attaching ----------------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ class Session(Boundaries):
             self._client_limits = Limits.from_wire(hello.limits)
             self._forget(hello.received)
             kept = [frame for _, frame, _ in self._kept]
-            executed, position = self.executor.executed_seq, self.executor.executed_commands
+            executed, position, ordinal = *self._answered(), self._ordinal
         if old is not None:
             old.close("ABORTED", "A newer stream of the same session took over.")
         self.arrive()
@@ -140,7 +142,7 @@ class Session(Boundaries):
         frame = session_pb2.ServerFrame(executed_seq=executed, hello=session_pb2.ServerHello(
             version=version, epoch=self.epoch, resumed=resumed, executed_seq=executed, executed_position=position,
             op_table_digest=self.table_digest, row_hashes={} if same else self._row_hashes, limits=self.limits.to_wire(),
-            features=list(FEATURES), **self._hello(),
+            features=list(FEATURES), ordinal=ordinal, **self._hello(),
         ))  # fmt: skip
         stream.send(frame.SerializeToString())
         for data in kept:
@@ -212,7 +214,7 @@ class Session(Boundaries):
             self._credit(frame.credit.received)
         elif kind == "probe":
             stream.send(
-                session_pb2.ServerFrame(executed_seq=self.executor.executed_seq, probe=frame.probe).SerializeToString()
+                session_pb2.ServerFrame(executed_seq=self._answered()[0], probe=frame.probe).SerializeToString()
             )
         elif kind == "checkpoint":
             if self.keeper is None:
@@ -310,6 +312,8 @@ class Session(Boundaries):
 
     def _run(self, batch: Any, digest: bytes) -> bool:
         """Execute; returns whether a frame with results or failures has said so already."""
+        with self._lock:  # whoever attaches sees either
+            self._before = self.executor.executed_seq, self.executor.executed_commands
         try:
             outcome = self.executor.run(batch)
         except BrokenOff as error:
@@ -318,10 +322,12 @@ class Session(Boundaries):
                 "INVALID_ARGUMENT", f"{error} The session is over, because part of the batch may have been executed."
             ) from None
         except ProtocolError as error:
+            self._before = None
             raise Refused("INVALID_ARGUMENT", str(error)) from None
         self._seen.add(batch.seq, digest)
         if outcome.results or outcome.failures:
             self._answer(outcome)
+        self._before = None
         if self.executor.fault:
             self.end(self.executor.fault)
             raise Refused("NOT_FOUND", f"The session is over: {self.executor.fault}")
@@ -348,6 +354,10 @@ class Session(Boundaries):
                 size += len(item) + 8
         self._send_kept(results, failures, 0)
 
+    def _answered(self) -> tuple[int, int]:
+        """(last batch, commands) executed, as another thread may tell the client: without a batch whose answers are not kept yet."""
+        return self._before or (self.executor.executed_seq, self.executor.executed_commands)
+
     def _send_kept(self, results: list[bytes], failures: list[bytes], behind: int) -> None:
         """`behind` is 1 where more of the last batch follows: a client that has heard of a batch's execution has all that it answered."""
         with self._lock:
@@ -356,6 +366,8 @@ class Session(Boundaries):
             frame = server_frame(self._ordinal, executed, results, failures)
             self._kept.append((self._ordinal, frame, executed))
             self._kept_bytes += len(frame)
+            if not behind:
+                self._before = None
             stream = self._stream
         if stream is not None:
             stream.send(frame)
@@ -403,7 +415,7 @@ class Session(Boundaries):
         """Tell the client that this server is about to stop serving the session."""
         stream = self._stream
         if stream is not None:
-            frame = session_pb2.ServerFrame(executed_seq=self.executor.executed_seq,
+            frame = session_pb2.ServerFrame(executed_seq=self._answered()[0],
                                             going_away=session_pb2.GoingAway(reason=reason, grace_ms=grace_ms))  # fmt: skip
             stream.send(frame.SerializeToString())
 

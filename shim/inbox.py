@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from _queue import SimpleQueue
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -45,6 +45,7 @@ class Inbox:
     Attributes:
         received: highest ordinal received; what the server may forget.
         executed_seq: every batch up to this has been executed.
+        due: the ordinal with which everything is here that those answered, as far as the server has said.
         last_frame_s: `time.monotonic()` of the last frame.
         bytes: received so far.
     """
@@ -60,6 +61,7 @@ class Inbox:
         self.deferred = Deferred()
         self.received = 0
         self.executed_seq = 0
+        self.due = 0
         self.last_frame_s = time.monotonic()
         self.bytes = 0
         self.lost: BaseException | None = None
@@ -67,6 +69,8 @@ class Inbox:
         self._control = control
         # Two receiving threads meet here for a moment when a connection is replaced.
         self._lock = allocate_lock()
+        #: The thread that takes a frame.
+        self._taker = 0
         #: `cupool.v1.Result`, or its bytes where nobody waits for it: see `_unpacked`.
         self._results: dict[int, Any] = {}
         #: What a wait blocks on: a token in it says "look again". Its `put` is a C function that never fails. _READS: it does not block.
@@ -97,14 +101,24 @@ class Inbox:
         self.last_frame_s = time.monotonic()
         frame = wire.server_frame(data)
         with self._lock:
-            if round_ is None or round_ >= self.round:
-                self._take(frame)
+            self._taker = get_ident()
+            try:
+                if round_ is None or round_ >= self.round:
+                    self._take(frame)
+            finally:
+                self._taker = 0
 
     def restart(self, round_: int, received: int = 0, executed_seq: int = 0) -> None:
         """Another server begins from nothing, or from a checkpoint with these in it, on the streams from `round_` on."""
         with self._lock:
             self.round = round_
             self.received, self.executed_seq = received, executed_seq
+            self.due = 0
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether frames are to come again of batches that are known to have been executed: after a hello."""
+        return self.received < self.due
 
     def _take(self, frame: Any) -> None:
         ordinal = frame.ordinal
@@ -190,12 +204,18 @@ class Inbox:
         return _unpacked(self._results.pop(number, None))
 
     def wait(self, number: int, waiter: Any) -> Any:
-        """The `cupool.v1.Result` under `number`. Raises what the session was lost of."""
+        """The `cupool.v1.Result` under `number`. Raises what the session was lost of, and RuntimeError in a signal handler that came while
+        its own thread takes a frame: no other frame can be taken before that one."""
 
         def is_done() -> bool:
             return number in self._results or self.lost is not None
 
         try:
+            if self._taker == get_ident():
+                raise RuntimeError(
+                    "A signal handler cannot wait for an array now: its thread is just taking in what the server sent. "
+                    "Have the handler set a flag, and look at arrays where the program looks at the flag."
+                )
             while True:
                 result = self._results.pop(number, None)
                 if result is not None:

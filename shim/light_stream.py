@@ -175,8 +175,10 @@ class Wire:
         """Until there is something to receive, room for what is left to send, or somebody has woken us."""
         for fd, _ in self._polls[has_left].poll(None if timeout_s is None else timeout_s * 1000):
             if fd == self._wake:
-                with suppress(BlockingIOError):
-                    os.read(fd, 4096)
+                # A reader that was given up may come late: by then the number is another's.
+                with self._open, suppress(BlockingIOError):
+                    if not self._is_closed:
+                        os.read(fd, 4096)
 
     def receive(self) -> bytes | None:
         """What has come; None: nothing; empty: the connection has ended. Raises OSError."""
@@ -213,6 +215,7 @@ class Wire:
                 self.wake()
 
     def close(self) -> None:
+        """Give the descriptors back. Whoever is late with one finds that."""
         with self._open:
             if not self._is_closed:
                 self._is_closed = True

@@ -422,9 +422,13 @@ class Link:
             if end is not None:
                 return end
             self._is_restoring = False
+        is_first = self._first is not None
         stream, self._first = self._first or self._greet(), None
         try:
             self._opened.wait()
+            if not self._resumed.is_set() or (self._closing.is_set() and not is_first):
+                # Whoever paused, or ends the session, may have looked for a stream before there was this one, and waits for its end.
+                stream.cancel()
             end = stream.read(self._may_park)
             if self._is_early and end.code == "RESOURCE_EXHAUSTED":
                 # Without its hello. It may be over what was sent early; if not, it says so again.
@@ -467,7 +471,11 @@ class Link:
     def _may_park(self) -> bool:
         """Nothing is expected, and the last answer may be followed by another question of the same caller."""
         inbox = self.inbox
-        return inbox.served and not inbox.is_awaited and not self._outbox.window
+        return inbox.served and not self._is_waiting()
+
+    def _is_waiting(self) -> bool:
+        """Whether something is to come from the server."""
+        return bool(self.inbox.is_awaited or self._outbox.window or self.inbox.is_owed)
 
     def _help(self, is_done: Callable[[], bool]) -> bool:
         """Read for a caller that waits. See Note [Who reads]."""
@@ -477,7 +485,7 @@ class Link:
         try:
             return stream.help(is_done)
         finally:
-            if self.inbox.is_awaited or self._outbox.window:
+            if self._is_waiting():
                 stream.ring()
 
     def ring(self) -> None:
@@ -624,6 +632,8 @@ class Link:
         forms.take_limit(limits.forms)
         stream.may_bundle = "bundles" in hello.features and limits.frame_bytes >= DEFAULT_LIMITS.frame_bytes
         self._outbox.may_loop = self._has_loops and "loops" in hello.features
+        # First: whoever sees the second knows by this what of it is not here yet.
+        self.inbox.due = hello.ordinal
         self.inbox.executed_seq = hello.executed_seq
         self._outbox.acknowledge(hello.executed_seq)
         if self._outbox.takes_less(limits) and not self._refit(stream):
@@ -680,7 +690,7 @@ class Link:
                 stream.cancel()
             return
         self._checkpoints.look(now, partial(self._send_now, stream))
-        if not (self.inbox.is_awaited or self._outbox.window or self.transfers or self._outbox.redo.wish):
+        if not (self._is_waiting() or self.transfers or self._outbox.redo.wish):
             return
         if self._probe_s is None:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:

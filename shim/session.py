@@ -403,7 +403,7 @@ class Session:
                 # Other threads may go on issuing for ever: what they add is not waited for. A batch that another thread is just
                 # making has no number yet.
                 target = self.outbox.flush_within(0.05)
-            elif self.inbox.executed_seq >= target:
+            elif self.inbox.executed_seq >= target and not self.inbox.is_owed:
                 return
             self.link.ring()
             time.sleep(0.0005)

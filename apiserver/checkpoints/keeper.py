@@ -160,7 +160,7 @@ class Keeper:
         return answer
 
     def _tell(self, answer: Any) -> None:
-        frame = session_pb2.ServerFrame(executed_seq=self._executor.executed_seq, checkpointed=answer)
+        frame = session_pb2.ServerFrame(executed_seq=answer.executed_seq, checkpointed=answer)
         self._session.tell(frame)
 
     # -- the boundary -------------------------------------------------------------------------------------------------

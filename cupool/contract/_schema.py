@@ -41,7 +41,7 @@ SCHEMA: dict[str, str] = {
     'Result': '1 id uint|2 value Value kind|3 spec ResultSpec kind|4 error Error kind',
     'ResultSpec': '1 reply bool|2 unknown bool|3 object bool|4 dtype Dtype|5 shape *uint|6 strides *int',
     'ServerFrame': '1 ordinal uint|2 executed_seq uint|3 results *Result|4 failures *Failure|5 hello ServerHello|6 probe Probe|7 moved Moved|8 going_away GoingAway|9 checkpointed Checkpointed',
-    'ServerHello': '1 version uint32|2 server string|3 epoch uint|4 resumed bool|5 executed_seq uint|6 executed_position uint|7 op_table_digest bytes|8 row_hashes %bytes|9 limits Limits|10 device DeviceInfo|11 lane string|12 checkpoints *string|13 features *string',
+    'ServerHello': '1 version uint32|2 server string|3 epoch uint|4 resumed bool|5 executed_seq uint|6 executed_position uint|7 op_table_digest bytes|8 row_hashes %bytes|9 limits Limits|10 device DeviceInfo|11 lane string|12 checkpoints *string|13 features *string|14 ordinal uint',
     'AcquireRequest': '1 function string|2 memory_bytes uint|3 deadline_ms uint32|4 priority int32|5 device_kind string|6 client_pid int|7 host_id string|8 request_id string|9 lifetime_s uint32|10 restore RestoreFrom',
     'Lease': '1 session string|2 session_token string|3 endpoint string|4 epoch uint|5 expires_in_s uint32|6 server string|7 device string|8 tenant string|9 tls bool|10 node string|11 op_table_digest bytes',
     'ListSessionsReply': '1 sessions *SessionStatus',

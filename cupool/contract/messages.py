@@ -258,7 +258,8 @@ def _read(message: Any, data: bytes, at: int, end: int, depth: int) -> Any:
             elif field.is_repeated:
                 value = _read(_class(kind)(), data, at - size, at, depth + 1)
             elif kind in _LATER:
-                known[_UNREAD + field.name] = data[at - size : at]
+                unread = _UNREAD + field.name
+                known[unread] = known.get(unread, b"") + data[at - size : at]  # said in two parts, they are one
                 continue
             else:
                 # Said in two parts, they are one.

@@ -74,7 +74,7 @@ class ClientHello(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[int]] = ..., client: _Optional[str] = ..., epoch: _Optional[int] = ..., nonce_previous: _Optional[bytes] = ..., nonce_next: _Optional[bytes] = ..., op_table_digest: _Optional[bytes] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., received: _Optional[int] = ...) -> None: ...
 
 class ServerHello(_message.Message):
-    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane", "checkpoints", "features")
+    __slots__ = ("version", "server", "epoch", "resumed", "executed_seq", "executed_position", "op_table_digest", "row_hashes", "limits", "device", "lane", "checkpoints", "features", "ordinal")
     class RowHashesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class ServerHello(_message.Message):
     LANE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
     version: int
     server: str
     epoch: int
@@ -108,7 +109,8 @@ class ServerHello(_message.Message):
     lane: str
     checkpoints: _containers.RepeatedScalarFieldContainer[str]
     features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
+    ordinal: int
+    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., epoch: _Optional[int] = ..., resumed: bool = ..., executed_seq: _Optional[int] = ..., executed_position: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., row_hashes: _Optional[_Mapping[str, bytes]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., device: _Optional[_Union[DeviceInfo, _Mapping]] = ..., lane: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ..., features: _Optional[_Iterable[str]] = ..., ordinal: _Optional[int] = ...) -> None: ...
 
 class CheckpointWish(_message.Message):
     __slots__ = ("id", "where", "limit_bytes", "transfer")

@@ -82,7 +82,8 @@ def test_all_ways_give_the_same(non_blocking: bool | None, arguments: int) -> No
             frames = stream.until(1)
             assert decode(frames[0].results[0].value).tolist() == [0, 2, 4, 6]
             with Attached(endpoint, first=hello(b"m" * 16, b"n" * 16)) as newer:
-                assert newer.next().hello.resumed
+                told = newer.next().hello
+                assert told.resumed and (told.executed_seq, told.ordinal) == (1, 1)
                 assert newer.next().results[0].id == 3
                 assert stream.refusal()[0] is grpc.StatusCode.ABORTED
                 newer.send(b"\xff")

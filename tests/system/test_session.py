@@ -230,3 +230,45 @@ def test_no_pool_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PoolUnreachable, match="CUPOOL_ADDR"):
         session._open(lambda: session.Session(Config(addr="127.0.0.1:9", deadline_s=2.0)))
     assert not session.is_open()
+
+
+@pytest.mark.parametrize("how", ["pause", "close"])
+def test_a_stream_that_is_being_made_while_the_session_pauses_or_ends_is_given_up_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Who pauses looks for a stream before there is one, and would wait until its time is over, with a connection up behind its back."""
+    with opened(server.endpoint, early=False) as now:
+        link = now.link
+        assert fetch(array([1.0])).tolist() == [1.0]
+        made, goes = threading.Event(), threading.Event()
+        greet = link._greet
+
+        def slowly() -> Any:
+            made.set()
+            assert goes.wait(20)
+            return greet()
+
+        monkeypatch.setattr(link, "_greet", slowly)
+        link.renew()
+        assert made.wait(20)
+        renew = link.renew
+        # What looks for a stream finds none; the new one is made right behind that look.
+        monkeypatch.setattr(link, "renew", lambda: (renew(), goes.set()))
+        if how == "pause":
+            link.pause(20.0)
+            assert link._paused.is_set() and link._stream is None
+            monkeypatch.undo()
+            link.resume()
+            assert fetch(array([2.0])).tolist() == [2.0]
+        else:
+            ended, waits = link._ended.wait, []
+
+            def wait(timeout_s: float) -> bool:
+                goes.set()
+                waits.append(ended(timeout_s))
+                return waits[-1]
+
+            monkeypatch.setattr(link._ended, "wait", wait)
+            monkeypatch.setattr(link, "look", lambda now: None)  # it would give the stream up after some seconds
+            link.close("the test ends", 20.0)
+            assert waits == [True] and link._stream is None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cupool.shim import inbox as module
 from cupool.shim.inbox import Inbox
+from cupool.shim.session import Session
 from cupool.shim.transport import GrpcStream
 from cupool.shim.turns import ABANDONED, Disconnected, Turns
 
@@ -98,3 +100,35 @@ def test_specs_that_were_asked_for_later_are_not_counted(monkeypatch: pytest.Mon
         assert inbox.wait(number, inbox.expect(number)).id == number
     assert inbox.has(1)
     assert inbox.dropped_to == 0
+
+
+def test_a_program_that_ends_waits_for_what_is_sent_again_after_a_hello() -> None:
+    """The hello says that all was executed; the frames that say what came of it follow."""
+    inbox = Inbox(lambda seq: None, lambda frame: None)
+    inbox.due, inbox.executed_seq = 2, 5
+    late = [frame(1, 7), frame(2, 8)]
+    ending: Any = object.__new__(Session)
+    ending.outbox = SimpleNamespace(lost=None, flush_within=lambda timeout_s: 5)
+    ending.inbox = inbox
+    ending.link = SimpleNamespace(ring=lambda: late and inbox.on_frame(late.pop(0)))
+    ending._drain(30.0)
+    assert not late and inbox.received == 2 and inbox.has(8)
+    inbox.restart(2)
+    assert not inbox.is_owed  # another server owes nothing of that
+
+
+def test_a_signal_handler_that_waits_while_its_thread_takes_a_frame_is_told_so() -> None:
+    refused: list[str] = []
+
+    def control(_: Any) -> None:
+        """In the middle of a frame."""
+        with pytest.raises(RuntimeError, match="signal handler") as caught:
+            inbox.wait(9, inbox.expect(9))
+        refused.append(str(caught.value))
+
+    inbox = Inbox(lambda seq: None, control)
+    hello = session_pb2.ServerFrame(hello=session_pb2.ServerHello())
+    inbox.on_frame(hello.SerializeToString())
+    assert refused and not inbox.is_awaited
+    inbox.on_frame(frame(1, 7))
+    assert inbox.wait(7, inbox.expect(7)).value.integer == 7

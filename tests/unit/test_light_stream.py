@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
+import select
 import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,3 +112,19 @@ def test_a_stream_of_which_it_is_not_known_what_was_sent_ends(monkeypatch: pytes
         stream.push()
         assert full.sent == sent  # nothing twice
         stream.close()
+
+
+def test_a_reader_that_is_late_takes_nothing_out_of_anothers_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was given up between `poll` and `read`; the number is another pipe's by then."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire = Wire(f"127.0.0.1:{listener.getsockname()[1]}", NO_TLS, "")
+    wire.close()
+    ours, theirs = os.pipe()
+    late = SimpleNamespace(poll=lambda timeout: [(ours, select.POLLIN)])
+    monkeypatch.setattr(wire, "_wake", ours)
+    monkeypatch.setattr(wire, "_polls", [late, late])
+    os.write(theirs, b"another's")
+    wire.wait(False)
+    assert os.read(ours, 100) == b"another's"
+    os.close(ours)
+    os.close(theirs)

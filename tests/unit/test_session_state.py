@@ -15,7 +15,7 @@ from cupool.apiserver.hashes import KEPT_ANYWAY, Hashes
 from cupool.apiserver.session import KEPT_HASHES, Session
 
 from cupool.contract.limits import DEFAULT_LIMITS
-from cupool.v1 import document_pb2
+from cupool.v1 import document_pb2, session_pb2
 
 
 def made(executed: int) -> Session:
@@ -77,9 +77,51 @@ def test_hashes_of_what_a_client_knows_to_be_executed_are_few() -> None:
     for k in range(1, 5000):
         session.executor.executed_seq = k
         session._seen.add(k, fingerprint(b"%d" % k))
-        session._send_kept([b""], [])
+        session._send_kept([b""], [], 0)
         session._credit(k - 1)
     assert len(session._seen) == KEPT_ANYWAY
     link = document_pb2.DocumentLink()
     session.write_state(link)
     assert len(link.seen) == 16 * KEPT_ANYWAY
+
+
+class Told:
+    """A stream, and what was sent by it."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+
+    def send(self, data: bytes) -> None:
+        self.frames.append(session_pb2.ServerFrame.FromString(data))
+
+    def close(self, code: str, details: str) -> None:
+        pass
+
+
+def hello_of(session: Session, previous: bytes, following: bytes, received: int = 0) -> Any:
+    stream = Told()
+    session.attach(
+        stream,  # type: ignore[arg-type]
+        session_pb2.ClientHello(
+            versions=[1], epoch=1, nonce_previous=previous, nonce_next=following, op_table_digest=b"", received=received
+        ),
+    )
+    return stream.frames[0].hello
+
+
+def test_a_hello_tells_of_no_batch_whose_answers_are_not_kept_yet() -> None:
+    """A client that comes between takes its number for the end of what is to come."""
+    session = made(4)
+    executor: Any = session.executor
+    executor.executed_commands, executor.fault, executor.accounting = 9, "", SimpleNamespace(kernel_s=0.0)
+    hellos: list[Any] = []
+
+    def run(batch: Any) -> Any:
+        executor.executed_seq, executor.executed_commands = 5, 12
+        hellos.append(hello_of(session, b"", b"a" * 16))
+        return SimpleNamespace(results=[b"", b""], failures=[])
+
+    executor.run = run
+    session._run(SimpleNamespace(seq=5), b"hash")
+    hellos.append(hello_of(session, b"a" * 16, b"b" * 16))
+    assert [(h.executed_seq, h.executed_position, h.ordinal) for h in hellos] == [(4, 9, 0), (5, 12, 1)]
