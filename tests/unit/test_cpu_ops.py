@@ -240,3 +240,18 @@ def test_a_mask_that_is_alone_reads_and_writes_as_its_indices(axis: int) -> None
     # One dimension more than the result has: CuPy drops it where it is of length one.
     ops_indexing.setitem(a, key, -indexed[None])
     np.testing.assert_array_equal(ops_indexing.getitem(a, key), -indexed)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "u1"])
+def test_large_sorts_are_stable_to_the_bit(dtype: str, axis: int | None) -> None:
+    with np.errstate(invalid="ignore"):
+        a = (np.sin(np.arange(9000.0)).reshape(90, 100) * 300).round().astype(dtype)
+    if a.dtype.kind == "f":
+        a[::7, ::3], a[::5, ::4], a[::9, ::2], a[::9, 1::2] = -0.0, 0.0, np.nan, -np.nan
+    expected = np.sort(a, axis=axis, kind="stable")
+    assert resolve("sort")(a, axis).tobytes() == expected.tobytes()
+    np.testing.assert_array_equal(resolve("argsort")(a, axis), np.argsort(a, axis=axis, kind="stable"))
+    # Without equal elements too.
+    distinct = np.sin(np.arange(9000.0)).reshape(90, 100)
+    np.testing.assert_array_equal(resolve("argsort")(distinct, axis), np.argsort(distinct, axis=axis, kind="stable"))

@@ -132,14 +132,8 @@ def byteswap(self: Array, inplace: Any = False) -> Any:
 
 
 def clip(a: Array, a_min: Any, a_max: Any, out: Any = None) -> Any:
-    if (
-        out is None
-        and a.dtype.kind == "f"
-        and type(a_min) is type(a_max) is float
-        and a_min == a_min
-        and a_max == a_max
-    ):
-        return np.asarray(np.clip(a, a_min, a_max))
+    if out is None and a.dtype.kind == "f" and all(type(x) in (float, int) and x == x for x in (a_min, a_max)):
+        return np.asarray(np.clip(a, float(a_min), float(a_max)))
     spec = rules.clip(*(spec_like(x) if isinstance(x, np.ndarray) else x for x in (a, a_min, a_max)))
     low, high = (None if x is None else cast(np.asarray(x), spec.dtype, copy=False) for x in (a_min, a_max))
     result = cast(a, spec.dtype, copy=False)

@@ -12,16 +12,55 @@ Array = np.ndarray[Any, Any]
 xp: Any = np
 
 
+#: Elements from which NumPy's vectorised sort is worth a look at the values.
+_LARGE = 1 << 12
+#: Elements that are looked at for equal ones before a whole array is sorted in the hope that it has none.
+_SAMPLE = 1 << 10
+
+
+def _is_zero(a: Array) -> Array:
+    return a == 0
+
+
 def sort(a: Array, axis: Any = -1, kind: Any = None) -> Any:
-    return np.ascontiguousarray(np.sort(a, axis=axis, kind="stable"))
+    if a.size < _LARGE or a.dtype.kind not in "iuf":
+        return np.ascontiguousarray(np.sort(a, axis=axis, kind="stable"))
+    if axis is None:
+        a, axis = a.ravel(), -1
+    result = np.ascontiguousarray(np.sort(a, axis=axis))
+    if a.dtype.kind == "f":
+        # Equal floats of different bits, the two zeros and NaN, are put into the order that they came in, as a stable sort leaves them:
+        # each row has as many of them before as after.
+        rows, ordered = np.moveaxis(a, axis, -1), np.moveaxis(result, axis, -1)
+        for is_alike in (_is_zero, np.isnan):
+            places = is_alike(ordered)
+            if places.any():
+                ordered[places] = rows[is_alike(rows)]
+    return result
+
+
+def _has_equals(ordered: Array) -> bool:
+    """Whether neighbours along the last axis are equal, or not comparable."""
+    return not bool((ordered[..., :-1] < ordered[..., 1:]).all())
 
 
 def argsort(a: Array, axis: Any = -1, kind: Any = None) -> Any:
-    return np.ascontiguousarray(np.argsort(np.atleast_1d(a), axis=axis, kind="stable"))
+    a = np.atleast_1d(a)
+    if axis is None:
+        a, axis = a.ravel(), -1
+    if a.size >= _LARGE and a.dtype in (np.float32, np.float64):
+        rows = np.moveaxis(a, axis, -1)
+        sample = rows[(0,) * (a.ndim - 1)][:_SAMPLE]
+        if not _has_equals(np.sort(sample)):
+            # Without equal elements there is one order, and NumPy's vectorised sort finds it in a third of the time.
+            order = np.argsort(rows, axis=-1)
+            if not _has_equals(np.take_along_axis(rows, order, -1)):
+                return np.ascontiguousarray(np.moveaxis(order, -1, axis))
+    return np.ascontiguousarray(np.argsort(a, axis=axis, kind="stable"))
 
 
 def sort_in_place(self: Array, axis: int = -1, kind: Any = None) -> None:
-    self.sort(axis=axis, kind="stable")
+    self[...] = sort(self, axis)
 
 
 def partition_in_place(self: Array, kth: Any, axis: int = -1) -> None:
