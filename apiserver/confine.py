@@ -141,9 +141,9 @@ def _ports(config: Config) -> frozenset[int]:
 
 
 def _kernel_cache() -> Path:
-    from .devices.cpu.kernels.compiler import _private, default_cache
+    from .devices.cpu.kernels.compiler import default_cache, private_directory
 
-    return _private(default_cache()).resolve()
+    return private_directory(default_cache()).resolve()
 
 
 def _fork_compiler(demanded: bool) -> None:

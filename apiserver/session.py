@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cupool.contract.codec import _varint, server_frame
+from cupool.contract.codec import server_frame, varint
 from cupool.contract.errors import MOVED_AWAY, STALE_NONCE, ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.versions import FEATURES, SUPPORTED, mismatch_sentence, negotiate
@@ -272,7 +272,7 @@ class Session(Boundaries):
                 self._check_place(batch)
                 told = self._run(batch, digest)
             if not told:
-                acknowledgement = b"\x10" + _varint(executor.executed_seq)
+                acknowledgement = b"\x10" + varint(executor.executed_seq)
                 # A stream of grpcio's core may hold it back for a moment.
                 hold = getattr(stream, "acknowledge", None)
                 if hold is None:

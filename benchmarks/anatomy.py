@@ -21,7 +21,7 @@ from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.executor import Executor
 from cupool.apiserver.frames import fingerprint
 from cupool.shim import forms as shim_forms
-from cupool.shim.outbox import _Arity, _Loops
+from cupool.shim.outbox import Arity, Loops
 
 from benchmarks.harness import machine, versions
 from benchmarks.tracking import H, form
@@ -124,7 +124,7 @@ def client_parts() -> dict[str, float]:
     words = chain(100)
     n = len(words)
     shim_forms.arity.update({2: 4, 3: 4})
-    arity = _Arity(-1)
+    arity = Arity(-1)
     arity.words.update({0: 2, 2: 4, 3: 4})
     arity.longest = 4
     packed = struct.pack(f"<{n}q", *words)
@@ -137,7 +137,7 @@ def client_parts() -> dict[str, float]:
         "client, without loops: walk": least(lambda: arity.walk(words, n)),
         "client, without loops: frame": least(lambda: codec.plain_batch_frame(9, 9, 9, packed, 9)),
         "client, loops: find (known round)": least(lambda: loops.find(words, packed, 0, found.width)),
-        "client, loops: pack, find, walk of a round, shorten": least(lambda: _Loops().pack(words, arity)),
+        "client, loops: pack, find, walk of a round, shorten": least(lambda: Loops().pack(words, arity)),
         "client: the list's front is deleted": least(lambda: lists.pop().clear()),
     }
 

@@ -596,7 +596,7 @@ os.register_at_fork(after_in_child=_after_fork)
 session.on_change.append(_forget_session)
 dispatch.ndarray = keys.ndarray = ndarray
 dispatch.new_array = new_array
-dispatch._ARRAYS.add(ndarray)
+dispatch.ARRAYS.add(ndarray)
 keys.register_array_class(ndarray)
 _rebind()
 

@@ -131,7 +131,7 @@ HOT_SEQUENCES = frozenset(("concat", "concatenate", "hstack", "stack", "vstack")
 _HOT_TYPES = frozenset((type(None), bool, int, str, type))
 _SEQUENCES = frozenset((tuple, list))
 #: {ndarray}, set by `array.py`
-_ARRAYS: set[Any] = set()
+ARRAYS: set[Any] = set()
 
 
 class Op:
@@ -262,7 +262,7 @@ def call(row: Row, args: tuple[Any, ...]) -> Any:
 def _hot_sequence(op: Op, args: tuple[Any, ...]) -> Any:
     """The result of a call of a sequence of arrays that was decided before; None: it was not."""
     arrays = args[0]
-    if set(map(type, arrays)) != _ARRAYS:
+    if set(map(type, arrays)) != ARRAYS:
         return None
     try:
         specs = [a._spec for a in arrays]

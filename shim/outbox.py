@@ -88,7 +88,7 @@ class _Irregular(Exception):
     """The words need the careful walk: a side table, a reset, a forgotten form."""
 
 
-class _Arity:
+class Arity:
     """Words of a command by its header word.
 
     Attributes:
@@ -151,15 +151,15 @@ class _Packed(NamedTuple):
     loops: list[bytes]
 
 
-class _Loops:
+class Loops:
     """Looks for the loop that a batch is a part of. Not in each batch of a program that has none."""
 
     def __init__(self) -> None:
         self._width = 0
         self._skip = self._skipped = 0
 
-    def pack(self, items: list[Any], arity: _Arity) -> _Packed | None:
-        """The batch of `items` with its loop, or None where it has none. Raises as `_Arity.walk`."""
+    def pack(self, items: list[Any], arity: Arity) -> _Packed | None:
+        """The batch of `items` with its loop, or None where it has none. Raises as `Arity.walk`."""
         if self._skip:
             self._skip -= 1
             return None
@@ -184,7 +184,7 @@ class _Loops:
         return None
 
     @staticmethod
-    def _packed(items: list[Any], words: bytes, found: loops.Found, before: int, arity: _Arity) -> _Packed | None:
+    def _packed(items: list[Any], words: bytes, found: loops.Found, before: int, arity: Arity) -> _Packed | None:
         """None where a round is not whole commands, or their headers differ."""
         from cupool.contract import loops
 
@@ -240,8 +240,8 @@ class Outbox:
         self._first = self._acked = first
         self._tickets: dict[Any, None] = {}
         self._cuts = 0
-        self._arity = _Arity(forms.base)
-        self._loops = _Loops()
+        self._arity = Arity(forms.base)
+        self._loops = Loops()
         #: whether the server takes loops, see `cupool.v1.Loop`
         self.may_loop = False
         self._put: Callable[[bytes], Any] = _sink
@@ -469,7 +469,7 @@ class Outbox:
         if self._do(steps):
             self._push_soon(len(frame))
             if base != self._arity.generation:
-                self._arity = _Arity(base)
+                self._arity = Arity(base)
 
     def _push_soon(self, nbytes: int) -> None:
         """A batch of that size has been handed to the transport. See Note [Queued]."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.codec import _varint, read_chunk
+from cupool.contract.codec import read_chunk, varint
 from cupool.contract.errors import ProtocolError
 
 #: Of a piece in a chunk's table: buffer, offset, bytes.
@@ -72,8 +72,8 @@ def frame(chunk: list[Part]) -> bytes:
     """A serialised `cupool.v1.MoveFrame` with a chunk, its bytes copied once."""
     table, head = _table(chunk), _head(len(chunk))
     size = head + sum(data.shape[0] for _, _, data in chunk)
-    inner = b"\x08" + _varint(len(chunk)) + _DATA_TAG + _varint(size)
-    outer = b"\x1a" + _varint(len(inner) + size)
+    inner = b"\x08" + varint(len(chunk)) + _DATA_TAG + varint(size)
+    outer = b"\x1a" + varint(len(inner) + size)
     parts: list[Any] = [outer, inner, table.data, b"\0" * (head - table.shape[0])]
     parts += [data.data for _, _, data in chunk]
     return b"".join(parts)

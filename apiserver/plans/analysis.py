@@ -32,7 +32,7 @@ from ..forms import ARRAY, SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, Constant, Form
 MAX_COMMANDS = 256
 #: Results up to this size: of larger ones the work itself is what takes time, and it is the executor's to divide.
 MAX_RESULT_BYTES = 32 << 10
-_LAST = (1 << 63) - 1
+LAST = (1 << 63) - 1
 _REPEATABLE = frozenset({"exact", "same-fingerprint"})
 
 
@@ -259,7 +259,7 @@ class _Maker:
         body.stride, body.low = stride, low
         self._high = low + self._rounds * stride
         self._of = {handle: -1 for handle in firsts}  # which command makes it, once that has come
-        return low > 0 and max(firsts) - low < stride and self._high <= _LAST
+        return low > 0 and max(firsts) - low < stride and self._high <= LAST
 
     def _source(self, j: int) -> Source | None:
         """Where the handle in word j comes from."""
@@ -272,7 +272,7 @@ class _Maker:
                 return Carried(handle + step)  # by its handle until the whole round has been seen
         last = handle + (self._rounds - 1) * step
         low, high = min(handle, last), max(handle, last)
-        if low <= 0 or high > _LAST or (self._of and low < self._high and high >= body.low):
+        if low <= 0 or high > LAST or (self._of and low < self._high and high >= body.low):
             return None
         if not step:
             return Fixed(self._fixed.setdefault(handle, len(self._fixed)))

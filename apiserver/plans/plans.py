@@ -20,7 +20,7 @@ from cupool.contract.loops import Part
 
 from ..forms import Constant
 from ..handles import is_disjoint
-from .analysis import _LAST, Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
+from .analysis import LAST, Body, Call, Carried, Each, Fixed, Free, Local, Number, View, analyse
 from .source import How, Written, number_of, write
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Plans:
             return False
         for handle, rise in zip(words[1::2], rises[1::2], strict=True):
             freed = range(handle, handle + rise * rounds, rise)
-            if not -_LAST <= freed[-1] <= _LAST:
+            if not -LAST <= freed[-1] <= LAST:
                 return False
             if not (is_disjoint(inbound, freed) and is_disjoint(outbound, freed)):
                 return False

@@ -165,7 +165,7 @@ def move(quick: bool) -> Iterator[Result]:
     from cupool.shim import cupy as cp
 
     from benchmarks.moving import world
-    from benchmarks.rows.s9 import _move, _Program
+    from benchmarks.rows.s9 import Program, move_once
     from cupool.contract.limits import GIB, MIB
 
     options = () if IS_DRY else ("--device", "cuda:0", "--cuda-moves", "on")
@@ -173,10 +173,10 @@ def move(quick: bool) -> Iterator[Result]:
         with world("--memory-limit", str(size + 2 * GIB), *options, spare=0) as (there, _):
             kept = [cp.random.default_rng(k).random(2 * MIB) for k in range(size // (16 * MIB))]
             sums = [float(one.sum()) for one in kept]
-            program = _Program()
+            program = Program()
             pauses, rates = [], []
             for _ in range(2 if quick else 3):
-                pause_ms, took_s, report = _move(there, program, is_cold=False)
+                pause_ms, took_s, report = move_once(there, program, False, size)
                 pauses.append(pause_ms)
                 rates.append(report.copied_bytes / took_s / 1e9)
             program.close()

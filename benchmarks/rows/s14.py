@@ -25,7 +25,7 @@ def run(quick: bool) -> list[Ratio]:
     from cupool.pool.node.server import Server
     from cupool.pool.node.zygote import Zygote
 
-    agent._adopt_orphans()
+    agent.adopt_orphans()
     config = PoolConfig(devices=(DeviceConfig("cpu", 0, 1 << 30),))
     numbers = iter(range(1_000_000))
     with tempfile.TemporaryDirectory(prefix="cupool-") as folder:

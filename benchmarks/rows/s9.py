@@ -21,7 +21,7 @@ QUICK = ("16 MiB", "128 MiB")
 BLOCK = 16 * MIB
 
 
-class _Program:
+class Program:
     """A thread that writes a little and waits, again and again, as fast as it gets answers; the longest wait is the pause."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class _Program:
             raise self._error
 
 
-def _move(there: World, program: _Program, is_cold: bool, size: int) -> tuple[float, float, Any]:
+def move_once(there: World, program: Program, is_cold: bool, size: int) -> tuple[float, float, Any]:
     """(the client's longest pause in ms, seconds from order to release without the stop, the source's report) of one move."""
     to = there.server()
     assert to.endpoint  # it is ready
@@ -82,7 +82,7 @@ def _move(there: World, program: _Program, is_cold: bool, size: int) -> tuple[fl
     return pause_s * 1000, took_s, report
 
 
-def _rest(program: _Program, seconds: float) -> float:
+def _rest(program: Program, seconds: float) -> float:
     """The client's longest wait, in ms, in so long a time without a move: what the machine does by itself."""
     program.longest_s = 0.0
     ends = time.perf_counter() + seconds
@@ -130,15 +130,15 @@ def run(quick: bool) -> list[Ratio | Value]:
         with world("--memory-limit", str(size + GIB), spare=0) as (there, _):
             kept = [cp.full(BLOCK // 8, float(k)) for k in range(size // BLOCK)]
             cp.cuda.Device().synchronize()
-            program = _Program()
+            program = Program()
             pauses, rests, took, stops = [], [], [], []
             for _ in range(repeats):
-                pause_ms, seconds, report = _move(there, program, False, size)
+                pause_ms, seconds, report = move_once(there, program, False, size)
                 pauses.append(pause_ms)
                 took.append(report.copied_bytes / seconds / 1e9)
                 stops.append(report.pause_ms)
                 rests.append(_rest(program, seconds))
-            cold = [_move(there, program, True, size)[0] for _ in range(1 if size > GIB else 3)]
+            cold = [move_once(there, program, True, size)[0] for _ in range(1 if size > GIB else 3)]
             program.close()
             assert float(kept[-1][-1]) == len(kept) - 1
         medians[name] = statistics.median(pauses)

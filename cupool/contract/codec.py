@@ -79,7 +79,8 @@ def pack_words(items: list[Any]) -> tuple[bytes, list[bytes]]:
 _ONE = [bytes((n,)) for n in range(128)]
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as protobuf has it on the wire; `value` is not negative."""
     if value < 0x80:
         return _ONE[value]
     if value < 0x4000:
@@ -97,7 +98,7 @@ def _varint(value: int) -> bytes:
 
 
 def _delimited(tag: bytes, data: bytes) -> bytes:
-    return tag + _varint(len(data)) + data
+    return tag + varint(len(data)) + data
 
 
 def encode_batch(
@@ -105,19 +106,19 @@ def encode_batch(
     loops: list[bytes] | tuple[()] = (),
 ) -> bytes:  # fmt: skip
     """A serialised `cupool.v1.Batch`. `forms`, `values` and `loops` are serialised messages."""
-    parts = [b"\x08", _varint(seq), b"\x10", _varint(position), b"\x18", _varint(count)]
+    parts = [b"\x08", varint(seq), b"\x10", varint(position), b"\x18", varint(count)]
     if position == 0:
         del parts[2:4]
     for form in forms:
-        parts += (b"\x22", _varint(len(form)), form)
+        parts += (b"\x22", varint(len(form)), form)
     if commands:
-        parts += (b"\x2a", _varint(len(commands)), commands)
+        parts += (b"\x2a", varint(len(commands)), commands)
     for value in values:
-        parts += (b"\x32", _varint(len(value)), value)
+        parts += (b"\x32", varint(len(value)), value)
     if received:
-        parts += (b"\x38", _varint(received))
+        parts += (b"\x38", varint(received))
     for loop in loops:
-        parts += (b"\x42", _varint(len(loop)), loop)
+        parts += (b"\x42", varint(len(loop)), loop)
     return b"".join(parts)
 
 
@@ -129,10 +130,10 @@ def batch_frame(batch: bytes) -> bytes:
 def plain_batch_frame(seq: int, position: int, count: int, commands: bytes, received: int) -> bytes:
     """As `batch_frame(encode_batch(…))` for a batch without forms and values: most are."""
     batch = b"".join((
-        b"\x08", _varint(seq), b"\x10", _varint(position), b"\x18", _varint(count), b"\x2a", _varint(len(commands)), commands,
-        b"\x38", _varint(received),
+        b"\x08", varint(seq), b"\x10", varint(position), b"\x18", varint(count), b"\x2a", varint(len(commands)), commands,
+        b"\x38", varint(received),
     ))  # fmt: skip
-    return b"".join((b"\x12", _varint(len(batch)), batch))
+    return b"".join((b"\x12", varint(len(batch)), batch))
 
 
 def put_chunk(
@@ -145,28 +146,28 @@ def put_chunk(
     unpacked_bytes: int = 0,
 ) -> bytes:
     """A serialised `cupool.v1.PutChunk`, `data` copied once. `data` is bytes or a memoryview of bytes."""
-    head = b"\x08" + _varint(transfer)
+    head = b"\x08" + varint(transfer)
     if total_bytes:
-        head += b"\x10" + _varint(total_bytes)
+        head += b"\x10" + varint(total_bytes)
     if offset:
-        head += b"\x18" + _varint(offset)
-    tail = b"\x28" + _varint(epoch) if epoch else b""
+        head += b"\x18" + varint(offset)
+    tail = b"\x28" + varint(epoch) if epoch else b""
     if after_seq:
-        tail += b"\x30" + _varint(after_seq)
+        tail += b"\x30" + varint(after_seq)
     if unpacked_bytes:
-        tail += b"\x38" + _varint(unpacked_bytes)
+        tail += b"\x38" + varint(unpacked_bytes)
     if not data:
         return head + tail
-    return b"".join((head, b"\x22", _varint(len(data)), data, tail))
+    return b"".join((head, b"\x22", varint(len(data)), data, tail))
 
 
 def get_chunk(offset: int, data: Any, total_bytes: int = 0, unpacked_bytes: int = 0) -> bytes:
     """A serialised `cupool.v1.GetChunk`, `data` copied once."""
-    head = b"\x08" + _varint(offset) if offset else b""
-    tail = b"\x18" + _varint(total_bytes) if total_bytes else b""
+    head = b"\x08" + varint(offset) if offset else b""
+    tail = b"\x18" + varint(total_bytes) if total_bytes else b""
     if unpacked_bytes:
-        tail += b"\x20" + _varint(unpacked_bytes)
-    return b"".join((head, b"\x12", _varint(len(data)), data, tail)) if data else head + tail
+        tail += b"\x20" + varint(unpacked_bytes)
+    return b"".join((head, b"\x12", varint(len(data)), data, tail)) if data else head + tail
 
 
 def read_chunk(frame: bytes) -> tuple[dict[int, int], memoryview]:
@@ -229,24 +230,24 @@ def result_of_array(reply_id: int, array: Any) -> bytes:
         _array_heads[dtype, array.shape] = known
     data = array.tobytes()
     if data:
-        known = b"".join((known, b"\x1a", _varint(len(data)), data))
-    value = b"".join((b"\x4a", _varint(len(known)), known))
-    return b"".join((b"\x08", _varint(reply_id), b"\x12", _varint(len(value)), value))
+        known = b"".join((known, b"\x1a", varint(len(data)), data))
+    value = b"".join((b"\x4a", varint(len(known)), known))
+    return b"".join((b"\x08", varint(reply_id), b"\x12", varint(len(value)), value))
 
 
 def bundle_frame(frames: list[bytes]) -> bytes:
     """A serialised `cupool.v1.ClientFrame` of serialised ones."""
-    parts = [part for frame in frames for part in (b"\x0a", _varint(len(frame)), frame)]
-    return b"".join((b"\x3a", _varint(sum(map(len, parts))), *parts))
+    parts = [part for frame in frames for part in (b"\x0a", varint(len(frame)), frame)]
+    return b"".join((b"\x3a", varint(sum(map(len, parts))), *parts))
 
 
 def server_frame(ordinal: int, executed_seq: int, results: list[bytes], failures: list[bytes]) -> bytes:
     """A serialised `cupool.v1.ServerFrame` of serialised Results and Failures."""
-    parts = [b"\x08", _varint(ordinal), b"\x10", _varint(executed_seq)]
+    parts = [b"\x08", varint(ordinal), b"\x10", varint(executed_seq)]
     for result in results:
-        parts += (b"\x1a", _varint(len(result)), result)
+        parts += (b"\x1a", varint(len(result)), result)
     for failure in failures:
-        parts += (b"\x22", _varint(len(failure)), failure)
+        parts += (b"\x22", varint(len(failure)), failure)
     return b"".join(parts)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cupool.contract.codec import _varint
+from cupool.contract.codec import varint
 from cupool.contract.errors import ProtocolError
 from cupool.contract.limits import Limits
 from cupool.contract.records import NamedTuple
@@ -110,8 +110,8 @@ def _widths(items: list[Any], at: int, n: int, hint: int) -> Iterator[int]:
 
 def encode(at: int, rounds: int, steps: bytes) -> bytes:
     """A serialised `cupool.v1.Loop`."""
-    head = b"\x08" + _varint(at) if at else b""
-    return b"".join((head, b"\x10", _varint(rounds), b"\x1a", _varint(len(steps)), steps))
+    head = b"\x08" + varint(at) if at else b""
+    return b"".join((head, b"\x10", varint(rounds), b"\x1a", varint(len(steps)), steps))
 
 
 def shortened(words: bytes, found: Found) -> bytes:

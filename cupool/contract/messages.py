@@ -17,7 +17,7 @@ from operator import index
 from typing import Any, ClassVar
 
 from cupool.contract._schema import SCHEMA
-from cupool.contract.codec import _varint
+from cupool.contract.codec import varint
 from cupool.contract.errors import ProtocolError
 
 #: Deeper nesting is refused, as protobuf does.
@@ -57,7 +57,7 @@ class _Field:
         self.group = group[0] if group else ""
         self.wire = 2 if self.is_map else _WIRE.get(self.kind, 2)
         is_packed = self.is_repeated and self.wire != 2
-        self.tag = _varint(self.number << 3 | (2 if is_packed else self.wire))
+        self.tag = varint(self.number << 3 | (2 if is_packed else self.wire))
 
 
 class Message:
@@ -137,15 +137,15 @@ class Message:
 def _scalar(kind: str, value: Any) -> bytes:
     if kind == "string":
         data: bytes = value.encode()
-        return _varint(len(data)) + data
+        return varint(len(data)) + data
     if kind == "bytes":
-        return _varint(len(value)) + bytes(value)
+        return varint(len(value)) + bytes(value)
     if kind == "double":
         return _DOUBLE.pack(value)
     number = index(value)
     if kind == "sint":
         number = number << 1 ^ number >> 63
-    return _varint(number & _MASK)
+    return varint(number & _MASK)
 
 
 def _write(parts: list[bytes], field: _Field, value: Any) -> None:
@@ -153,11 +153,11 @@ def _write(parts: list[bytes], field: _Field, value: Any) -> None:
     if field.is_map:
         for key in sorted(value):
             entry = b"".join((b"\x0a", _scalar("string", key), b"\x12", _scalar(kind, value[key])))
-            parts += (tag, _varint(len(entry)), entry)
+            parts += (tag, varint(len(entry)), entry)
     elif kind not in _WIRE:
         for each in value if field.is_repeated else (value,):
             data = each.SerializeToString()
-            parts += (tag, _varint(len(data)), data)
+            parts += (tag, varint(len(data)), data)
     elif not field.is_repeated:
         data = _scalar(kind, value)
         if field.group or data != (_ZERO if kind == "double" else b"\0"):
@@ -167,7 +167,7 @@ def _write(parts: list[bytes], field: _Field, value: Any) -> None:
             parts += (tag, _scalar(kind, each))
     elif value:
         data = b"".join([_scalar(kind, each) for each in value])
-        parts += (tag, _varint(len(data)), data)
+        parts += (tag, varint(len(data)), data)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

@@ -58,10 +58,8 @@ class Spec:
         self.size = size
         self.itemsize = dtype.itemsize
         self.nbytes = size * dtype.itemsize
-        self.c_contiguous = size == 0 or _is_packed(
-            zip(reversed(shape), reversed(strides), strict=True), dtype.itemsize
-        )
-        self.f_contiguous = size == 0 or _is_packed(zip(shape, strides, strict=True), dtype.itemsize)
+        self.c_contiguous = size == 0 or is_packed(zip(reversed(shape), reversed(strides), strict=True), dtype.itemsize)
+        self.f_contiguous = size == 0 or is_packed(zip(shape, strides, strict=True), dtype.itemsize)
         self._shadow: Any = None
         self.caches: dict[str, _Cache] = {}
 
@@ -88,7 +86,8 @@ class Spec:
         return (spec_of, (self.shape, self.dtype, self.strides))
 
 
-def _is_packed(dims: Any, itemsize: int) -> bool:
+def is_packed(dims: Any, itemsize: int) -> bool:
+    """Whether `dims`, pairs of a length and a stride in bytes, innermost first, have no gaps."""
     expected = itemsize
     for n, stride in dims:
         if n != 1:

@@ -147,7 +147,7 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
     from ..__main__ import say
     from .outbox import Outbox
 
-    _adopt_orphans()
+    adopt_orphans()
     loop = Loop()
     # Signals come while others' locks are held; the loop hears of them by its own pipe.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,7 +195,7 @@ def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
     return zygote
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
     """Processes whose parents end below us become our children: servers that a zygote forked, and compilers of servers that died."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):

@@ -36,7 +36,7 @@ class ReductionKernel(TypedKernel):
         self.map_expr, self.reduce_expr, self.post_map_expr = map_expr, reduce_expr, post_map_expr
         self.reduce_dims, self.preamble, self.options = bool(reduce_dims), preamble, tuple(options)
         first = self.out_params[0]
-        self.reduce_type = reduce_type or (first.ctype if first.dtype is None else _C_TYPES[first.dtype.char])
+        self.reduce_type = reduce_type or (first.ctype if first.dtype is None else C_TYPES[first.dtype.char])
         self._source = (
             in_params, out_params, map_expr, reduce_expr, post_map_expr, self.identity, name, self.reduce_type, self.reduce_dims, preamble,
             self.options,
@@ -103,7 +103,7 @@ class ReductionKernel(TypedKernel):
         )  # fmt: skip
 
 
-_C_TYPES = {
+C_TYPES = {
     "?": "bool", "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int", "I": "unsigned int",
     "l": "long long", "L": "unsigned long long", "q": "long long", "Q": "unsigned long long", "e": "float16", "f": "float",
     "d": "double", "F": "thrust::complex<float>", "D": "thrust::complex<double>",

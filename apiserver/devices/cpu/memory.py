@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupool.contract.limits import MIB
-from cupool.contract.spec import Spec, _is_packed
+from cupool.contract.spec import Spec, is_packed
 
 Array = np.ndarray[Any, Any]
 
@@ -148,7 +148,7 @@ def _fits(spec: Spec, nbytes: int) -> bool:
 
 def _empty_strided(spec: Spec) -> Array:
     order = sorted(range(spec.ndim), key=lambda k: abs(spec.strides[k]))
-    packed = _is_packed([(spec.shape[k], abs(spec.strides[k])) for k in order], spec.itemsize)
+    packed = is_packed([(spec.shape[k], abs(spec.strides[k])) for k in order], spec.itemsize)
     low, high = extent(spec)
     memory = np.empty(spec.nbytes if packed else max(high - low, 1), np.uint8)
     return np.ndarray(spec.shape, spec.dtype, memory, -low, spec.strides)

@@ -319,7 +319,7 @@ def _scanned(name: str) -> Callable[..., Any]:
     def run(a: Array, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         if name.startswith("nan"):
             a = np.where(np.isnan(a), a.dtype.type(neutral), a) if a.dtype.kind in "fc" else a
-        wanted = out.dtype if out is not None else rules._scan_dtype(a.dtype, dtype)
+        wanted = out.dtype if out is not None else rules.scan_dtype(a.dtype, dtype)
         values = cast(a, wanted, copy=False)
         result = function(
             values.reshape(-1) if axis is None else values, axis=0 if axis is None else axis, dtype=wanted

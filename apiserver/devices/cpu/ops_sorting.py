@@ -102,11 +102,11 @@ def where(condition: Array, x: Any = None, y: Any = None) -> Any:
         return np.where(condition, x, y)
     from cupool.contract.ops.rules.elementwise import choose
 
-    from .ops_ufuncs import _converted
+    from .ops_ufuncs import converted_to
 
     loop = choose("@where", (np.bool_(True), *(_typed(v) for v in (x, y))))
     _, first, second = loop.inputs
-    return np.asarray(np.where(condition.astype(np.bool_), _converted(x, first), _converted(y, second)))
+    return np.asarray(np.where(condition.astype(np.bool_), converted_to(x, first), converted_to(y, second)))
 
 
 def _typed(value: Any) -> Any:

@@ -169,7 +169,7 @@ class Ufunc:
         return loop
 
     def _by_loop(self, loop: Loop, operands: tuple[Any, ...], out: Any, where: Any) -> Any:
-        converted = [_converted(x, d) for x, d in zip(operands, loop.inputs, strict=True)]
+        converted = [converted_to(x, d) for x, d in zip(operands, loop.inputs, strict=True)]
         if converted[0].dtype.type is np.void and self.name in _RECORDS:
             # NumPy's ufuncs do not compare records, its operators do.
             result: Any = _RECORDS[self.name](*converted)
@@ -196,7 +196,8 @@ class Ufunc:
         return written[0] if self._nout == 1 else tuple(written)
 
 
-def _converted(value: Any, dtype: np.dtype[Any]) -> Array:
+def converted_to(value: Any, dtype: np.dtype[Any]) -> Array:
+    """An operand as a loop for `dtype` takes it. Raises OverflowError: a Python integer that does not fit."""
     if dtype.kind == "V":
         return np.asarray(value)
     if isinstance(value, np.ndarray):

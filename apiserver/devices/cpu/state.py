@@ -16,7 +16,7 @@ from cupool.contract.values import from_named, named
 
 from ..objects import Inconsistent, NumberOf, ObjectAt, read_object
 from . import ops_random
-from .kernels.ops import FunctionObject, RawModuleObject, _Generated
+from .kernels.ops import FunctionObject, Generated, RawModuleObject
 from .kernels.variables import changes, escaped
 from .streams import Event
 
@@ -113,14 +113,14 @@ def _read_function(state: Any, object_at: ObjectAt) -> FunctionObject:
     return made
 
 
-def _written_generated(value: _Generated, number_of: NumberOf) -> tuple[str, Any]:
+def _written_generated(value: Generated, number_of: NumberOf) -> tuple[str, Any]:
     return "generated", (*value.declared, value.name, value.reduce_dims, value.options, dict(value.parts))
 
 
-def _read_generated(state: Any, object_at: ObjectAt) -> _Generated:
+def _read_generated(state: Any, object_at: ObjectAt) -> Generated:
     inputs, outputs, name, reduce_dims, options, parts = state
     texts = {str(key): part if isinstance(part, str) else str(part) for key, part in parts.items()}
-    return _Generated(str(inputs), str(outputs), str(name), bool(reduce_dims), tuple(map(str, options)), texts)
+    return Generated(str(inputs), str(outputs), str(name), bool(reduce_dims), tuple(map(str, options)), texts)
 
 
 _WRITERS: dict[type, Callable[[Any, NumberOf], tuple[str, Any]]] = {
@@ -134,7 +134,7 @@ _WRITERS: dict[type, Callable[[Any, NumberOf], tuple[str, Any]]] = {
         (v.source, v.options, v.backend, v.expressions, dict(v.headers), v.cooperative),
     ),
     FunctionObject: _written_function,
-    _Generated: _written_generated,
+    Generated: _written_generated,
 }
 _READERS: dict[str, Callable[[Any, ObjectAt], Any]] = {
     "rng": _read_rng,

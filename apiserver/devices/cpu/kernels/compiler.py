@@ -67,7 +67,7 @@ def default_cache() -> Path:
     return Path(base) / "cupool" / "kernels"
 
 
-def _private(directory: Path) -> Path:
+def private_directory(directory: Path) -> Path:
     """Make the directory, for this user alone. Raises PermissionError when somebody else could write there."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ class Compiler:
             return target
         if not self.version:
             raise OpMissing(MISSING, CURE)
-        _private(self._cache)
+        private_directory(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as folder:
             build = Path(folder)
             for header, contents in headers.items():
@@ -247,7 +247,7 @@ class Compiler:
         """What the compiler has to say about a text that it compiles."""
         standard, arguments = translate_options(options)
         text = POISON + text
-        _private(self._cache)
+        private_directory(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as folder:
             build = Path(folder)
             for header, contents in headers.items():
@@ -287,7 +287,7 @@ class Compiler:
             _, arguments = translate_options(options)
         except RefusedSource:
             return None
-        _private(self._cache)
+        private_directory(self._cache)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="scan-") as folder:
             command = [self.path, *_FLAGS, "-E", "-P", *arguments, "-D__global__=cupool_global", "-D__CUDACC__", "-D__CUDACC_RTC__",
                        "-D__CUDA_ARCH__=900", "-DCUPOOL_CPU", "-"]  # fmt: skip
@@ -308,7 +308,7 @@ class Compiler:
         header = folder / HEADER
         eviction.touch(folder)
         if not header.exists():
-            _private(self._cache)
+            private_directory(self._cache)
             with tempfile.TemporaryDirectory(dir=self._cache, prefix="header-build-") as temporary:
                 made = Path(temporary) / "made"
                 shutil.copytree(INCLUDE, made)

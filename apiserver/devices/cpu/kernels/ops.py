@@ -62,7 +62,7 @@ class FunctionObject:
 _AROUND_CONST = re.compile(r"_raw_|_cast\b|&\s*\)")
 
 
-class _Generated:
+class Generated:
     """An elementwise or reduction kernel: the source's parts, and a function for each kind of call."""
 
     __slots__ = (
@@ -343,13 +343,13 @@ class Engine:
     # -- elementwise kernels ----------------------------------------------------------------------------------------------
 
     def kernel_elementwise(self, in_params: str, out_params: str, operation: str, name: str, reduce_dims: bool, preamble: str,
-                           loop_prep: str, after_loop: str, options: Sequence[str]) -> _Generated:  # fmt: skip
+                           loop_prep: str, after_loop: str, options: Sequence[str]) -> Generated:  # fmt: skip
         """`@kernel_elementwise`"""
         self._count()
         parts = {"operation": operation, "preamble": preamble, "loop_prep": loop_prep, "after_loop": after_loop}
-        return _Generated(in_params, out_params, name, reduce_dims, options, parts)
+        return Generated(in_params, out_params, name, reduce_dims, options, parts)
 
-    def call_elementwise(self, kernel: _Generated, args: Sequence[Any], types: dict[str, Any], shape: Sequence[int], outs: Sequence[Any],
+    def call_elementwise(self, kernel: Generated, args: Sequence[Any], types: dict[str, Any], shape: Sequence[int], outs: Sequence[Any],
                          size: int | None, block_size: int, out: Sequence[Array] | None = None) -> tuple[Array, ...]:  # fmt: skip
         """`@call_elementwise`"""
         shape = tuple(shape)
@@ -380,7 +380,7 @@ class Engine:
         return results
 
     def _given(
-        self, kernel: _Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]
+        self, kernel: Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]
     ) -> list[Any]:
         """Arguments with addressed arrays in the arena and scalars of their parameter's type."""
         given = []
@@ -394,13 +394,13 @@ class Engine:
                 given.append(scalar[()])
         return given
 
-    def _outputs(self, kernel: _Generated, shape: tuple[int, ...], outs: Sequence[Any]) -> tuple[Array, ...]:
+    def _outputs(self, kernel: Generated, shape: tuple[int, ...], outs: Sequence[Any]) -> tuple[Array, ...]:
         return tuple(
             self.arena.empty(shape, dtype) if p.name in kernel.addressed else np.empty(shape, dtype)
             for p, dtype in zip(kernel.outputs, outs, strict=True)
         )
 
-    def _compiled(self, kernel: _Generated, source: str) -> Function:
+    def _compiled(self, kernel: Generated, source: str) -> Function:
         with self._compiling():
             module = self._kernels.module(source, kernel.options, name=kernel.name)
         function = module.function(generate.ENTRY)
@@ -410,14 +410,14 @@ class Engine:
     # -- reduction kernels ------------------------------------------------------------------------------------------------
 
     def kernel_reduction(self, in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: str,
-                         name: str, reduce_type: str, reduce_dims: bool, preamble: str, options: Sequence[str]) -> _Generated:  # fmt: skip
+                         name: str, reduce_type: str, reduce_dims: bool, preamble: str, options: Sequence[str]) -> Generated:  # fmt: skip
         """`@kernel_reduction`"""
         self._count()
         parts = {"map_expr": map_expr, "reduce_expr": reduce_expr, "post_map_expr": post_map_expr, "identity": identity,
                  "reduce_type": reduce_type, "preamble": preamble}  # fmt: skip
-        return _Generated(in_params, out_params, name, reduce_dims, options, parts)
+        return Generated(in_params, out_params, name, reduce_dims, options, parts)
 
-    def call_reduction(self, kernel: _Generated, args: Sequence[Any], types: dict[str, Any], axis: Sequence[int], keepdims: bool,
+    def call_reduction(self, kernel: Generated, args: Sequence[Any], types: dict[str, Any], axis: Sequence[int], keepdims: bool,
                        shape: Sequence[int], outs: Sequence[Any], out: Sequence[Array] | None = None) -> tuple[Array, ...]:  # fmt: skip
         """`@call_reduction`"""
         results = tuple(out) if out is not None else self._outputs(kernel, tuple(shape), outs)

@@ -320,7 +320,7 @@ def quantile(name: str) -> Any:
 # -- scans ----------------------------------------------------------------------------------------------------------
 
 
-def _scan_dtype(source: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
+def scan_dtype(source: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
     if dtype is not None:
         wanted: np.dtype[Any] = np.dtype(dtype)
         return wanted
@@ -334,7 +334,7 @@ def scanned(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any
     """cumsum, cumprod and their nan-forms: without an axis the result is flat."""
     a = require_array(a)
     shape = (a.size,) if axis is None else a.shape
-    wanted = _scan_dtype(a.dtype, dtype)
+    wanted = scan_dtype(a.dtype, dtype)
     reduction_loop("sum_dtype", wanted, wanted)
     if axis is not None:
         normalize_axis(axis, a.ndim)
@@ -363,7 +363,7 @@ def cumulative(x: Any, *, axis: Any = None, dtype: Any = None, out: Any = None, 
     expected = tuple(shape)
     if out is not None and out.shape != expected:
         raise ValueError(f"out.shape {out.shape} does not match expected shape {expected}")
-    return out if out is not None else spec_of(expected, _scan_dtype(x.dtype, dtype))
+    return out if out is not None else spec_of(expected, scan_dtype(x.dtype, dtype))
 
 
 @rule("diff")

@@ -176,9 +176,9 @@ def _of_raw(function: RawKernel, windows: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _c_type(dtype: np.dtype[Any]) -> str:
-    from ....kernels.reduction import _C_TYPES
+    from ....kernels.reduction import C_TYPES
 
-    return _C_TYPES[dtype.char]
+    return C_TYPES[dtype.char]
 
 
 _REDUCTION = """

@@ -9,7 +9,7 @@ import numpy as np
 from . import _host, _ops, _sputils
 from ._base import issparse, sparray, spmatrix
 from ._data import _data_matrix, _diagonal_mixin
-from ._index import _INTS, _normalize_index
+from ._index import INTS, normalize_index
 from ._ops import cp
 from ._sputils import as_dtype, isdense, isscalarlike
 
@@ -241,10 +241,10 @@ class _coo_base(_diagonal_mixin, _data_matrix):
     def _scalar_place(self, key: Any) -> tuple[int, ...] | None:
         """The indices of one element; None for a key of another kind."""
         if self.ndim == 1:
-            return (_normalize_index(key, self._shape[0], "index"),) if isinstance(key, _INTS) else None
-        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, _INTS) for k in key)):
+            return (normalize_index(key, self._shape[0], "index"),) if isinstance(key, INTS) else None
+        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, INTS) for k in key)):
             return None
-        return tuple(_normalize_index(k, n, w) for k, n, w in zip(key, self._shape, ("row", "column"), strict=True))
+        return tuple(normalize_index(k, n, w) for k, n, w in zip(key, self._shape, ("row", "column"), strict=True))
 
     def _put_diagonal(self, values: Any, k: int) -> None:
         self.data, self.row, self.col = _ops.on("set_diagonal", self, values, k)

@@ -21,7 +21,7 @@ from ._base import issparse, sparray
 from ._ops import cp
 from ._sputils import isdense
 
-_INTS = (int, np.integer)
+INTS = (int, np.integer)
 _BOOLS = (bool, np.bool_)
 _ALL = slice(None)
 _TOO_MANY = "Indexing that leads to more than 2 dimensions is not supported"
@@ -37,9 +37,9 @@ class IndexMixin:
             return self._getitem_1d(key)
         row, col = self._parse_indices(key)
         made = self._getitem_2d(row, col)
-        if isinstance(self, sparray) and issparse(made) and isinstance(row, _INTS) != isinstance(col, _INTS):
+        if isinstance(self, sparray) and issparse(made) and isinstance(row, INTS) != isinstance(col, INTS):
             # An int takes an axis away.
-            return made.tocoo().reshape((made._shape[1 if isinstance(row, _INTS) else 0],))
+            return made.tocoo().reshape((made._shape[1 if isinstance(row, INTS) else 0],))
         return made
 
     def _getitem_2d(self: Any, row: Any, col: Any) -> Any:
@@ -85,7 +85,7 @@ class IndexMixin:
 
     def _line(self: Any, i: Any, axis: int) -> slice:
         """A slice of one row or column. Raises IndexError."""
-        i = _normalize_index(i, self._shape[axis], ("row", "column")[axis])
+        i = normalize_index(i, self._shape[axis], ("row", "column")[axis])
         return slice(i, i + 1)
 
     # -- one dimension -----------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class IndexMixin:
             self._on_backing("__setitem__", (0, key), x)
             return
         row, col = self._parse_indices(key)
-        if isinstance(row, _INTS) and isinstance(col, _INTS):
+        if isinstance(row, INTS) and isinstance(col, INTS):
             x = cp.asarray(x.toarray() if issparse(x) else x, dtype=self.dtype)
             if x.size != 1:
                 raise ValueError("Trying to assign a sequence to an item")
@@ -180,8 +180,8 @@ class IndexMixin:
     def _parse_index(self: Any, index: Any, length: int, name: str) -> Any:
         if isinstance(index, (cp.ndarray, np.ndarray)) and index.ndim == 0:
             index = index.item()
-        if isinstance(index, _INTS):
-            return _normalize_index(index, length, name)
+        if isinstance(index, INTS):
+            return normalize_index(index, length, name)
         if isinstance(index, slice):
             return index
         try:
@@ -198,12 +198,12 @@ def _as_dtype(array: Any, dtype: Any) -> Any:
 
 
 def _kind(index: Any) -> str:
-    return "int" if isinstance(index, _INTS) else "slice" if isinstance(index, slice) else "array"
+    return "int" if isinstance(index, INTS) else "slice" if isinstance(index, slice) else "array"
 
 
 def _lines(key: Any, length: int) -> tuple[int, int, int]:
     """(number of lines, first, step) of an int or a slice; zeros for an array."""
-    if isinstance(key, _INTS):
+    if isinstance(key, INTS):
         return 1, int(key), 1
     if isinstance(key, slice):
         start, stop, step = key.indices(length)
@@ -282,7 +282,7 @@ def _eliminate_ellipsis(index: Any) -> Any:
     return (*index[:first], *(_ALL,) * max(0, 2 - first - len(tail)), *tail)
 
 
-def _normalize_index(i: Any, length: int, name: str) -> int:
+def normalize_index(i: Any, length: int, name: str) -> int:
     if not -length <= i < length:
         raise IndexError(f"{name} ({i}) out of range")
     return int(i) + length if i < 0 else int(i)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 
 from ._common import table, widened
-from .filters import _run, lfilter
+from .filters import filtered, lfilter
 from .windows import get_window
 
 
@@ -58,7 +58,7 @@ def firfilter2(
     dtype = np.result_type(x, b, np.float64)
     for _ in range(2):
         # CuPy takes the transposed form's state as previous inputs.
-        y = _run(b, np.ones(1), y, zi * y[..., :1], y[..., :0], dtype)[..., ::-1]
+        y = filtered(b, np.ones(1), y, zi * y[..., :1], y[..., :0], dtype)[..., ::-1]
     if edge:
         y = y[..., edge:-edge]
     return np.ascontiguousarray(np.moveaxis(y, -1, axis))

@@ -33,7 +33,7 @@ def _delays(b: Any, a: Any, inputs: Any, outputs: Any) -> Any:
     return state
 
 
-def _run(b: Any, a: Any, x: Any, inputs: Any, outputs: Any, dtype: Any) -> Any:
+def filtered(b: Any, a: Any, x: Any, inputs: Any, outputs: Any, dtype: Any) -> Any:
     """Filter along the last axis, from a state or from rest (None)."""
     work = _work_dtype(dtype)
     b, a, x = (np.asarray(v).astype(work) for v in (b, a, x))
@@ -64,12 +64,12 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     normal = np.concatenate([np.ones(1), a[1:] / a[0]])
     along = np.moveaxis(x, axis, -1)
     if zi is None:
-        return np.ascontiguousarray(np.moveaxis(_run(scaled, normal, along, None, None, dtype), -1, axis))
+        return np.ascontiguousarray(np.moveaxis(filtered(scaled, normal, along, None, None, dtype), -1, axis))
     zi = np.atleast_1d(zi)
     state = np.moveaxis(zi, axis, -1) if zi.ndim == x.ndim else zi
     taps, order = len(b) - 1, a.size - 1
     inputs, outputs = state[..., :taps], state[..., state.shape[-1] - order :]
-    y = _run(scaled, normal, along, inputs, outputs, dtype)
+    y = filtered(scaled, normal, along, inputs, outputs, dtype)
     after = np.empty(state.shape, dtype)
     after[..., :taps] = _last(inputs, along, taps)
     after[..., state.shape[-1] - order :] = _last(outputs, y, order)
@@ -154,10 +154,10 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     after = None if states is None else np.empty(states.shape, dtype)
     for i, section in enumerate(sos):
         if states is None or after is None:
-            along = _run(section[:3], section[3:], along, None, None, dtype)
+            along = filtered(section[:3], section[3:], along, None, None, dtype)
             continue
         inputs, outputs = states[i, ..., :2], states[i, ..., 2:]
-        y = _run(section[:3], section[3:], along, inputs, outputs, dtype)
+        y = filtered(section[:3], section[3:], along, inputs, outputs, dtype)
         after[i, ..., :2], after[i, ..., 2:] = _last(inputs, along, 2), _last(outputs, y, 2)
         along = y
     y = np.ascontiguousarray(np.moveaxis(along, -1, axis))
