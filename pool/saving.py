@@ -124,6 +124,7 @@ class Saving:
                 id=saved["session"], tenant=mine, token_sha256=bytes.fromhex(saved["token_sha256"]), server=server,
                 function=saved["function"], memory_bytes=saved["memory_bytes"], given_at=now,
                 expires_at=now + c.config.lease_s, priority=saved["priority"], epoch=saved["epoch"] + 1,
+                lifetime_s=mine.quota.lifetime_s,
                 incoming=server_pb2.Incoming(checkpoint=f"saved/{request.checkpoint}", session=saved["session"]),
             )  # fmt: skip
             c.books.ended.pop(session.id, None)

@@ -8,6 +8,7 @@ moved away, or has not come yet, does not end with its server: of that the death
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -308,6 +309,8 @@ class Host:
             Report.Phase.Name(report.phase).lower(), report.move, report.session, server.id, report.reason,
         )  # fmt: skip
         report.reason = report.reason[:LONGEST_REASON]
+        if not math.isfinite(report.pause_ms):
+            report.pause_ms = 0.0  # sums of it go on for ever
         server.move = report
         if report.phase == Report.RELEASED:
             server.has_released = True

@@ -507,6 +507,14 @@ def test_nothing_is_taken_from_a_cache_that_others_may_write_to(tmp_path: Path) 
     assert compiler.cached("int a;", (), {}) is None
 
 
+def test_a_header_in_place_of_options_is_another_entry(tmp_path: Path) -> None:
+    """The cache is of all tenants: nobody may have put there, without them, what another one compiles with his options."""
+    compiler = Compiler(tmp_path)
+    with_options = compiler._target("int a;", "17", ("-DTILE=16", "-DFAST=1"), {})
+    with_header = compiler._target("int a;", "17", (), {"-DTILE=16": "-DFAST=1"})
+    assert len({with_options, with_header, compiler._target("int a;", "17", (), {})}) == 3
+
+
 def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:
     now = 1_000_000_000.0
     for i in range(10):

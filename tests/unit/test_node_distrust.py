@@ -75,3 +75,18 @@ def test_a_server_speaks_of_its_own_session_alone(leased: Any, kind: Any) -> Non
     host, server, process, told = leased
     host._session_changed(server, Change(session="another", kind=kind))
     assert not told.states and server.assignment.session == "x" and process.poll() is None
+
+
+def test_a_servers_word_of_its_move_is_of_bounded_length_and_its_numbers_are_numbers(leased: Any) -> None:
+    host, server, process, told = leased
+    heard: list[Any] = []
+    told.move_news = lambda news, must_arrive: heard.append(news.report)
+    server.move_out = "m"
+    host._move_changed(
+        server,
+        server_pb2.MoveReport(
+            session="x", move="m", phase=server_pb2.MoveReport.FAILED, reason="x" * 100_000, pause_ms=float("nan")
+        ),
+    )
+    (report,) = heard
+    assert len(report.reason) == 1000 and report.pause_ms == 0.0 and process.poll() is None

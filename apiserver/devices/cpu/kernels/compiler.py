@@ -228,6 +228,8 @@ class Compiler:
 
     def _target(self, text: str, standard: str, arguments: Sequence[str], headers: Mapping[str, str]) -> Path:
         h = hashlib.sha256(self._header_hash)
+        # How many there are of each: an option is no header's name, and the cache is of all tenants.
+        h.update(b"%d %d " % (len(arguments), len(headers)))
         for part in (text, standard, *arguments, *(part for item in sorted(headers.items()) for part in item)):
             h.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
         return self._cache / f"{h.hexdigest()[:40]}.so"
