@@ -276,6 +276,31 @@ def test_ends_are_kept_until_acknowledged_also_in_the_file(tmp_path: Path) -> No
     damaged.close()
 
 
+def test_a_full_disk_loses_no_end_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written in part, or not at all: it is told, and in the file when there is room again."""
+    path, write = tmp_path / "ends", os.write
+    outbox = Outbox(path)
+    outbox.add(agent_pb2.SessionEnd(session="a"))
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    assert outbox.add(agent_pb2.SessionEnd(session="b")).ended[0].session == "b"
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    outbox.add(agent_pb2.SessionEnd(session="c"))
+    assert [f.ended[0].session for f in outbox] == ["a", "b", "c"]
+    again = Outbox(path)  # the agent is killed, and starts again while the disk is full
+    assert [f.ended[0].session for f in again] == ["a"]
+    again.close()
+    monkeypatch.setattr(os, "write", write)
+    outbox.add(agent_pb2.SessionEnd(session="d"))
+    outbox.close()
+    again = Outbox(path)
+    assert [f.ended[0].session for f in again] == ["a", "b", "c", "d"]
+    again.close()
+
+
 # ---- loop
 
 
