@@ -399,7 +399,7 @@ class Following(MoveHearing):
             self.directory.when_kept(kept)  # of a copy: the session is elsewhere
             return
         if one is not None:
-            one.last_end = None
+            self._hold_end(one, None)
             self._forget_move(one)
         self._keep_end(lease, node, end, kept)
 

@@ -102,14 +102,20 @@ class MoveHearing(MoveReviving):
             return False
         if session.server.id != end.server or session.state == states.SESSION_ENDING:
             return False
-        one.last_end = (end, kept)
+        self._hold_end(one, (end, kept))
         one.gone.add(end.server)
         self._happen(one, Happening.SOURCE_DEAD, end.reason)
         return True
 
+    def _hold_end(self, one: Ongoing, held: tuple[agent_pb2.SessionEnd, Callable[[], None]] | None) -> None:
+        """What is decided when the move is: this end in place of one before, which counts no more. Its host need not keep it for us."""
+        if one.last_end is not None:
+            self.directory.when_kept(one.last_end[1])
+        one.last_end = held
+
     def _end_of_revived(self, one: Ongoing, end: agent_pb2.SessionEnd, kept: Callable[[], None]) -> bool:
         """The same, before the session is in the books. By wish: it is over, whoever had it. By a fault: the other server may go on."""
-        one.last_end = (end, kept)
+        self._hold_end(one, (end, kept))
         if not end.lost or end.client_gone:
             for server, _ in one.waiting.values():
                 if server.id != end.server:

@@ -146,6 +146,8 @@ class _Stream:
         self._is_woken = False
         self._ready = asyncio.Event()
         self.over = ""  #: why it ends
+        #: Ordinals of frames that must not get lost, in their order -> whether all of it is in the directory.
+        self._told: dict[int, bool] = {}
         #: Who waits for lines of this host's logs, by the id of the ReadLog. The loop's.
         self.logs: dict[int, asyncio.Queue[agent_pb2.LogLines]] = {}
 
@@ -184,11 +186,23 @@ class _Stream:
             self._frame.settings.CopyFrom(settings)
             self._wake()
 
-    def received(self, ordinal: int) -> None:
-        """All up to `ordinal` is in the directory."""
+    def told(self, ordinal: int) -> None:
+        """A frame has come that its agent keeps until it is `received`."""
         with self._lock:
-            self._frame.received = max(self._frame.received, ordinal)
-            self._wake()
+            self._told[ordinal] = False
+
+    def received(self, ordinal: int) -> None:
+        """All of the frame is in the directory. Its agent forgets all up to the ordinal that it is told, so one whose end waits for what
+        becomes of a move holds those behind it."""
+        with self._lock:
+            self._told[ordinal] = True
+            last = 0
+            while self._told and self._told[first := next(iter(self._told))]:
+                del self._told[first]
+                last = first
+            if last:
+                self._frame.received = max(self._frame.received, last)
+                self._wake()
 
     def end(self, reason: str) -> None:
         with self._lock:
@@ -279,6 +293,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             listener.server_news(node, news)
         if frame.ended or frame.moves:
             left = len(frame.ended) + len(frame.moves)
+            if frame.ordinal:
+                stream.told(frame.ordinal)
 
             def kept() -> None:
                 nonlocal left
