@@ -3,7 +3,7 @@
 Off unless configured. Boundary: HTTP and who may read. What is shown is `metrics.py`'s, and whether the address is one to listen at is
 `listening.check`'s. On this host (127.0.0.1, a unix socket) anybody who can connect may read; others show a token of the role viewer.
 
-A scrape is a thread; there are at most `MAX_SCRAPES`, each for at most `LIMIT_S`, so that a client that says nothing holds nothing.
+A scrape is a thread; there are at most `MAX_SCRAPES`, each for at most `WHOLE_S`, so that a client that says nothing holds nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from .security.listen import bind_socket
 _log = logging.getLogger(__name__)
 
 MAX_SCRAPES = 8
+#: Between two pieces of a request or answer, and for all of it: who sends a byte now and then holds a place no longer than that.
 LIMIT_S = 10.0
+WHOLE_S = 30.0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -117,19 +119,32 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        spoken = [request]
+        late = threading.Timer(WHOLE_S, lambda: _cut(spoken[-1]))
+        late.daemon = True
+        late.start()
         try:
             if self._tls is not None:
                 request.settimeout(LIMIT_S)
-                request = _context(self._tls).wrap_socket(request, server_side=True)
+                request = _context(self._tls).wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                spoken.append(request)
+                request.do_handshake()
             super().process_request_thread(request, client_address)
         except OSError as error:  # ssl.SSLError is one: the peer speaks no TLS, or is gone
             _log.debug("event=metrics-connection-failed reason=%r", str(error))
             self.shutdown_request(request)
         finally:
+            late.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         _log.debug("event=metrics-connection-failed", exc_info=True)
+
+
+def _cut(request: socket.socket) -> None:
+    """End a connection that takes too long: whoever reads or writes it sees its end."""
+    with contextlib.suppress(OSError):  # it is over
+        socket.socket.shutdown(request, socket.SHUT_RDWR)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -269,6 +269,25 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
         return self.snapshot.balance
 
 
+def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_http, "WHOLE_S", 0.2)
+    server = serve()
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), 60) as slow:
+        slow.settimeout(0.02)
+        for _ in range(3000):  # a minute of it: without an end it would be served for as long as it sends
+            try:
+                slow.send(b"G")
+                if not slow.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("it still holds its place")
+
+
 def test_a_snapshot_through_the_admin_service_shows_the_same() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     admin_pb2_grpc.add_AdminServiceServicer_to_server(_Admin(), server)
