@@ -62,9 +62,13 @@ class BlockCache:
 
     def _put(self, block: Bytes) -> None:
         with self._lock:
-            if self._kept + block.nbytes <= self._kept_bytes:
-                self._kept += block.nbytes
-                self._free.append(block)
+            if block.nbytes > self._kept_bytes:
+                return
+            self._kept += block.nbytes
+            self._free.append(block)
+            # The oldest make room: sizes that nobody asks for any more would keep out those that are.
+            while self._kept > self._kept_bytes:
+                self._kept -= self._free.pop(0).nbytes
 
     def clear(self) -> None:
         """Give all unused blocks back to the system."""
