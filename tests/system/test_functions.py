@@ -412,5 +412,6 @@ def test_knative(pool: Pool) -> None:
         at_once(4, scale)
         status, body = request(port, "POST", "/?height=1000", npy(image))
         assert status == 400 and b"cannot become 1000 high" in body
+        assert request(port, "POST", "/", b"garbage") == (400, b"the body is no .npy file\n")
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(20) == 0

@@ -34,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
+            if not body.startswith(b"\x93NUMPY"):
+                raise ValueError("the body is no .npy file")
             image = np.load(io.BytesIO(body), allow_pickle=False)
             height = int(query.get("height", ["64"])[0])
             if image.ndim != 3 or image.dtype != np.uint8 or not 0 < height <= image.shape[0]:
