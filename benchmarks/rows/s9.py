@@ -68,7 +68,7 @@ def move_once(there: World, program: Program, is_cold: bool, size: int) -> tuple
     """(the client's longest pause in ms, seconds from order to release without the stop, the source's report) of one move."""
     to = there.server()
     assert to.endpoint  # it is ready
-    touch_memory(size)  # a host takes back within seconds what its guest has freed
+    touch_memory(2 * size)  # a host takes back within seconds what its guest has freed
     program.wait_steps(20)
     program.longest_s = 0.0
     started = time.perf_counter()
