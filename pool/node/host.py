@@ -41,6 +41,9 @@ CLIENT_GONE_GRACE_S = 0.5
 TICK_S = 0.25
 #: Characters of what a server says of its session that are passed on.
 LONGEST_REASON = 1000
+#: Reports of one server: so many at once, and so many a second from then on. One with a client that comes and goes has a few a second; each
+#: may become news for the controller, whose time is that of all tenants.
+REPORTS_AT_ONCE, REPORTS_A_S = 2000.0, 100.0
 #: Bytes of an op table's digest, at most.
 LONGEST_DIGEST = 64
 #: How often checkpoints that nobody came for are looked for.
@@ -276,6 +279,13 @@ class Host:
             return
         if reports is None:
             self.loop.unwatch(server.reports)
+            return
+        now = time.monotonic()
+        server.reports_left = min(REPORTS_AT_ONCE, server.reports_left + (now - server.reported_at) * REPORTS_A_S)
+        server.reports_left, server.reported_at = server.reports_left - len(reports), now
+        if server.reports_left < 0.0:
+            self.loop.unwatch(server.reports)
+            self._kill(server, "It reported so much that it is not believed any more.")
             return
         for report in reports:
             kind = report.WhichOneof("kind")

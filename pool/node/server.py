@@ -65,6 +65,7 @@ class Server:
         fixed: why its session cannot be moved, as it said; "": nothing holds it.
         has_released: its session is another server's now.
         is_copy: its session is another server's still: it is on its way here.
+        reports_left, reported_at: how many reports it may make now, as of then; see `host`.
         is_client_gone: it was ended because its client's process ended.
         log_path: where its standard error goes.
     """
@@ -89,6 +90,8 @@ class Server:
     wish: str = ""
     said: str = ""
     is_client_gone: bool = False
+    reports_left: float = 0.0
+    reported_at: float = float("-inf")
     is_expired: bool = False
     is_ending: bool = False
     move_out: str = ""

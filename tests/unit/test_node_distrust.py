@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cupool.pool import states
 from cupool.pool.config import DeviceConfig, PoolConfig
+from cupool.pool.node import host as host_module
 from cupool.pool.node.host import Host
 from cupool.pool.node.loop import Loop
 from cupool.pool.node.server import Server
@@ -90,3 +91,21 @@ def test_a_servers_word_of_its_move_is_of_bounded_length_and_its_numbers_are_num
     )
     (report,) = heard
     assert len(report.reason) == 1000 and report.pause_ms == 0.0 and process.poll() is None
+
+
+def test_a_server_that_floods_its_agent_with_reports_is_ended(leased: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be news for the controller."""
+    host, server, process, told = leased
+    change = server_pb2.ServerReport(session=Change(session="x", kind=Change.PARKED))
+    now = [1000.0]
+    monkeypatch.setattr(host_module.time, "monotonic", lambda: now[0])
+    batches: list[list[Any]] = [[change] * 100] * 25
+    monkeypatch.setattr(Server, "read_reports", lambda self: batches.pop())
+    for _ in range(4):
+        host._read(server)
+        now[0] += 1.0
+    assert process.poll() is None, "a hundred a second"
+    for _ in range(21):
+        host._read(server)
+    assert process.wait(10) == -9 and "not believed" in server.wish
+    assert len(told.states) <= 2500
