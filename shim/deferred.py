@@ -92,6 +92,8 @@ class Deferred:
             while arrived:
                 failure = arrived[0]
                 thread = sites.describe(failure.tag)[2]
+                if not arrived or arrived[0] is not failure:
+                    continue  # a signal handler has waited meanwhile, and sorted it
                 queue = self._queues.setdefault(thread, _Queue())
                 if len(queue.entries) < MAX_KEPT:
                     key = failure.error.SerializeToString()

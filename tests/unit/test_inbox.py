@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cupool.shim import deferred
 from cupool.shim import inbox as module
+from cupool.shim.deferred import Deferred
 from cupool.shim.inbox import Inbox
 from cupool.shim.session import Session
 from cupool.shim.transport import GrpcStream
@@ -132,3 +134,22 @@ def test_a_signal_handler_that_waits_while_its_thread_takes_a_frame_is_told_so()
     assert refused and not inbox.is_awaited
     inbox.on_frame(frame(1, 7))
     assert inbox.wait(7, inbox.expect(7)).value.integer == 7
+
+
+def test_a_signal_handler_that_sorts_failures_while_they_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is told once, and none is lost."""
+    failures = Deferred()
+    failures.arrived.extend(session_pb2.Failure(position=k, op=f"op{k}") for k in range(3))
+    describe, told = deferred.sites.describe, []
+
+    def interrupted(tag: int) -> Any:
+        found = describe(tag)
+        if not told:
+            told.append(None)
+            told.append(failures.take(found[2]))
+        return found
+
+    monkeypatch.setattr(deferred.sites, "describe", interrupted)
+    assert failures.take(0) is None
+    assert "and 2 more" in str(told[1].__notes__) or len(told[1].__notes__) == 3
+    assert not failures and failures.unreported() == []
