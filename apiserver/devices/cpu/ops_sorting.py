@@ -19,7 +19,8 @@ _SAMPLE = 1 << 10
 
 
 def _is_zero(a: Array) -> Array:
-    return a == 0
+    found: Array = a == 0
+    return found
 
 
 def sort(a: Array, axis: Any = -1, kind: Any = None) -> Any:
