@@ -404,3 +404,13 @@ def test_joined_sequences_are_told_apart_on_the_fast_path_too() -> None:
             cp.concatenate((a, b[None]))
         b += 1  # an operand that changes between
         y += 1
+
+
+def test_select_takes_arrays_as_lists_of_their_rows() -> None:
+    conditions = np.array([[True, False, False], [True, True, False]])
+    choices = np.arange(6.0).reshape(2, 3)
+    expected = np.select(list(conditions), list(choices), 9.0)
+    np.testing.assert_array_equal(cp.select(cp.asarray(conditions), cp.asarray(choices), 9.0).get(), expected)
+    np.testing.assert_array_equal(cp.select(list(cp.asarray(conditions)), cp.asarray(choices), 9.0).get(), expected)
+    with pytest.raises(ValueError, match="empty condition list"):
+        cp.select(cp.zeros((0, 3), bool), cp.zeros((0, 3)))

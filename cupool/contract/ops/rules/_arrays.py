@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from cupool.contract.spec import Spec, spec_of
+from cupool.contract.spec import Spec, spec_like, spec_of
 
 __all__ = [
     "as_spec", "broadcast", "check_out", "dtype_of", "is_scalar", "is_sequence", "packed", "prod", "promote", "reshaped_view",
@@ -30,6 +30,17 @@ def is_scalar(value: Any) -> bool:
 def is_sequence(value: Any) -> bool:
     """A list or tuple."""
     return isinstance(value, (list, tuple))
+
+
+def rows_of(a: Spec) -> list[Spec]:
+    """The specs of what a loop over an array meets.
+
+    Raises:
+        TypeError: an array without dimensions.
+    """
+    if a.ndim == 0:
+        raise TypeError("iteration over a 0-d array")
+    return [spec_like(a.shadow[i]) for i in range(a.shape[0])]
 
 
 def as_spec(value: Any) -> Spec:

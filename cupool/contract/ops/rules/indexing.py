@@ -22,6 +22,7 @@ from cupool.contract.ops.rules._arrays import (
     is_sequence,
     packed,
     prod,
+    rows_of,
     to_axis,
     to_shape,
 )
@@ -343,6 +344,7 @@ def extract(condition: Any, a: Any) -> Any:
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Spec:
+    condlist, choicelist = (rows_of(x) if isinstance(x, Spec) else x for x in (condlist, choicelist))
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
     if not condlist:

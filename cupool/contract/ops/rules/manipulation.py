@@ -20,6 +20,7 @@ from cupool.contract.ops.rules._arrays import (
     packed,
     prod,
     promote,
+    rows_of,
     to_axis,
     to_shape,
 )
@@ -159,9 +160,7 @@ def _join(shapes: list[tuple[int, ...]], tup: Sequence[Any], axis: int, out: Any
 def _arrays_of(tup: Any) -> list[Spec]:
     """The specs of a sequence argument; CuPy joins device arrays only."""
     if isinstance(tup, Spec):
-        if tup.ndim == 0:
-            raise TypeError("iteration over a 0-d array")
-        return [spec_like(tup.shadow[i]) for i in range(tup.shape[0])]
+        return rows_of(tup)
     arrays = list(tup)
     if any(not isinstance(a, Spec) for a in arrays):
         raise TypeError("Only cupy arrays can be concatenated")
