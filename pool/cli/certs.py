@@ -27,7 +27,9 @@ COLUMNS = (
     Column("state", "state", style={"expired": "red", "due": "yellow"}),
 )
 
-_DIR = click.option("--dir", "place_of", metavar="DIR", default="", help="where they are; `certs` in the pool's folder")
+_DIR = click.option(
+    "--folder", "--dir", "place_of", metavar="DIR", default="", help="where they are; `certs` in the pool's folder"
+)
 _NAME = click.option("--name", default="", help="of the files; else of what it is for")
 _DAYS = click.option("--days", type=click.IntRange(1, 36500), default=365, help="how long it is valid; 365")
 
