@@ -2,18 +2,7 @@
 
 Boundary: decides when to reconnect and when to give up. Frames are the outbox's and inbox's, connections the transport's.
 
-Cases when a stream ends:
-  - we are closing: done.
-  - the server refused (STATUS table): the session is lost, or could never be opened; no retry.
-  - the connection broke, the server went away, a frame arrived damaged, a newer stream of ours fenced this one: a new
-    connection, attach, resend; until `reconnect_s` have passed without an attach, or the pool says that the session is gone.
-  - the link is silent while something waits: probe after 1 s; no answer 1 s later: a new connection (a frozen and thawed
-    process, a peer that vanished). Each such round without progress doubles the patience: the server may just be busy.
-  - the session has moved: the server says so (MOVED), or the pool does to a client that lost its connection. Another connection, there, at
-    the next epoch, and the ordinary resend; never back to a lower epoch, and to no server that has executed less than it has acknowledged.
-  - the server is lost, by a fault that is not the session's own: another lease, and everything again from the first batch, or from the
-    last checkpoint (`redo.py`). What was delivered before is not delivered twice; where the replay contradicts it the session is lost.
-  - the server never heard of the session (its host cannot be reached by the pool): another lease, for as long as `reconnect_s`.
+Cases when a stream ends: see `endings.py`.
 
 Note [Early]: where the pool says that the server has our op table, the first stream's batches follow our hello without waiting for the
 server's. Its hello then resends nothing, and on whatever becomes of that stream the window is resent as ever. What the hello tells
@@ -22,7 +11,6 @@ server's. Its hello then resends nothing, and on whatever becomes of that stream
 
 from __future__ import annotations
 
-import _thread
 import os
 import threading
 import time
@@ -32,10 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from cupool.contract import messages
 from cupool.contract.errors import (
-    AGENT_GONE,
-    MOVED_AWAY,
-    SAVED_AS,
-    STALE_NONCE,
     CupoolError,
     LeaseRefused,
     ProtocolError,
@@ -46,11 +30,12 @@ from cupool.contract.errors import (
 from cupool.contract.limits import DEFAULT_LIMITS, OUR_LIMITS, Limits
 from cupool.contract.versions import SUPPORTED
 
-from . import forms, trace
+from . import endings, forms, trace
 from .checkpoints import Checkpoints
 from .config import config
 from .inbox import Inbox
-from .lease import Lease, Place, status_error
+from .lease import Lease, Place
+from .link_thread import LinkThread
 from .outbox import GATE_WORDS, Outbox
 from .pending import GATE, LOCK
 from .redo import Base
@@ -59,45 +44,13 @@ from .turns import Disconnected
 if TYPE_CHECKING:
     from .transport import Stream, Transport
 
-#: Statuses after which a new connection may help. DATA_LOSS and INVALID_ARGUMENT: bytes were damaged on the way, or a bug; the
-#: number of rounds without progress tells them apart.
-RETRIED = frozenset(
-    {
-        "OK",
-        "CANCELLED",
-        "UNAVAILABLE",
-        "INTERNAL",
-        "UNKNOWN",
-        "DEADLINE_EXCEEDED",
-        "ABORTED",
-        "DATA_LOSS",
-        "INVALID_ARGUMENT",
-    }
-)
-DAMAGED = frozenset({"DATA_LOSS", "INVALID_ARGUMENT", "ABORTED"})
-MAX_DAMAGED = 5
 SILENCE_S = 1.0
 PROBE_S = 1.0
 HELLO_S = 5.0
-#: After so long a session that began early has its threads.
-SOON_S = 0.01
 MAX_PATIENCE = 16.0
 #: In a replay the server is told so often what was received, bytes: batches that come again do not say it.
 CREDIT_BYTES = 8 << 20
 _NEVER = 1 << 62
-#: Replays that end where the server was lost before: more would end there too.
-MAX_FUTILE = 2
-
-
-def _gone(fate: str, cure: str) -> SessionLost:
-    """What the pool says of a session that is gone."""
-    if SAVED_AS in fate:
-        cure = "That serves a program that was away while it was saved. This one's arrays are in the file, not here: run it again."
-    elif "Start the program again" in fate:
-        cure = "Its arrays are gone."
-    error = SessionLost(f"The session is gone: {fate.rstrip('.')}.", cure)
-    error.is_server_lost = getattr(fate, "is_server_lost", False)
-    return error
 
 
 def _differs(before: Any, now: Any) -> bool:
@@ -158,13 +111,11 @@ class Link:
         self._restore = restore
         self._is_restoring = False
         self._is_replaying = False
+        self._replays = endings.Replays()
         #: of `inbox.bytes`: when the server is told next what was received
         self._credit_at = _NEVER
         #: the server of this lease has answered a hello
         self._is_served = False
-        self._unserved_s = 0.0
-        self._reached = 0
-        self._futile = 0
         self._transport = transport
         self._outbox = outbox
         self._checkpoints = Checkpoints(self, outbox, fetch)
@@ -185,8 +136,6 @@ class Link:
         #: The stream was ended because what was sent early is more than the server takes.
         self._is_refitting = False
         self._closing = threading.Event()
-        #: Held while `_start_soon` starts threads.
-        self._starting = threading.Lock()
         self._attached = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -202,11 +151,7 @@ class Link:
         #: What `start` has opened for the link's thread, and that it has done with it.
         self._first: Stream | None = None
         self._opened = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="cupool-link", daemon=True)
-        #: A thread of ours exists, and it has ended. `_hurry`: the one that `start` leaves behind need not wait any longer.
-        self._has_thread = False
-        self._ended = threading.Event()
-        self._hurry = threading.Event()
+        self._thread = LinkThread(self._run, self._closing.is_set, self._end_with)
 
     def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None, is_early: bool = False) -> None:
         """Connect; returns when the server has said hello, or early. Raises what it was refused with.
@@ -227,9 +172,9 @@ class Link:
                 # What comes first goes with the first wait, the hello, or the ticker.
                 GATE.words = GATE_WORDS
             if is_early:
-                self._begin(partial(_thread.start_new_thread, self._start_soon, (meanwhile,)))
+                self._thread.start_soon(meanwhile)
             else:
-                self._begin(self._thread.start)
+                self._thread.start()
                 meanwhile()
                 stream.help(self._attached.is_set)
         finally:
@@ -239,43 +184,9 @@ class Link:
         if not is_early:
             self.wait_attached(timeout_s + 1)
 
-    def _begin(self, thread: Callable[[], object]) -> None:
-        # Said first: an exception in between would leave a thread with a stream that is closed under its hands.
-        self._has_thread = True
-        try:
-            thread()
-        except RuntimeError:  # the system gives none
-            self._has_thread = False
-            raise
-
-    def _start_soon(self, others: Callable[[], None]) -> None:
-        """In a thread of its own, which nobody waits for: to start a `threading.Thread` is to wait for it to run, and who opens a session
-        is about to send, to wait, and to read the answer without it. A program that ends starts no thread (from Python 3.12 on): then
-        this one is the link's."""
-        self._hurry.wait(SOON_S)
-        with self._starting:
-            try:
-                self._thread.start()
-                if not self._closing.is_set():
-                    others()
-            except RuntimeError as error:
-                if threading.main_thread().is_alive():
-                    self._end_with(
-                        SessionLost(f"The session has no threads: {error}.", "Let the process have more of them.")
-                    )
-        if self._thread.ident is None:
-            self._live()
-
-    def _live(self) -> None:
-        try:
-            self._run()
-        finally:
-            self._ended.set()
-
     def wait_started(self) -> None:
         """Return when no thread of the session is half started: one can be joined then, or will find the session closed."""
-        with self._starting:
-            pass
+        self._thread.wait_started()
 
     def wait_attached(self, timeout_s: float) -> None:
         """Return when a server has said hello. Raises what the session was lost of."""
@@ -303,8 +214,8 @@ class Link:
             # else: the first stream's hello may have been read before this thread was there
             try:
                 end = self._serve()
-            except Exception as error:  # without this thread every wait would be for ever
-                self.lose(SessionLost(f"The link failed: {error!r}.", "This is a bug of cupool: please report it."))
+            except Exception as bug:
+                self._fail(bug)
                 raise
             if self._closing.is_set():
                 return
@@ -319,6 +230,9 @@ class Link:
                     return
                 broken_s, attempt = time.monotonic(), 0
                 continue
+            except Exception as bug:
+                self._fail(bug)
+                raise
             if self._has_moved or self._is_refitting:
                 self._has_moved = self._is_refitting = False
                 broken_s, attempt = time.monotonic(), 0
@@ -337,9 +251,13 @@ class Link:
             self.lose(final)
             return False
         except Exception as bug:
-            self.lose(SessionLost(f"The replay failed: {bug!r}.", "This is a bug of cupool: please report it."))
+            self._fail(bug)
             raise
         return True
+
+    def _fail(self, bug: Exception) -> None:
+        """The link's thread ends: without it every wait would be for ever."""
+        self.lose(SessionLost(f"The link failed: {bug!r}.", "This is a bug of cupool: please report it."))
 
     def _begin_again(self, error: CupoolError) -> None:
         """Raises what the session is lost of."""
@@ -349,19 +267,8 @@ class Link:
         if not redo.is_whole:
             if isinstance(error, SessionCloned):
                 raise error
-            raise SessionLost(
-                f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
-            )
-        if not getattr(error, "is_unserved", False):
-            self._futile = self._futile + 1 if self.recoveries and reached <= self._reached else 0
-            self._unserved_s = 0.0
-        elif time.monotonic() - (self._unserved_s or time.monotonic()) > self._reconnect_s:
-            raise error
-        else:
-            self._unserved_s = self._unserved_s or time.monotonic()
-        self._reached = max(self._reached, reached)
-        if self._futile >= MAX_FUTILE:
-            raise SessionLost(f"{error.what} On another server it ended at the same place.", error.cure)
+            raise endings.not_again(error, redo.why)
+        self._replays.may_begin(error, reached, self._reconnect_s)
         old, base = self.lease, redo.base
         try:
             lease = self._another(old, error, base)
@@ -376,9 +283,7 @@ class Link:
                 self.inbox.restart(self._round, base.ordinal, base.batch.seq)
             self._outbox.restart()
             if not redo.is_whole:
-                raise SessionLost(
-                    f"{error.what} The session could not be made again on another server: {redo.why}.", error.cure
-                )
+                raise endings.not_again(error, redo.why)
             self.lease = lease
             self._nonces = (b"", os.urandom(16))
             self._is_replaying = True
@@ -499,48 +404,23 @@ class Link:
         verdict, self._verdict = self._verdict, None
         if verdict is not None:
             raise verdict
-        at = f"the server at {self.lease.endpoint}"
-        if end.code == "FAILED_PRECONDITION" and MOVED_AWAY in end.details:
-            end = Disconnected("UNAVAILABLE", end.details)
-            attempt = max(attempt, 1)
-        if end.code == "NOT_FOUND" and end.details.endswith(f": {AGENT_GONE}"):
-            # The server ends in a moment; what that means for the session the pool finds out.
-            end = Disconnected("UNAVAILABLE", end.details)
-            attempt = max(attempt, 1)
-        if end.code == "FAILED_PRECONDITION" and STALE_NONCE in end.details:
-            raise SessionCloned(f"The session is another process's ({at}): {end.details}", "Make the arrays again.")
-        if end.code not in RETRIED:
-            error = status_error(end.code, end.details, at)
-            fate = self._fate(self.lease) if isinstance(error, SessionLost) else None
-            if self._goes_to(fate):
-                return
-            # The pool knows better than the server why a session is not there.
-            if isinstance(fate, str):
-                raise _gone(fate, error.cure)
-            if end.code == "NOT_FOUND" and isinstance(error, SessionLost) and not self._is_served:
-                # Its assignment never came there. Nothing was done that could not be done elsewhere.
-                error.is_server_lost = error.is_unserved = True
-            raise error
-        self._damaged = self._damaged + 1 if end.code in DAMAGED else self._damaged
-        if self._damaged > MAX_DAMAGED:
-            raise status_error(end.code, end.details, at)
-        if attempt and end.code == "UNAVAILABLE":
-            fate = self._fate(self.lease)
-            if self._goes_to(fate):
-                return
-            if isinstance(fate, str):
-                raise _gone(fate, "Run the program again; its arrays are gone.")
-        if broken_for_s > self._reconnect_s:
-            unreachable = SessionLost(
-                f"The connection to {at} is lost and could not be made again for {self._reconnect_s:g} s: {end.details or end.code}.",
-                "Check the network and the server; CUPOOL_RECONNECT_S sets how long to try.",
-            )
-            unreachable.is_server_lost = True
-            raise unreachable
+        self._damaged += end.code in endings.DAMAGED
+        place = endings.judge(
+            end,
+            self.lease,
+            self._fate,
+            is_served=self._is_served,
+            is_again=attempt > 0,
+            damaged=self._damaged,
+            broken_for_s=broken_for_s,
+            reconnect_s=self._reconnect_s,
+        )
+        if place is not None:
+            self._goes_to(place)
 
-    def _goes_to(self, place: Any) -> bool:
+    def _goes_to(self, place: Place) -> bool:
         """Whether the session is at another place by the pool's word, or a server's: then the next connection is made there."""
-        if not isinstance(place, Place) or place.epoch <= self.lease.epoch:
+        if place.epoch <= self.lease.epoch:
             return False  # never back to a lower epoch
         old = self.lease
         self.lease = Lease(
@@ -710,7 +590,7 @@ class Link:
         """Drop the connection, and make no other until `resume`. Returns when it is gone, or after `timeout_s`."""
         self._paused.clear()
         self._resumed.clear()
-        self._hurry.set()
+        self._thread.hurry.set()
         self.renew()
         if self.inbox.lost is None:
             self._paused.wait(timeout_s)
@@ -731,8 +611,8 @@ class Link:
         self._resumed.set()
         self._outbox.detach()
         stream = self._stream
-        self._hurry.set()
-        if not self._has_thread:  # `start` was interrupted
+        self._thread.hurry.set()
+        if not self._thread.exists:  # `start` was interrupted
             if stream is not None:
                 stream.cancel()
                 stream.close()
@@ -741,9 +621,4 @@ class Link:
             stream.put(messages.ClientFrame(goodbye=messages.Goodbye(reason=reason)).SerializeToString())
             stream.push()
             stream.finish()
-        if not self._ended.wait(timeout_s):
-            self.renew()
-            self._ended.wait(timeout_s)
-        self.wait_started()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        self._thread.join(timeout_s, self.renew)

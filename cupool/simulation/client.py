@@ -1,4 +1,4 @@
-"""A program with a session: it asks for a lease, attaches, sends batches, waits for results, and survives by the rules of `shim/link.py`.
+"""A program with a session: it asks for a lease, attaches, sends batches, waits for results, and survives as `shim/link.py` does.
 
 Cases when its connection ends: it is done; the server refused; the connection broke: again, with longer and longer pauses, asking the
 pool what became of the session; the pool says that the server was lost by no fault of the session: another lease, and everything

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import session
+from cupool.shim import open_session, session
 from cupool.shim.pending import COMMANDS, GATE
 from live import device as device
 
@@ -298,7 +298,7 @@ def test_views_alone_are_held_back_where_the_server_is_behind(monkeypatch: pytes
     a = cp.arange(1 << 10)
     rows = [a[i] for i in range(1 << 10) for _ in range(40)]
     assert sum(int(row) for row in rows[::997]) == sum(i // 40 for i in range(0, 40 << 10, 997))
-    monkeypatch.setattr(session, "GATE_WORDS", -1)  # whatever is pending, the ticker finds it too much
+    monkeypatch.setattr(open_session, "GATE_WORDS", -1)  # whatever is pending, the ticker finds it too much
     session.wait_all()
     GATE.is_behind = True
     kept = a[3]

@@ -261,14 +261,14 @@ def test_a_stream_that_is_being_made_while_the_session_pauses_or_ends_is_given_u
             link.resume()
             assert fetch(array([2.0])).tolist() == [2.0]
         else:
-            ended, waits = link._ended.wait, []
+            ended, waits = link._thread.ended.wait, []
 
             def wait(timeout_s: float) -> bool:
                 goes.set()
                 waits.append(ended(timeout_s))
                 return waits[-1]
 
-            monkeypatch.setattr(link._ended, "wait", wait)
+            monkeypatch.setattr(link._thread.ended, "wait", wait)
             monkeypatch.setattr(link, "look", lambda now: None)  # it would give the stream up after some seconds
             link.close("the test ends", 20.0)
             assert waits == [True] and link._stream is None

@@ -17,7 +17,7 @@ import pytest
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.service import ApiServer
-from cupool.shim import forms, lease, session
+from cupool.shim import forms, lease, link_thread, open_session, session
 from cupool.shim import link as links
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreTransport
@@ -141,7 +141,7 @@ def test_checkpoints_that_the_server_does_not_keep_are_refused_before_anything_i
 def test_a_server_of_another_table_than_its_pool_said_is_one_clear_error(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_digest", lambda: b"another")
+    monkeypatch.setattr(open_session, "_digest", lambda: b"another")
     open_at(server, b"another")
     with pytest.raises(VersionMismatch, match="another op table than its pool said"):
         total()
@@ -178,19 +178,19 @@ def sockets() -> set[str]:
 @pytest.mark.parametrize("kind", ["light", "core"])
 def test_a_session_that_ends_before_it_has_threads_gives_everything_back(server: Server, kind: str) -> None:
     before = sockets()
-    open_at(server, DIGEST, session.TRANSPORTS[kind](NO_TLS))
+    open_at(server, DIGEST, open_session.TRANSPORTS[kind](NO_TLS))
     link = session.current().link
     session._close("nothing to do", 1.0)
-    assert link._ended.is_set() and link._stream is None
+    assert link._thread.ended.is_set() and link._stream is None
     assert kind == "core" or sockets() == before
 
 
 def test_a_child_forked_before_the_session_has_threads_has_none_of_its_sockets(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "SOON_S", 5.0)
+    monkeypatch.setattr(link_thread, "SOON_S", 5.0)
     before = sockets()
-    open_at(server, DIGEST, session.TRANSPORTS["light"](NO_TLS))
+    open_at(server, DIGEST, open_session.TRANSPORTS["light"](NO_TLS))
     a = array([1.0, 2.0])
     pid = os.fork()
     if not pid:
@@ -202,11 +202,11 @@ def test_a_child_forked_before_the_session_has_threads_has_none_of_its_sockets(
 #: A program that ends at once, where the interpreter starts no thread any more (from Python 3.12 on).
 SHORT = """
 import atexit, sys, threading, _thread
-from cupool.shim import cupy as cp, link, session
+from cupool.shim import cupy as cp, link_thread, session
 from cupool.shim.config import Config
 from cupool.contract.ops import DIGEST
 from tests.system.servers import FixedPool
-link.SOON_S = 1.0
+link_thread.SOON_S = 1.0
 pool = FixedPool(sys.argv[1])
 pool.lease = pool.lease._replace(op_table_digest=DIGEST)
 session.EXIT_DRAIN_S = 300.0
@@ -301,7 +301,7 @@ def test_a_server_that_takes_less_is_told_in_pieces(
     small_server: Server, early: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool says the table alone, so what goes early is cut by the usual limits."""
-    monkeypatch.setattr(links, "SOON_S", 60.0)  # nobody reads the hello before the first wait
+    monkeypatch.setattr(link_thread, "SOON_S", 60.0)  # nobody reads the hello before the first wait
     open_at(small_server, DIGEST, early=early)
     a = array([1.0, 2.0])
     large = [array(np.full(250, k)) for k in range(12)]  # 24 KB of values
@@ -310,7 +310,7 @@ def test_a_server_that_takes_less_is_told_in_pieces(
         sums.append(add(sums[-1], a, (2,)))
     if early:
         assert session.current().outbox.limits == DEFAULT_LIMITS and session.current().outbox.seq == 0
-        session.current().link._hurry.set()
+        session.current().link._thread.hurry.set()
     np.testing.assert_array_equal(fetch(sums[-1]), [1501.0, 3002.0])
     current = session.current()
     assert current.outbox.limits == SMALL and session.device().kind == "cpu"

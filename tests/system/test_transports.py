@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim import bulk, core_stream, light_stream, session
+from cupool.shim import bulk, core_stream, light_stream, open_session, session
 from cupool.shim import cupy as cp
 from cupool.shim.config import Config
 from cupool.shim.core_stream import CoreStream, CoreTransport
@@ -385,5 +385,5 @@ def test_rows_that_differ_or_are_missing_fail_when_called_and_only_then() -> Non
 
 
 def test_the_transport_of_a_configuration() -> None:
-    assert isinstance(session.TRANSPORTS[Config().transport](NO_TLS), LightTransport)
-    assert isinstance(session.TRANSPORTS["core"](NO_TLS), CoreTransport)
+    assert isinstance(open_session.TRANSPORTS[Config().transport](NO_TLS), LightTransport)
+    assert isinstance(open_session.TRANSPORTS["core"](NO_TLS), CoreTransport)

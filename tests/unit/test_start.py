@@ -14,7 +14,7 @@ from cupool.contract.records import Record, as_dict
 #: What importing the shim may load beyond numpy and itself, all of it small.
 STANDARD = ["_queue", "_socket", "atexit", "cupool", "gc", "mmap", "select", "threading"]
 #: Each module costs 0.1 to 0.2 ms to find and to read.
-MOST_MODULES = 70
+MOST_MODULES = 72
 
 IMPORT = """
 import sys, gc
