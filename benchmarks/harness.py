@@ -25,6 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN_VARIABLE = "CUPOOL_BENCH_RUN"
 
 
+def _meets(value: float, goal: float | None, more_is_better: bool) -> bool | None:
+    """None: there is no goal."""
+    if goal is None:
+        return None
+    return value >= goal if more_is_better else value <= goal
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """Ours over a baseline.
@@ -54,9 +61,7 @@ class Ratio:
 
     @property
     def is_met(self) -> bool | None:
-        return (
-            None if self.goal is None else (self.value >= self.goal if self.more_is_better else self.value <= self.goal)
-        )
+        return _meets(self.value, self.goal, self.more_is_better)
 
     def record(self) -> dict[str, Any]:
         return {
@@ -83,9 +88,7 @@ class Value:
 
     @property
     def is_met(self) -> bool | None:
-        return (
-            None if self.goal is None else (self.value >= self.goal if self.more_is_better else self.value <= self.goal)
-        )
+        return _meets(self.value, self.goal, self.more_is_better)
 
     def record(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ In every case the caller may change its array after return. A cut connection res
 have (down). Uploads are sent in the order of their calls, one after another: the server may need an older one to run the command that
 frees memory for a newer one.
 
-Boundary: commands by `dispatch.py`, connections by `session.py`.
+Boundary: commands by `dispatch.py`, connections by `open_session.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The link: keeps one Attach stream up under a session, and resumes it on a new connection when it breaks.
 
-Boundary: decides when to reconnect and when to give up. Frames are the outbox's and inbox's, connections the transport's.
+Boundary: connects, and does what `endings.py` decides of an end. Frames are the outbox's and inbox's, connections the transport's.
 
 Cases when a stream ends: see `endings.py`.
 

@@ -20,7 +20,7 @@ from .clock import Clock, Timer
 from .network import End, Network
 from .session import Batch, folded
 
-#: As in `shim/link.py` and `shim/lease.py`.
+#: As in `shim/link.py`, `shim/endings.py` and `shim/lease.py`.
 SILENCE_S, PROBE_S, HELLO_S, MAX_PATIENCE, MAX_DAMAGED, MAX_FUTILE = 1.0, 1.0, 5.0, 16.0, 5, 2
 AWAY_S, MAX_AWAY_S = 0.05, 1.0
 RETRIED = frozenset({"CANCELLED", "UNAVAILABLE", "ABORTED", "INVALID_ARGUMENT"})
