@@ -18,7 +18,7 @@ import numpy as np
 from cupool.contract import ids
 from cupool.contract.spec import Spec, forget_all, spec_of
 
-from . import births, captures, dispatch, keys, operators, session, streams
+from . import births, captures, dispatch, forms, keys, operators, session, streams
 from ._generated import functions
 from .arithmetic import Operators
 from .flags import Flags
@@ -565,6 +565,7 @@ def _forget_session() -> None:
     forget_all()
     dispatch.clear()
     operators.clear()
+    forms.forget_unrepeatable()
 
 
 def _after_fork() -> None:

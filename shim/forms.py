@@ -149,6 +149,17 @@ def reset() -> None:
             forget()
 
 
+def forget_unrepeatable() -> None:
+    """Before another session, which gets all definitions again: a form of an op that cannot be repeated is none of its until it calls it,
+    for its redo window is over with the definition (`Redo.defined`)."""
+    from cupool.contract.ops._homes import UNREPEATABLE
+
+    names = [op.encode() for op in UNREPEATABLE]
+    # The name lies in the form as it is; one that has it elsewhere is forgotten for nothing, and made again.
+    if any(name in data for data in list(encoded.values()) for name in names):
+        reset()
+
+
 def renumber(number: int) -> int:
     """A form with the contents of a forgotten one, under a fresh number. Raises KeyError when even its contents are gone."""
     with LOCK:

@@ -21,6 +21,8 @@ def nothing_pending(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Arrays of earlier tests that are garbage in cycles would put their frees among this test's commands.
     gc.collect()
     gc.disable()
+    # An outbox defines every form that there is before it sends anything: those of earlier tests, however large, are no part of this one.
+    forms.reset()
     COMMANDS.clear()
     GATE.words = 0
     try:

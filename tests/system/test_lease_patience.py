@@ -18,13 +18,14 @@ import grpc
 import numpy as np
 import pytest
 from cupool.shim import cupy as cp
-from cupool.shim import scopes, session
+from cupool.shim import forms, scopes, session
 from cupool.shim.config import Config
 from cupool.shim.lease import PoolClient
 
 import cupool
+from cupool.contract import values
 from cupool.contract.errors import ForeignArray, LeaseRefused, PoolUnreachable, SessionCloned
-from cupool.v1 import pool_pb2, pool_pb2_grpc
+from cupool.v1 import pool_pb2, pool_pb2_grpc, session_pb2
 
 from .servers import FixedPool, Server, add, array, fetch
 
@@ -288,6 +289,16 @@ def test_a_clone_makes_its_session_again_elsewhere(pools: list[FixedPool], monke
         session._close("the test ended", 1.0)
     finally:
         second.close()
+
+
+def test_what_an_earlier_session_called_ends_no_later_ones_window(pools: list[FixedPool]) -> None:
+    kind = values.encode("nothing")
+    forms.form("of this test", lambda number: session_pb2.Form(id=number, op="@fault", args=[kind]))
+    assert float(cp.ones(3).sum()) == 3
+    assert "called @fault" in session.current().outbox.redo.why
+    session._close("the test ended", 1.0)
+    assert float(cp.ones(3).sum()) == 3
+    assert session.current().outbox.redo.is_whole and len(pools) == 2
 
 
 def test_a_clone_that_cannot_goes_on_with_a_new_session(

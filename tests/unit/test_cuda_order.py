@@ -85,7 +85,7 @@ FORMS = [
 def test_a_kernel_that_faults_ends_the_session_with_one_reason(device: Any) -> None:
     session, writer = documents.session_over(device.executor), Writer()
     sent: list[tuple[Any, Any]] = []
-    session._send_kept = lambda results, failures: sent.append((list(results), list(failures)))
+    session._send_kept = lambda results, failures, behind: sent.append((list(results), list(failures)))
 
     def fault() -> None:
         raise fakecupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered", 700)
@@ -106,7 +106,7 @@ def test_a_kernel_that_faults_ends_the_session_with_one_reason(device: Any) -> N
 def test_an_address_that_is_refused_is_no_fault(device: Any) -> None:
     """The same number, said by us: nothing has been launched."""
     session, writer = documents.session_over(device.executor), Writer()
-    session._send_kept = lambda results, failures: None
+    session._send_kept = lambda results, failures, behind: None
     session._run(writer.batch([4, 9, 4096], 1, *FORMS), b"")
     assert session.executor.failed_commands == 1
     assert not session.over

@@ -279,11 +279,12 @@ class CudaDevice(Copying):
         spec = Spec(tuple(shape), np.dtype(dtype), tuple(strides))
         low, high = memory.extent(spec)
         module = kernels.owner_of(address + low, high - low)
-        if self._arena is None and module is None:
+        arena = self._arena
+        if arena is None and module is None:
             raise NotImplementedError(
                 "Arrays from raw addresses need the arena, which this server has not; its log says why."
             )
-        if module is None and not self._arena.covers(address + low, high - low):
+        if module is None and arena is not None and not arena.covers(address + low, high - low):
             raise CUDARuntimeError(
                 _ILLEGAL_ADDRESS,
                 f"cudaErrorIllegalAddress: an illegal memory access was encountered: {high - low} bytes at {address + low:#x} are not "
