@@ -71,7 +71,7 @@ class Shared:
 
 def cases(full: bool) -> list[str]:
     """ "small-lane-up-003of60": program, transport of bulk bytes, direction, point."""
-    points = 60 if full else 5
+    points = 60 if full else 2
     program = "whole" if full else "small"
     return [
         f"{program}-{lane}-{direction}-{k:03d}of{points}"
