@@ -341,21 +341,19 @@ def _program(
     def add(operation: int, k: int, jump_true: int = 0, jump_false: int = 0) -> None:
         code.append((operation, jump_true, jump_false, k))
 
-    def only(call: int, at: int, values: tuple[int, ...]) -> None:
+    def choose(call: int, at: int, values: tuple[int, ...], these: int, others: int) -> None:
         add(_JEQ, call, 0, 3 + len(values))
         add(_LD_WORD, at)
         for i, value in enumerate(values):
             add(_JEQ, value, len(values) - i, 0)
-        add(_RET, refuse)
-        add(_RET, _ALLOW)
+        add(_RET, others)
+        add(_RET, these)
+
+    def only(call: int, at: int, values: tuple[int, ...]) -> None:
+        choose(call, at, values, _ALLOW, refuse)
 
     def never(call: int, at: int, values: tuple[int, ...]) -> None:
-        add(_JEQ, call, 0, 3 + len(values))
-        add(_LD_WORD, at)
-        for i, value in enumerate(values):
-            add(_JEQ, value, len(values) - i, 0)
-        add(_RET, _ALLOW)
-        add(_RET, refuse)
+        choose(call, at, values, refuse, _ALLOW)
 
     refuse = _ERRNO | errno.EPERM
     add(_LD_WORD, 4)

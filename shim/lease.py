@@ -171,8 +171,13 @@ KEEP_S = 5.0
 _OPTIONS = (("grpc.client_idle_timeout_ms", int(KEEP_S * 1000)),)
 
 
+def _is_fresh(at_s: float, wall_s: float) -> bool:
+    """Both clocks: either may stand still while a process is frozen, and its connection be forgotten."""
+    return 0 <= time.monotonic() - at_s < KEEP_S and 0 <= time.time() - wall_s < KEEP_S
+
+
 class _Kept(NamedTuple):
-    """A channel that nobody uses now. Both clocks: either may stand still while a process is frozen, and its connection be forgotten."""
+    """A channel that nobody uses now."""
 
     key: tuple[str, Trust]
     channel: Any
@@ -181,11 +186,11 @@ class _Kept(NamedTuple):
     wall_s: float
 
     def is_fresh(self) -> bool:
-        return 0 <= time.monotonic() - self.at_s < KEEP_S and 0 <= time.time() - self.wall_s < KEEP_S
+        return _is_fresh(self.at_s, self.wall_s)
 
 
 class _Begun(NamedTuple):
-    """An Acquire that is on its way: `request` names it. Both clocks as in _Kept: a session that nobody attaches to is not kept long."""
+    """An Acquire that is on its way: `request` names it. A session that nobody attaches to is not kept long."""
 
     call: OneCall
     request: str
@@ -193,7 +198,7 @@ class _Begun(NamedTuple):
     wall_s: float
 
     def is_fresh(self) -> bool:
-        return 0 <= time.monotonic() - self.at_s < KEEP_S and 0 <= time.time() - self.wall_s < KEEP_S
+        return _is_fresh(self.at_s, self.wall_s)
 
 
 #: One at most: a process has one session at a time.
