@@ -283,6 +283,22 @@ def is_available() -> Any:
     return cuda.is_available()
 
 
+def _begin_testing() -> None:
+    """`cupy.testing` as CuPy has it for `from cupy import *`: a module that is there and is loaded when something of it is asked for."""
+    import importlib.util
+    import sys
+
+    if f"{_HERE}.testing" in sys.modules:
+        return
+    spec = importlib.util.find_spec(f"{_HERE}.testing")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = globals()["testing"] = module
+    spec.loader.exec_module(module)
+
+
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{_HERE}.{name}")
@@ -302,7 +318,8 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":  # asked for by `from cupy import *`
         from cupool.contract.ops._public_names import NAMES
 
-        here = globals().keys() | _LAZY.keys() | (_SUBMODULES - {"testing"})
+        _begin_testing()
+        here = globals().keys() | _LAZY.keys() | _SUBMODULES
         return [public for public in NAMES["cupy"].split() if public in here]
     from ._missing import refuse_attribute
 

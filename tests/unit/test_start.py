@@ -51,6 +51,25 @@ class Point(Record):
     label: str = ""
 
 
+STAR = """
+import sys
+import cupool
+cupool.install()
+from cupy import *
+import cupy
+assert "cupool.shim.cupy.testing._array" not in sys.modules
+testing.assert_allclose([1.0], [1.0])
+assert "cupool.shim.cupy.testing._array" in sys.modules
+import cupy.testing
+assert cupy.testing is testing
+"""
+
+
+def test_a_star_import_brings_testing_which_is_loaded_when_it_is_used() -> None:
+    """As CuPy's own; SciPy's tests and whoever else goes through array_api_compat have it from there."""
+    subprocess.run([sys.executable, "-P", "-c", STAR], check=True)
+
+
 def test_records_are_as_frozen_data_classes() -> None:
     point = Point(1, label="a")
     assert (point.x, point.y, point.label) == (1, 2, "a")
