@@ -19,7 +19,7 @@ from typing import Any
 from cupool.contract import logs, offload
 from cupool.contract.errors import AGENT_GONE
 from cupool.contract.limits import GIB
-from cupool.contract.malloc import tune_allocator
+from cupool.contract.malloc import limit_arenas, tune_allocator
 from cupool.contract.statusfile import StatusWriter
 
 from . import confine
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: How long one thread keeps the interpreter when others want it.
 SWITCH_S = 0.001
+#: Of malloc: one for the thread that executes, one for all others, which hold the interpreter in most of what they do.
+ARENAS = 2
 
 
 def main(config: Config | None = None) -> int:
@@ -56,6 +58,7 @@ def main(config: Config | None = None) -> int:
     # Bulk transfers have threads of their own, beside one that executes Python without a pause.
     sys.setswitchinterval(SWITCH_S)
     tune_allocator()
+    limit_arenas(ARENAS)
     try:
         status = StatusWriter(config.status_file or None)
         device = make_device(
