@@ -71,6 +71,7 @@ class Config:
         transport: "core": Attach streams run on grpcio's core where it is as known; "grpc": on its public API.
         fuses: chains of elementwise commands run in blocks, see `fusion/`.
         fusion_threads: threads that such chains run on; 0: as many as there are cores; 1: in the interpreter's.
+        fusion_wait_s: how long the first operation of such a chain is kept for the others, see `together.py`; 0: it is not.
         waves: segments of such chains run together where they follow one another, see `fusion/waves.py`.
         reuses: results are written over operands that die right behind, see `lastuse.py`.
         cuda_moves: sessions of a GPU may be moved and saved, see `devices/cuda/state.py`.
@@ -103,6 +104,7 @@ class Config:
     transport: str = "core"
     fuses: bool = True
     fusion_threads: int = 0
+    fusion_wait_s: float = 1e-4
     waves: bool = True
     reuses: bool = True
     cuda_moves: bool = False
@@ -126,6 +128,12 @@ def _place(text: str) -> tuple[str, Path]:
 def _threads(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is no number of threads; write 0 for as many as there are cores, or 1, 2, ...")
+    return int(text)
+
+
+def _wait_us(text: str) -> int:
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise ValueError(f"{text!r} is no number of microseconds up to a second; write 100, or 0 for none")
     return int(text)
 
 
@@ -208,6 +216,13 @@ def _parser() -> argparse.ArgumentParser:
         help="threads that such chains run on; 0: one for each core; 1: without the compiled driver. Default: CUPOOL_FUSION_THREADS or 0",
     )
     parser.add_argument(
+        "--fusion-wait",
+        type=_argument(_wait_us),  # type: ignore[arg-type]
+        default=os.environ.get("CUPOOL_FUSION_WAIT") or "100",
+        metavar="MICROSECONDS",
+        help="how long a chain's first operation waits for those that would join it; 0: not at all. Default: CUPOOL_FUSION_WAIT or 100",
+    )
+    parser.add_argument(
         "--waves",
         default="off" if os.environ.get("CUPOOL_WAVES", "").lower() in ("off", "0", "no") else "on",
         choices=["on", "off"],
@@ -260,7 +275,8 @@ def parse(argv: list[str] | None = None) -> Config:
         assignment=_assignment(parser, args), tls=_tls(parser, args), warnings=_judged(parser, args), sandbox=args.sandbox,
         authority=_authority(parser, args), move_faults=steps.wanted(args.move_fault) if args.allow_faults else {},
         checkpoints=dict(args.checkpoints), plans=not args.no_plans, transport=args.transport,
-        fuses=args.fusion == "on", fusion_threads=args.fusion_threads, waves=args.waves == "on", reuses=args.reuse == "on",
+        fuses=args.fusion == "on", fusion_threads=args.fusion_threads, fusion_wait_s=args.fusion_wait / 1e6,
+        waves=args.waves == "on", reuses=args.reuse == "on",
         cuda_moves=args.cuda_moves == "on", cuda_graphs=args.cuda_graphs == "on",
     )  # fmt: skip
 

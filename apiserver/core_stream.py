@@ -219,6 +219,27 @@ class CoreCall:
             self._send_out()  # whoever wanted to could not, because this thread had the turn
         return frames.popleft()
 
+    def peek(self, wait_s: float) -> bytes | None:
+        """The next frame, which stays the next; None where none comes within that time."""
+        frames, until = self._frames, time.monotonic() + wait_s
+        while not frames:
+            if self._has_ended or self._is_over:
+                return None
+            self._receive()
+            # The core waits in whole milliseconds, so it is asked again and again.
+            if not self._turn.acquire(blocking=False):
+                return None  # somebody sends, and waits for it
+            try:
+                if not frames and not self._is_over and not self._take(0.0) and time.monotonic() > until:
+                    return None
+            finally:
+                self._turn.release()
+        return frames[0]
+
+    def skip(self) -> None:
+        """The frame that `peek` gave is not given again."""
+        self._frames.popleft()
+
     def look(self) -> None:
         """Take what has come while the handler is busy. Does not wait."""
         if self._held is not None and self.order.acquire(blocking=False):

@@ -211,8 +211,9 @@ class ApiServer:
         )
         executor.allow_offload = assignment.allow_offload
         session = Session(
-            assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed
-        )
+            assignment, executor, limits, self._digests, self._hello_fields, self.stop, self._presence_changed,
+            self.config.fusion_wait_s,
+        )  # fmt: skip
         self._lane = self._lane or LaneServer()
         self._lane.open(
             executor.transfers, lambda name, token: name == assignment.session and _is_token(assignment, token)

@@ -31,6 +31,7 @@ from .config import Assignment
 from .executor import BrokenOff, Executor, Outcome
 from .frames import Refused, Stream, fingerprint, parse_frame
 from .hashes import HASH_BYTES, Hashes
+from .together import Joined, Together
 
 if TYPE_CHECKING:
     from .checkpoints.keeper import Keeper
@@ -51,13 +52,14 @@ class Session(Boundaries):
 
     def __init__(self, assignment: Assignment, executor: Executor, limits: Limits, digests: tuple[bytes, dict[str, bytes]],
                  hello: Callable[[], dict[str, Any]], ended: Callable[[str], None],
-                 changed: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+                 changed: Callable[[], None] = lambda: None, fusion_wait_s: float = 0.0) -> None:  # fmt: skip
         """
         Args:
             digests: the op table's digest, and the hash of each row.
             hello: fields of ServerHello that the service knows: server, device, lane.
             ended: called once, when the session is over, with the reason.
             changed: called when a client has come or is gone.
+            fusion_wait_s: how long a chain's first operation is kept for the others, see `together.py`; 0: it is not.
         """
         super().__init__(executor, assignment.epoch)
         self.assignment = assignment
@@ -77,6 +79,7 @@ class Session(Boundaries):
         self.attached_before = False
         self._client_limits = limits
         self._seen = Hashes(KEPT_HASHES)
+        self.together = Together(executor, fusion_wait_s)
         #: (ordinal, frame, the last batch that it says has been executed)
         self._kept: deque[tuple[int, bytes, int]] = deque()
         self._kept_bytes = 0
@@ -255,6 +258,7 @@ class Session(Boundaries):
 
     def _batch(self, stream: Stream, batch: Any, digest: bytes, is_more: bool) -> None:
         self._credit(batch.received)
+        joined = None if is_more else self.together.look(stream, batch, self._ordinal)
         if not self._go.is_set():
             self._go.wait()
         with self._executing:
@@ -270,7 +274,9 @@ class Session(Boundaries):
                 told = False
             else:
                 self._check_place(batch)
-                told = self._run(batch, digest)
+                told = self._run(batch, digest, joined)
+                if executor.executed_seq > batch.seq:
+                    stream.skip()  # type: ignore[attr-defined]  # what joined it has been dealt with
             if not told:
                 acknowledgement = b"\x10" + varint(executor.executed_seq)
                 # A stream of grpcio's core may hold it back for a moment.
@@ -310,12 +316,12 @@ class Session(Boundaries):
             )
             raise Refused("RESOURCE_EXHAUSTED", sentence)
 
-    def _run(self, batch: Any, digest: bytes) -> bool:
-        """Execute; returns whether a frame with results or failures has said so already."""
+    def _run(self, batch: Any, digest: bytes, joined: Joined | None = None) -> bool:
+        """Execute, with the batch that joins this one; returns whether a frame with results or failures has said so already."""
         with self._lock:  # whoever attaches sees either
             self._before = self.executor.executed_seq, self.executor.executed_commands
         try:
-            outcome = self.executor.run(batch)
+            outcome = self.executor.run(batch if joined is None else joined.batch)
         except BrokenOff as error:
             self.end(f"a batch broke the protocol: {error}")
             raise Refused(
@@ -323,8 +329,13 @@ class Session(Boundaries):
             ) from None
         except ProtocolError as error:
             self._before = None
+            if joined is not None:
+                return self._run(batch, digest)  # so that only the one that cannot run is refused, in its turn
             raise Refused("INVALID_ARGUMENT", str(error)) from None
         self._seen.add(batch.seq, digest)
+        if joined is not None:
+            self._seen.add(batch.seq + 1, joined.digest)
+            self._credit(joined.batch.received)
         if outcome.results or outcome.failures:
             self._answer(outcome)
         self._before = None

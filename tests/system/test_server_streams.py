@@ -17,7 +17,7 @@ from cupool.apiserver.attach_calls import ATTACH
 from cupool.apiserver.config import Assignment, parse
 from cupool.apiserver.devices.cpu.device import CpuDevice
 from cupool.apiserver.service import ApiServer
-from wire import REPLY, Attached, H, V, Writer, form, hello, spec, value
+from wire import REPLY, Attached, H, R, V, Writer, form, hello, spec, value
 
 from cupool.contract import codec
 from cupool.contract.statusfile import StatusWriter
@@ -32,19 +32,19 @@ class Calls:
     """Counts how grpcio calls the handler."""
 
     def __init__(self, server: ApiServer, non_blocking: bool) -> None:
-        self._server = server
+        self.server = server
         self.experimental_non_blocking = non_blocking
         self.arguments: list[int] = []
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         self.arguments.append(len(arguments) + len(named))
-        return self._server.attaching.attach(*arguments, **named)
+        return self.server.attaching.attach(*arguments, **named)
 
 
 @contextlib.contextmanager
-def serving(non_blocking: bool | None) -> Iterator[tuple[str, Calls]]:
+def serving(non_blocking: bool | None, *options: str) -> Iterator[tuple[str, Calls]]:
     """`non_blocking` None: on the core."""
-    api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB"]), CpuDevice(0, 1 << 30), StatusWriter())
+    api = ApiServer(parse(["--no-stdin", "--memory-limit", "1GiB", *options]), CpuDevice(0, 1 << 30), StatusWriter())
     api.assign(SESSION)
     calls = Calls(api, bool(non_blocking))
     pool = futures.ThreadPoolExecutor(8)
@@ -132,6 +132,57 @@ def test_an_acknowledgement_stands_for_those_before_it_and_is_not_held_for_ever(
         assert told in ([50], [1, 50])  # the first is held too where the machine has been up for less than an hour
         stream.send(writer.batch([0, 1], 1))
         assert stream.next().executed_seq == 51
+
+
+#: Elements of a first operation that is kept for those behind it, see `apiserver/together.py`.
+LARGE = 1 << 19
+LARGE_FORMS = (
+    form(1, "arange", [V], [spec((LARGE,))], dtype=np.dtype("f8")),
+    form(2, "multiply", [H, R], [spec((LARGE,))]),
+    form(3, "sum", [H], [spec(())]),
+    form(4, "@fetch", [H], [REPLY]),
+)
+
+
+@pytest.mark.parametrize("non_blocking", [None, True, False], ids=["core", "callback", "generator"])
+def test_a_first_operation_waits_for_what_joins_it(non_blocking: bool | None) -> None:
+    writer = Writer()
+    with (
+        serving(non_blocking, "--fusion-wait", "1000000") as (endpoint, calls),
+        Attached(endpoint, first=hello()) as stream,
+    ):
+        stream.next()
+        stream.send(writer.batch([1, 1, value(LARGE)], 1, *LARGE_FORMS))
+        stream.until(1)
+        stream.send(writer.batch([2, 2, 1, codec.real_bits(0.25)], 1))
+        stream.send(writer.batch([3, 3, 2, 0, 2, 4, 4, 3], 3))
+        answer = [result for frame in stream.until(3) for result in frame.results]
+        assert decode(answer[0].value) == (np.arange(float(LARGE)) * 0.25).sum()
+        session = calls.server.session
+        assert session is not None and session.together.joined == (non_blocking is None)
+        # One that nothing joins runs, with the goodbye behind it if not before.
+        stream.send(writer.batch([2, 5, 1, codec.real_bits(3.0)], 1))
+        stream.send(pb.ClientFrame(goodbye=pb.Goodbye()))
+        assert stream.refusal()[0] is grpc.StatusCode.OK
+        assert session.executor.executed_seq == 4
+
+
+def test_a_client_that_goes_while_its_operation_is_kept_leaves_a_session_that_goes_on() -> None:
+    writer = Writer()
+    with serving(None, "--fusion-wait", "1000000") as (endpoint, _):
+        with Attached(endpoint, first=hello()) as stream:
+            stream.next()
+            stream.send(writer.batch([1, 1, value(LARGE)], 1, *LARGE_FORMS))
+            stream.until(1)
+            first = writer.batch([2, 2, 1, codec.real_bits(0.25)], 1)
+            stream.send(first)
+        second = writer.batch([3, 3, 2, 4, 4, 3], 2)
+        with Attached(endpoint, first=hello(b"m" * 16, b"n" * 16)) as stream:
+            assert stream.next().hello.executed_seq in (1, 2)
+            stream.send(first)
+            stream.send(second)
+            answer = [result for frame in stream.until(3) for result in frame.results]
+            assert decode(answer[0].value) == (np.arange(float(LARGE)) * 0.25).sum()
 
 
 class _Busy:
