@@ -48,6 +48,62 @@ def test_helpers() -> None:
     assert not internal.get_c_contiguity((2, 3), (8, 16), 8)
 
 
+def test_shapes_and_slices() -> None:
+    internal = cp._core.internal
+    assert internal.infer_unknown_dimension((-1, 2, 3), 12) == [2, 2, 3]
+    for shape, size in (((-1, 1, -1), 10), ((3, 4), 10), ((-1, 4), 10), ((0, -1), 0)):
+        with pytest.raises(ValueError, match="unknown dimension|cannot reshape"):
+            internal.infer_unknown_dimension(shape, size)
+    assert internal.vector_equal([1, 2], (1, 2)) and not internal.vector_equal([1, 2], [1])
+    for start in (None, -11, -3, 0, 4, 12):
+        for stop in (None, -11, -3, 0, 4, 12):
+            for step in (None, 1, 2, -1, -3):
+                found = internal.complete_slice(slice(start, stop, step), 10)
+                within = range(10)[start:stop:step]
+                assert list(range(found.start, found.stop, found.step)) == list(within)
+                assert found.start <= found.stop if found.step > 0 else found.start >= found.stop >= -1
+    with pytest.raises(ValueError, match="nonzero"):
+        internal.complete_slice(slice(1, 1, 0), 1)
+    with pytest.raises(TypeError, match="slice.start"):
+        internal.complete_slice(slice((1, 2), 1, -1), 1)
+
+
+def test_helpers_of_linalg() -> None:
+    from cupool.shim.cupy.linalg import _util
+
+    x = cp.arange(24.0).reshape(2, 3, 4)
+    assert np.array_equal(
+        _util.stacked_identity((2, 2), 3, "f").get(), np.broadcast_to(np.eye(3, dtype="f"), (2, 2, 3, 3))
+    )
+    assert np.array_equal(_util.stacked_identity_like(x[..., :3]).get(), np.broadcast_to(np.eye(3), (2, 3, 3)))
+    assert _util.linalg_common_type(x, cp.ones(1, "F")) == (np.dtype("D"), np.dtype("D"))
+    assert _util.linalg_common_type(cp.ones(1, "e"), reject_float16=False) == (np.dtype("f"), np.dtype("e"))
+    with pytest.raises(TypeError, match="float16"):
+        _util.linalg_common_type(cp.ones(1, "e"))
+    _util._assert_stacked_2d(x)
+    for check, wrong in (
+        (_util._assert_cupy_array, np.ones(1)),
+        (_util._assert_2d, x),
+        (_util._assert_stacked_2d, x[0, 0]),
+        (_util._assert_stacked_square, x),
+    ):
+        with pytest.raises(np.linalg.LinAlgError):
+            check(wrong)
+    upper = cp.ones((3, 3))
+    assert _util._triu(upper, 1) is upper and np.array_equal(upper.get(), np.triu(np.ones((3, 3)), 1))
+    assert np.array_equal(_util._tril(cp.ones((3, 3))).get(), np.tri(3))
+
+
+def test_numbers_of_transforms() -> None:
+    from cupool.shim.cupy.cuda import cufft
+    from cupool.shim.cupy.fft import _fft
+
+    assert _fft._convert_fft_type(np.complex64, "C2C") == cufft.CUFFT_C2C
+    assert _fft._convert_fft_type(np.dtype("d"), "R2C") == cufft.CUFFT_D2Z
+    with pytest.raises(ValueError, match="no transform"):
+        _fft._convert_fft_type(np.dtype("i4"), "R2C")
+
+
 def test_accelerators_are_remembered() -> None:
     cp._core.set_routine_accelerators(["cub", 2])
     try:

@@ -39,7 +39,7 @@ def test_one_identity_per_module():
         from cupool import cupy as facade
         assert cupy is facade is sys.modules["cupool.shim.cupy"], (cupy, facade)
         assert cupy.linalg is inner is sys.modules["cupy.linalg"]
-        assert cupy.__spec__.parent == "cupool.shim.cupy" and cupy.linalg.__spec__.parent == "cupool.shim.cupy"
+        assert cupy.__spec__.parent == "cupool.shim.cupy" and cupy.linalg.__spec__.parent == "cupool.shim.cupy.linalg"
         assert cupyx is cupool.cupyx
         import importlib
         twice = [n for n, m in sys.modules.items() if n.startswith("cupy") and m is not sys.modules["cupool.shim." + n]]

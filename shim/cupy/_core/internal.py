@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -75,3 +76,43 @@ def _normalize_axis_indices(axes: Any, ndim: int, sort_axes: bool = True) -> tup
 def _broadcast_shapes(shapes: Iterable[Sequence[int]]) -> tuple[int, ...]:
     """Raises ValueError when they do not go together."""
     return np.broadcast_shapes(*(tuple(s) for s in shapes))
+
+
+def vector_equal(x: Sequence[int], y: Sequence[int]) -> bool:
+    """Whether two sequences of integers are the same."""
+    return tuple(x) == tuple(y)
+
+
+def infer_unknown_dimension(shape: Sequence[int], size: int) -> list[int]:
+    """`shape` with the length that was left out (negative). Raises ValueError when `size` elements cannot have it."""
+    found = [int(n) for n in shape]
+    unknown = [i for i, n in enumerate(found) if n < 0]
+    known = math.prod(n for n in found if n >= 0)
+    if not unknown and known == size:
+        return found
+    if len(unknown) > 1:
+        raise ValueError("can only specify one unknown dimension")
+    if not unknown or known == 0 or size % known:
+        raise ValueError(f"cannot reshape array of size {size} into shape {tuple(shape)}")
+    found[unknown[0]] = size // known
+    return found
+
+
+def complete_slice(slc: slice, dim: int) -> slice:
+    """A slice's start, stop and step as integers within an axis of length `dim`; from an end downwards to -1.
+
+    Raises:
+        TypeError: a part that is no integer.
+        ValueError: a step of zero.
+    """
+    parts: dict[str, int | None] = {}
+    for name in ("step", "start", "stop"):
+        given = getattr(slc, name)
+        try:
+            parts[name] = None if given is None else operator.index(given)
+        except TypeError:
+            raise TypeError(f"slice.{name} must be int or None or have __index__ method: {slc}") from None
+    if parts["step"] == 0:
+        raise ValueError("Slice step must be nonzero.")
+    start, stop, step = slice(parts["start"], parts["stop"], parts["step"]).indices(dim)
+    return slice(start, max(start, stop) if step > 0 else min(start, stop), step)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..._generated import fft as _plain
 from . import _plans, _transform, config
 
@@ -15,6 +17,17 @@ def _size_last_transform_axis(shape: Any, s: Any, axes: Any) -> int:
     if s is not None and s[-1] is not None:
         return int(s[-1])
     return int(shape[axes[-1]] if s is None and axes is not None else shape[-1])
+
+
+def _convert_fft_type(dtype: Any, value_type: str) -> int:
+    """cuFFT's number of a transform between complex (C) and real (R) values. Raises ValueError where it has none."""
+    from ..cuda import cufft
+
+    names = {"FC2C": "C2C", "fR2C": "R2C", "FC2R": "C2R", "DC2C": "Z2Z", "dR2C": "D2Z", "DC2R": "Z2D"}
+    name = names.get(np.dtype(dtype).char + value_type)
+    if name is None:
+        raise ValueError(f"cuFFT has no transform {value_type} of {np.dtype(dtype)}")
+    return int(getattr(cufft, f"CUFFT_{name}"))
 
 
 def _run(a: Any, s: Any, axes: Any, norm: Any, direction: int, value_type: str, plan: Any, overwrite_x: bool) -> Any:

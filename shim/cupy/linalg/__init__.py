@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.linalg import LinAlgError as LinAlgError
 
-from .._generated import functions as _functions
-from .._generated import linalg as _linalg
-from .._generated.linalg import *  # noqa: F403
+from ..._generated import functions as _functions
+from ..._generated import linalg as _linalg
+from ..._generated.linalg import *  # noqa: F403
 
 _SINGULAR = {
     "cholesky": "The matrix is not positive definite.",
@@ -28,7 +28,7 @@ def checked(function: Callable[..., Any], message: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        from ..cupyx import _config
+        from ...cupyx import _config
 
         result = function(*args, **kwargs)
         if _config.linalg == "raise":
@@ -49,6 +49,6 @@ for _name, _message in _SINGULAR.items():
 
 
 def __getattr__(name: str) -> Any:
-    from ._missing import refuse_attribute
+    from .._missing import refuse_attribute
 
     return refuse_attribute("linalg", name)
