@@ -52,7 +52,7 @@ def test_shapes_and_slices() -> None:
     internal = cp._core.internal
     assert internal.infer_unknown_dimension((-1, 2, 3), 12) == [2, 2, 3]
     for shape, size in (((-1, 1, -1), 10), ((3, 4), 10), ((-1, 4), 10), ((0, -1), 0)):
-        with pytest.raises(ValueError, match="unknown dimension|cannot reshape"):
+        with pytest.raises(ValueError, match=r"unknown dimension|cannot reshape"):
             internal.infer_unknown_dimension(shape, size)
     assert internal.vector_equal([1, 2], (1, 2)) and not internal.vector_equal([1, 2], [1])
     for start in (None, -11, -3, 0, 4, 12):
@@ -64,7 +64,7 @@ def test_shapes_and_slices() -> None:
                 assert found.start <= found.stop if found.step > 0 else found.start >= found.stop >= -1
     with pytest.raises(ValueError, match="nonzero"):
         internal.complete_slice(slice(1, 1, 0), 1)
-    with pytest.raises(TypeError, match="slice.start"):
+    with pytest.raises(TypeError, match=r"slice\.start"):
         internal.complete_slice(slice((1, 2), 1, -1), 1)
 
 

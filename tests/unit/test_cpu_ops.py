@@ -118,6 +118,17 @@ def test_quantiles_agree_with_numpy(method: str, axis: int | None) -> None:
     np.testing.assert_allclose(resolve("percentile")(A, 30, axis=axis), np.percentile(A, 30, axis=axis))
 
 
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest"])
+def test_places_of_quantiles_are_found_in_the_dtype_of_q(method: str) -> None:
+    a, hundredths = np.arange(101, dtype="f"), np.arange(101) / 100
+    for name, q in (("quantile", hundredths.astype("f")), ("percentile", np.arange(101, dtype="f"))):
+        ours = resolve(name)(a, q, method=method)
+        np.testing.assert_allclose(ours, getattr(np, name)(a, q, method=method), rtol=2e-6)
+        assert ours.dtype == np.float32
+    half = resolve("quantile")(np.zeros(70_000, "f"), np.array([0.5], "e"), method=method)
+    assert half.tolist() == [0]  # 70,000 is no float16
+
+
 def test_nan_sorts_last_in_quantiles() -> None:
     assert float(resolve("quantile")(np.array([1.0, np.nan, 3.0]), 0.0)) == 1.0  # NumPy: nan
 

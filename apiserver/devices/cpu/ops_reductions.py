@@ -268,7 +268,8 @@ def _quantile(name: str) -> Callable[..., Any]:
         method = interpolation or method
         axis = _axis(axis)
         spec: Spec = rule(spec_like(a), _as_specs(q), axis, None, False, method, keepdims)
-        points = np.asarray(q, np.float64) / (100 if name == "percentile" else 1)
+        # In the dtype of `q`, as CuPy and NumPy have it: 0.29 of 101 numbers is the 29th in float32 and just below it in float64.
+        points = np.asarray(q) / (100 if name == "percentile" else 1)
         if not (np.count_nonzero(points >= 0) and np.count_nonzero(points <= 1)):
             raise ValueError(
                 "Percentiles must be in the range [0, 100]"
@@ -287,6 +288,8 @@ def _quantile(name: str) -> Callable[..., Any]:
 
 def _interpolate(values: Array, q: Array, method: str, dtype: np.dtype[Any]) -> Any:
     n = values.shape[-1]
+    if q.dtype == np.float16 and n > np.finfo(np.float16).max:
+        q = q.astype(np.float32)
     index = q * (n - 1.0)
     whole: Any = {"lower": np.floor, "higher": np.ceil, "nearest": np.round}.get(method)
     if whole is not None:
