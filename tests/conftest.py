@@ -6,6 +6,7 @@ Processes that a test starts are recognised by a variable in their environment, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -30,6 +31,12 @@ WITHOUT_SESSION = frozenset(("unit", "contract"))
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ[RUN_VARIABLE] = RUN_ID
+    with contextlib.suppress(ImportError):  # the GPU machine has plain pytest
+        import hypothesis
+
+        # A time limit for one example says how busy the machine is; each test has its own.
+        hypothesis.settings.register_profile("cupool", deadline=None)
+        hypothesis.settings.load_profile("cupool")
     # On a machine that has much to do, the embedded pool of a program's first server takes more than the client's ten seconds.
     os.environ.setdefault("CUPOOL_DEADLINE_S", "60")
 
