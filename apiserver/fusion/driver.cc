@@ -52,7 +52,7 @@ struct Slot {
 struct Step {
     int64_t op, operands, dimensions, factor;
     int64_t loop, context, auxiliary;  // of LOOP, CHUNKS, PACKED, ROWS and TOTAL
-    int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk
+    int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk; ROWS: 1 a mean
     int64_t first;                     // ROWS and TOTAL begin with: 1 the first element, 0 what `begin` holds; CHUNKS, PACKED: all rows
     int64_t begin;                     // and where in scratch CHUNKS and PACKED have room
     int64_t bytes;                     // of an element of the result
@@ -194,6 +194,12 @@ int reduce(const Step &step, char *from, intptr_t stride, char *result, intptr_t
                                              reinterpret_cast<void *>(step.auxiliary));
 }
 
+// A sum of floating point numbers, as a mean.
+void over_count(int64_t bytes, char *sum, intptr_t n) {
+    if (bytes == 4) *reinterpret_cast<float *>(sum) /= static_cast<float>(n);
+    else *reinterpret_cast<double *>(sum) /= static_cast<double>(n);
+}
+
 int inner(const Step &step, char *const *p, const intptr_t *s, intptr_t n) {
     switch (step.op) {
     case LOOP: {
@@ -204,7 +210,11 @@ int inner(const Step &step, char *const *p, const intptr_t *s, intptr_t n) {
     case CAST: casts[step.detail / 16][step.detail % 16](p[0], s[0], p[1], s[1], n); return 0;
     case COPY: copy(step.detail, p[0], s[0], p[1], s[1], n); return 0;
     case WHERE: choose(step.detail, p, s, n); return 0;
-    default: return reduce(step, p[0], s[0], p[1], n);
+    default: {
+        const int failed = reduce(step, p[0], s[0], p[1], n);
+        if (step.detail) over_count(step.bytes, p[1], n);
+        return failed;
+    }
     }
 }
 

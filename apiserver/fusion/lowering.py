@@ -308,7 +308,7 @@ class _Lowering:
             raise _Cannot
         outer = (*out[2][: len(self._inner) - 1], 0)
         self._emit(
-            _ROWS, (value, out), [0, *self._inner], [(value[1], *value[2]), (out[1], *outer)], 1, loop, 0, first, at, stride
+            _ROWS, (value, out), [0, *self._inner], [(value[1], *value[2]), (out[1], *outer)], 1, loop, int(how.divide), first, at, stride
         )  # fmt: skip
 
     def _operand_of_rows(self, slot: int) -> tuple[int, int, tuple[int, ...], np.dtype[Any]]:
@@ -469,7 +469,8 @@ def _cast(source: np.dtype[Any], target: np.dtype[Any]) -> int:
 def _beginning(how: Reduction) -> tuple[int, Array | None]:
     """How NumPy begins a reduction: with its first element, or with this."""
     if how.ufunc is np.add:
-        return 0, np.array([-0.0 if how.dtype.kind == "f" else 0], how.dtype)
+        # Which zero a sum begins with is NumPy's, and shows where nothing but negative ones are added.
+        return 0, np.asarray(np.add.reduce(np.array([-0.0 if how.dtype.kind == "f" else 0], how.dtype))).reshape(1)
     if how.ufunc in (np.logical_or, np.logical_and):
         return 0, np.array([how.ufunc is np.logical_and], how.dtype)
     return 1, None

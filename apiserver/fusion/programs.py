@@ -418,6 +418,13 @@ def _partial(how: Reduction, parts: list[Any]) -> Callable[[Array], None]:
 def _by_row(how: Reduction) -> Callable[..., Any]:
     reduce = how.ufunc.reduce
     dtype = None if how.ufunc in (np.logical_or, np.logical_and) else how.dtype
+    if how.divide:
+
+        def mean(x: Array, out: Array) -> None:
+            reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)
+            np.true_divide(out, np.asarray(x.shape[-1], how.dtype), out=out)
+
+        return mean
     return lambda x, out: reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)
 
 

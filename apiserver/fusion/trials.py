@@ -119,7 +119,7 @@ class Trials:
 
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
         """See `Ways`."""
-        key = (how.ufunc.__name__, how.dtype.char, given.char, by_row)
+        key = (how.ufunc.__name__, how.dtype.char, given.char, by_row, by_row and how.divide)
         found = _known.get(key)
         if found is None:
             found = _known[key] = self._reduces(how, given, by_row)
@@ -127,17 +127,20 @@ class Trials:
 
     def _reduces(self, how: Reduction, dtype: np.dtype[Any], by_row: bool) -> bool:
         rng = np.random.default_rng(13)
+        nothing = -np.zeros(_TOTAL, dtype) if dtype.kind == "f" else np.zeros(_TOTAL, dtype)
         if not by_row:
-            return self._totals_agree(how, _plain(rng, dtype, (_TOTAL,)))
+            return self._totals_agree(how, _plain(rng, dtype, (_TOTAL,))) and self._totals_agree(how, nothing)
         return all(
             self._rows_agree(how, proof.values(rng, dtype, prod(shape)).reshape(shape))
             and self._rows_agree(how, _plain(rng, dtype, shape))
             for shape in _REDUCED
-        )
+        ) and self._rows_agree(how, nothing[:4096].reshape(64, 64))
 
     def _rows_agree(self, how: Reduction, x: Array) -> bool:
         expected: Array = np.empty((*x.shape[:-1], 1), how.dtype)
         how.ufunc.reduce(x, axis=-1, dtype=_adding(how), out=expected, keepdims=True)
+        if how.divide:
+            np.true_divide(expected, np.asarray(x.shape[-1], how.dtype), out=expected)
         made = np.full_like(expected, 1)
         result = Value(made.shape, made.dtype, made)
         result.is_reduced = True

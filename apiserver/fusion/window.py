@@ -305,7 +305,7 @@ class Window:
             shape: tuple[int, ...] = ()
         else:
             axis, keepdims = join.axis
-            if value.ndim < 2 or axis not in (-1, value.ndim - 1) or value.shape[-1] < 2 or reduction.divide:
+            if value.ndim < 2 or axis not in (-1, value.ndim - 1) or value.shape[-1] < 2:
                 return False
             shape = (*value.shape[:-1], 1) if keepdims else value.shape[:-1]
         result = Value(spec.shape, spec.dtype)

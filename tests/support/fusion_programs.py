@@ -227,8 +227,8 @@ class Program:
         """One more command, of a random kind; none where it makes no sense."""
         chosen = self.random.choices(
             (self._unary, self._binary, self._scalar_op, self._into, self._where, self._astype, self._view, self._assign, self._reduce,
-             self._free, self._fetch, self._wrong, self._copy, self._rebind),
-            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3, 12) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 20, 0.5, 0.2, 1, 10),
+             self._free, self._fetch, self._wrong, self._copy, self._rebind, self._by_rows),
+            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3, 12, 5) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 20, 0.5, 0.2, 1, 10, 4),
         )[0]  # fmt: skip
         chosen()
 
@@ -357,6 +357,22 @@ class Program:
         result = self._expected(op, [a], **options)
         if result is not None:
             self._do(self._form(op, [H], [result], **options), self._new(), handle)
+
+    def _by_rows(self) -> None:
+        """`f(x, x.mean(axis=-1, keepdims=True))`."""
+        handle, a = self._any()
+        op = self.random.choice(("mean", "mean", "sum", "max", "min"))
+        rows = self._expected(op, [a], axis=-1, keepdims=True) if a.ndim > 1 else None
+        if rows is None:
+            return
+        over = self._new()
+        self._do(self._form(op, [H], [rows], axis=-1, keepdims=True), over, handle)
+        if over not in self.table:
+            return
+        op = self.random.choice(("subtract", "true_divide", "multiply", "greater"))
+        result = self._expected(op, [a, self.table[over]])
+        if result is not None:
+            self._do(self._form(op, [H, H], [result]), self._new(), handle, over)
 
     def _free(self) -> None:
         if len(self.table) > 3:

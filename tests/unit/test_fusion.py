@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cupool.apiserver.executor import BrokenOff
-from cupool.apiserver.fusion import programs, proof, segments
+from cupool.apiserver.fusion import driver, programs, proof, segments
 from cupool.apiserver.fusion.kinds import Operation
 from cupool.apiserver.fusion.programs import Scratch, compile_segment
 from cupool.apiserver.fusion.proof import added, halves
@@ -149,6 +149,58 @@ def test_a_chain_joins_and_its_dead_results_are_never_stored() -> None:
     _, fused = _run(commands)
     assert _joined(fused) == 6
     assert list(fused.executor.handles.table) == [1, 4, 5]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("threads", [1, 3], ids=["interpreter", "driver"])
+@pytest.mark.parametrize("shape", [(40, 25), (7, 301), (3, 11, 40), (600, 2)], ids=str)
+def test_rows_are_centred_by_their_means_in_one_segment(shape: tuple[int, ...], threads: int, dtype: str) -> None:
+    data = np.random.default_rng(4).standard_normal(shape).astype(dtype)
+    data[1, 0], data[2, ..., 1] = np.nan, np.inf
+    rows = (*shape[:-1], 1)
+    of, means = spec(shape, dtype), spec(rows, dtype)
+    array, mean = form(60, "@array", [V], [of]), form(61, "mean", [H], [means], axis=-1, keepdims=True)
+    subtract, square = form(62, "subtract", [H, H], [of]), form(63, "square", [H], [of])
+    commands = [
+        (array, 1, value(data.tobytes())), (mean, 2, 1), (subtract, 3, 1, 2), (None, 2), (square, 4, 3), (mean, 5, 4), (None, 4),
+    ]  # fmt: skip
+    has_driver = threads > 1 and driver.prepare(waits=True)
+    plain, fused = Side(False), Side(True, threads=threads)
+    known: set[int] = set()
+    for command in commands:
+        plain.run([command], known)
+    fused.run(commands, set())
+    assert plain.state() == fused.state()
+    fusion = fused.executor.fusion
+    assert fusion is not None
+    assert (fusion.windows, fusion.joined) == (1, 6)
+    assert fusion.segments == fusion.lowered == has_driver
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("threads", [1, 3], ids=["interpreter", "driver"])
+def test_sums_of_negative_zeros_are_numpys_zero(threads: int, dtype: str) -> None:
+    shape = (40, 30)
+    of, rows = spec(shape, dtype), spec((40, 1), dtype)
+    array, copy = form(60, "@array", [V], [of]), form(61, "negative", [H], [of])
+    forms = [
+        form(
+            62 + k, op, [H], [rows if by_row else spec((), dtype)], **({"axis": 1, "keepdims": True} if by_row else {})
+        )
+        for k, (op, by_row) in enumerate([("sum", True), ("mean", True), ("sum", False), ("mean", False)])
+    ]
+    commands = [(array, 1, value(np.zeros(shape, dtype).tobytes())), (copy, 2, 1)]
+    commands += [(which, 3 + k, 2) for k, which in enumerate(forms)]
+    has_driver = threads > 1 and driver.prepare(waits=True)
+    plain, fused = Side(False), Side(True, threads=threads)
+    known: set[int] = set()
+    for command in commands:
+        plain.run([command], known)
+    fused.run(commands, set())
+    assert plain.state() == fused.state()
+    fusion = fused.executor.fusion
+    assert fusion is not None
+    assert fusion.joined == 5 and bool(fusion.lowered) == has_driver
 
 
 def test_off_means_off() -> None:
