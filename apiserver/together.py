@@ -135,7 +135,7 @@ class Together:
         return last if i == n and not commands and join is not None and self._is_large(join, words, last) else -1
 
     def _is_large(self, join: Join, words: list[int], i: int) -> bool:
-        if join.kind == "reduce" and join.axis is None:
+        if join.kind in ("reduce", "spread") and join.axis is None:
             return False
         table, size = self._executor.handles.table, join.spec.size if join.spec is not None else 0
         for kind, at in join.operands:

@@ -185,7 +185,7 @@ class Fusion:
         """Whether nothing can join the command at `i`, and it is not worth a window by itself: a program waits for each result."""
         form = self.executor.forms[words[i] & FORM_MASK]
         spec = form.join.spec
-        if spec is None or self.shares(spec.shape, form.join.is_cheap):
+        if spec is None or form.join.is_chain or self.shares(spec.shape, form.join.is_cheap):
             return False
         n, at = len(words), i + form.width
         while at < n and not words[at]:

@@ -52,7 +52,7 @@ struct Slot {
 struct Step {
     int64_t op, operands, dimensions, factor;
     int64_t loop, context, auxiliary;  // of LOOP, CHUNKS, PACKED, ROWS and TOTAL
-    int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk; ROWS: 1 a mean
+    int64_t detail;                    // CAST: which; COPY and WHERE: bytes of an element; CHUNKS: rows of a chunk; ROWS: 1 a mean, 2 its root
     int64_t first;                     // ROWS and TOTAL begin with: 1 the first element, 0 what `begin` holds; CHUNKS, PACKED: all rows
     int64_t begin;                     // and where in scratch CHUNKS and PACKED have room
     int64_t bytes;                     // of an element of the result
@@ -194,10 +194,16 @@ int reduce(const Step &step, char *from, intptr_t stride, char *result, intptr_t
                                              reinterpret_cast<void *>(step.auxiliary));
 }
 
-// A sum of floating point numbers, as a mean.
-void over_count(int64_t bytes, char *sum, intptr_t n) {
-    if (bytes == 4) *reinterpret_cast<float *>(sum) /= static_cast<float>(n);
-    else *reinterpret_cast<double *>(sum) /= static_cast<double>(n);
+template <class T> void over_count_of(char *sum, intptr_t n, bool root) {
+    T *at = reinterpret_cast<T *>(sum);
+    *at /= static_cast<T>(n);
+    if (root) *at = sizeof(T) == 4 ? __builtin_sqrtf(*at) : __builtin_sqrt(*at);
+}
+
+// A sum of floating point numbers, as a mean, or the root of it.
+void over_count(int64_t bytes, char *sum, intptr_t n, bool root) {
+    if (bytes == 4) over_count_of<float>(sum, n, root);
+    else over_count_of<double>(sum, n, root);
 }
 
 int inner(const Step &step, char *const *p, const intptr_t *s, intptr_t n) {
@@ -212,7 +218,7 @@ int inner(const Step &step, char *const *p, const intptr_t *s, intptr_t n) {
     case WHERE: choose(step.detail, p, s, n); return 0;
     default: {
         const int failed = reduce(step, p[0], s[0], p[1], n);
-        if (step.detail) over_count(step.bytes, p[1], n);
+        if (step.detail) over_count(step.bytes, p[1], n, step.detail == 2);
         return failed;
     }
     }

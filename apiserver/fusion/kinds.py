@@ -9,7 +9,7 @@ Boundary: knows forms and NumPy's functions. Which commands meet in a chain is `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,12 +67,24 @@ class Reduction:
         style: "pairwise" (NumPy's order of adding floating point numbers), "any order", "extremum" (any order, but for the sign of a zero
             and which NaN), "count" (truths).
         divide: divide by the number of elements, as `mean` does.
+        root: and take the square root, as `std` does.
     """
 
     ufunc: np.ufunc
     dtype: np.dtype[Any]
     style: str
     divide: bool = False
+    root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The steps of a variance, or of its root: the mean, what is left, its square, and the mean of that."""
+
+    mean: Reduction
+    subtract: Operation
+    multiply: Operation
+    last: Reduction
 
 
 #: ufuncs that a core computes faster than its memory brings their operands.
@@ -91,7 +103,20 @@ def is_cheap(how: Operation | Reduction) -> bool:
 class Join:
     """A form as a window takes it."""
 
-    __slots__ = ("_bound", "axis", "form", "is_cheap", "kind", "operands", "out_at", "read", "spec", "starts", "width")
+    __slots__ = (
+        "_bound",
+        "axis",
+        "form",
+        "is_chain",
+        "is_cheap",
+        "kind",
+        "operands",
+        "out_at",
+        "read",
+        "spec",
+        "starts",
+        "width",
+    )
 
     def __init__(self, kind: str, form: Form, operands: list[tuple[int, int]], out_at: int, starts: bool) -> None:
         #: the name of the window's method that takes it
@@ -108,6 +133,8 @@ class Join:
         self.is_cheap = form.row.family != "ufunc" or form.row.impl in _CHEAP
         self.spec: Spec | None = form.results[0].spec if form.results else None
         self.axis: Any = None
+        #: whether it is a chain by itself
+        self.is_chain = kind == "spread"
         #: what the kind needs beside
         self.read: Any = None
         self._bound: dict[Any, Any] = {}
@@ -329,6 +356,18 @@ _REDUCTIONS: dict[str, Callable[[np.dtype[Any]], Reduction | None]] = {
 }  # fmt: skip
 
 
+def _spreading(root: bool) -> Callable[[np.dtype[Any]], Spread | None]:
+    def make(source: np.dtype[Any]) -> Spread | None:
+        # As in ops_reductions.var, of numbers that it computes in their own dtype.
+        mean, two = _meaning(source), (source, source)
+        if mean is None or not (proof.can_be_cut(np.subtract, two) and proof.can_be_cut(np.multiply, two)):
+            return None
+        subtract, multiply = (Operation(f, source, f, inputs=two) for f in (np.subtract, np.multiply))
+        return Spread(mean, subtract, multiply, replace(mean, root=root))
+
+    return make
+
+
 def _reduction(form: Form, impl: Any) -> Join | None:
     spec = _result(form)
     slots = [(s.kind, s.offset) for s in form.slots]
@@ -342,17 +381,21 @@ def _reduction(form: Form, impl: Any) -> Join | None:
         (axis,) = axis
     if (axis is not None and type(axis) is not int) or type(keepdims) is not bool or (axis is None and keepdims):
         return None
-    join = Join("reduce", form, slots, 1, True)
+    spread = _SPREADS.get(form.row.impl)
+    join = Join("reduce" if spread is None else "spread", form, slots, 1, True)
     join.axis = None if axis is None else (axis, keepdims)
-    make = _REDUCTIONS[form.row.impl]
+    make = spread or _REDUCTIONS[form.row.impl]
 
-    def read(key: tuple[Any, ...]) -> Reduction | None:
+    def read(key: tuple[Any, ...]) -> Reduction | Spread | None:
         found = make(key[0])
-        return found if found is not None and found.dtype == spec.dtype else None
+        last = found.last if isinstance(found, Spread) else found
+        return found if last is not None and last.dtype == spec.dtype else None
 
     join.read = read
     return join
 
+
+_SPREADS = {"var": _spreading(False), "std": _spreading(True)}
 
 _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     "where": _where,
@@ -360,7 +403,7 @@ _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     "copy": _copied,
     "ndarray.copy": _copied,
     "ndarray.__setitem__": _setitem,
-    **dict.fromkeys(_REDUCTIONS, _reduction),
+    **dict.fromkeys((*_REDUCTIONS, *_SPREADS), _reduction),
 }
 
 __all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "copy_into", "is_cheap", "join_of", "ufunc_for"]

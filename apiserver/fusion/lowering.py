@@ -307,9 +307,8 @@ class _Lowering:
         if out[3] != dtype or len(self._inner) + 1 > _DIMENSIONS:
             raise _Cannot
         outer = (*out[2][: len(self._inner) - 1], 0)
-        self._emit(
-            _ROWS, (value, out), [0, *self._inner], [(value[1], *value[2]), (out[1], *outer)], 1, loop, int(how.divide), first, at, stride
-        )  # fmt: skip
+        strides = [(value[1], *value[2]), (out[1], *outer)]
+        self._emit(_ROWS, (value, out), [0, *self._inner], strides, 1, loop, how.divide + how.root, first, at, stride)
 
     def _operand_of_rows(self, slot: int) -> tuple[int, int, tuple[int, ...], np.dtype[Any]]:
         """A reduction's result, which may lack the last dimension."""

@@ -175,6 +175,8 @@ class Program:
                 total = how.ufunc.reduce(value.array, axis=None)
             if how.divide:
                 total = np.true_divide(total, np.asarray(value.size, how.dtype))
+            if how.root:
+                total = np.sqrt(total)
             node.result.array[...] = total
         for value in stored:
             value.array = None
@@ -423,6 +425,8 @@ def _by_row(how: Reduction) -> Callable[..., Any]:
         def mean(x: Array, out: Array) -> None:
             reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)
             np.true_divide(out, np.asarray(x.shape[-1], how.dtype), out=out)
+            if how.root:
+                np.sqrt(out, out=out)
 
         return mean
     return lambda x, out: reduce(x, axis=-1, dtype=dtype, out=out, keepdims=x.ndim == out.ndim)

@@ -119,7 +119,7 @@ class Trials:
 
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
         """See `Ways`."""
-        key = (how.ufunc.__name__, how.dtype.char, given.char, by_row, by_row and how.divide)
+        key = (how.ufunc.__name__, how.dtype.char, given.char, by_row, by_row and how.divide, by_row and how.root)
         found = _known.get(key)
         if found is None:
             found = _known[key] = self._reduces(how, given, by_row)
@@ -141,6 +141,8 @@ class Trials:
         how.ufunc.reduce(x, axis=-1, dtype=_adding(how), out=expected, keepdims=True)
         if how.divide:
             np.true_divide(expected, np.asarray(x.shape[-1], how.dtype), out=expected)
+        if how.root:
+            np.sqrt(expected, out=expected)
         made = np.full_like(expected, 1)
         result = Value(made.shape, made.dtype, made)
         result.is_reduced = True

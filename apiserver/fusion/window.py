@@ -32,7 +32,7 @@ from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER
 from . import waves
-from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, copy_into, is_cheap
+from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, Spread, copy_into, is_cheap
 from .segments import Node, Segment, Value, can_run, clash, settle
 
 if TYPE_CHECKING:
@@ -295,28 +295,53 @@ class Window:
             return False
         (value,), key = found
         reduction: Reduction | None = join.bind(key, join.read)
-        if (
-            reduction is None
-            or value.size < MIN_ELEMENTS
-            or (value.array is not None and not value.array.flags.c_contiguous)
-        ):
+        if reduction is None or not self._is_reducible(value):
             return False
-        if join.axis is None:
-            shape: tuple[int, ...] = ()
-        else:
-            axis, keepdims = join.axis
-            if value.ndim < 2 or axis not in (-1, value.ndim - 1) or value.shape[-1] < 2:
-                return False
-            shape = (*value.shape[:-1], 1) if keepdims else value.shape[:-1]
-        result = Value(spec.shape, spec.dtype)
-        result.is_reduced = True
-        node = Node(reduction, [value], result, None, by_row=join.axis is not None)
+        shape = _reduced(join, value)
+        node = self._reducing(join, reduction, value, spec.shape)
         if shape != spec.shape or not can_run(node, value.shape) or not self._charge(join.form.charge):
             return False
         self._add(node, value.shape)
-        self._made[handle] = result
+        self._made[handle] = node.result
         self._actions.append((_PUT, handle, None))
         return True
+
+    def spread(self, join: Join, words: list[int], i: int) -> bool:
+        """A variance or its root, of everything or along the last axis: four steps, as the device takes them."""
+        spec, handle = join.spec, words[i + 1]
+        found = self._operands(join, words, i)
+        if found is None or spec is None or not self._is_free(handle):
+            return False
+        (value,), key = found
+        steps: Spread | None = join.bind(key, join.read)
+        if steps is None or not self._is_reducible(value) or _reduced(join, value) != spec.shape:
+            return False
+        by_row = join.axis is not None
+        mean = self._reducing(join, steps.mean, value, (*value.shape[:-1], 1) if by_row else ())
+        rest, square = (Value(value.shape, value.dtype) for _ in range(2))
+        nodes = (
+            mean,
+            Node(steps.subtract, [value, mean.result], rest, None, False),
+            Node(steps.multiply, [rest, rest], square, None, False),
+            self._reducing(join, steps.last, square, spec.shape),
+        )
+        if not all(can_run(node, value.shape) for node in nodes) or not self._charge(join.form.charge):
+            return False
+        for node in nodes:
+            self._add(node, value.shape)
+        self._made[handle] = nodes[-1].result
+        self._actions.append((_PUT, handle, None))
+        return True
+
+    @staticmethod
+    def _is_reducible(value: Value) -> bool:
+        return value.size >= MIN_ELEMENTS and (value.array is None or value.array.flags.c_contiguous)
+
+    @staticmethod
+    def _reducing(join: Join, how: Reduction, value: Value, shape: tuple[int, ...]) -> Node:
+        result = Value(shape, how.dtype)
+        result.is_reduced = True
+        return Node(how, [value], result, None, by_row=join.axis is not None)
 
     def _force(self, value: Value) -> Array | None:
         """Give a value memory now, because something looks into it; None where there is none."""
@@ -456,6 +481,16 @@ def _shape(values: list[Any]) -> tuple[int, ...] | None:
         return np.broadcast_shapes(*shapes)
     except ValueError:
         return None
+
+
+def _reduced(join: Join, value: Value) -> tuple[int, ...] | None:
+    """The shape of a reduction's result; None where it is along another axis than the last."""
+    if join.axis is None:
+        return ()
+    axis, keepdims = join.axis
+    if value.ndim < 2 or axis not in (-1, value.ndim - 1) or value.shape[-1] < 2:
+        return None
+    return (*value.shape[:-1], 1) if keepdims else value.shape[:-1]
 
 
 def _overlap(values: list[Any], target: Value) -> bool:

@@ -33,7 +33,7 @@ BINARY = (
     "add", "subtract", "multiply", "true_divide", "maximum", "minimum", "fmax", "greater", "less_equal", "equal", "not_equal",
     "logical_and", "logical_or", "arctan2", "power", "remainder", "floor_divide", "bitwise_and", "bitwise_xor", "hypot", "copysign",
 )  # fmt: skip
-REDUCTIONS = ("sum", "mean", "max", "min", "any", "all", "prod", "var", "argmax")
+REDUCTIONS = ("sum", "mean", "max", "min", "any", "all", "prod", "var", "std", "argmax")
 DTYPES = ("f8", "f8", "f8", "f4", "f4", "i8", "i4", "u1", "?", "f2", "c16")
 #: Of programs that are to have long chains.
 CHAINED = ("f8", "f8", "f8", "f4", "?")
@@ -361,7 +361,7 @@ class Program:
     def _by_rows(self) -> None:
         """`f(x, x.mean(axis=-1, keepdims=True))`."""
         handle, a = self._any()
-        op = self.random.choice(("mean", "mean", "sum", "max", "min"))
+        op = self.random.choice(("mean", "mean", "sum", "max", "min", "var", "std"))
         rows = self._expected(op, [a], axis=-1, keepdims=True) if a.ndim > 1 else None
         if rows is None:
             return

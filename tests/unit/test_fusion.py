@@ -203,6 +203,33 @@ def test_sums_of_negative_zeros_are_numpys_zero(threads: int, dtype: str) -> Non
     assert fusion.joined == 5 and bool(fusion.lowered) == has_driver
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("threads", [1, 3], ids=["interpreter", "driver"])
+@pytest.mark.parametrize("axis", [None, -1])
+@pytest.mark.parametrize("corner", [0.5, np.nan, np.inf, -0.0])
+def test_variances_are_chains_by_themselves(corner: float, axis: int | None, threads: int, dtype: str) -> None:
+    shape = (50, 31)
+    data = np.random.default_rng(4).standard_normal(shape).astype(dtype)
+    data[1, 0], data[2] = corner, -np.abs(corner)
+    has_driver = threads > 1 and driver.prepare(waits=True)
+    options: dict[str, Any] = {} if axis is None else {"axis": axis}
+    of = spec(() if axis is None else shape[:1], dtype)
+    forms = [
+        form(60, "@array", [V], [spec(shape, dtype)]),
+        *(form(61 + k, op, [H], [of], **options) for k, op in enumerate(("var", "std"))),
+    ]
+    plain, fused = Side(False), Side(True, threads=threads)
+    known: tuple[set[int], set[int]] = set(), set()
+    for command in [(forms[0], 1, value(data.tobytes())), (forms[1], 2, 1), (forms[2], 3, 1)]:
+        plain.run([command], known[0])
+        fused.run([command], known[1])
+    assert plain.state() == fused.state()
+    fusion = fused.executor.fusion
+    assert fusion is not None
+    assert (fusion.windows, fusion.joined) == (2, 2)
+    assert fusion.segments == fusion.lowered == (0 if not has_driver else 4 if axis is None else 2)
+
+
 def test_off_means_off() -> None:
     side = Side(False)
     side.run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (EXP, 3, 2)], set())
