@@ -104,6 +104,15 @@ def test_numbers_of_transforms() -> None:
         _fft._convert_fft_type(np.dtype("i4"), "R2C")
 
 
+def test_integer_outputs_of_images() -> None:
+    from cupool.shim.cupyx.scipy.ndimage import _util
+
+    whole, real = cp.ones(1, "B"), cp.ones(1)
+    cases = {(None, 0): True, ("i4", 0): True, (float, 0): False, (None, 1): False, ("?", 1): False}
+    assert all(_util._is_integer_output(given, (whole, real)[i]) is is_one for (given, i), is_one in cases.items())
+    assert _util._is_integer_output(whole, real) and not _util._is_integer_output(real, whole)
+
+
 def test_accelerators_are_remembered() -> None:
     cp._core.set_routine_accelerators(["cub", 2])
     try:
