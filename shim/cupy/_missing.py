@@ -66,7 +66,7 @@ class MissingModule(ModuleType):
 
 # -- modules without code --------------------------------------------------------------------------------------------------------
 
-_CUPYX = "cutensor distributed distributed.array jit.cub jit.thrust tools"
+_CUPYX = "cutensor distributed distributed.array jit.thrust tools"
 _CUDA = "texture"
 #: Modules of CuPy that have no code here, below the shim.
 MODULES = frozenset(

@@ -121,6 +121,41 @@ def test_rawkernel(tmp_path: Path) -> None:
     ''')  # fmt: skip
 
 
+def test_reductions_of_a_warp_and_of_a_block(tmp_path: Path) -> None:
+    run(tmp_path, r'''
+    from cupyx import jit
+
+    def made(dtype):
+        @jit.rawkernel()
+        def reduce(x, y):
+            Warp = jit.cub.WarpReduce[dtype]
+            Block = jit.cub.BlockReduce[dtype, 96]
+            warps = jit.shared_memory(dtype=Warp.TempStorage, size=3)
+            block = jit.shared_memory(dtype=Block.TempStorage, size=1)
+            i, j = jit.blockIdx.x, jit.threadIdx.x
+            w = j // 32
+            in_warp = Warp(warps[w])
+            w = 0
+            least = in_warp.Reduce(x[i, j], jit.cub.Min())
+            total = Block(block[0]).Sum(x[i, j])
+            jit.syncthreads()
+            most = Block(block[0]).Reduce(x[i, j], jit.cub.Max())
+            if j % 32 == 0:
+                y[i, j // 32] = least
+            if j == 0:
+                y[i, 3] = total
+                y[i, 4] = most
+        return reduce
+
+    x = (np.arange(4 * 96).reshape(4, 96) * 37 % 101).astype("i8") % 11
+    for dtype in (np.int8, np.uint64, np.float16, np.float32, np.complex64):
+        given, y = x.astype(dtype), cp.zeros((4, 5), dtype)
+        made(dtype)[4, 96](cp.array(given), y)
+        assert np.array_equal(y.get()[:, :3], given.reshape(4, 3, 32).min(2)), dtype
+        assert np.array_equal(y.get()[:, 3], x.sum(1).astype(dtype)) and np.array_equal(y.get()[:, 4], given.max(1)), dtype
+    ''')  # fmt: skip
+
+
 def test_vectorize(tmp_path: Path) -> None:
     run(tmp_path, r'''
     @cp.vectorize

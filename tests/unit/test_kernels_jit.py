@@ -64,6 +64,48 @@ def test_no_loop() -> None:
     assert choose_loop("add", [np.dtype("i"), np.dtype("i")], np.dtype("d"), "cuda").outs == "d"
 
 
+def test_cubs_classes_take_their_storage_and_their_dtype() -> None:
+    cub: Any = jit.cub
+
+    def wrong_storage(a):  # type: ignore[no-untyped-def]
+        temp = jit.shared_memory(np.float32, 1)
+        cub.WarpReduce[np.float32](temp[0])
+
+    def wrong_input(a):  # type: ignore[no-untyped-def]
+        Warp = cub.WarpReduce[np.float64]
+        a[0] = Warp(jit.shared_memory(Warp.TempStorage, 1)[0]).Sum(a[0])
+
+    def wrong_operator(a):  # type: ignore[no-untyped-def]
+        Warp = cub.WarpReduce[np.float32]
+        a[0] = Warp(jit.shared_memory(Warp.TempStorage, 1)[0]).Reduce(a[0], 1)
+
+    def in_a_branch(a):  # type: ignore[no-untyped-def]
+        Warp = cub.WarpReduce[np.float32]
+        temp = jit.shared_memory(Warp.TempStorage, 1)
+        if a[0] > 0:
+            warp = Warp(temp[0])
+            a[0] = warp.Sum(a[0])
+
+    def twice(a):  # type: ignore[no-untyped-def]
+        Warp = cub.WarpReduce[np.float32]
+        temp = jit.shared_memory(Warp.TempStorage, 2)
+        warp = Warp(temp[0])
+        warp = Warp(temp[1])
+        a[0] = warp.Sum(a[0])
+
+    for function, message in (
+        (wrong_storage, "Invalid temp_storage type"), (wrong_input, "Invalid input type"), (wrong_operator, "is no operator"),
+        (in_a_branch, "outside of loops"), (twice, "mismatch of variable"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=message):
+            text(function, FLOATS)
+    for given in ((np.float32, 32, 1), np.dtype("f"), (np.float32, 2.5)):
+        with pytest.raises(TypeError, match="takes"):
+            cub.BlockReduce[given]
+    with pytest.raises(RuntimeError, match="outside a kernel"):
+        cub.BlockReduce[np.float32, 64](None)
+
+
 @pytest.mark.parametrize(
     ("value", "dtype", "expected"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: Modules that have no code in the shim.
 MODULES = """\
-cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.cub cupyx.jit.thrust cupyx.tools
+cuda.texture cupyx.distributed cupyx.distributed.array cupyx.jit.thrust cupyx.tools
 """
 
 #: Module -> names in it, those below an unsupported class left out.
@@ -95,9 +95,6 @@ _interface._JitRawKernel
 """,
     "cupyx.jit.cg": """\
 _GridGroup _ThreadBlockGroup
-""",
-    "cupyx.jit.cub": """\
-BlockReduce Max Min Sum WarpReduce
 """,
     "cupyx.jit.thrust": """\
 adjacent_difference binary_search copy count device equal equal_range exclusive_scan exclusive_scan_by_key fill find gather

@@ -31,7 +31,7 @@ _TEXTURE = "textures, surfaces and CUDA arrays are opaque to kernels compiled fo
 _CALLBACKS = "callbacks of cuFFT are device code that a CUDA compiler links into the library"
 _BLOCK = "the server's allocator has no blocks that a client could hold; MemoryPool's queries are carried"
 _JIT = "link-time IR and the classes behind groups belong to a compiler in the calling process; kernels are compiled on the server"
-_TEMPLATES = "needs CUB's and Thrust's headers and nvcc on the server; loops, shared_memory and cupyx.jit's warp functions are carried"
+_TEMPLATES = "needs Thrust's headers and nvcc on the server; loops, shared_memory, cupyx.jit.cub and the warp functions are carried"
 
 #: Prefix of a name (below `cupy`, or "cupyx…") -> reason. The longest prefix of whole name parts wins; "" is for the rest.
 GROUPS: dict[str, str] = {
@@ -69,7 +69,6 @@ GROUPS: dict[str, str] = {
     "cupyx.cusparse": _LIBRARY,
     "cupyx.distributed": "needs several processes with a GPU each and NCCL between them",
     "cupyx.jit": _JIT,
-    "cupyx.jit.cub": _TEMPLATES,
     "cupyx.jit.thrust": _TEMPLATES,
     "cupyx.tools": "manages CUDA libraries of the calling process, which has none",
 }

@@ -152,9 +152,12 @@ def attribute_of(value: Code, name: str, scope: Scope) -> Value | None:
     if isinstance(kind, Dim3) and name in ("x", "y", "z"):
         return Code(f"{value.code}.{name}", UINT32)
     if isinstance(kind, Opaque):
-        from .groups import METHODS
+        from . import collectives, groups
 
-        method = METHODS[kind.spelling].get(name)
+        known = (
+            collectives.METHODS if isinstance(kind, collectives.Collective) else groups.METHODS.get(kind.spelling, {})
+        )
+        method = known.get(name)
         return None if method is None else Method(method, value)
     if isinstance(kind, Scalar):
         if name in ("real", "imag") and kind.dtype.kind == "c":
@@ -220,8 +223,11 @@ def _run(function: Any, args: list[Value], kwargs: dict[str, Value]) -> Constant
 
 
 def _call_object(function: Any, args: list[Value], kwargs: dict[str, Value], scope: Scope) -> Value:
+    from .collectives import Collective
     from .kernel import JitKernel
 
+    if isinstance(function, Collective):
+        return function.write(scope, *args, **kwargs)
     if isinstance(function, JitKernel):
         return _call_device(function, args, kwargs, scope)
     name = _ufunc_name(function)

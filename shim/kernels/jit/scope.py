@@ -20,6 +20,7 @@ class Program:
         mode: 'cuda' or 'numpy', the rule for types.
         known: (function, types of its parameters) -> (name, type of its result), or None while it is being translated.
         includes: names of headers beyond those that every kernel has.
+        helpers: C++ that the functions need in front of them.
         is_cooperative: the grid waits for all its blocks.
     """
 
@@ -28,6 +29,7 @@ class Program:
         self.functions: list[str] = []
         self.known: dict[tuple[Any, tuple[CType, ...]], tuple[str, CType] | None] = {}
         self.includes: dict[str, None] = {}
+        self.helpers: dict[str, None] = {}
         self.is_cooperative = False
         self._tuples: set[int] = set()
         self._uses_arrays = False
@@ -58,7 +60,7 @@ class Program:
         groups = "namespace cg = cooperative_groups;\n" if "cooperative_groups.h" in self.includes else ""
         arrays = ARRAYS if self._uses_arrays else ""
         tuples = "".join(tuple_text(n) for n in sorted(self._tuples))
-        return f"{headers}{groups}{arrays}{tuples}{cpp.helper_text(cpp.needed(body))}{body}"
+        return f"{headers}{groups}{arrays}{tuples}{''.join(self.helpers)}{cpp.helper_text(cpp.needed(body))}{body}"
 
 
 class Scope:

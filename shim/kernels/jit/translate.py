@@ -12,7 +12,7 @@ import numpy as np
 from . import operations, source
 from .expressions import TranslationError, translate
 from .scope import Program, Scope
-from .types import VOID, CType, Element, Scalar, Tuple
+from .types import VOID, CType, Element, Opaque, Scalar, Tuple
 from .values import Code, Constant, Range, Value, as_code, is_constant
 
 _Lines = list[str]
@@ -203,6 +203,8 @@ def _store_name(name: str, value: Code, may_declare: bool, scope: Scope) -> _Lin
         scope.variables[name] = known = Code(spelled, kind, spelled)
         if may_declare:
             return [f"{kind.declare(spelled)} = {value.code};"]
+        if isinstance(kind, Opaque) and not kind.can_be_written:
+            raise TypeError(f"`{name}` is a {kind}, which is made outside of loops and branches.")
         scope.hoisted[spelled] = kind
     return [_written(known, value, scope)]
 
@@ -210,7 +212,7 @@ def _store_name(name: str, value: Code, may_declare: bool, scope: Scope) -> _Lin
 def _written(place: Code, value: Code, scope: Scope) -> str:
     if isinstance(place.type, Scalar) and isinstance(value.type, Scalar):
         value = as_code(operations.cast(value, place.type, "same_kind", scope), scope)
-    elif place.type != value.type:
+    elif place.type != value.type or (isinstance(place.type, Opaque) and not place.type.can_be_written):
         raise TypeError(f"Data type mismatch of variable: `{place.code}`: {place.type} != {value.type}")
     return f"{place.place or place.code} = {place.type.stored(value.code)};"
 

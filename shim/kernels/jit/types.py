@@ -141,7 +141,13 @@ class Dim3(CType):
 
 
 class Opaque(CType):
-    """A type that only its own methods know: a cooperative group."""
+    """A type that only its own methods know: a cooperative group, a class of CUB.
+
+    Attributes:
+        can_be_written: a variable of it may be declared first and written later.
+    """
+
+    can_be_written = True
 
     def __init__(self, spelling: str) -> None:
         self.spelling = spelling

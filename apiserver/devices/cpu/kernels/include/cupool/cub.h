@@ -67,7 +67,7 @@ class BlockReduce {
     T result = value;
     for (int first = 0; first < n; first += 32) {
       T part = detail::warp_fold(&temp.at(first), n - first < 32 ? n - first : 32, op);
-      result = first ? op(result, part) : part;
+      result = first ? T(op(result, part)) : part;
     }
     return result;
   }
@@ -102,14 +102,14 @@ class BlockScan {
   template <class Op> void InclusiveScan(T in, T& out, Op op) { T all; InclusiveScan(in, out, op, all); }
   template <class Op> void InclusiveScan(T in, T& out, Op op, T& all) {
     T before;
-    out = before_me(in, op, before, all) ? op(before, in) : in;
+    out = before_me(in, op, before, all) ? T(op(before, in)) : in;
   }
   template <int items, class Op> void InclusiveScan(T (&in)[items], T (&out)[items], Op op) { T all; InclusiveScan(in, out, op, all); }
   template <int items, class Op> void InclusiveScan(T (&in)[items], T (&out)[items], Op op, T& all) {
     T before;
     bool has = before_me(detail::thread_fold(in, op), op, before, all);
     for (int i = 0; i < items; i++) {
-      before = has ? op(before, in[i]) : in[i];
+      before = has ? T(op(before, in[i])) : in[i];
       out[i] = before;
       has = true;
     }
@@ -117,7 +117,7 @@ class BlockScan {
   template <class Op> void ExclusiveScan(T in, T& out, T initial, Op op) { T all; ExclusiveScan(in, out, initial, op, all); }
   template <class Op> void ExclusiveScan(T in, T& out, T initial, Op op, T& all) {
     T before;
-    out = before_me(in, op, before, all) ? op(initial, before) : initial;
+    out = before_me(in, op, before, all) ? T(op(initial, before)) : initial;
   }
   template <int items, class Op> void ExclusiveScan(T (&in)[items], T (&out)[items], T initial, Op op) {
     T all;
@@ -125,7 +125,7 @@ class BlockScan {
   }
   template <int items, class Op> void ExclusiveScan(T (&in)[items], T (&out)[items], T initial, Op op, T& all) {
     T before;
-    before = before_me(detail::thread_fold(in, op), op, before, all) ? op(initial, before) : initial;
+    before = before_me(detail::thread_fold(in, op), op, before, all) ? T(op(initial, before)) : initial;
     for (int i = 0; i < items; i++) {
       const T value = in[i];
       out[i] = before;
@@ -294,12 +294,12 @@ class WarpScan {
   template <class Op> void InclusiveScan(T in, T& out, Op op) { T all; InclusiveScan(in, out, op, all); }
   template <class Op> void InclusiveScan(T in, T& out, Op op, T& all) {
     T before;
-    out = before_me(in, op, before, all) ? op(before, in) : in;
+    out = before_me(in, op, before, all) ? T(op(before, in)) : in;
   }
   template <class Op> void ExclusiveScan(T in, T& out, T initial, Op op) { T all; ExclusiveScan(in, out, initial, op, all); }
   template <class Op> void ExclusiveScan(T in, T& out, T initial, Op op, T& all) {
     T before;
-    out = before_me(in, op, before, all) ? op(initial, before) : initial;
+    out = before_me(in, op, before, all) ? T(op(initial, before)) : initial;
   }
 
  private:
