@@ -91,7 +91,7 @@ class Spread:
 _CHEAP = frozenset((
     "add", "subtract", "multiply", "negative", "positive", "absolute", "square", "maximum", "minimum", "fmax", "fmin", "greater",
     "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and",
-    "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite", "signbit", "copysign",
+    "bitwise_or", "bitwise_xor", "clip", "invert", "isnan", "isinf", "isfinite", "signbit", "copysign",
 ))  # fmt: skip
 
 
@@ -291,6 +291,38 @@ def copy_into(x: Array, out: Array) -> None:
     np.copyto(out, x)
 
 
+#: The ufunc behind `numpy.clip`.
+_CLIP: Any = getattr(getattr(getattr(np, "_core", None), "umath", None), "clip", None)
+#: Integers up to this are numbers of every floating point dtype in a chain.
+_EXACT = 1 << 24
+
+
+def _clip(form: Form, impl: Any) -> Join | None:
+    spec = _result(form)
+    slots = _bare(form)
+    if spec is None or spec.size < MIN_ELEMENTS or slots is None or form.kwargs:
+        return None
+    if (
+        _CLIP is None
+        or len(slots) != 3
+        or slots[0][0] != SLOT_HANDLE
+        or any(kind == SLOT_HANDLE for kind, _ in slots[1:])
+    ):
+        return None
+    join = Join("clip", form, slots, 1, True)
+
+    def make(key: tuple[Any, ...]) -> Operation | None:
+        # As in ops_creation.clip, where it calls NumPy.
+        source, *limits = key
+        if source.kind != "f" or any(type(k) is int and abs(k) > _EXACT for k in limits):
+            return None
+        inputs = (source,) * 3
+        return Operation(_CLIP, source, _CLIP, inputs=inputs) if proof.can_be_cut(_CLIP, inputs) else None
+
+    join.read = make
+    return join
+
+
 def _setitem(form: Form, impl: Any) -> Join | None:
     """`a[key] = value` with a key that only slices."""
     if len(form.args) != 3 or form.kwargs or form.results or not isinstance(form.args[1], Constant):
@@ -400,6 +432,7 @@ _SPREADS = {"var": _spreading(False), "std": _spreading(True)}
 _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     "where": _where,
     "ndarray.astype": _astype,
+    "clip": _clip,
     "copy": _copied,
     "ndarray.copy": _copied,
     "ndarray.__setitem__": _setitem,

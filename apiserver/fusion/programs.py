@@ -150,6 +150,8 @@ class Program:
                     call(slots[operands[0]], slots[operands[1]], out=slots[result])
                 elif kind == _ONE:
                     call(slots[operands[0]], out=slots[result])
+                elif kind == _MANY:
+                    call(*[slots[k] for k in operands], out=slots[result])
                 elif kind == _MAKES:
                     slots[result][...] = call(*[slots[k] for k in operands])
                 else:
@@ -191,7 +193,7 @@ class Program:
         return np.asarray(how.ufunc.reduce(np.array(parts, how.dtype)), how.dtype)
 
 
-_TWO, _ONE, _MAKES, _TOTAL = range(4)
+_TWO, _ONE, _MANY, _MAKES, _TOTAL = range(5)
 
 
 def _depends_on_place(node: Node, total: Any) -> bool:
@@ -396,7 +398,7 @@ class _Compiler:
         elif how.makes:
             self._emit(node, how.call, operands, result, _MAKES)
         else:
-            self._emit(node, how.call, operands, result, _TWO if len(operands) == 2 else _ONE)
+            self._emit(node, how.call, operands, result, {1: _ONE, 2: _TWO}.get(len(operands), _MANY))
 
     def _emit(self, node: Node, call: Callable[..., Any], operands: list[int], result: int, kind: int) -> None:
         self.program.code.append((call, tuple(operands), result, kind))

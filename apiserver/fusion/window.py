@@ -30,7 +30,7 @@ from cupool.contract.spec import Spec, spec_of
 from .. import lastuse
 from ..accounting import rounded
 from ..devices.cpu import memory
-from ..forms import SLOT_HANDLE, SLOT_INTEGER
+from ..forms import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL
 from . import waves
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, Spread, copy_into, is_cheap
 from .segments import Node, Segment, Value, can_run, clash, settle
@@ -199,6 +199,13 @@ class Window:
         self._made[handle] = result
         self._actions.append((_PUT, handle, None))
         return True
+
+    def clip(self, join: Join, words: list[int], i: int) -> bool:
+        """An elementwise command whose numbers must be some: NaN is a limit of another kind."""
+        reals = self._executor.reals
+        if any(kind == SLOT_REAL and reals[i + at] != reals[i + at] for kind, at in join.operands):
+            return False
+        return self.map(join, words, i)
 
     def map_into(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with `out=`."""

@@ -227,8 +227,9 @@ class Program:
         """One more command, of a random kind; none where it makes no sense."""
         chosen = self.random.choices(
             (self._unary, self._binary, self._scalar_op, self._into, self._where, self._astype, self._view, self._assign, self._reduce,
-             self._free, self._fetch, self._wrong, self._copy, self._rebind, self._by_rows),
-            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3, 12, 5) if self.seed % 2 else (16, 24, 12, 5, 4, 2, 3, 3, 4, 20, 0.5, 0.2, 1, 10, 4),
+             self._free, self._fetch, self._wrong, self._copy, self._rebind, self._by_rows, self._clip),
+            (12, 20, 12, 8, 4, 4, 6, 6, 8, 16, 2, 1, 3, 12, 5, 3) if self.seed % 2
+            else (16, 24, 12, 5, 4, 2, 3, 3, 4, 20, 0.5, 0.2, 1, 10, 4, 3),
         )[0]  # fmt: skip
         chosen()
 
@@ -357,6 +358,14 @@ class Program:
         result = self._expected(op, [a], **options)
         if result is not None:
             self._do(self._form(op, [H], [result], **options), self._new(), handle)
+
+    def _clip(self) -> None:
+        handle, a = self._any()
+        limits = [self._scalar() for _ in range(2)]
+        result = self._expected("clip", [a, *(word if slot is I else 0.5 for slot, word in limits)])
+        if result is not None:
+            slots, words = zip(*limits, strict=True)
+            self._do(self._form("clip", [H, *slots], [result]), self._new(), handle, *words)
 
     def _by_rows(self) -> None:
         """`f(x, x.mean(axis=-1, keepdims=True))`."""

@@ -230,6 +230,37 @@ def test_variances_are_chains_by_themselves(corner: float, axis: int | None, thr
     assert fusion.segments == fusion.lowered == (0 if not has_driver else 4 if axis is None else 2)
 
 
+@pytest.mark.parametrize("threads", [1, 3], ids=["interpreter", "driver"])
+@pytest.mark.parametrize(
+    "limits", [((R, -0.5), (R, 0.5)), ((I, -1), (I, 1)), ((R, 0.0), (I, 0)), ((I, 2), (R, -2.0)), ((R, np.nan), (I, 1))]
+)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_limits_of_two_numbers_are_part_of_a_chain(dtype: str, limits: Any, threads: int) -> None:
+    data = proof.values(np.random.default_rng(6), np.dtype(dtype), N)
+    of = spec((N,), dtype)
+    slots, numbers = zip(*limits, strict=True)
+    double, clip = form(60, "add", [H, H], [of]), form(61, "clip", [H, *slots], [of])
+    words = [n if slot is I else real_bits(n) for slot, n in limits]
+    commands = [
+        (form(62, "@array", [V], [of]), 1, value(data.tobytes())),
+        (double, 2, 1, 1),
+        (clip, 3, 2, *words),
+        (double, 4, 3, 1),
+        (None, 2),
+    ]
+    has_driver = threads > 1 and driver.prepare(waits=True)
+    plain, fused = Side(False), Side(True, threads=threads)
+    known: set[int] = set()
+    for command in commands:
+        plain.run([command], known)
+    fused.run(commands, set())
+    assert plain.state() == fused.state()
+    fusion = fused.executor.fusion
+    assert fusion is not None
+    assert fusion.joined == (4 if not any(n != n for n in numbers) else 0)
+    assert fusion.segments == fusion.lowered == (has_driver and fusion.windows)
+
+
 def test_off_means_off() -> None:
     side = Side(False)
     side.run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (EXP, 3, 2)], set())
