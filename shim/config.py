@@ -36,8 +36,8 @@ class Config(Record):
         compression: CUPOOL_COMPRESSION, "zlib": bulk bytes are packed on their way between hosts; empty: they are not.
         float32_as: CUPOOL_FLOAT32_AS, "float16" or "bfloat16": large arrays of float32 are rounded to that on their way, both ways; empty:
             they are not. See `transit.py`.
-        transport: CUPOOL_TRANSPORT, how frames travel: "auto", by sockets of our own until grpcio is loaded; "light", by those alone;
-            "core" and "grpc", grpcio's core and its public API.
+        transport: CUPOOL_TRANSPORT, how frames travel: "auto", by sockets of our own, and by grpcio's core where those do not fit;
+            "light", by those whatever they met before; "core" and "grpc", grpcio's core and its public API.
         log: CUPOOL_LOG, "debug", "info", "warning" or "error": what is told of sessions on standard error; empty: nothing.
         log_format: CUPOOL_LOG_FORMAT, "text" or "json".
     """

@@ -1,7 +1,7 @@
 """An Attach stream, and single calls, on a socket of our own: docs/decisions/022.
 
-For a process that has not loaded grpcio, which takes as long as numpy does: what it needs of HTTP/2 is in `http2.py`. Whoever has loaded it
-goes on with it, and so does who finds that a server, or what stands before it, says something that is not read there.
+grpcio takes as long to load as numpy does, and a thread of its own for each wait: what a session needs of HTTP/2 is in `http2.py`. Who
+finds that a server, or what stands before it, says something that is not read there goes on with grpcio.
 
 Boundary: sockets, TLS, who sends and who reads. The interface is `transport.Stream`'s.
 
@@ -54,7 +54,7 @@ class Unfit(Exception):
 
 
 def is_loaded() -> bool:
-    """Whether this process has loaded grpcio, so that nothing is won without it."""
+    """Whether this process has loaded grpcio."""
     return "grpc" in sys.modules
 
 
@@ -398,10 +398,10 @@ def call_once(
 
 
 class LightTransport:
-    """Our own streams, and grpcio's core in their place once they do not fit."""
+    """Our own streams, and grpcio's core in their place where they do not fit."""
 
     def __init__(self, trust: Trust = NO_TLS, is_always: bool = False) -> None:
-        """`is_always`: also in a process that has loaded grpcio."""
+        """`is_always`: also where the last one met something that is not read here."""
         self._trust = trust
         self._is_always = is_always
         self._core: Any = None
@@ -414,7 +414,7 @@ class LightTransport:
         on_frame: Callable[[bytes], None],
         tls_name: str = "",
     ) -> Stream:
-        if self._is_always or not (is_loaded() or (self._last is not None and self._last.is_unread)):
+        if self._is_always or self._last is None or not self._last.is_unread:
             try:
                 wire = Wire(endpoint, self._trust, tls_name)
                 try:

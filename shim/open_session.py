@@ -29,7 +29,7 @@ from .link import Link
 from .outbox import GATE_WORDS, Outbox
 from .pending import COMMANDS, GATE
 from .redo import Base, Redo
-from .transport import GrpcTransport, Trust, connect_ahead, open_channel
+from .transport import GrpcTransport, Trust, connect_ahead, is_near, open_channel
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -52,8 +52,6 @@ TRANSPORTS: dict[str, Callable[[Trust], Transport]] = {
 GOODBYE_S = 2.0
 #: `durability` that only the server's hello says whether it can be had.
 NEEDS_HELLO = frozenset({"node", "file"})
-#: Endpoints of this host begin so: there will be a lane for bulk bytes, so no second connection is made before one is needed.
-NEAR = ("unix:", "127.", "localhost:", "[::1]:")
 #: The ticker's shortest and longest sleep.
 TICK_S = 0.001
 IDLE_TICK_S = 0.05
@@ -325,9 +323,9 @@ class OpenSession:
         return int(min(limits.inline_bytes, OUR_LIMITS.inline_bytes, limits.frame_bytes // 4) // 2)
 
     def connect_bulk(self) -> None:
-        """Have the connection for bulk transfers made, for a server that has no lane to us by its endpoint: while the command stream
-        connects and says hello, not after. Loads grpcio."""
-        if self.direct is None and not (wants_lane() and self.link.lease.endpoint.startswith(NEAR)):
+        """Have the connection for bulk transfers made, for a server that has no lane to us by its endpoint, before one is needed: while the
+        command stream connects and says hello. Loads grpcio."""
+        if self.direct is None and not (wants_lane() and is_near(self.link.lease.endpoint)):
             connect_ahead(self.bulk_channel())
 
     def bulk_channel(self) -> Any:

@@ -177,12 +177,31 @@ def test_what_our_sockets_do_not_read_grpcio_does(server: Server, answer: bytes)
         light_stream.call_once(here, NO_TLS, "/cupool.v1.PoolService/Acquire", b"", (), 5.0)
 
 
+def test_our_sockets_are_used_beside_grpcio_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has loaded grpcio. What it means that a proxy is set is grpcio's to say, for streams and calls."""
+    assert light_stream.is_loaded() and Config().transport == "auto"
+    with opened(server.endpoint) as opened_session:
+        assert type(opened_session.link._stream) is LightStream
+        assert program(60) == EXPECTED[60]
+    near, far = (PoolClient(f"{host}:7077", transport="auto") for host in ("127.0.0.1", "192.0.2.1"))
+    assert near._is_light and not far._is_light  # a far pool's channel is kept for the process's next session
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:1")
+    again = Server()
+    try:
+        with opened(again.endpoint) as opened_session:
+            assert type(opened_session.link._stream) is CoreStream
+            assert program(60) == EXPECTED[60]
+    finally:
+        again.close()
+
+
 def test_a_grpcio_whose_core_is_another_is_used_by_its_public_api(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core_stream, "_NEEDED", (*core_stream._NEEDED, "AnOperationThatIsNotThere"))
     assert core_stream.usable() is None
-    with opened(server.endpoint) as opened_session:
+    with opened(server.endpoint, transport="core") as opened_session:
         assert type(opened_session.link._stream) is GrpcStream
         assert program(60) == EXPECTED[60]
 
