@@ -74,7 +74,6 @@ class Link:
     def __init__(
         self,
         transport: Transport,
-        lease: Lease,
         outbox: Outbox,
         reconnect_s: float,
         fate: Callable[[Lease], str | Place | None],
@@ -95,7 +94,8 @@ class Link:
             fetch: brings the bytes of a transfer, for checkpoints that are kept here.
             restore: begins a lease's session with such a checkpoint; returns why it could not.
         """
-        self.lease = lease
+        #: Set by `start`: what is here is made while the pool still looks for one.
+        self.lease: Lease
         self.inbox = Inbox(outbox.acknowledge, self._control, outbox.redo)
         self.inbox.diverged = self._on_diverged
         self.inbox.help = self._help
@@ -153,8 +153,10 @@ class Link:
         self._opened = threading.Event()
         self._thread = LinkThread(self._run, self._closing.is_set, self._end_with)
 
-    def start(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None, is_early: bool = False) -> None:
-        """Connect; returns when the server has said hello, or early. Raises what it was refused with.
+    def start(
+        self, lease: Lease, timeout_s: float, meanwhile: Callable[[], None] = lambda: None, is_early: bool = False
+    ) -> None:
+        """Connect to the lease's server; returns when the server has said hello, or early. Raises what it was refused with.
 
         The first stream is opened and read up to the hello by the calling thread, which else would be woken by the link's, and that by
         it. Where that stream cannot be had, or breaks, the link's thread goes on as it would with any other.
@@ -163,7 +165,8 @@ class Link:
             meanwhile: called while the hello is on its way.
             is_early: see Note [Early].
         """
-        is_early = is_early and self.lease.op_table_digest == self._digest
+        self.lease = lease
+        is_early = is_early and lease.op_table_digest == self._digest
         try:
             stream = self._first = self._greet()
             if is_early:

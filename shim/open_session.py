@@ -23,7 +23,7 @@ from cupool.contract.values import decode
 
 from . import sites, trace
 from .config import Config, wants_lane
-from .lease import Fate, Lease, Place
+from .lease import Fate, Lease, Place, PoolClient
 from .light_stream import LightTransport
 from .link import Link
 from .outbox import GATE_WORDS, Outbox
@@ -111,38 +111,21 @@ class OpenSession:
         self.printing: deque[int] = deque()
         self._is_embedded = pool is None and self._embeds()
         self._pool = pool or self._new_pool()
-        lease: Lease = self._pool.acquire(settings)
-        chosen: Transport = transport or TRANSPORTS[settings.transport](trust_of(settings))
+        if isinstance(self._pool, PoolClient):
+            self._pool.begin(settings)  # what does not need the lease is made while the pool answers
         try:
-            keeps = settings.durability != "none"
-            redo = Redo(
-                settings.redo_bytes,
-                "" if keeps else "it was opened with durability='none', which keeps nothing for that",
-                "client" if settings.durability == "replay" else settings.durability,
-            )
-            self.outbox = Outbox(received=lambda: self.link.inbox.received, redo=redo)
-            self.link = Link(
-                chosen,
-                lease,
-                self.outbox,
-                settings.reconnect_s,
-                self._fate,
-                _digest(),
-                self._on_hello,
-                self._on_lost,
-                f"cupool-python {cupool.__version__}",
-                self._another,
-                self._put_again,
-                self._fetch,
-                self._restore,
-            )
-            self.inbox = self.link.inbox
-            # What broke the command stream breaks transfers too, which would notice after 13 s.
-            self.link.on_broken = self._drop_bulk
+            self._make(settings, transport or TRANSPORTS[settings.transport](trust_of(settings)))
+        except BaseException:
+            if isinstance(self._pool, PoolClient):
+                self._pool.abandon()
+            raise
+        lease: Lease = self._pool.acquire(settings)
+        try:
             if "grpc" in sys.modules:
+                self.link.lease = lease
                 self.connect_bulk()
             is_early = settings.early and settings.durability not in NEEDS_HELLO
-            self.link.start(settings.reconnect_s, self._ticker.start, is_early)
+            self.link.start(lease, settings.reconnect_s, self._ticker.start, is_early)
         except BaseException:
             self._stop.set()
             if self._ticker.is_alive():
@@ -151,6 +134,33 @@ class OpenSession:
             self._pool.release(lease, "the client could not attach")
             self._pool.close()
             raise
+
+    def _make(self, settings: Config, transport: Transport) -> None:
+        """What is the same for every lease."""
+        keeps = settings.durability != "none"
+        redo = Redo(
+            settings.redo_bytes,
+            "" if keeps else "it was opened with durability='none', which keeps nothing for that",
+            "client" if settings.durability == "replay" else settings.durability,
+        )
+        self.outbox = Outbox(received=lambda: self.link.inbox.received, redo=redo)
+        self.link = Link(
+            transport,
+            self.outbox,
+            settings.reconnect_s,
+            self._fate,
+            _digest(),
+            self._on_hello,
+            self._on_lost,
+            f"cupool-python {cupool.__version__}",
+            self._another,
+            self._put_again,
+            self._fetch,
+            self._restore,
+        )
+        self.inbox = self.link.inbox
+        # What broke the command stream breaks transfers too, which would notice after 13 s.
+        self.link.on_broken = self._drop_bulk
 
     # -- what its subclass knows ----------------------------------------------------------------------------------------
     def _embeds(self) -> bool:
