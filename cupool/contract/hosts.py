@@ -12,7 +12,8 @@ import os
 def boot_id() -> str:
     """Which host, since which start: clocks and memory of another one are others. "" where that cannot be known."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:  # a text file's codec is a module to load
+        # Bytes: a text file's codec is a module to load.
+        with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
             return file.read().decode("ascii").strip()
     except OSError:
         return ""
