@@ -60,8 +60,9 @@ tree:
 demo: .venv/.complete
 	$(RUN) tools/demo.py
 
+# Three processes for two cores: a third of the time a test waits for what runs in processes of its own.
 test: .venv/.complete tree
-	$(RUN) -m pytest -n 2 --dist loadfile -q
+	$(RUN) -m pytest -n 3 --dist loadfile -q
 
 check: .venv/.complete $(PROTO_VENV)/.complete tree
 	@$(MAKE) --no-print-directory -j 2 --keep-going --output-sync=target check-parts

@@ -78,6 +78,7 @@ def cases(full: bool) -> list[str]:
         for k in range(points)
         for lane in ("lane", "grpc")
         for direction in (UP, DOWN)
+        if full or (lane == "lane") == ((direction == UP) == (k == 0))
     ]
 
 

@@ -138,7 +138,7 @@ def test_exits_do_not_hang() -> None:
     assert result["complete"] and not result["failed"]
 
 
-@pytest.mark.timeout(200)  # eight programs, each of which imports what it needs
+@pytest.mark.timeout(200)  # six programs, each of which imports what it needs
 def test_cuts_do_not_change_a_result() -> None:
     result = campaign("cuts", full=False)
     assert result["complete"] and not result["failed"]
