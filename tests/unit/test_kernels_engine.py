@@ -587,6 +587,44 @@ def test_standard_headers(engine: KernelEngine) -> None:
     assert x.tolist() == [7 + 0xAA] * 8 + [15 + 0xAA] * 8
 
 
+def test_headers_that_kernels_of_others_name(engine: KernelEngine) -> None:
+    source = """
+    #include <cub/cub.cuh>
+    #include <cuda/atomic>
+    #include <cuda/std/atomic>
+    #include <nvfunctional>
+    #include <sm_60_atomic_functions.h>
+    #include <stdbool.h>
+    #include <thrust/pair.h>
+    #include <thrust/swap.h>
+    #include <thrust/tuple.h>
+    typedef cuda::atomic<int, cuda::thread_scope_device> counter;
+    static_assert(sizeof(counter) == sizeof(int), "arrays of them are arrays of numbers");
+    extern "C" __global__ void k(const int *x, int *out, counter *counters) {
+      __shared__ typename cub::BlockReduce<int, 64>::TempStorage temp;
+      int sum = cub::BlockReduce<int, 64>(temp).Sum(x[threadIdx.x]);
+      if (threadIdx.x == 0) out[0] = sum;
+      cuda::atomic_ref<int, cuda::thread_scope_device> most(out[1]);
+      most.fetch_max(x[threadIdx.x], cuda::memory_order_relaxed);
+      cuda::atomic_ref<int> added(out[2]);
+      int held = added.load(cuda::std::memory_order_relaxed);
+      while (!added.compare_exchange_weak(held, held + x[threadIdx.x])) {}
+      counters[threadIdx.x % 2].fetch_add(1);
+      ++counters[2];
+      auto pair = thrust::make_pair(3, 4.5f);
+      auto three = thrust::make_tuple(1, 2, 3);
+      int a = pair.first, b = thrust::get<2>(three) + 1;
+      thrust::swap(a, b);
+      nvstd::function<int(int)> twice = [=](int v) { return 2 * v + a; };
+      bool last = threadIdx.x == 63;
+      if (last) out[3] = twice(b) + counters[1];
+    }"""
+    x, out, counters = np.arange(64, dtype=np.int32), np.zeros(4, np.int32), np.zeros(3, np.int32)
+    run(engine, source, (1,), (64,), [x, out, counters])
+    assert out.tolist() == [2016, 63, 2016, 2 * 3 + 4 + 32]
+    assert counters.tolist() == [32, 32, 64]
+
+
 def test_groups_of_a_warp_under_their_usual_types(engine: KernelEngine) -> None:
     source = """
     #include <cooperative_groups.h>

@@ -63,6 +63,7 @@ STANDARD_HEADERS = frozenset(
         "inttypes.h",
         "limits.h",
         "math.h",
+        "stdbool.h",
         "stddef.h",
         "stdint.h",
         "stdio.h",
@@ -75,12 +76,14 @@ OWN_HEADERS = frozenset(
         "builtin_types.h", "cooperative_groups.h", "cooperative_groups/memcpy_async.h", "cooperative_groups/reduce.h",
         "cooperative_groups/scan.h", "cub/block/block_exchange.cuh", "cub/block/block_load.cuh",
         "cub/block/block_reduce.cuh", "cub/block/block_scan.cuh", "cub/block/block_shuffle.cuh", "cub/block/block_store.cuh",
-        "cub/warp/warp_reduce.cuh", "cub/warp/warp_scan.cuh", "cuComplex.h", "cuda.h", "cuda/barrier",
+        "cub/cub.cuh", "cub/warp/warp_reduce.cuh", "cub/warp/warp_scan.cuh", "cuComplex.h", "cuda.h", "cuda/atomic", "cuda/barrier",
+        "cuda/std/atomic",
         "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h", "curand_kernel.h",
         "cupy/atomics.cuh", "cupy/bfloat16.cuh", "cupy/carray.cuh", "cupy/complex.cuh", "cupy/cuda_workaround.h",
         "cupy/float16.cuh", "cupy/math_constants.h",
         "device_atomic_functions.h", "device_functions.h", "device_launch_parameters.h", "math_constants.h", "math_functions.h",
-        "thrust/complex.h", "vector_functions.h", "vector_types.h",
+        "nvfunctional", "sm_20_atomic_functions.h", "sm_32_atomic_functions.h", "sm_35_atomic_functions.h", "sm_60_atomic_functions.h",
+        "thrust/complex.h", "thrust/pair.h", "thrust/swap.h", "thrust/tuple.h", "vector_functions.h", "vector_types.h",
     )
 )  # fmt: skip
 
@@ -117,7 +120,7 @@ def check_includes(source: str, given: frozenset[str] = frozenset()) -> None:
     for match in _INCLUDE.finditer(bare):
         target = match.group(1).strip()
         name = target[1:-1] if len(target) > 2 and target[0] + target[-1] in ('""', "<>") else ""
-        if name.startswith("cuda/std/"):
+        if name.startswith("cuda/std/") and name not in OWN_HEADERS:
             name = name[len("cuda/std/") :]
         if (
             name not in STANDARD_HEADERS

@@ -1,0 +1,1 @@
+// Everything of this header is built in: cupool_cuda.h.

@@ -1,0 +1,9 @@
+// Thrust's is the standard library's here.
+#pragma once
+#include <utility>
+
+namespace thrust {
+using ::std::pair;
+using ::std::make_pair;
+using ::std::get;
+}

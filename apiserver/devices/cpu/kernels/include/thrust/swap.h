@@ -1,0 +1,7 @@
+// Thrust's is the standard library's here.
+#pragma once
+#include <utility>
+
+namespace thrust {
+using ::std::swap;
+}
