@@ -294,6 +294,8 @@ def test_elementwise_and_reduction_kernels(tmp_path: Path) -> None:
     reverse = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x - y[_ind.size() - 1 - i]", "reverse", return_tuple=True)
     (r,) = reverse(b, b)
     assert r.tolist() == [-3, -1, 1, 3]
+    own = cp.ElementwiseKernel("T x", "T y", "y = x + i; i -= 3; i *= 2", "own")  # as a thread of a GPU may
+    assert own(b).tolist() == [0, 2, 4, 6] and own(a.T).tolist() == (a.T + cp.arange(12).reshape(4, 3)).tolist()
     fill = cp.ElementwiseKernel("float64 v", "raw float64 y", "y[2 * i] = v + i", "fill", no_return=True)
     y = cp.zeros(8)
     assert fill(0.5, y, size=4) is None and y.tolist() == [0.5, 0, 1.5, 0, 2.5, 0, 3.5, 0]

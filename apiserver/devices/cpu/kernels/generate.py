@@ -126,13 +126,16 @@ def elementwise(parameters: Sequence[Parameter], arguments: Sequence[Argument], 
     declared = ", ".join([*(_declaration(p, a) for p, a in pairs), f"CIndexer<{ndim}> _ind"])
     plain = [(p, a) for p, a in pairs if a.ndim is not None and not p.raw]
     index = "_ind.get()"
-    loop = "for (ptrdiff_t i = (_ind.set(0), 0); i < _ind.size(); ++i, _ind.advance())"
+    # The code may change its `i`, of which a thread of a GPU has one of its own.
+    loop = "for (ptrdiff_t _at = (_ind.set(0), 0); _at < _ind.size(); ++_at, _ind.advance())"
+    own = "ptrdiff_t i = _at;"
     if in_grid:
+        own = ""
         loop = "CUPY_FOR(i, _ind.size()) if (_ind.set(i), true)"
     elif ndim <= 1 and all(a.contiguous for _, a in plain) and "_ind" not in operation:
         # The shape of a loop that the compiler makes vectors of.
         index = "i"
-        loop = "const ptrdiff_t _n = _ind.size();\n  for (ptrdiff_t i = 0; i < _n; ++i)"
+        loop = "const ptrdiff_t _n = _ind.size();\n  for (ptrdiff_t _at = 0; _at < _n; ++_at)"
         if len(plain) == len(pairs) - sum(a.ndim is None for _, a in pairs) and not re.search(
             r"\batomic|&\s*\w", operation + preamble
         ):
@@ -148,7 +151,7 @@ extern "C" __global__ void {ENTRY}({declared}) {{
 {loop_prep};
 #line 5 "{name} (generated)"
   {loop} {{
-    {references}
+    {own} {references}
 #line 1 "{name}"
 {operation};
 #line 9 "{name} (generated)"

@@ -24,6 +24,8 @@ def _target(input: Array, output: Any, is_complex: bool = False) -> Array:
 
 def _frequencies(size: int, n: Any, along: bool) -> Array:
     """Cycles per sample; `n` is the length before a real transform, along its axis."""
+    if size == 0:
+        return np.zeros(0)
     return np.arange(size) / n if along and n > 0 else np.fft.fftfreq(size)
 
 
