@@ -34,6 +34,12 @@ def test_an_output_array_is_the_result_and_may_be_the_input() -> None:
     np.testing.assert_array_equal(a.get(), expected)
 
 
+def test_fourier_filters_take_arrays_without_elements() -> None:
+    for name in ("fourier_ellipsoid", "fourier_gaussian", "fourier_shift", "fourier_uniform"):
+        assert getattr(ndimage, name)(cp.zeros((0, 4)), 3).get().shape == (0, 4)
+        assert getattr(ndimage, name)(cp.zeros((0, 4, 3)), 3).get().shape == (0, 4, 3)
+
+
 def test_filters_do_not_wait() -> None:
     a = cp.asarray(image())
     session.wait_all()

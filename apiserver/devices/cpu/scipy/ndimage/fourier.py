@@ -73,7 +73,8 @@ def fourier_ellipsoid(input: Array, size: Any, n: Any = -1, axis: int = -1, outp
         squares = squares + _along(radius**2, ndim, i)
     distance = np.sqrt(squares)
     factors = _ellipse(distance) if ndim == 2 else _ellipsoid(distance)
-    factors[(0,) * ndim] = 1.0
+    if factors.size:
+        factors[(0,) * ndim] = 1.0
     assign(result, factors * source)
     return result
 
