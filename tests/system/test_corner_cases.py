@@ -414,3 +414,16 @@ def test_select_takes_arrays_as_lists_of_their_rows() -> None:
     np.testing.assert_array_equal(cp.select(list(cp.asarray(conditions)), cp.asarray(choices), 9.0).get(), expected)
     with pytest.raises(ValueError, match="empty condition list"):
         cp.select(cp.zeros((0, 3), bool), cp.zeros((0, 3)))
+
+
+@pytest.mark.parametrize("d", [1.0, 0.1, 3, 0.0])
+@pytest.mark.parametrize("n", [-3, 0, 1, 7, 10])
+def test_frequencies_are_divided_as_in_cupy(n: int, d: float) -> None:
+    """NumPy multiplies by 1 / (n * d): other last bits, and an error for 0."""
+    halves = np.hstack((np.arange(0, (n - 1) // 2 + 1, dtype=float), np.arange(-(n // 2), 0, dtype=float)))
+    with np.errstate(all="ignore"):
+        for got, want in (
+            (cp.fft.fftfreq(n, d), halves / np.float64(n * d)),
+            (cp.fft.rfftfreq(n, d), np.arange(0, n // 2 + 1, dtype=float) / np.float64(n * d)),
+        ):
+            np.testing.assert_array_equal(got.get(), want)

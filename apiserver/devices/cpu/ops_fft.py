@@ -19,6 +19,24 @@ def _input(a: Array, real: bool) -> Array:
     return a if a.dtype.kind in "fc" else a.astype(np.float64)
 
 
+def _fftfreq(n: int, d: Any = 1.0) -> Array:
+    """As CuPy computes it: divided, where NumPy multiplies by the reciprocal, and whatever `n * d` is."""
+    return _over(
+        np.concatenate((np.arange(0, (n - 1) // 2 + 1, dtype=np.float64), np.arange(-(n // 2), 0, dtype=np.float64))),
+        n * d,
+    )
+
+
+def _rfftfreq(n: int, d: Any = 1.0) -> Array:
+    return _over(np.arange(0, n // 2 + 1, dtype=np.float64), n * d)
+
+
+def _over(numbers: Array, by: Any) -> Array:
+    with np.errstate(all="ignore"):
+        quotients: Array = numbers / by
+    return quotients
+
+
 def _one(name: str, real: bool) -> Callable[..., Array]:
     function: Callable[..., Any] = getattr(np.fft, name)
     back = name in ("irfft", "hfft")  # whose results CuPy casts to float16 for float16
@@ -63,8 +81,8 @@ OPS: dict[str, Callable[..., Any]] = {
     },
     **{f"fft.{name}2": _several(name, name == "rfft", (-2, -1)) for name in ("fft", "ifft", "rfft", "irfft")},
     **{f"fft.{name}n": _several(name, name == "rfft", None) for name in ("fft", "ifft", "rfft", "irfft")},
-    "fft.fftfreq": lambda n, d=1.0: np.fft.fftfreq(n, d),
-    "fft.rfftfreq": lambda n, d=1.0: np.fft.rfftfreq(n, d),
+    "fft.fftfreq": _fftfreq,
+    "fft.rfftfreq": _rfftfreq,
     "fft.fftshift": lambda x, axes=None: np.fft.fftshift(x, axes),
     "fft.ifftshift": lambda x, axes=None: np.fft.ifftshift(x, axes),
 }

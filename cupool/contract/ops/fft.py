@@ -87,16 +87,16 @@ op(
     "(n, d=1.0)",
     rules.freq(False),
     varying=("d",),
-    samples=lambda: [call(5), call(4, d=0.5)],
-    errors=lambda: [fails(ZeroDivisionError, 0)],
+    samples=lambda: [call(5), call(4, d=0.5), call(0)],
+    errors=lambda: [fails(TypeError, 2.5)],
 )
 op(
     "fft.rfftfreq",
     "(n, d=1.0)",
     rules.freq(True),
     varying=("d",),
-    samples=lambda: [call(5), call(4, d=0.5)],
-    errors=lambda: [fails(ZeroDivisionError, 0)],
+    samples=lambda: [call(5), call(4, d=0.5), call(0)],
+    errors=lambda: [fails(TypeError, 2.5)],
 )
 for _name in ("fftshift", "ifftshift"):
     op(f"fft.{_name}", "(x, axes=None)", rules.shift, repeat="exact", samples=lambda: [call(arr(5)), call(arr(2, 3),

@@ -138,9 +138,7 @@ def freq(half: bool) -> Callable[..., Spec]:
 
     def rule(n: Any, d: Any = 1.0) -> Spec:
         n = operator.index(n)
-        if n == 0:
-            raise ZeroDivisionError("division by zero")
-        return packed((n // 2 + 1 if half else n,), np.float64)
+        return packed((max(n // 2 + 1 if half else n, 0),), np.float64)
 
     rule.rule_name = f"fftfreq_{'r' if half else 'c'}"  # type: ignore[attr-defined]
     return rule
