@@ -236,7 +236,7 @@ class LightStream(Turns):
         self._sending = Lock()
         #: What the socket has not taken yet.
         self._left: list[bytes | memoryview] = []
-        self._heard_s = time.monotonic()
+        self.heard_s = time.monotonic()
         self._asked_s = 0.0
         #: the server, or what stands before it, said something that is not read here
         self.is_unread = False
@@ -267,14 +267,17 @@ class LightStream(Turns):
                 self._sending.release()
         self._keep_alive()
 
+    def ping(self) -> None:
+        self._call.ping()
+        self.push()
+
     def _keep_alive(self) -> None:
         now = time.monotonic()
-        if now - self._heard_s < KEEPALIVE_S:
+        if now - self.heard_s < KEEPALIVE_S:
             self._asked_s = 0.0
         elif not self._asked_s:
             self._asked_s = now
-            self._call.ping()
-            self.push()
+            self.ping()
         elif now - self._asked_s > KEEPALIVE_ANSWER_S:
             self._end = self._end or Disconnected("UNAVAILABLE", "The server does not answer.")
             self.cancel()
@@ -300,7 +303,7 @@ class LightStream(Turns):
             return self._end
         if not data:
             return self._over(Disconnected("UNAVAILABLE", "The connection ended."))
-        self._heard_s = time.monotonic()
+        self.heard_s = time.monotonic()
         try:
             messages = self._call.feed(data)
         except Unread as error:

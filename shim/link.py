@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 SILENCE_S = 1.0
 PROBE_S = 1.0
+#: How long a server whose connection answers, and which itself does not, is taken to have its hands full: a library that it loads, or a
+#: compiler that it starts, may hold its interpreter for seconds.
+BUSY_S = 20.0
 HELLO_S = 5.0
 MAX_PATIENCE = 16.0
 #: In a replay the server is told so often what was received, bytes: batches that come again do not say it.
@@ -145,6 +148,7 @@ class Link:
         #: Called when a connection is given up, before the next one is made.
         self.on_broken: Callable[[], None] = lambda: None
         self._probe_s: float | None = None
+        self._pinged_s = 0.0
         self._patience = 1.0
         self._damaged = 0
         self._round = 0
@@ -577,10 +581,14 @@ class Link:
             return
         if self._probe_s is None:
             if now - max(self.inbox.last_frame_s, self._started_s) > SILENCE_S * self._patience:
-                self._probe_s = now
+                self._probe_s = self._pinged_s = now
                 stream.put(messages.ClientFrame(probe=messages.Probe(id=1)).SerializeToString())
-                stream.push()
-        elif now - self._probe_s > PROBE_S * self._patience:
+                stream.ping()
+        elif now - self._pinged_s > PROBE_S * self._patience:
+            if stream.heard_s > self._pinged_s and now - self._probe_s < BUSY_S:
+                self._pinged_s = now
+                stream.ping()
+                return
             self._patience = min(self._patience * 2, MAX_PATIENCE)
             self.renew()
 

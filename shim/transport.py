@@ -61,9 +61,14 @@ if TYPE_CHECKING:
         put: Callable[[bytes], Any]
         #: Whether the server takes several frames in one message. Set with its hello.
         may_bundle: bool
+        #: When anything came last, by the monotonic clock; 0 where that is not known.
+        heard_s: float
 
         def push(self) -> None:
             """Send what is queued. Never blocks. The ticker does so too, for a caller that an exception kept from it."""
+
+        def ping(self) -> None:
+            """As `push`, and have the other end's transport answer, which it does whatever its program does, where it can be asked to."""
 
         def read(self, may_park: Callable[[], bool]) -> Disconnected:
             """Run until the stream ends, handing each frame to the callback; returns why it ended. While `may_park` (nothing is expected)

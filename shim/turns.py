@@ -45,7 +45,7 @@ def unreadable(error: BaseException) -> Disconnected:
 
 
 class Turns:
-    """The reading half of a stream. A subclass has `_next` and `cancel`.
+    """The reading half of a stream. A subclass has `_next`, `push` and `cancel`.
 
     How a stream ends: `_is_over` says that nothing more is sent or given on, from the moment at which somebody ended it or its end was
     heard; `_end` why, once that is known, and the first reason counts; `_is_torn` that the reason is `TORN`, or whatever was known before.
@@ -63,6 +63,8 @@ class Turns:
         self._end: Disconnected | None = None
         #: whether the server takes several frames in one message
         self.may_bundle = False
+        #: when anything came last, where that is known
+        self.heard_s = 0.0
 
     def _next(self) -> Disconnected | None:
         """Wait for one event in the calling thread, which has the turn, and deal with it; why the stream ended, once it has."""
@@ -71,6 +73,14 @@ class Turns:
     def cancel(self) -> None:
         """End the stream at once, from any thread."""
         raise NotImplementedError
+
+    def push(self) -> None:
+        """Send what is queued. Never blocks."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """`push`, and have the other end's transport answer, where it can be asked to."""
+        self.push()
 
     def _may_help(self) -> bool:
         """Whether the calling thread may run `_next`."""

@@ -464,3 +464,19 @@ def test_an_embedded_pool_allows_it() -> None:
         [sys.executable, "-m", "cupool", "run", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == "6.0\n", done.stderr
+
+
+def test_a_server_whose_interpreter_is_held_is_not_given_up() -> None:
+    """Loading a library may hold it for seconds: the connection answers meanwhile, and nothing is replaced."""
+
+    @cupool.offload
+    def held(x: Any) -> Any:
+        import ctypes
+
+        ctypes.PyDLL(None).sleep(4)  # longer than silence and probe; of a PyDLL with the interpreter held
+        return x + 1
+
+    link = session.current().link
+    before = link.reconnects
+    assert held(cp.arange(3.0)).tolist() == [1, 2, 3]
+    assert link.reconnects == before
