@@ -70,7 +70,8 @@ class Shared:
 
 
 def cases(full: bool) -> list[str]:
-    """ "small-lane-up-003of60": program, transport of bulk bytes, direction, point."""
+    """ "small-lane-up-003of60": program, transport of bulk bytes, direction, point. The sample cuts either transport once in either
+    direction, at one of its two points each."""
     points = 60 if full else 2
     program = "whole" if full else "small"
     return [

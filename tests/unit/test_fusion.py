@@ -13,7 +13,7 @@ from cupool.apiserver.fusion.kinds import Operation
 from cupool.apiserver.fusion.programs import Scratch, compile_segment
 from cupool.apiserver.fusion.proof import added, halves
 from cupool.apiserver.fusion.segments import Node, Segment, Value
-from fusion_programs import Side, check, small_sizes
+from fusion_programs import THREADS, Side, check, small_sizes
 from wire import REPLY, H, I, R, V, form, spec, value
 
 from cupool.contract.codec import real_bits
@@ -71,13 +71,13 @@ INTO_VIEW = form(10, "add", [H, R], [], out=H)
 WRONG = form(11, "add", [H, H], [spec((N + 1,))])
 
 
-def _pair(limit_bytes: int = 1 << 30) -> tuple[Side, Side]:
-    return Side(False, limit_bytes), Side(True, limit_bytes)
+def _pair(limit_bytes: int = 1 << 30, threads: int = THREADS) -> tuple[Side, Side]:
+    return Side(False, limit_bytes), Side(True, limit_bytes, threads)
 
 
-def _run(commands: list[Any], limit_bytes: int = 1 << 30) -> tuple[Side, Side]:
+def _run(commands: list[Any], limit_bytes: int = 1 << 30, threads: int = THREADS) -> tuple[Side, Side]:
     """The same commands one by one, and as one batch."""
-    plain, fused = _pair(limit_bytes)
+    plain, fused = _pair(limit_bytes, threads)
     known: set[int] = set()
     for command in commands:
         plain.run([command], known)
@@ -165,12 +165,7 @@ def test_rows_are_centred_by_their_means_in_one_segment(shape: tuple[int, ...], 
         (array, 1, value(data.tobytes())), (mean, 2, 1), (subtract, 3, 1, 2), (None, 2), (square, 4, 3), (mean, 5, 4), (None, 4),
     ]  # fmt: skip
     has_driver = threads > 1 and driver.prepare(waits=True)
-    plain, fused = Side(False), Side(True, threads=threads)
-    known: set[int] = set()
-    for command in commands:
-        plain.run([command], known)
-    fused.run(commands, set())
-    assert plain.state() == fused.state()
+    _, fused = _run(commands, threads=threads)
     fusion = fused.executor.fusion
     assert fusion is not None
     assert (fusion.windows, fusion.joined) == (1, 6)
@@ -192,12 +187,7 @@ def test_sums_of_negative_zeros_are_numpys_zero(threads: int, dtype: str) -> Non
     commands = [(array, 1, value(np.zeros(shape, dtype).tobytes())), (copy, 2, 1)]
     commands += [(which, 3 + k, 2) for k, which in enumerate(forms)]
     has_driver = threads > 1 and driver.prepare(waits=True)
-    plain, fused = Side(False), Side(True, threads=threads)
-    known: set[int] = set()
-    for command in commands:
-        plain.run([command], known)
-    fused.run(commands, set())
-    assert plain.state() == fused.state()
+    _, fused = _run(commands, threads=threads)
     fusion = fused.executor.fusion
     assert fusion is not None
     assert fusion.joined == 5 and bool(fusion.lowered) == has_driver
@@ -249,12 +239,7 @@ def test_limits_of_two_numbers_are_part_of_a_chain(dtype: str, limits: Any, thre
         (None, 2),
     ]
     has_driver = threads > 1 and driver.prepare(waits=True)
-    plain, fused = Side(False), Side(True, threads=threads)
-    known: set[int] = set()
-    for command in commands:
-        plain.run([command], known)
-    fused.run(commands, set())
-    assert plain.state() == fused.state()
+    _, fused = _run(commands, threads=threads)
     fusion = fused.executor.fusion
     assert fusion is not None
     assert fusion.joined == (4 if not any(n != n for n in numbers) else 0)
