@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cupool.shim import session
+from cupool.shim import link, session
 
+from benchmarks.moving import wait_until
 from cupool.contract.errors import CupoolError, PoolUnreachable, SessionLost
 
 from .faultproxy import DOWN, UP, FaultProxy
@@ -171,6 +172,30 @@ def test_a_silent_link_is_replaced(server: Server) -> None:
         assert program() == EXPECTED
         assert time.monotonic() - started < 12  # gRPC's keepalive alone would take longer
         assert s.link.reconnects == 1
+
+
+def test_a_server_that_only_its_connection_speaks_for_is_replaced_in_the_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before a server may answer pings for one that is gone: they are taken for a sign of life for `BUSY_S` and no longer."""
+    monkeypatch.setattr(link, "BUSY_S", 1.5)
+    with FaultProxy(server.endpoint) as proxy, opened(proxy.endpoint) as s:
+        assert program() == EXPECTED
+        stream = s.link._stream
+        assert stream is not None
+        pinged: list[float] = []
+
+        def ping() -> None:
+            pinged.append(time.monotonic())
+            stream.heard_s = time.monotonic() + 1e-3
+
+        monkeypatch.setattr(stream, "ping", ping)
+        proxy.blackhole_now()
+        monkeypatch.setattr(s.link, "_is_waiting", lambda: True)  # for what does not come
+        wait_until(lambda: s.link.reconnects == 1)
+        monkeypatch.undo()
+        assert len(pinged) == 2  # with the probe, and once more a second later
+        assert program() == EXPECTED
 
 
 def test_a_busy_server_is_not_lost(server: Server) -> None:
