@@ -532,7 +532,8 @@ def test_a_link_that_slows_down_to_a_megabit_delays_a_move_or_ends_it(step: str)
             before = busy.steps
             wait_until(lambda: busy.steps > before + 3 or busy.error is not None)
         assert report.pause_ms < 1000 + 10 * stalls.longest_ms and session.link.recoveries == 0
-        if not SLOWED[step]:
+        # A program that got no processor between the last round and the stop has left nothing to send: the move is made then.
+        if not SLOWED[step] and report.dirty_bytes:
             assert report.phase == Phase.FAILED and session.link.moves == 0
         assert x.get().tolist() == [float(busy.steps)] * 20_000
 
