@@ -60,6 +60,16 @@ def test_einsum_sums_as_the_dtype_that_is_asked_for() -> None:
     assert cp.einsum(",i->", 3, cp.ones(2, "f4")).dtype == np.float64
 
 
+@pytest.mark.parametrize("optimize", [False, True, "optimal"])
+def test_einsum_along_a_path_multiplies_as_the_dtype_that_is_asked_for(optimize: Any) -> None:
+    a, b = np.full((2, 3), 1e30, "f4"), np.full((3, 2), 1e30, "f4")
+    made = cp.einsum("ij,jk->ik", cp.array(a), cp.array(b), dtype="f8", optimize=optimize)
+    assert made.dtype == np.float64 and np.allclose(made.get(), 3e60)
+    three = cp.einsum(cp.array(a), [0, 1], cp.array(b), [1, 2], cp.full(2, 1e-30), [2], [0], optimize=optimize)
+    assert three.dtype == np.float64 and np.allclose(three.get(), 6e30)
+    assert cp.einsum("ij,jk", cp.array(a), cp.array(b), dtype="c16", optimize=optimize).dtype == np.complex128
+
+
 def test_masks_without_dimensions() -> None:
     a = cp.array(3.0)
     a[a > 2] = 7

@@ -88,16 +88,18 @@ def einsum(*operands: Any, dtype: Any = None, optimize: Any = False) -> Array:
         if dtype is None or np.may_share_memory(view, arrays[0]):
             return view
         return np.asarray(np.einsum(*operands, dtype=dtype, casting="unsafe"))
+    dtype = np.result_type(*map(np.asarray, arrays)) if dtype is None else dtype
     if optimize is not False and _stretches(operands):
         optimize = False
-    return np.asarray(
-        np.einsum(
-            *operands,
-            dtype=np.result_type(*map(np.asarray, arrays)) if dtype is None else dtype,
-            casting="unsafe",
-            optimize=optimize,
+    if optimize is not False:
+        # NumPy's pairwise products forget `dtype`, so that each pair would be multiplied in its own.
+        cast = [np.asarray(a).astype(dtype, copy=False) for a in arrays]
+        operands = (
+            (operands[0], *cast)
+            if isinstance(operands[0], str)
+            else tuple(cast[i // 2] if i % 2 == 0 and i // 2 < len(cast) else part for i, part in enumerate(operands))
         )
-    )
+    return np.asarray(np.einsum(*operands, dtype=dtype, casting="unsafe", optimize=optimize))
 
 
 def _stretches(operands: tuple[Any, ...]) -> bool:
