@@ -1,10 +1,11 @@
-"""Arguments that CuPy itself passes through `cupy.asarray`: these functions take host data too.
+"""Arguments that CuPy itself converts: host data that it passes through `cupy.asarray`, and device data that it reads.
 
-Boundary: the others are given to the rules as they are, and the rules refuse host data as CuPy does.
+Boundary: the others are given to the rules as they are, and the rules refuse what CuPy refuses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,19 +64,57 @@ def stand_in(a: np.ndarray[Any, Any]) -> Any:
     return made.transpose([by_stride.index(i) for i in range(a.ndim)])
 
 
-def places(row: Row) -> tuple[tuple[int, bool], ...]:
-    """(position among the row's parameters, whether it is `*args`) of what is converted."""
-    return tuple((row.params.index(name), f"*{name}" in row.sig) for name in CONVERTED.get(row.name, ()))
+#: Parameters of `cupyx.scipy.ndimage` of which CuPy takes each value by `int` or `float`, so that a device array is read (a wait);
+#: where the row takes an array, only those in a sequence are.
+READ = frozenset(
+    (
+        *("angle", "axes", "offset", "order", "origin", "origin1", "origin2", "output_shape", "percentile", "rank"),
+        *("sampling", "shift", "sigma", "size", "truncate", "zoom"),
+    )
+)
 
 
-def converted(where: tuple[tuple[int, bool], ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments with device arrays in those places."""
+def places(row: Row) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+    """(position among the row's parameters, how it is converted) of what is converted."""
+    made: list[tuple[int, Callable[[Any], Any]]] = [
+        (row.params.index(name), _on_device_each if f"*{name}" in row.sig else _on_device)
+        for name in CONVERTED.get(row.name, ())
+    ]
+    if row.name.startswith("cupyx.scipy.ndimage."):
+        made += [(i, _read_items if name in row.arrays else _read) for i, name in enumerate(row.params) if name in READ]
+    return tuple(made)
+
+
+def converted(where: tuple[tuple[int, Callable[[Any], Any]], ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments, those in these places converted."""
+    made = list(args)
+    for i, convert in where:
+        made[i] = convert(args[i])
+    return tuple(made)
+
+
+def _on_device(value: Any) -> Any:
     from .convert import asarray
 
-    made = list(args)
-    for i, is_many in where:
-        if is_many:
-            made[i] = tuple(asarray(value) for value in args[i])
-        elif args[i] is not None:
-            made[i] = asarray(args[i])
-    return tuple(made)
+    return None if value is None else asarray(value)
+
+
+def _on_device_each(values: Any) -> Any:
+    from .convert import asarray
+
+    return tuple(asarray(value) for value in values)
+
+
+def _read(value: Any) -> Any:
+    """Device arrays as Python's numbers, those in a sequence too."""
+    from .array import ndarray
+
+    return value.tolist() if isinstance(value, ndarray) else _read_items(value)
+
+
+def _read_items(value: Any) -> Any:
+    from .array import ndarray
+
+    if isinstance(value, (tuple, list)) and any(isinstance(item, ndarray) for item in value):
+        return type(value)(_read(item) for item in value)
+    return value

@@ -34,6 +34,25 @@ def test_an_output_array_is_the_result_and_may_be_the_input() -> None:
     np.testing.assert_array_equal(a.get(), expected)
 
 
+def test_sizes_and_widths_may_be_device_arrays() -> None:
+    a, host = cp.asarray(image()), scipy.ndimage
+    pair, whole = np.array([1.0, 2.0]), np.array([2, 3])
+    for name, value in (("gaussian_filter", pair), ("gaussian_laplace", pair), ("zoom", pair), ("shift", pair)):
+        expected = getattr(host, name)(image(), value)
+        for given in (cp.asarray(value), tuple(cp.asarray(value)), list(cp.asarray(value))):
+            np.testing.assert_allclose(getattr(ndimage, name)(a, given).get(), expected, atol=1e-10)
+    for name in ("uniform_filter", "median_filter", "maximum_filter", "grey_erosion"):
+        expected = getattr(host, name)(image(), whole)
+        np.testing.assert_allclose(getattr(ndimage, name)(a, cp.asarray(whole)).get(), expected, atol=1e-10)
+    np.testing.assert_allclose(ndimage.gaussian_filter(a, cp.array(2.0)).get(), host.gaussian_filter(image(), 2.0))
+    found = ndimage.minimum_filter(a, size=3, origin=cp.array([1, 0]))
+    np.testing.assert_array_equal(found.get(), host.minimum_filter(image(), size=3, origin=(1, 0)))
+    found = ndimage.distance_transform_edt(a > 3, sampling=cp.array([1.0, 2.0]))
+    np.testing.assert_allclose(found.get(), host.distance_transform_edt(image() > 3, sampling=(1, 2)))
+    with pytest.raises(RuntimeError, match="must have length equal to input rank"):
+        ndimage.zoom(a, cp.array([1.0, 2.0, 3.0]))
+
+
 def test_fourier_filters_take_arrays_without_elements() -> None:
     for name in ("fourier_ellipsoid", "fourier_gaussian", "fourier_shift", "fourier_uniform"):
         assert getattr(ndimage, name)(cp.zeros((0, 4)), 3).get().shape == (0, 4)
