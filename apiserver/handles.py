@@ -263,7 +263,9 @@ class Handles:
         return sorted(buffer.handles)
 
     def cleanse(self, array: Any) -> None:
-        """All of `array` was overwritten: when it is all of its buffer, the poison is gone."""
+        """All of `array` was overwritten: when it is all of its buffer, the poison is gone. Objects, which are written too, have none."""
+        if not isinstance(array, self.array_type):
+            return
         root = self.root_of(array)
         buffer = self.buffers.get(id(root))
         if buffer is None or buffer.error is None or array.nbytes != root.nbytes:

@@ -437,3 +437,17 @@ def test_frequencies_are_divided_as_in_cupy(n: int, d: float) -> None:
             (cp.fft.rfftfreq(n, d), np.arange(0, n // 2 + 1, dtype=float) / np.float64(n * d)),
         ):
             np.testing.assert_array_equal(got.get(), want)
+
+
+def test_generators_go_on_while_something_has_failed() -> None:
+    pool = cp.get_default_memory_pool()
+    pool.set_limit(size=1 << 20)
+    failed = cp.zeros(1 << 20)
+    with pytest.raises(MemoryError):
+        failed.get()
+    pool.set_limit(size=0)
+    drawn, out = cp.random.default_rng(3), cp.empty(3)
+    assert drawn.random(out=out) is out and 0 < out.sum().item() < 3
+    assert drawn.random(3).get().shape == (3,) and cp.random.RandomState(4).rand(2).get().shape == (2,)
+    with pytest.raises(MemoryError):
+        (failed + 1).get()

@@ -45,6 +45,7 @@ def test_sizes_and_widths_may_be_device_arrays() -> None:
         expected = getattr(host, name)(image(), whole)
         np.testing.assert_allclose(getattr(ndimage, name)(a, cp.asarray(whole)).get(), expected, atol=1e-10)
     np.testing.assert_allclose(ndimage.gaussian_filter(a, cp.array(2.0)).get(), host.gaussian_filter(image(), 2.0))
+    assert ndimage.zoom(a, np.array(2.0)).shape == ndimage.zoom(a, cp.array(2.0)).shape == (12, 16)
     found = ndimage.minimum_filter(a, size=3, origin=cp.array([1, 0]))
     np.testing.assert_array_equal(found.get(), host.minimum_filter(image(), size=3, origin=(1, 0)))
     found = ndimage.distance_transform_edt(a > 3, sampling=cp.array([1.0, 2.0]))

@@ -32,7 +32,8 @@ def require(value: Any, what: str = "input") -> Spec:
 
 def each(value: Any, n: int, name: str, convert: Callable[[Any], Any] = lambda x: x) -> list[Any]:
     """One value per axis, from one for all or a sequence. Raises RuntimeError for another length."""
-    if isinstance(value, str | Spec) or not isinstance(value, Iterable):
+    is_one = isinstance(value, np.ndarray) and not value.ndim
+    if is_one or isinstance(value, str | Spec) or not isinstance(value, Iterable):
         return [convert(value)] * n
     found = [convert(item) for item in value]
     if len(found) != n:
