@@ -62,7 +62,13 @@ def main(config: Config | None = None) -> int:
     try:
         status = StatusWriter(config.status_file or None)
         device = make_device(
-            config.kind, config.number, config.memory_bytes, config.arena_base, config.cuda_moves, config.cuda_graphs
+            config.kind,
+            config.number,
+            config.memory_bytes,
+            config.arena_base,
+            config.cuda_moves,
+            config.cuda_graphs,
+            config.cuda_fusion,
         )
         device.warm()
         server = ApiServer(config, device, status)

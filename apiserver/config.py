@@ -75,6 +75,7 @@ class Config:
         waves: segments of such chains run together where they follow one another, see `fusion/waves.py`.
         reuses: results are written over operands that die right behind, see `lastuse.py`.
         cuda_moves: sessions of a GPU may be moved and saved, see `devices/cuda/state.py`.
+        cuda_fusion: chains of elementwise commands on a GPU run as one kernel, see `devices/cuda/chains/`.
         cuda_graphs: loops on a GPU run as captured graphs, see `devices/cuda/graphs.py`.
         sandbox: "off"; "auto": confined as far as this kernel can; "required": wholly, or not started.
     """
@@ -109,6 +110,7 @@ class Config:
     reuses: bool = True
     cuda_moves: bool = False
     cuda_graphs: bool = False
+    cuda_fusion: bool = False
 
 
 def _device(text: str) -> tuple[str, int]:
@@ -246,6 +248,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["on", "off"],
         help="loops of small operations on a GPU run as captured graphs; results are the same. Default: CUPOOL_CUDA_GRAPHS, else off",
     )
+    parser.add_argument(
+        "--cuda-fusion",
+        default="on" if os.environ.get("CUPOOL_CUDA_FUSION", "").lower() in ("on", "1", "yes") else "off",
+        choices=["on", "off"],
+        help="chains of elementwise operations on a GPU run as one kernel; results are the same. Default: CUPOOL_CUDA_FUSION, else off",
+    )
     parser.add_argument("--insecure", action="store_true", help="listen for other machines without TLS all the same")
     parser.add_argument(
         "--sandbox",
@@ -278,6 +286,7 @@ def parse(argv: list[str] | None = None) -> Config:
         fuses=args.fusion == "on", fusion_threads=args.fusion_threads, fusion_wait_s=args.fusion_wait / 1e6,
         waves=args.waves == "on", reuses=args.reuse == "on",
         cuda_moves=args.cuda_moves == "on", cuda_graphs=args.cuda_graphs == "on",
+        cuda_fusion=args.cuda_fusion == "on",
     )  # fmt: skip
 
 

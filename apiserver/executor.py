@@ -127,8 +127,8 @@ class Executor(Failing):
         self.reals: Any = None
         self._results: list[bytes] = []
         self._failures: list[Any] = []
-        #: None: each command runs by itself
-        self.fusion = Fusion(self, fusion_threads, waves) if fuses and device.kind == "cpu" else None
+        #: a `Fusion`, or a device's own with the same methods; None: each command runs by itself
+        self.fusion: Any = self._fusion(fusion_threads, waves) if fuses else None
         #: results that were written over operands
         self.last_uses = 0
         self.reuses = reuses and device.kind == "cpu"
@@ -153,10 +153,13 @@ class Executor(Failing):
         made._results, made._failures, made._told_bytes = [], [], 0
         made.values, made.reals, made.batch_forms, made._thread = (), None, _NO_FORMS, 0
         made.captures = captures.Captures(made, self.captures)
-        made.fusion = Fusion(made, self.fusion.threads, self.fusion.has_waves) if self.fusion is not None else None
+        made.fusion = self.fusion.inner(made) if self.fusion is not None else None
         made.stepper = Stepper(made)
         made.plans = Plans(made, self.plans.is_on)
         return made
+
+    def _fusion(self, threads: int, waves: bool) -> Any:
+        return Fusion(self, threads, waves) if self.device.kind == "cpu" else self.device.chains(self)
 
     # -- what steps read ------------------------------------------------------------------------------------------------
 
@@ -435,7 +438,7 @@ class Executor(Failing):
                     else:
                         accounting.used, used = used, None  # type: ignore[assignment]
                         if charge == FUSED:
-                            i, done = fusion.take(words, i)  # type: ignore[union-attr]
+                            i, done = fusion.take(words, i)
                             i, count = i - width, count + done - 1
                         else:
                             step(words, i)

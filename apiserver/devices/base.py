@@ -39,6 +39,9 @@ class Device(Protocol):
     def graphs(self) -> Any:
         """What runs rounds of a plan at once (`run`, see `devices/cuda/graphs.py`); None where each is run by itself."""
 
+    def chains(self, executor: Any) -> Any:
+        """What runs chains of elementwise commands at once (`join_of`, `take`, `inner`, as `fusion/` has); None: nothing of its own."""
+
     def fault_of(self, error: BaseException) -> str:
         """Why no session of this process can go on after an error, one sentence; empty: it can."""
         ...

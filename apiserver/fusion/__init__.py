@@ -3,8 +3,8 @@
 `Fusion.join_of` says of a form whether and how it can be joined; `Fusion.take` is where the executor's walk hands over: it runs as many
 commands from there as join, with the results that they would have had one by one, bit for bit. See docs/decisions/018.
 
-Boundary: a device gives `Fusion` its arrays' functions through forms and implementations; this one is the CPU device's. Another device's
-has the same two methods.
+Boundary: a device gives `Fusion` its arrays' functions through forms and implementations; this one is the CPU device's. CUDA's has the same
+methods (`devices/cuda/chains`), and shares `books.py` and the joins of `kinds.py`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 FUSED = -2
 #: Commands of a window, at most: looking at them takes memory too.
 MOST_COMMANDS = 4096
-#: Commands after which a window is given up in which no two have joined.
-_PATIENCE = 16
 
 
 class Fusion:
@@ -67,6 +65,10 @@ class Fusion:
         self._most = MOST_COMMANDS
         #: words, and the index up to which their commands are known not to join
         self._apart: tuple[Any, int] = (None, 0)
+
+    def inner(self, executor: Executor) -> Fusion:
+        """Of an executor over the same handles and device."""
+        return Fusion(executor, self.threads, self.has_waves)
 
     def join_of(self, form: Form, impl: Any) -> Join | None:
         """How commands of a form join others; None: they run by themselves. `impl`: the device's function, if there is one."""
@@ -128,7 +130,7 @@ class Fusion:
         window: Window | None
         while most > 1:
             window = Window(self)
-            end, count, last = self._look(window, words, i, most)
+            end, count, last = window.look(words, i, most)
             if not window.is_worth:
                 window.undo()
                 self._apart = words, last
@@ -160,26 +162,6 @@ class Fusion:
             self._most = 2
         window = None  # it refers to operands, which the command may write over
         return self._alone(words, i)
-
-    def _look(self, window: Window, words: list[int], i: int, most: int) -> tuple[int, int, int]:
-        """Collect commands. Returns the index behind them, how many they are, and the index of the last one."""
-        forms, n, count, last = self.executor.forms, len(words), 0, i
-        while i < n and count < most and (window.is_worth or count < _PATIENCE):
-            header = words[i]
-            if not header:
-                if i + 2 > n:
-                    break
-                if not window.free(words[i + 1]):
-                    break
-                last, i = i, i + 2
-            else:
-                form = forms.get(header & FORM_MASK)
-                join = form.join if form is not None and header > 0 else None
-                if join is None or i + join.width > n or not join.take(window, words, i):
-                    break
-                last, i = i, i + join.width
-            count += 1
-        return i, count, last
 
     def _is_alone(self, words: list[int], i: int) -> bool:
         """Whether nothing can join the command at `i`, and it is not worth a window by itself: a program waits for each result."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from cupool.contract.spec import Spec, spec_of
 
 from ..forms import ARRAY, SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, Constant, Form
 from . import proof
-
-if TYPE_CHECKING:
-    from .window import Window
 
 Array = np.ndarray[Any, Any]
 
@@ -149,7 +146,7 @@ class Join:
             found = self._bound[key] = make(key)
             return found
 
-    def take(self, window: Window, words: list[int], i: int) -> bool:
+    def take(self, window: Any, words: list[int], i: int) -> bool:
         """Add the command at `i` to the window; False: it is not one for it, and nothing has changed."""
         return bool(getattr(window, self.kind)(self, words, i))
 
@@ -161,14 +158,14 @@ def join_of(form: Form, impl: Any) -> Join | None:
     """The join of a plain form or a view; None: it has none."""
     name = form.row.impl
     if name == "@view":
-        return _view(form)
+        return view_join(form)
     if form.row.family == "ufunc":
         return _ufunc(form, impl)
     maker = _MAKERS.get(name)
     return maker(form, impl) if maker is not None else None
 
 
-def _bare(form: Form, kinds: tuple[int, ...] = (SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL)) -> list[tuple[int, int]] | None:
+def bare(form: Form, kinds: tuple[int, ...] = (SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL)) -> list[tuple[int, int]] | None:
     """The slots, when each positional argument is one bare slot of these kinds and keywords have none but `out`."""
     slots = [(s.kind, s.offset) for s in form.slots if s.parameter != "out"]
     if len(slots) != len(form.args) or any(isinstance(a, Constant) for a in form.args):
@@ -178,7 +175,7 @@ def _bare(form: Form, kinds: tuple[int, ...] = (SLOT_HANDLE, SLOT_INTEGER, SLOT_
     return slots
 
 
-def _result(form: Form) -> Spec | None:
+def packed_result(form: Form) -> Spec | None:
     """The spec of the one result, a packed array; None: it is something else."""
     if len(form.results) != 1 or form.results[0].kind != ARRAY:
         return None
@@ -189,12 +186,12 @@ def _result(form: Form) -> Spec | None:
 
 
 def _ufunc(form: Form, impl: Any) -> Join | None:
-    slots = _bare(form)
+    slots = bare(form)
     choose = getattr(impl, "direct_for", None)
     if slots is None or choose is None or not 1 <= len(slots) <= 2 or all(kind != SLOT_HANDLE for kind, _ in slots):
         return None
     if not form.kwargs:
-        spec = _result(form)
+        spec = packed_result(form)
         if spec is None or spec.size < MIN_ELEMENTS:
             return None
         join = Join("map", form, slots, 1, True)
@@ -233,7 +230,7 @@ def ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) ->
 
 
 def _where(form: Form, impl: Any) -> Join | None:
-    spec = _result(form)
+    spec = packed_result(form)
     slots = [(s.kind, s.offset) for s in form.slots]
     if len(slots) != 3 or not all(s.bare for s in form.slots) or spec is None or spec.size < MIN_ELEMENTS:
         return None
@@ -255,7 +252,7 @@ def _where(form: Form, impl: Any) -> Join | None:
 
 
 def _astype(form: Form, impl: Any) -> Join | None:
-    spec = _result(form)
+    spec = packed_result(form)
     slots = [(s.kind, s.offset) for s in form.slots]
     if spec is None or spec.size < MIN_ELEMENTS or len(slots) != 1 or slots[0][0] != SLOT_HANDLE or form.kwargs:
         return None
@@ -277,8 +274,8 @@ def _astype(form: Form, impl: Any) -> Join | None:
 
 
 def _copied(form: Form, impl: Any) -> Join | None:
-    spec = _result(form)
-    slots = _bare(form, (SLOT_HANDLE,))
+    spec = packed_result(form)
+    slots = bare(form, (SLOT_HANDLE,))
     if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
         return None
     join = Join("map", form, slots, 1, True)
@@ -298,8 +295,8 @@ _EXACT = 1 << 24
 
 
 def _clip(form: Form, impl: Any) -> Join | None:
-    spec = _result(form)
-    slots = _bare(form)
+    spec = packed_result(form)
+    slots = bare(form)
     if spec is None or spec.size < MIN_ELEMENTS or slots is None or form.kwargs:
         return None
     if (
@@ -339,7 +336,8 @@ def _setitem(form: Form, impl: Any) -> Join | None:
     return join
 
 
-def _view(form: Form) -> Join | None:
+def view_join(form: Form) -> Join | None:
+    """The join of `@view`."""
     spec = form.results[0].spec if len(form.results) == 1 and form.results[0].kind == ARRAY else None
     slots = [(s.kind, s.offset) for s in form.slots]
     if spec is None or not slots or slots[0][0] != SLOT_HANDLE or len(form.args) != 2 or form.kwargs:
@@ -401,7 +399,7 @@ def _spreading(root: bool) -> Callable[[np.dtype[Any]], Spread | None]:
 
 
 def _reduction(form: Form, impl: Any) -> Join | None:
-    spec = _result(form)
+    spec = packed_result(form)
     slots = [(s.kind, s.offset) for s in form.slots]
     if spec is None or len(slots) != 1 or len(form.args) != 1 or slots[0][0] != SLOT_HANDLE or not form.slots[0].bare:
         return None
@@ -439,4 +437,7 @@ _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
     **dict.fromkeys((*_REDUCTIONS, *_SPREADS), _reduction),
 }
 
-__all__ = ["CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "copy_into", "is_cheap", "join_of", "ufunc_for"]
+__all__ = [
+    "CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "bare", "copy_into", "is_cheap", "join_of", "packed_result", "ufunc_for",
+    "view_join",
+]  # fmt: skip

@@ -24,14 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cupool.contract.errors import OutOfMemoryError
 from cupool.contract.spec import Spec, spec_of
 
 from .. import lastuse
-from ..accounting import rounded
 from ..devices.cpu import memory
 from ..forms import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL
 from . import waves
+from .books import MARK, PUT, STEP, Books
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, Spread, copy_into, is_cheap
 from .segments import Node, Segment, Value, can_run, clash, settle
 
@@ -42,40 +41,17 @@ Array = np.ndarray[Any, Any]
 
 #: Operands that a result is tried over, at most.
 _MOST_TRIED = 4
-#: What is done at the end, for each command in its turn.
-_PUT, _FREE, _STEP, _MARK = range(4)
 
 
-class Window:
+class Window(Books):
     """One window over the words of a batch."""
 
     def __init__(self, fusion: Fusion) -> None:
-        executor = fusion.executor
+        super().__init__(fusion.executor)
         self._fusion = fusion
-        self._executor = executor
-        self._table = executor.handles.table
-        self._buffers = executor.handles.buffers
-        self._account = executor.accounting
-        self._used_before = self._account.used
-        #: handle -> a value made here, or a view
-        self._made: dict[int, Value] = {}
-        #: handle -> an array that was there before
-        self._found: dict[int, Value] = {}
-        self._gone: set[int] = set()
-        #: id of a root that several look into -> the handles of those, what it is charged
-        self._holders: dict[int, tuple[set[int], int]] = {}
-        #: bytes refunded here, which the frees themselves will refund when the window has run
-        self._promised = 0
-        self._actions: list[tuple[int, int, Any]] = []
-        #: handle -> what the table gets
-        self._final: dict[int, Value] = {}
         self._segments: list[Segment] = []
         #: handle -> an operand that is freed here, and that nobody looks into
         self._dying: dict[int, Value] = {}
-        #: bytes of arrays that were freed here and are operands
-        self._held = 0
-        #: whether anything is gained over running each command by itself
-        self.is_worth = False
         #: whether memory that was there before may have been written
         self.has_written = False
 
@@ -83,7 +59,7 @@ class Window:
 
     def value(self, handle: int) -> Value | None:
         """What is under a handle at this point; None: nothing that can be in a chain."""
-        found = self._made.get(handle) or self._found.get(handle)
+        found: Value | None = self._made.get(handle) or self._found.get(handle)
         if found is not None:
             return found
         array = self._table.get(handle)
@@ -93,20 +69,6 @@ class Window:
             return None
         found = self._found[handle] = Value(array.shape, array.dtype, array)
         return found
-
-    def _is_free(self, handle: int) -> bool:
-        return handle > 0 and handle not in self._table and handle not in self._made and handle not in self._gone
-
-    def _charge(self, size: int) -> bool:
-        """Charge a result; False where there is no room for it: the command runs by itself, and says so."""
-        account = self._account
-        if account.used + size > account.ceiling:
-            try:
-                account.grow(size)
-            except OutOfMemoryError:
-                return False
-        account.used += size
-        return True
 
     def _operands(self, join: Join, words: list[int], i: int) -> tuple[list[Any], tuple[Any, ...]] | None:
         """The values and numbers of a command, and the key of their types."""
@@ -129,57 +91,9 @@ class Window:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def free(self, handle: int) -> bool:
-        """A free; False: of something that only its own free can tell the account of."""
-        value = self._made.get(handle)
-        if value is not None:
-            del self._made[handle]
-            self._gone.add(handle)
-            if value.is_view or value.is_forced:
-                self._final[handle] = value
-                self._leave(value.array, handle)
-            else:
-                self._account.used -= rounded(value.nbytes)
-                value.is_dead = True
-            return True
-        array = self._table.get(handle) if handle not in self._gone else None
-        if array is None:
-            self._actions.append((_FREE, handle, None))
-        elif type(array) is np.ndarray:
-            self._leave(array, handle)
-        else:
-            return False
-        self._gone.add(handle)
-        found = self._found.pop(handle, None)
-        if found is not None and self._executor.reuses and found.nbytes >= lastuse.LEAST_BYTES:
+    def _dies(self, handle: int, found: Value) -> None:
+        if self._executor.reuses and found.nbytes >= lastuse.LEAST_BYTES:
             self._dying[handle] = found
-        return True
-
-    def _leave(self, array: Any, handle: int) -> None:
-        """A handle of memory that was there before, or that something looks into, is freed: refund it with its last handle."""
-        root = memory.root_of(array)
-        known = self._holders.get(id(root))
-        if known is None and id(root) in self._buffers:
-            known = self._holder(root, handle)
-        if known is None:
-            charged = array.nbytes  # nobody else looks into it
-        else:
-            known[0].discard(handle)
-            charged = 0 if known[0] else known[1]
-        size = rounded(charged)
-        self._account.used -= size
-        self._promised += size
-        self._held += charged
-        self._actions.append((_FREE, handle, None))
-
-    def _holder(self, root: Array, handle: int) -> tuple[set[int], int]:
-        """The handles that look into a buffer at this point, and what it is charged."""
-        found = self._holders.get(id(root))
-        if found is None:
-            buffer = self._buffers.get(id(root))
-            found = ({handle}, root.nbytes) if buffer is None else (set(buffer.handles), buffer.charged)
-            self._holders[id(root)] = found
-        return found
 
     def map(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with a new result."""
@@ -197,7 +111,7 @@ class Window:
             return False
         self._add(node, spec.shape)
         self._made[handle] = result
-        self._actions.append((_PUT, handle, None))
+        self._actions.append((PUT, handle, None))
         return True
 
     def clip(self, join: Join, words: list[int], i: int) -> bool:
@@ -241,7 +155,7 @@ class Window:
         if not can_run(node, target.shape):
             return False
         self._add(node, target.shape)
-        self._actions.append((_MARK, handle, None))
+        self._actions.append((MARK, handle, None))
         return True
 
     def put(self, join: Join, words: list[int], i: int) -> bool:
@@ -269,7 +183,7 @@ class Window:
         if not can_run(node, view.shape):
             return False
         self._add(node, view.shape)
-        self._actions.append((_MARK, handle, None))
+        self._actions.append((MARK, handle, None))
         return True
 
     def view(self, join: Join, words: list[int], i: int) -> bool:
@@ -291,7 +205,7 @@ class Window:
         made.is_view, made.segment = True, owner.segment
         self._made[handle] = made
         self._holder(memory.root_of(array), words[i + join.operands[0][1]])[0].add(handle)
-        self._actions.append((_STEP, i, join.form))
+        self._actions.append((STEP, i, join.form))
         return True
 
     def reduce(self, join: Join, words: list[int], i: int) -> bool:
@@ -310,7 +224,7 @@ class Window:
             return False
         self._add(node, value.shape)
         self._made[handle] = node.result
-        self._actions.append((_PUT, handle, None))
+        self._actions.append((PUT, handle, None))
         return True
 
     def spread(self, join: Join, words: list[int], i: int) -> bool:
@@ -337,7 +251,7 @@ class Window:
         for node in nodes:
             self._add(node, value.shape)
         self._made[handle] = nodes[-1].result
-        self._actions.append((_PUT, handle, None))
+        self._actions.append((PUT, handle, None))
         return True
 
     @staticmethod
@@ -373,10 +287,6 @@ class Window:
         )
 
     # -- running ------------------------------------------------------------------------------------------------------
-
-    def undo(self) -> None:
-        """Nothing of it shall run."""
-        self._account.used = self._used_before
 
     def fits(self) -> bool:
         """Whether all that it needs at once is within the limit."""
@@ -449,28 +359,6 @@ class Window:
                 self._executor.last_uses += 1
                 return operand.array
         return None
-
-    def commit(self, words: list[int]) -> None:
-        """The table as the commands leave it."""
-        executor, table = self._executor, self._table
-        tracker = executor.tracker if executor.tracker is not None and executor.tracker.is_on else None
-        self._final.update(self._made)
-        self._account.used += self._promised
-        for action, what, form in self._actions:
-            if action == _PUT:
-                value = self._final.get(what)
-                if value is not None:
-                    table[what] = value.array
-            elif action == _STEP:
-                form.step(words, what)
-            elif action == _FREE:
-                gone = table.pop(what, None)
-                if gone is None:
-                    executor.transfers.drop(what)
-                else:
-                    executor.handles.dropped(what, gone)
-            elif tracker is not None:
-                tracker.mark(what)
 
 
 @cache

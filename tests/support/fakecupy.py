@@ -9,13 +9,18 @@ Boundary: what the CUDA device calls, as CuPy's documentation has it; functions 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import threading
 import types
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -346,8 +351,8 @@ class CUDARuntimeError(RuntimeError):
 CAPTURING: list[Stream] = []
 #: `ptr` -> module
 MODULES: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-#: What goes wrong: "capture": the next one is broken; "node": kind of the next graph's last node; "launch": launches of graphs until one
-#: fails.
+#: What goes wrong: "compile": what the compiler says of the next kernel from code; "capture": the next one is broken; "node": kind of the
+#: next graph's last node; "launch": launches of graphs until one fails.
 BROKEN: dict[str, Any] = {}
 
 
@@ -502,7 +507,7 @@ for _name in (
     "add", "sub", "mul", "and", "or", "xor", "rshift", "lshift", "iadd", "imul", "ixor", "irshift", "getitem", "setitem", "eq",
 ):  # fmt: skip
     setattr(ndarray, f"__{_name}__", _method(f"__{_name}__"))
-for _name in ("fill", "sort", "sum", "copy"):
+for _name in ("fill", "sort", "sum", "copy", "astype"):
     setattr(ndarray, _name, _method(_name))
 
 
@@ -521,11 +526,41 @@ def _call(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
     return _outer(result, given)
 
 
+#: The C++ of ufuncs, as CuPy has it.
+ROUTINES = {
+    "add": "out0 = in0 + in1", "subtract": "out0 = in0 - in1", "multiply": "out0 = in0 * in1", "negative": "out0 = -in0",
+    "sqrt": "out0 = sqrt(in0)", "greater": "out0 = in0 > in1", "less_equal": "out0 = in0 <= in1", "equal": "out0 = in0 == in1",
+    "logical_and": "out0 = in0 && in1", "logical_not": "out0 = !in0", "bitwise_and": "out0 = in0 & in1", "divide": "out0 = in0 / in1",
+    "square": "out0 = in0 * in0", "isnan": "out0 = isnan(in0)", "invert": "out0 = ~in0", "floor": "out0 = floor(in0)",
+}  # fmt: skip
+
+
+class Operations:
+    """The types of a ufunc that there is C++ for."""
+
+    def __init__(self, function: np.ufunc) -> None:
+        self._function = function
+
+    def _guess_routine_from_in_types(self, in_types: Any, weaks: Any) -> Any:
+        routine = ROUTINES.get(self._function.__name__)
+        asked = [weak or dtype for dtype, weak in zip(in_types, weaks, strict=True)]
+        try:
+            *inputs, output = self._function.resolve_dtypes((*asked, None))
+        except TypeError:
+            return None
+        if routine is None or (routine.startswith("out0 = ~") and inputs[0].kind == "b"):
+            return None
+        return types.SimpleNamespace(routine=routine, in_types=tuple(inputs), out_types=(output,))
+
+
 class ufunc:
     """NumPy's, as a kernel: launched on the current stream with the addresses of its operands, and done when somebody waits."""
 
+    _loop_prep = _preamble = ""
+
     def __init__(self, function: np.ufunc) -> None:
         self._function, self.nin, self.nout = function, function.nin, function.nout
+        self._ops = Operations(function)
 
     def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
         if (
@@ -686,12 +721,64 @@ class Generator:
 # -- kernels --------------------------------------------------------------------------------------------------------------
 
 
+_HOST = """
+#include <cmath>
+using std::sqrt; using std::floor; using std::isnan;
+#define __global__
+struct { unsigned x, y, z; } static const gridDim = {1, 1, 1}, blockDim = {1, 1, 1}, blockIdx = {0, 0, 0}, threadIdx = {0, 0, 0};
+"""
+_COMPILED: dict[str, Any] = {}
+
+
+def compiled(code: str) -> Any:
+    """A kernel as one thread of this machine: the element at a time that a loop over the grid comes to. Raises as CuPy does."""
+    if code not in _COMPILED:
+        folder = Path(tempfile.mkdtemp(prefix="fakecupy-"))
+        try:
+            text = "\n".join(line for line in code.splitlines() if not line.startswith("#include <cupy/"))
+            (folder / "kernel.cc").write_text(_HOST + text)
+            done = subprocess.run(
+                ["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC", "-o", folder / "kernel.so",
+                 folder / "kernel.cc"], capture_output=True, text=True,
+            )  # fmt: skip
+            if done.returncode:
+                raise RuntimeError(f"CompileException: {done.stderr}")
+            _COMPILED[code] = ctypes.CDLL(str(folder / "kernel.so"))
+        finally:
+            shutil.rmtree(folder)
+    return _COMPILED[code]
+
+
 class RawKernel:
-    def __init__(self, name: str, module: Any = None) -> None:
-        self.name, self._module = name, module
+    """Of a module, where `KERNELS` says what it does; or of its own code, which the C++ compiler takes."""
+
+    def __init__(self, code: str, name: Any = None, options: Any = ()) -> None:
+        self.name, self._module, self.code = (code, name, "") if not isinstance(name, str) else (name, None, code)
+        self.options = options
         self.num_regs, self.max_dynamic_shared_size_bytes = 8, 0
 
+    def compile(self) -> None:
+        if "compile" in BROKEN:
+            raise RuntimeError(BROKEN["compile"])
+        compiled(self.code)
+
+    def _launch(self, args: Any) -> None:
+        function = getattr(compiled(self.code), self.name)
+        placed = [_placed(a) if isinstance(a, ndarray) else a for a in args]
+
+        def launch() -> None:
+            values = [a() if callable(a) else a for a in placed]
+            function(*(
+                ctypes.c_void_p(v.ctypes.data) if isinstance(v, np.ndarray) else np.ctypeslib.as_ctypes_type(v.dtype)(v)
+                for v in values
+            ))  # fmt: skip
+
+        _issue(launch)
+
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
+        if self.code:
+            self._launch(args)
+            return
         gpu, name, pointers = current(), self.name, [a.data.ptr if isinstance(a, ndarray) else a for a in args]
         variables = [address for address, _ in self._module.variables.values()] if self._module is not None else []
         _issue(lambda: KERNELS[name](gpu, *variables, *pointers))

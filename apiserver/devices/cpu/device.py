@@ -73,6 +73,9 @@ class CpuDevice:
     def describe(self) -> Any:
         return facts.describe(self.number, self.limit_bytes, self._engine)
 
+    def chains(self, executor: Any) -> None:
+        return None  # its windows are `fusion/`'s
+
     def spare(self) -> CpuDevice:
         return CpuDevice(self.number)
 

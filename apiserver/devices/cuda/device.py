@@ -31,6 +31,7 @@ except ImportError as error:
 
 from . import draws, facts, kernels, memory, names, state
 from .arena import Arena, ClearedMemory, DriverMapper
+from .chains import Chains, Kernels
 from .copying import Copying, WeakArrays
 from .graphs import Graphs, Whole
 from .streams import Streams
@@ -59,13 +60,14 @@ class CudaDevice(Copying):
         arena_base: where the arena should begin; 0: at the usual place, or elsewhere if that is taken.
         moves: whether sessions may be moved and saved, see `state.OFF`.
         graphs: whether loops run as captured graphs, see `graphs.py`.
+        fuses: whether chains of elementwise commands run as one kernel, see `chains/`.
     """
 
     kind = "cuda"
     array_type: type = cupy.ndarray
 
     def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0, moves: bool = False,
-                 graphs: bool = False) -> None:  # fmt: skip
+                 graphs: bool = False, fuses: bool = False) -> None:  # fmt: skip
         self.number = number
         self.moves = moves
         self.limit_bytes = limit_bytes
@@ -86,6 +88,8 @@ class CudaDevice(Copying):
         self._plain = plain
         #: runs loops as captured graphs; None: command by command
         self.graphs = Graphs(plain, self._whole) if graphs else None
+        #: kernels of chains; None: each command runs by itself
+        self._kernels = Kernels(number, self._whole.loading) if fuses else None
         #: arrays that were made of an address: nobody knows whose memory they are in
         self._addressed: WeakArrays = WeakArrays()
         cupy.cuda.set_allocator(self._pool.malloc)
@@ -127,6 +131,9 @@ class CudaDevice(Copying):
 
     def open(self, accounting: Any, handles: Any) -> None:
         self._accounting = accounting
+
+    def chains(self, executor: Any) -> Chains | None:
+        return Chains(executor, self._kernels, self._plain) if self._kernels is not None else None
 
     def enter(self) -> None:
         self._streams.enter()
@@ -207,6 +214,8 @@ class CudaDevice(Copying):
             self._arena.trim()
 
     def close(self) -> None:
+        if self._kernels is not None:
+            self._kernels.close()
         self.synchronize()
         if self.graphs is not None:
             self.graphs.clear()

@@ -88,6 +88,12 @@ class Whole:
             act()
 
     @contextmanager
+    def loading(self) -> Iterator[None]:
+        """While another thread loads a module, which no stream may be capturing meanwhile."""
+        with self._lock:
+            yield
+
+    @contextmanager
     def capturing(self) -> Iterator[None]:
         """While a stream captures."""
         with self._lock:

@@ -1,0 +1,157 @@
+"""Chains of elementwise commands on a GPU: one kernel for all of them; what dies on the way is never stored. Docs/decisions/031.
+
+`Chains.join_of` says of a form whether and how it can be joined; `Chains.take` is where the executor's walk hands over, as `Fusion`'s on
+the CPU device. A chain's kernel is compiled beside the program, and is used once it has left, on the program's own numbers, the bytes that
+its commands left one by one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import cupy
+import numpy as np
+
+from cupool.contract.codec import FORM_MASK
+
+from ....forms import Form
+from ....fusion.kinds import Join
+from .kernels import Chain, Entry, Kernels
+from .operations import join_of
+from .window import Window
+
+if TYPE_CHECKING:
+    from ....executor import Executor
+
+log = logging.getLogger(__name__)
+
+#: Commands of a window, at most.
+MOST_COMMANDS = 256
+
+
+class Chains:
+    """Of one executor."""
+
+    def __init__(self, executor: Executor, kernels: Kernels, aside: Any) -> None:
+        """
+        Args:
+            kernels: the device's.
+            aside: an allocator beside the session's memory, for what is only compared.
+        """
+        self.executor = executor
+        self.kernels = kernels
+        self._aside = aside
+        #: windows that were run by a kernel, commands in them, and kernels that were tried beside their commands
+        self.windows = 0
+        self.joined = 0
+        self.tried = 0
+        #: words, and the index up to which their commands run by themselves
+        self._apart: tuple[Any, int] = (None, 0)
+
+    def inner(self, executor: Executor) -> Chains:
+        """Of an executor over the same handles and device."""
+        return Chains(executor, self.kernels, self._aside)
+
+    def join_of(self, form: Form, impl: Any) -> Join | None:
+        """How commands of a form join others; None: they run by themselves. `impl`: the device's function, if there is one."""
+        return join_of(form, impl)
+
+    def take(self, words: list[int], i: int) -> tuple[int, int]:
+        """Run the command at `i`, and those behind it that join it.
+
+        Returns:
+            the index behind the last one, and how many they were.
+
+        Raises:
+            Exception: the command at `i` failed; none of the others has run.
+        """
+        apart, until = self._apart
+        if words is apart and i < until:
+            return self._alone(words, i)
+        self._apart = (None, 0)
+        window = Window(self.executor)
+        end, count, last = window.look(words, i, MOST_COMMANDS)
+        chain = window.settle() if window.is_worth else None
+        entry = self.kernels.meet(chain) if chain is not None else None
+        if chain is None or entry is None or entry.kernel is None or not window.fits():
+            window.undo()
+            self._apart = words, last
+            return self._alone(words, i)
+        if not entry.is_proven:
+            return self._try(window, chain, entry, words, i, end)
+        try:
+            window.run(entry.kernel, chain)
+        except MemoryError:
+            # Less fits in one piece than fits: one by one they may find room, or say that there is none.
+            window.undo()
+            self._apart = words, last
+            return self._alone(words, i)
+        except Exception:
+            window.undo()
+            raise
+        window.commit(words)
+        self.windows += 1
+        self.joined += count
+        return end, count
+
+    def _try(self, window: Window, chain: Chain, entry: Entry, words: list[int], i: int, end: int) -> tuple[int, int]:
+        """Run the commands one by one, and compare what they leave with what the kernel makes of the same operands."""
+        try:
+            with cupy.cuda.using_allocator(self._aside):
+                shown = window.show(entry.kernel, chain)
+        except MemoryError:
+            shown = None
+        window.undo()
+        del window  # it refers to operands, which the commands may write over
+        executor, at, done = self.executor, i, 0
+        while at < end:
+            header = words[at]
+            try:
+                if header:
+                    form = executor.forms[header & FORM_MASK]
+                    executor.stepper.charged(form, words, at, form.over)
+                    width = form.width
+                else:
+                    width = 2
+                    if words[at + 1] in executor.handles.table:
+                        executor.handles.free(words[at + 1])
+                    else:
+                        executor.transfers.drop(words[at + 1])
+            except Exception:
+                if not done:
+                    raise
+                # Nothing of it has happened. It fails again in its turn, and says so there.
+                self._apart = words, at + 1
+                return at, done
+            at, done = at + width, done + 1
+        if shown is not None:
+            self.tried += 1
+            self._compare(entry, shown)
+        return end, done
+
+    def _compare(self, entry: Entry, shown: list[tuple[int, Any]]) -> None:
+        table = self.executor.handles.table
+        try:
+            with cupy.cuda.using_allocator(self._aside):
+                same = all(_is_same(table[handle], array) for handle, array in shown if handle in table)
+        except Exception as error:  # the commands have run: whatever it is, they are not to run again
+            self.kernels.refuse(entry, f"it could not be compared: {type(error).__name__}: {str(error)[:300]}")
+            return
+        if same:
+            entry.is_proven = True
+        else:
+            self.kernels.refuse(entry, "it gave other bits than its commands")
+
+    def _alone(self, words: list[int], i: int) -> tuple[int, int]:
+        form = self.executor.forms[words[i] & FORM_MASK]
+        self.executor.stepper.charged(form, words, i, form.over)
+        return i + form.width, 1
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Bit for bit, of two packed arrays of one shape and dtype."""
+    return bool((a.reshape(-1).view(np.uint8) == b.reshape(-1).view(np.uint8)).all())
+
+
+__all__ = ["Chains", "Kernels"]

@@ -1,0 +1,206 @@
+"""Random programs of commands for two sessions of a GPU that is memory of this process, one that runs chains as kernels and one that does
+not: everything that a client could see is compared, and memory that is written too early or by two is a wrong number.
+
+A program is made as those of `fusion_programs.py` are, with loops in it, for a chain is compiled when it comes again.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import fakecupy
+import fusion_programs
+import numpy as np
+from cupool.apiserver.executor import Executor
+from fusion_programs import LIMIT, Program, Side, _fits, _told
+from wire import H, R, Writer
+
+from cupool.contract.codec import real_bits
+from cupool.contract.limits import Limits
+
+#: Of arrays of the program: what joins is of this size and more.
+LEAST_ELEMENTS = 256
+UNARY = ("negative", "square", "sqrt", "floor", "isnan", "logical_not", "invert", "exp")
+BINARY = (
+    "add",
+    "subtract",
+    "multiply",
+    "true_divide",
+    "greater",
+    "less_equal",
+    "equal",
+    "logical_and",
+    "bitwise_and",
+    "maximum",
+)
+#: What the rounds of loops do: names of operations, a number added, or the last result halved where it lies.
+LOOPED = (
+    "add",
+    "subtract",
+    "multiply",
+    "true_divide",
+    "negative",
+    "square",
+    "sqrt",
+    "scalar",
+    "scalar",
+    "into",
+    "into",
+)
+DTYPES = ("f8", "f8", "f4", "f4", "i8", "i4", "u1", "?", "f2")
+
+
+def small_sizes(patch: Any) -> None:
+    """Chains of small arrays join; what is compared counts every NaN as the same."""
+    for name in ("operations", "window"):
+        patch.setattr(sys.modules[f"cupool.apiserver.devices.cuda.chains.{name}"], "MIN_ELEMENTS", LEAST_ELEMENTS)
+    patch.setattr(sys.modules["cupool.apiserver.devices.cuda.chains"], "_is_same", is_same)
+
+
+def bits(host: Any) -> bytes:
+    """An array's bytes, every NaN the same: which of two NaNs this machine's additions hand on depends on the order of operands, which a
+    compiler may change."""
+    return np.where(host != host, np.nan, host).tobytes() if host.dtype.kind == "f" else host.tobytes()
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """In the place of the device's own comparison."""
+    return bits(a.get()) == bits(b.get())
+
+
+class CudaSide(Side):
+    """One executor over a GPU."""
+
+    def __init__(self, cuda: Any, fuses: bool, limit_bytes: int = LIMIT) -> None:
+        device = cuda.CudaDevice(0, limit_bytes, fuses=fuses)
+        if fuses:
+            device._kernels._waits = True
+        self.executor = Executor(device, limit_bytes, Limits(), reuses=False)
+        self.writer = Writer()
+        self.told: list[Any] = []
+
+    def state(self) -> Any:
+        account = self.executor.accounting
+        table = {}
+        for handle, array in self.executor.handles.table.items():
+            if isinstance(array, fakecupy.ndarray):
+                host = array.get()
+                table[handle] = host.dtype.str, host.shape, array.strides, bits(host)
+            else:
+                table[handle] = _told(array)
+        return (
+            table,
+            account.used,
+            account.peak,
+            account.total,
+            self.executor.failed_commands,
+            self.executor.executed_commands,
+        )
+
+
+class ChainProgram(Program):
+    """One random program, and the two sessions that it is run in."""
+
+    def check_on(self, cuda: Any) -> Any:
+        """Run it in random batches in both, and compare all. Returns the `Chains` of the one that has them.
+
+        Raises:
+            AssertionError: something differs; the seed is in it.
+        """
+        sides = CudaSide(cuda, False), CudaSide(cuda, True)
+        known: tuple[set[int], set[int]] = set(), set()
+        rest = list(self.commands)
+        while rest:
+            n = self.random.choice((len(rest), self.random.randint(1, len(rest))))
+            for side, forms in zip(sides, known, strict=True):
+                side.run(rest[:n], forms)
+            rest = rest[n:]
+        plain, joined = sides
+        assert plain.told == joined.told, f"answers differ, seed {self.seed}"
+        ours, theirs = joined.state(), plain.state()
+        for handle in {*ours[0], *theirs[0]}:
+            mine, other = ours[0].get(handle), theirs[0].get(handle)
+            assert mine == other, (
+                f"handle {handle} differs, seed {self.seed}: {mine and mine[:3]} {other and other[:3]}"
+            )
+        assert list(ours[0]) == list(theirs[0]), f"the table has another order, seed {self.seed}"
+        assert ours[1:] == theirs[1:], f"the account differs, seed {self.seed}: {ours[1:]} {theirs[1:]}"
+        return joined.executor.fusion
+
+    def loop(self) -> None:
+        """What a loop of a program does: the same commands over the same and over new arrays, whose results it drops or keeps."""
+        whole = [
+            h
+            for h, a in self.table.items()
+            if a.size >= LEAST_ELEMENTS and a.flags.c_contiguous and a.dtype.kind in "fi"
+        ]
+        if not whole:
+            return
+        first = self.random.choice(whole)
+        shape = self.table[first].shape
+        alike = [h for h, a in self.table.items() if _fits(a.shape, shape) and a.dtype.kind in "fi"]
+        plan: list[tuple[str, int, int]] = []
+        for k in range(self.random.randint(2, 9)):
+            plan.append((self.random.choice(LOOPED), self.random.choice(alike), self.random.randint(0, k)))
+        masks = self.random.random() < 0.3
+        for _ in range(self.random.randint(3, 5)):
+            made = [first]
+            for name, other, back in plan:
+                self._looped(name, made, made[-1 - min(back, len(made) - 1)], other, masks)
+            keeps = self.random.random() < 0.3
+            for k, handle in enumerate(made[1:]):
+                if k + 2 < len(made) or not keeps:
+                    self._do(None, handle)
+
+    def _looped(self, name: str, made: list[int], a: int, other: int, masks: bool) -> None:
+        table = self.table
+        if name == "into":
+            if table[made[-1]].shape == table[a].shape and made[-1] != made[0]:
+                self._do(self._form("multiply", [H, R], [], out=H), a, real_bits(0.5), made[-1])
+            return
+        if name == "scalar":
+            operands, words = [table[a], 2.5], [a, real_bits(2.5)]
+        elif name in ("negative", "square", "sqrt"):
+            operands, words = [table[a]], [a]
+        else:
+            operands, words = [table[a], table[other]], [a, other]
+        op = "add" if name == "scalar" else name
+        result = self._expected(op, operands)
+        if result is None or tuple(result.shape) != table[made[0]].shape:
+            return
+        slots = [H, R] if name == "scalar" else [H] * len(operands)
+        self._do(self._form(op, slots, [result]), self._new(), *words)
+        if self._handle not in self.table:
+            return
+        made.append(self._handle)
+        if masks and self.random.random() < 0.3:
+            mask = self._expected("greater", [self.table[made[-1]], self.table[a]])
+            if mask is not None:
+                self._do(self._form("greater", [H, H], [mask]), self._new(), made[-1], a)
+                made.append(self._handle)
+                self._do(self._form("where", [H], [self._expected("where", [self.table[made[-1]], self.table[a], self.table[a]])],
+                                    x=H, y=H), self._new(), made[-1], a, a)  # fmt: skip
+                made.append(self._handle)
+
+
+def make(seed: int) -> ChainProgram:
+    """A program, with loops."""
+    before = fusion_programs.UNARY, fusion_programs.BINARY, fusion_programs.DTYPES, fusion_programs.CHAINED
+    fusion_programs.UNARY, fusion_programs.BINARY, fusion_programs.DTYPES, fusion_programs.CHAINED = (  # type: ignore[assignment]
+        UNARY, BINARY, DTYPES, DTYPES[:4]
+    )  # fmt: skip
+    try:
+        with np.errstate(all="ignore"):
+            program = ChainProgram(seed)
+            program.make()
+            for _ in range(4):
+                program.loop()
+                for _ in range(3):
+                    program.step()
+            return program
+    finally:
+        fusion_programs.UNARY, fusion_programs.BINARY, fusion_programs.DTYPES, fusion_programs.CHAINED = before  # type: ignore[assignment]
+
+
+__all__ = ["LEAST_ELEMENTS", "ChainProgram", "CudaSide", "make", "small_sizes"]

@@ -1,0 +1,230 @@
+"""Chains of a GPU leave what their commands leave one by one, whatever goes wrong: over a GPU that is memory of this process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import chain_programs
+import fakecupy
+import numpy as np
+import pytest
+from chain_programs import CudaSide
+from fakecontroller import wait_until
+from wire import H, I, R, V, form, spec, value
+
+from cupool.contract.codec import STREAM_SHIFT, real_bits
+
+N = 512
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
+    device = fakecupy.install(monkeypatch)
+    chain_programs.small_sizes(monkeypatch)
+    return device
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs_leave_the_same_bytes_answers_and_books(cuda: Any, seed: int) -> None:
+    program = chain_programs.make(seed)
+    chains = program.check_on(cuda)
+    assert not chains.kernels.refused
+
+
+# -- by hand ------------------------------------------------------------------------------------------------------------
+
+A, B, C = np.linspace(-1, 2, N), np.linspace(3, 4, N), np.arange(float(N))
+ARRAY = spec((N,))
+FORMS = [
+    form(1, "@array", [V], [ARRAY]), form(2, "add", [H, H], [ARRAY]), form(3, "multiply", [H, H], [ARRAY]), form(4, "sqrt", [H], [ARRAY]),
+    form(5, "multiply", [H, R], [], out=H), form(6, "@view", [H, I], [spec((N - 1,))]), form(7, "add", [H, H], [spec((N - 1,))]),
+    form(8, "add", [H, R], [], out=H), form(9, "@stream_create", [I, False, 0], []), form(10, "exp", [H], [ARRAY]),
+    form(11, "add", [H, R], [ARRAY]), form(12, "multiply", [H, H], [spec((N - 1,))]),
+]  # fmt: skip
+
+
+class Session:
+    """One session on the GPU, with arrays 1, 2 and 3 (`A`, `B`, `C`)."""
+
+    def __init__(self, cuda: Any, limit: int = 1 << 20, waits: bool = True) -> None:
+        self.side = CudaSide(cuda, True, limit)
+        self.executor, self.writer = self.side.executor, self.side.writer
+        self.chains: Any = self.executor.fusion
+        self.chains.kernels._waits = waits
+        words = [w for k, data in enumerate((A, B, C)) for w in (1, k + 1, value(data.tobytes()))]
+        self.executor.run(self.writer.batch(words, 3, *FORMS))
+
+    def run(self, *commands: tuple[int, ...]) -> Any:
+        return self.executor.run(self.writer.batch([w for c in commands for w in c], len(commands)))
+
+    def get(self, handle: int) -> Any:
+        return self.executor.handles.table[handle].get()
+
+    def chain(self, first: int, keep: bool = True) -> int:
+        """sqrt((a + b) * c), its steps dropped; returns its handle."""
+        x, y, z = first, first + 1, first + 2
+        self.run((2, x, 1, 2), (3, y, x, 3), (0, x), (4, z, y), (0, y), *([] if keep else [(0, z)]))
+        return z
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Windows that a kernel ran, commands in them, kernels tried beside their commands."""
+        return self.chains.windows, self.chains.joined, self.chains.tried
+
+
+def test_a_chain_that_comes_again_becomes_one_kernel_which_is_tried_before_it_is_used(cuda: Any) -> None:
+    session, wanted = Session(cuda), np.sqrt((A + B) * C)
+    for k, counts in enumerate([(0, 0, 0), (0, 0, 1), (1, 5, 1), (2, 10, 1)]):
+        handle = session.chain(10 * (k + 1))
+        assert session.get(handle).tolist() == wanted.tolist()
+        assert session.counts == counts
+    assert sorted(session.executor.handles.table) == [1, 2, 3, 12, 22, 32, 42]
+    assert session.executor.accounting.used == 7 * 8 * N
+    # Of the chain's three results one is stored; where nobody keeps it, another kernel, of which nothing is.
+    (chain,) = session.chains.kernels._known
+    assert chain.stored == (2,) and [operand[1] for operand in chain.operands] == [0, 0, 0]
+    for k in range(5, 9):
+        session.chain(10 * k, keep=False)
+    assert session.executor.accounting.used == 7 * 8 * N and session.executor.accounting.peak == 9 * 8 * N
+
+
+def test_what_dies_on_the_way_takes_no_memory(cuda: Any) -> None:
+    session = Session(cuda)
+    for k in range(1, 3):
+        session.chain(10 * k)
+    sizes: list[int] = []
+    malloc = session.executor.device._pool.malloc
+    fakecupy.set_allocator(lambda size: (sizes.append(size), malloc(size))[1])
+    session.chain(30)
+    assert sizes == [8 * N] and session.chains.windows == 1
+
+
+def test_an_array_is_written_where_it_lies(cuda: Any) -> None:
+    """x *= 0.5; y = x + b; x += 1: y is of the x between, and x has one address."""
+    session = Session(cuda)
+    address = session.executor.handles.table[1].data.ptr
+    x = A.copy()
+    for k in range(10, 14):
+        half, one = real_bits(0.5), real_bits(1.0)
+        session.run((5, 1, half, 1), (2, k, 1, 2), (8, 1, one, 1))
+        x *= 0.5
+        y = x + B
+        x += 1
+        assert (session.get(1).tolist(), session.get(k).tolist()) == (x.tolist(), y.tolist())
+    assert session.counts == (2, 6, 1) and session.executor.handles.table[1].data.ptr == address
+
+
+def test_memory_that_is_looked_at_elsewhere_is_not_written_in_the_same_kernel(cuda: Any) -> None:
+    """Two views, an element apart: what a thread writes another one reads."""
+    session = Session(cuda)
+    session.run((6, 5, 1, 0), (6, 6, 1, 8))
+    x = A.copy()
+    for k in range(10, 40, 10):
+        # t = x[:-1] + x[1:]; u = t * t; x *= 0.5; v = x[1:] + u
+        session.run((7, k, 5, 6), (12, k + 1, k, k), (5, 1, real_bits(0.5), 1), (7, k + 2, 6, k + 1), (0, k))
+        t = x[:-1] + x[1:]
+        x *= 0.5
+        assert session.get(1).tolist() == x.tolist()
+        assert session.get(k + 1).tolist() == (t * t).tolist()
+        assert session.get(k + 2).tolist() == (x[1:] + t * t).tolist()
+    assert session.chains.windows
+
+
+@pytest.mark.parametrize("fault", ["other bits", "no compiler", "cannot be compared"])
+def test_a_kernel_that_is_not_right_is_not_used(
+    cuda: Any, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chains = sys.modules["cupool.apiserver.devices.cuda.chains"]
+    kernels = sys.modules["cupool.apiserver.devices.cuda.chains.kernels"]
+    if fault == "other bits":
+        source = kernels.source
+        monkeypatch.setattr(
+            kernels, "source", lambda chain: source(chain).replace("in0 * in1", "in0 * in1 * 1.0000000000000002")
+        )
+    elif fault == "no compiler":
+        fakecupy.BROKEN["compile"] = "nvrtc is not there"
+    else:
+
+        def fails(a: Any, b: Any) -> bool:
+            raise MemoryError
+
+        monkeypatch.setattr(chains, "_is_same", fails)
+    session, wanted = Session(cuda), np.sqrt((A + B) * C)
+    for k in range(1, 6):
+        assert session.get(session.chain(10 * k)).tolist() == wanted.tolist()
+    assert session.chains.windows == 0 and session.chains.kernels.refused == 1
+    assert "event=chain-refused" in caplog.text
+
+
+def test_a_chain_for_which_there_is_no_memory_in_one_piece_runs_one_by_one(cuda: Any) -> None:
+    limit = 6 * 8 * N
+    session, wanted = Session(cuda, limit), np.sqrt((A + B) * C)
+    for k in range(1, 4):
+        handle = session.chain(10 * k)
+        assert session.get(handle).tolist() == wanted.tolist()
+        session.run((0, handle))
+    windows = session.chains.windows
+    assert windows
+    session.run((11, 50, 1, real_bits(1.0)), (11, 51, 1, real_bits(2.0)))  # room for one more
+    outcome = session.run((2, 60, 1, 2), (3, 61, 60, 3), (0, 60), (4, 62, 61), (0, 61))
+    assert [f.error.type for f in outcome.failures] == ["cupy.cuda.memory.OutOfMemoryError"]
+    assert session.chains.windows == windows and session.executor.accounting.used == 5 * 8 * N
+
+
+def test_another_stream_or_another_operation_ends_a_chain(cuda: Any) -> None:
+    session = Session(cuda)
+    session.run((9, 5))
+    other = 5 << STREAM_SHIFT
+    for k in range(10, 60, 10):
+        session.run(
+            (2, k, 1, 2),
+            (3, k + 1, k, 3),
+            (2 | other, k + 2, k + 1, 1),
+            (3 | other, k + 3, k + 2, 2),
+            (10, k + 4, k + 1),
+        )
+        x = (A + B) * C
+        with np.errstate(over="ignore"):
+            exp = np.exp(x)
+        assert session.get(k + 1).tolist() == x.tolist()
+        assert session.get(k + 3).tolist() == ((x + A) * B).tolist()
+        assert session.get(k + 4).tolist() == exp.tolist()
+    # One kernel for both: the first time it runs by itself, the second time it is tried.
+    assert session.counts == (8, 16, 1)
+
+
+def test_commands_run_while_their_kernel_is_compiled(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go, wanted = threading.Event(), threading.Event(), np.sqrt((A + B) * C)
+    compiles = fakecupy.RawKernel.compile
+
+    def slowly(self: Any) -> None:
+        began.set()
+        assert go.wait(20)
+        compiles(self)
+
+    monkeypatch.setattr(fakecupy.RawKernel, "compile", slowly)
+    session = Session(cuda, waits=False)
+    session.chain(10)
+    session.chain(20)
+    assert began.wait(20)
+    assert session.get(session.chain(30)).tolist() == wanted.tolist()
+    assert session.counts == (0, 0, 0)
+    go.set()
+    (entry,) = session.chains.kernels._known.values()
+    wait_until(lambda: entry.kernel is not None, "the kernel")
+    session.chain(40)
+    assert session.get(session.chain(50)).tolist() == wanted.tolist()
+    assert session.counts == (1, 5, 1)
+    session.executor.close()
+
+
+def test_places_that_lie_one_in_another_are_one_dimension() -> None:
+    from cupool.apiserver.devices.cuda.chains.window import collapse
+
+    assert collapse((4, 5, 6), [[240, 48, 8]]) == ((120,), [[8]])
+    assert collapse((4, 5, 6), [[0, 48, 8]]) == ((4, 30), [[0, 8]])
+    assert collapse((4, 5, 6), [[240, 48, 8], [8, 0, 0]]) == ((4, 30), [[240, 8], [8, 0]])
+    assert collapse((4, 1, 6), [[8, 0, 32]]) == ((4, 6), [[8, 32]])
+    assert collapse((1, 1), [[0, 0]]) == ((), [[]])
