@@ -31,10 +31,10 @@ PARTS: tuple[tuple[Part, ...], ...] = (
         Part("program", "a program through an embedded pool", 75, ("tests/gpu/test_through_pool.py", "-k", "gets_the_gpu")),
         Part("copying", "sessions written down in one process and gone on with in another", 75, ("tests/gpu/test_copying.py",), _MOVES),
         Part("graphs", "loops by captured graphs, by plans and one by one", 75, ("tests/gpu/test_graphs.py",)),
-        Part("chains", "chains of elementwise operations as one kernel and one by one", 110, ("tests/gpu/test_chains.py",)),
+        Part("chains", "chains of elementwise operations as one kernel and one by one", 75, ("tests/gpu/test_chains.py",)),
     ),
     (Part("loops", "S1b and S2: small operations, as it comes and by captured graphs", 130),),
-    (Part("arrays", "S3: programs of large arrays, as it comes and by chains", 90),),
+    (Part("arrays", "S3: programs of large arrays, as it comes and by chains", 65),),
     (Part("start", "S8: process start to first result", 60),),
     (Part("move", "S9: a live move between two servers of the GPU", 80, settings=_MOVES),),
     (

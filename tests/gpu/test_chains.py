@@ -43,7 +43,7 @@ print(data.hexdigest())
 
 def run(fusion: str, seed: int) -> tuple[str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(seed)], capture_output=True, text=True, timeout=110,
+        [sys.executable, "-c", PROGRAM, str(seed)], capture_output=True, text=True, timeout=70,
         env={**os.environ, "CUPOOL_DEVICE": "cuda", "CUPOOL_CUDA_FUSION": fusion},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -84,7 +84,7 @@ chains = executor.fusion
 print(chains.windows, chains.joined, chains.tried, chains.kernels.refused)
 assert (chains.windows, chains.joined, chains.tried, chains.kernels.refused) == (3, 15, 1, 0)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=110)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=70)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 
 
@@ -94,6 +94,6 @@ def test_no_operation_of_chains_is_changed_by_the_compilers_option() -> None:
 
     some = ",".join(sorted(SAME)[::4])
     done = subprocess.run(
-        [sys.executable, "tools/chain_operations.py", "--only", some], capture_output=True, text=True, timeout=110
+        [sys.executable, "tools/chain_operations.py", "--only", some], capture_output=True, text=True, timeout=70
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

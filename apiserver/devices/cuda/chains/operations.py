@@ -33,9 +33,10 @@ SAME = frozenset((
     "absolute", "add", "arcsin", "arctan", "arctan2", "bitwise_and", "bitwise_count", "bitwise_or", "bitwise_xor", "cbrt", "ceil",
     "conjugate", "copysign", "cos", "cosh", "cupyx.rsqrt", "cupyx.scipy.special.i1", "cupyx.scipy.special.i1e", "deg2rad", "equal", "exp",
     "expm1", "fabs", "fix", "floor", "floor_divide", "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot",
-    "invert", "isfinite", "isinf", "isnan", "lcm", "ldexp", "left_shift", "less", "less_equal", "logical_not", "logical_xor", "maximum",
-    "minimum", "multiply", "negative", "nextafter", "not_equal", "positive", "rad2deg", "reciprocal", "right_shift", "rint", "sign",
-    "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh", "true_divide", "trunc",
+    "invert", "isfinite", "isinf", "isnan", "lcm", "ldexp", "left_shift", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "maximum", "minimum", "multiply", "negative", "nextafter", "not_equal", "positive", "rad2deg",
+    "reciprocal", "right_shift", "rint", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
+    "true_divide", "trunc",
 ))  # fmt: skip
 
 #: In C++, as CuPy writes them.
