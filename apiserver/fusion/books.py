@@ -69,13 +69,15 @@ class Books:
         self._final: dict[int, Made] = {}
         #: bytes of arrays that were freed here and are operands
         self._held = 0
+        #: how many commands there were when the first one came again, each time: a loop's rounds, for its line is in its header
+        self.rounds: list[int] = []
         #: whether anything is gained over running each command by itself
         self.is_worth = False
 
     def look(self, words: list[int], i: int, most: int) -> tuple[int, int, int]:
         """Collect commands, `most` at most. Returns the index behind them, how many they are, and the index of the last one."""
         executor = self._executor
-        forms, n, count, last = executor.forms, len(words), 0, i
+        forms, n, count, last, first, rounds = executor.forms, len(words), 0, i, words[i], self.rounds
         # Where order is total, places do not matter.
         place = place_of(words[i]) if executor.device.select is not None else None
         while i < n and count < most and (count < PATIENCE or self.is_worth):
@@ -87,6 +89,8 @@ class Books:
                     break
                 last, i = i, i + 2
             else:
+                if header == first and count:
+                    rounds.append(count)
                 form = forms.get(header & FORM_MASK)
                 join = form.join if form is not None and header > 0 else None
                 if join is None or (place is not None and place_of(header) != place):

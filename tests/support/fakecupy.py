@@ -884,6 +884,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         __version__="0", ndarray=ndarray, cuda=cuda, random=random, asarray=asarray, asnumpy=lambda a: a.get(),
         ascontiguousarray=lambda a: asarray(np.ascontiguousarray(a.get())), RawModule=RawModule, RawKernel=RawKernel,
         ElementwiseKernel=ElementwiseKernel, ReductionKernel=ElementwiseKernel, ufunc=ufunc,
+        where=lambda condition, x, y: _call(np.where, condition, x, y),
     )  # fmt: skip
 
     def scatter_add(a: ndarray, indices: Any, value: Any) -> None:

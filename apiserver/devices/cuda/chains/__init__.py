@@ -3,6 +3,11 @@
 `Chains.join_of` says of a form whether and how it can be joined; `Chains.take` is where the executor's walk hands over, as `Fusion`'s on
 the CPU device. A chain's kernel is compiled beside the program, and is used once it has left, on the program's own numbers, the bytes that
 its commands left one by one.
+
+Note [Rounds]
+    Where a window ends depends on where a batch does, and so on the moment; a kernel is of use when the same chain comes again. A loop's
+    rounds are told by the first command's header, which has the program's line. Of as many rounds as there are, the largest power of two
+    is taken, so that a loop has as few kernels as its window has doublings, whatever batches it comes in.
 """
 
 from __future__ import annotations
@@ -72,6 +77,11 @@ class Chains:
         self._apart = (None, 0)
         window = Window(self.executor)
         end, count, last = window.look(words, i, MOST_COMMANDS)
+        whole = _whole_rounds(window.rounds, count, end >= len(words))
+        if whole < count:
+            window.undo()
+            window = Window(self.executor)
+            end, count, last = window.look(words, i, whole)
         chain = window.settle() if window.is_worth else None
         entry = self.kernels.meet(chain) if chain is not None else None
         if chain is None or entry is None or entry.kernel is None or not window.fits():
@@ -147,6 +157,18 @@ class Chains:
         form = self.executor.forms[words[i] & FORM_MASK]
         self.executor.stepper.charged(form, words, i, form.over)
         return i + form.width, 1
+
+
+def _whole_rounds(rounds: list[int], count: int, is_last: bool) -> int:
+    """How many commands of a window are run together: of a loop 1, 2, 4, ... whole rounds. See Note [Rounds].
+
+    Args:
+        rounds: commands before each round but the first.
+        count: of all that were collected.
+        is_last: nothing follows them, so that the last round may be whole.
+    """
+    ends = [*rounds, count] if is_last and rounds and count - rounds[-1] == rounds[0] else rounds
+    return ends[(1 << (len(ends).bit_length() - 1)) - 1] if ends else count
 
 
 def _is_same(a: Any, b: Any) -> bool:
