@@ -73,6 +73,18 @@ READ = frozenset(
     )
 )
 
+#: Other functions' parameters that are read, for the same reason.
+READ_OF: dict[str, tuple[str, ...]] = {
+    "bincount": ("minlength",),
+    "cupyx.scipy.signal.medfilt": ("kernel_size",),
+    "cupyx.scipy.signal.medfilt2d": ("kernel_size",),
+    "cupyx.scipy.signal.resample_poly": ("up", "down"),
+    "cupyx.scipy.signal.wiener": ("mysize",),
+    "histogram": ("range",),
+    "histogram2d": ("range",),
+    "histogramdd": ("range",),
+}
+
 
 def places(row: Row) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
     """(position among the row's parameters, how it is converted) of what is converted."""
@@ -82,6 +94,7 @@ def places(row: Row) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
     ]
     if row.name.startswith("cupyx.scipy.ndimage."):
         made += [(i, _read_items if name in row.arrays else _read) for i, name in enumerate(row.params) if name in READ]
+    made += [(row.params.index(name), _read) for name in READ_OF.get(row.name, ())]
     return tuple(made)
 
 
@@ -106,15 +119,18 @@ def _on_device_each(values: Any) -> Any:
 
 
 def _read(value: Any) -> Any:
-    """Device arrays as Python's numbers, those in a sequence too."""
+    """Device arrays as NumPy's scalars, or lists of what iterating gives; those in a sequence too."""
     from .array import ndarray
 
-    return value.tolist() if isinstance(value, ndarray) else _read_items(value)
+    if not isinstance(value, ndarray):
+        return _read_items(value)
+    host = value.get()
+    return list(host) if host.ndim else host[()]
 
 
 def _read_items(value: Any) -> Any:
     from .array import ndarray
 
-    if isinstance(value, (tuple, list)) and any(isinstance(item, ndarray) for item in value):
+    if type(value) in (tuple, list) and any(isinstance(item, (ndarray, tuple, list)) for item in value):
         return type(value)(_read(item) for item in value)
     return value

@@ -70,6 +70,34 @@ def test_einsum_along_a_path_multiplies_as_the_dtype_that_is_asked_for(optimize:
     assert cp.einsum("ij,jk", cp.array(a), cp.array(b), dtype="c16", optimize=optimize).dtype == np.complex128
 
 
+def test_bounds_and_lengths_may_be_device_scalars() -> None:
+    host = np.random.default_rng(3).random(100, "f4")
+    a = cp.asarray(host)
+    counts, edges = cp.histogram(a, bins=5, range=(a.min(), a.max()))
+    expected = np.histogram(host, 5, (host.min(), host.max()))
+    assert edges.dtype == np.float32 and counts.tolist() == expected[0].tolist()
+    np.testing.assert_array_equal(edges.get(), expected[1])
+    limits = np.array([0.0, 0.5])
+    counts, edges = cp.histogram(a, bins=5, range=cp.asarray(limits))
+    assert edges.dtype == np.float64 and counts.tolist() == np.histogram(host, 5, tuple(limits))[0].tolist()
+    counts, *_ = cp.histogram2d(a, a, bins=4, range=[[a.min(), a.max()], [0, 1]])
+    expected = np.histogram2d(host, host, 4, [[host.min(), host.max()], [0, 1]])
+    np.testing.assert_array_equal(counts.get(), expected[0])
+    labels = cp.array([0, 2, 1, 2])
+    assert cp.bincount(labels, minlength=labels.max() + 3).tolist() == [1, 1, 2, 0, 0]
+
+
+def test_the_step_of_an_integral_may_be_a_device_array() -> None:
+    host = np.random.default_rng(4).random((10, 10), "f4")
+    a = cp.asarray(host)
+    made = cp.trapezoid(a, dx=a[0, 1] - a[0, 0])
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made.get(), np.trapezoid(host, dx=host[0, 1] - host[0, 0]), rtol=1e-6)
+    assert cp.trapezoid(a, dx=cp.array(2.0)).dtype == np.float64
+    steps = np.arange(1.0, 10.0)
+    np.testing.assert_allclose(cp.trapezoid(a, dx=cp.asarray(steps)).get(), np.trapezoid(host, dx=steps), rtol=1e-6)
+
+
 def test_masks_without_dimensions() -> None:
     a = cp.array(3.0)
     a[a > 2] = 7

@@ -197,3 +197,12 @@ def test_wavelets_say_that_they_will_go() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert signal.cwt(cp.asarray(wave(30)), signal.ricker, [1, 2, 3]).shape == (3, 30)
+
+
+def test_sizes_and_factors_may_be_device_arrays() -> None:
+    image = wave(48).reshape(6, 8)
+    a, whole = cp.asarray(image), np.array([3, 5])
+    close(signal.medfilt(a, cp.asarray(whole)), sp.medfilt(image, whole))
+    close(signal.medfilt2d(a, cp.array(3)), sp.medfilt2d(image, 3))
+    close(signal.wiener(a, cp.asarray(whole)), sp.wiener(image, whole))
+    close(signal.resample_poly(a, cp.array(3), 2, axis=1), sp.resample_poly(image, 3, 2, axis=1))

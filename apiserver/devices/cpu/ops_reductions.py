@@ -365,7 +365,7 @@ def gradient(f: Array, *varargs: Any, axis: Any = None, edge_order: int = 1) -> 
 
 
 def trapezoid(y: Array, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    spec = rules.trapezoid(spec_like(y), _as_specs(x), dx, axis)
+    spec = rules.trapezoid(spec_like(y), _as_specs(x), _as_specs(dx), axis)
     return give(np.trapezoid(y, x, dx, axis), spec.dtype, None)
 
 

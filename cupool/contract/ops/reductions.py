@@ -130,8 +130,15 @@ op("gradient", "(f, *varargs, axis=None, edge_order=1)", rules.gradient, arrays=
                     call(arr(3, 4), 1.0, arr(4) ** 2), call(arr(4, 3).T)],
    errors=lambda: [fails(ValueError, arr(1)), fails(TypeError, arr(3, 3), 1.0, 1.0, 1.0),
                    fails(ValueError, arr(3), edge_order=3)])  # fmt: skip
-op("trapezoid", "(y, x=None, dx=1.0, axis=-1)", rules.trapezoid, arrays=("y", "x"), varying=("dx",),
+op("trapezoid", "(y, x=None, dx=1.0, axis=-1)", rules.trapezoid, arrays=("y", "x", "dx"), varying=("dx",),
    samples=lambda: [call(arr(5)), call(arr(2, 3, dtype="f4"), axis=0), call(arr(4, dtype="i4"), arr(4)),
                     call(arr(2, 3), dx=0.5)],
    errors=lambda: [fails(AxisError, arr(2), axis=1)])  # fmt: skip
-op("trapz", "(y, x=None, dx=1.0, axis=-1)", rules.trapezoid, arrays=("y", "x"), varying=("dx",), server="trapezoid")
+op(
+    "trapz",
+    "(y, x=None, dx=1.0, axis=-1)",
+    rules.trapezoid,
+    arrays=("y", "x", "dx"),
+    varying=("dx",),
+    server="trapezoid",
+)
