@@ -29,7 +29,7 @@ except ImportError as error:
         "pip install 'cupool[server,cuda12]' or 'cupool[server,cuda13]'; or use --device cpu:0."
     ) from error
 
-from . import draws, facts, kernels, memory, names, state
+from . import draws, facts, hot, kernels, memory, names, state
 from .arena import Arena, ClearedMemory, DriverMapper
 from .chains import Chains, Kernels
 from .copying import Copying, WeakArrays
@@ -149,8 +149,8 @@ class CudaDevice(Copying):
         return None  # its context is the process's, and what a session leaves in it is not nothing
 
     def warm(self) -> None:
-        """Context, and one op of each library, so that a session's first command finds them loaded. What a library keeps of it lies
-        beside the arena, all of which is the session's."""
+        """Context, one op of each library, and the kernels that most programs use (`hot.py`), so that a session's first commands find them
+        loaded. What a library keeps of it lies beside the arena, all of which is the session's."""
         self.enter()
         with cupy.cuda.using_allocator(self._plain):
             a = cupy.eye(8)
@@ -160,6 +160,7 @@ class CudaDevice(Copying):
             cupy.fft.fft(a[0])
             cupy.sort(a[0])
             cupy.random.default_rng(0).standard_normal(4)
+            hot.load()
             self.synchronize()
             del a
         self._pool.free_all_blocks()
