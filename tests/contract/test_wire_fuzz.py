@@ -33,10 +33,10 @@ def fuzz_module() -> Any:
 def test_a_sample_of_hostile_frames(seed: int) -> None:
     """In a process of its own, because it limits its memory."""
     run = subprocess.run(
-        [sys.executable, str(TARGET), "--runs", "15000", "--seed", str(seed)], capture_output=True, text=True
+        [sys.executable, str(TARGET), "--runs", "6000", "--seed", str(seed)], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    assert "15000 frames" in run.stdout
+    assert "6000 frames" in run.stdout
 
 
 def test_random_values_decode_or_are_refused_and_come_back_the_same() -> None:
