@@ -42,6 +42,10 @@ GOALS: tuple[Shown, ...] = (
     Shown("S1b", "the same with sends, 256 and more commands a batch", "bench", "S1b", "c = a + b, its free and its share of sending included", 3),
     Shown("S1b", "GPU: the same / local CuPy's launch", "gpu", "GPU", "S1b: caller's time per small op / local launch", 0.2),
     Shown("S2", "GPU: a launch-bound loop, wall / local CuPy", "gpu", "GPU", "S2: launch-bound loop, wall", 1.0),
+    *(
+        Shown("S3", f"GPU: {name}, 10^7 elements, by chains / local CuPy", "gpu", "S3", f"S3: {name}, 1e+07 elements, by chains", 0.5)
+        for name in ("Black-Scholes", "Monte-Carlo option", "logistic map")
+    ),
     Shown("S2b", "pipelined small ops end to end / the same loop in NumPy", "bench", "S2b", "a + b, a * b in a chain, 8 elements", 4),
     Shown("S2b", "commands a second, 512 a batch / raw TCP with the same codec", "bench", "S2b", "512 commands a batch, two words each", 0.5, True),
     *(
@@ -72,6 +76,7 @@ GOALS: tuple[Shown, ...] = (
         Shown("S9", f"a live move of {size}: the program's longest pause, p50", "bench", "S9", f"{size}: the client's longest pause", 50)
         for size in ("16 MiB", "128 MiB", "1 GiB", "4 GiB")
     ),
+    Shown("S9", "GPU: a live move of 1 GiB: the program's longest pause", "gpu", "S9", "S9: 1 GiB, the client's longest pause", 50),
     Shown("S9", "bytes of a move of 4 GiB, order to release / memcpy", "bench", "S9", "4 GiB: bytes of a whole move, order to release / memcpy", 0.8, True),
     Shown("S10", "memory back after a client is killed, p99", "prove", "dead_clients", lambda s: float(s["killed"]["p99_s"]), 1, unit="s"),
     Shown("S10", "a hung client is noticed after, p99", "prove", "dead_clients", lambda s: float(s["hung"]["p99_s"]), 10, unit="s"),
