@@ -186,8 +186,12 @@ class CudaDevice(Copying):
             if row.is_remote and not row.impl.startswith("@"):
                 try:
                     names.resolve(row.impl)
-                except KeyError:
-                    found[row.impl] = f"CuPy {cupy.__version__} on this server has no {row.impl}; upgrade CuPy there"
+                except KeyError as error:
+                    found[row.impl] = (
+                        f"a library that CuPy needs for {row.impl} is not on this server ({error.args[1]}); install it there"
+                        if len(error.args) > 1
+                        else f"CuPy {cupy.__version__} on this server has no {row.impl}; upgrade CuPy there"
+                    )
         return found
 
     def synchronize(self) -> None:

@@ -40,10 +40,14 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 
 
 def resolve(impl: str) -> Callable[..., Any]:
-    """The callable of a name. Raises KeyError when this CuPy has none."""
-    special = _SPECIAL.get(impl) or scipy.resolve(impl)
-    if special is not None:
-        return special
+    """The callable of a name. Raises KeyError when this CuPy has none: the name, and why, where a library of CUDA is not here."""
+    try:
+        return _SPECIAL.get(impl) or scipy.resolve(impl) or _find(impl)
+    except ImportError as error:
+        raise KeyError(impl, str(error)) from None
+
+
+def _find(impl: str) -> Callable[..., Any]:
     found: Any = cupy
     parts = impl.split(".")
     if parts[0] == "cupyx":
@@ -58,11 +62,14 @@ def resolve(impl: str) -> Callable[..., Any]:
 
 
 def _member(owner: Any, name: str) -> Any:
-    """An attribute, or a submodule that is not imported yet."""
+    """An attribute, or a submodule that is not imported yet. Raises ImportError where CuPy looks for a library that is not here."""
     found = getattr(owner, name, None)
     if found is None and hasattr(owner, "__path__"):
+        full = f"{owner.__name__}.{name}"
         try:
-            found = importlib.import_module(f"{owner.__name__}.{name}")
-        except ImportError:
-            return None  # no such module, or an optional library of it is not here
+            found = importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name != full:
+                raise
+            return None
     return found
