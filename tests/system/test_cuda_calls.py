@@ -282,6 +282,25 @@ def test_pinned_memory_is_a_buffer_and_is_reused() -> None:
     assert pool.malloc(600).ptr == address
 
 
+def test_memory_of_pools_outlives_the_garbage_it_was_in(pool: memory.MemoryPool) -> None:
+    host = cp.cuda.PinnedMemoryPool()
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.me, self.kept = self, [cp.ones(1000), cp.ones(1000)[10:], host.malloc(1000)]
+
+    for k in range(3):
+        made = Cycle()
+        del made
+        gc.collect()
+        a, b = cp.full(1000, k), cp.arange(1000)
+        assert a.tolist() == [k] * 1000 and (a + b).sum().item() == 499500 + 1000 * k
+        again = host.malloc(1000)
+        assert again.ptr
+        np.frombuffer(again, np.uint8)[:] = k
+    assert pool.n_free_blocks() > 0
+
+
 # -- streams and captures ----------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,9 @@ Note [Pools]. Arrays are allocated by the server, from the session's default poo
 makes lives in this process: it takes blocks of raw memory from its allocator, cuts and joins them as CuPy's does, and arrays made
 while it is the allocator are put into its pieces (`_allocators.py`). What the program takes from the *default* pool by hand comes from
 blocks that this process holds of it; its numbers are the server's, with the free pieces of those blocks counted as free.
+
+A pool holds its blocks, those in use too. In a cycle of garbage every finalizer is called, in any order: a piece's, which gives it
+back, and that of its block's memory, which would free it although a free piece is left.
 """
 
 from __future__ import annotations
@@ -81,6 +84,8 @@ class Arena:
         self._free: list[tuple[int, int, Chunk]] = []
         #: pieces freed by a finalizer while the pool was busy
         self.later: list[Chunk] = []
+        #: memory of whole blocks, by `id`, until they are dropped
+        self.blocks: dict[int, BaseMemory] = {}
         #: the session that its memory was of has ended
         self.is_gone = False
 
@@ -130,6 +135,7 @@ class Arena:
         self._free = [entry for entry in self._free if entry[2].prev is not None or entry[2].next is not None]
         for chunk in whole:
             chunk.arena = None
+            self.blocks.pop(id(chunk.mem), None)
         return sum(c.size for c in whole)
 
 
@@ -160,6 +166,9 @@ class PieceOfPool(PooledMemory):
         ptr, self.ptr = self.ptr, 0
         pool = self.pool() if ptr else None
         if pool is None:
+            arena = self._chunk.arena
+            if ptr and arena is not None:
+                arena.blocks.pop(id(self._chunk.mem), None)
             return
         hooks = memory_hook.active()
         facts = {"device_id": self.device_id, "mem_size": self.size, "mem_ptr": ptr, "pmem_id": id(self)}
@@ -271,7 +280,9 @@ class SingleDeviceMemoryPool:
                 self._forget()
                 chunk, arena = None, self._arena(ident)
         if chunk is None:
-            chunk = Chunk(self._grow(size), 0, size, arena)
+            mem = self._grow(size)
+            arena.blocks[id(mem)] = mem
+            chunk = Chunk(mem, 0, size, arena)
         self._used += chunk.size
         return MemoryPointer(PieceOfPool(chunk, weakref.ref(self)), 0)
 

@@ -123,6 +123,8 @@ class PinnedMemoryPool:
         self._allocator = _malloc if allocator is None else allocator
         # A finalizer may run inside of a method, so no lock is held: single operations on dicts and lists are atomic.
         self._free: dict[int, list[Any]] = {}
+        #: memory in use, by `id`: see Note [Pools]
+        self._used: dict[int, Any] = {}
 
     def malloc(self, size: int) -> PinnedMemoryPointer:
         """Host memory of at least `size` bytes, a pointer to it that is as long as the memory."""
@@ -133,10 +135,12 @@ class PinnedMemoryPool:
             mem = self._free[wanted].pop()
         except (KeyError, IndexError):
             mem = self._allocator(wanted).mem
+        self._used[id(mem)] = mem
         return PinnedMemoryPointer(PooledPinnedMemory(mem, weakref.ref(self)), 0)
 
     def free(self, mem: Any, size: int) -> None:
         """Memory is free again."""
+        self._used.pop(id(mem), None)
         self._free.setdefault(_bin(int(size)), []).append(mem)
 
     def free_all_blocks(self) -> None:
