@@ -117,6 +117,12 @@ class Accounting:
         self.peak = max(self.peak, self.used + size)
         self._settle()
 
+    def rewind(self, used: int, peak: int, total: int) -> None:
+        """What was charged since these were the books has not happened. What other threads have staged meanwhile stays."""
+        with self._lock:
+            self.used, self.peak, self.total = used, peak, total
+            self._settle()
+
     def refund(self, nbytes: int) -> None:
         """The buffer of `nbytes` is gone."""
         self.used -= rounded(nbytes)

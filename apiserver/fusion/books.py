@@ -54,7 +54,7 @@ class Books:
         self._root_of = executor.device.buffer_of
         self._account = executor.accounting
         self._used_before = self._account.used
-        self._before = self._account.peak, self._account.total, self._account.ceiling
+        self._before = self._account.used, self._account.peak, self._account.total
         #: handle -> a value made here, or a view
         self._made: dict[int, Any] = {}
         #: handle -> an array that was there before
@@ -172,9 +172,7 @@ class Books:
 
     def undo(self) -> None:
         """Nothing of it shall run: each command then charges what it makes."""
-        account = self._account
-        account.used = self._used_before
-        account.peak, account.total, account.ceiling = self._before
+        self._account.rewind(*self._before)
 
     def commit(self, words: list[int]) -> None:
         """The table as the commands leave it."""

@@ -279,7 +279,7 @@ def _copied(form: Form, impl: Any) -> Join | None:
     if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
         return None
     join = Join("map", form, slots, 1, True)
-    join.read = lambda key: Operation(copy_into, spec.dtype, overwrites=False, copies=True)
+    join.read = lambda key: Operation(copy_into, key[0], overwrites=False, copies=True)
     return join
 
 

@@ -205,7 +205,12 @@ class MemoryPool:
         else:
             if self._limit and self._total + rounded > self._limit:
                 raise OutOfMemoryError(f"out of memory allocating {rounded}")
-            chunk = self._allocator(rounded)
+            try:
+                chunk = self._allocator(rounded)
+            except CUDARuntimeError as error:
+                if error.status != 2:
+                    raise
+                raise OutOfMemoryError(f"out of memory allocating {rounded}") from None
             self._total += rounded
         self._used += rounded
 
@@ -725,6 +730,8 @@ _HOST = """
 #include <cmath>
 using std::sqrt; using std::floor; using std::isnan;
 #define __global__
+#define __device__
+#define __forceinline__ inline
 struct { unsigned x, y, z; } static const gridDim = {1, 1, 1}, blockDim = {1, 1, 1}, blockIdx = {0, 0, 0}, threadIdx = {0, 0, 0};
 """
 _COMPILED: dict[str, Any] = {}
@@ -736,9 +743,11 @@ def compiled(code: str) -> Any:
         folder = Path(tempfile.mkdtemp(prefix="fakecupy-"))
         try:
             text = "\n".join(line for line in code.splitlines() if not line.startswith("#include <cupy/"))
+            for letter, here in (("l", "r"), ("f", "x"), ("d", "x")):  # this machine's registers
+                text = text.replace(f'asm("" : "+{letter}"(y))', f'asm("" : "+{here}"(y))')
             (folder / "kernel.cc").write_text(_HOST + text)
             done = subprocess.run(
-                ["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC", "-o", folder / "kernel.so",
+                ["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o", folder / "kernel.so",
                  folder / "kernel.cc"], capture_output=True, text=True,
             )  # fmt: skip
             if done.returncode:

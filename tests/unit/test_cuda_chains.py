@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import types
 from typing import Any
 
 import chain_programs
@@ -32,7 +33,7 @@ def test_random_programs_leave_the_same_bytes_answers_and_books(cuda: Any, first
     assert not sum(chains.kernels.refused for chains in found) and sum(chains.windows for chains in found)
 
 
-def test_of_a_loop_whole_rounds_run_together() -> None:
+def test_of_a_loop_whole_rounds_run_together(cuda: Any) -> None:
     from cupool.apiserver.devices.cuda.chains import _whole_rounds
 
     assert _whole_rounds([], 7, True) == 7
@@ -230,7 +231,96 @@ def test_commands_run_while_their_kernel_is_compiled(cuda: Any, monkeypatch: pyt
     session.executor.close()
 
 
-def test_places_that_lie_one_in_another_are_one_dimension() -> None:
+SINGLES = spec((N,), "<i4")
+INTEGERS = [
+    form(20, "@array", [V], [SINGLES]), form(21, "add", [H, I], [SINGLES]), form(22, "greater", [H, H], [spec((N,), "?")]),
+    form(23, "copy", [H], [spec((N,), "<f4")]), form(24, "ndarray.astype", [H, np.dtype("f4")], [ARRAY]),
+    form(25, "@view", [H, I], [ARRAY]),
+]  # fmt: skip
+
+
+def test_a_compiler_knows_nothing_of_overflows(cuda: Any) -> None:
+    """y = x + n; y > x: proven with numbers that do not overflow, and used with others. Compilers make `n > 0` of it."""
+    session, least = Session(cuda), np.arange(N, dtype=np.int32)
+    for k, first in enumerate((0, 0, 0, np.iinfo(np.int32).max - N // 2)):
+        x, at = first + least, 30 + 10 * k
+        session.executor.run(session.writer.batch([20, at, value(x.tobytes())], 1, *([] if k else INTEGERS)))
+        session.run((21, at + 1, at, 5), (22, at + 2, at + 1, at), (0, at + 1))
+        with np.errstate(over="ignore"):
+            assert session.get(at + 2).tolist() == (x + np.int32(5) > x).tolist()
+    assert session.counts == (2, 6, 1)
+
+
+@pytest.mark.parametrize("op", [23, 24])
+def test_a_copy_that_is_not_what_was_promised_fails_as_ever(cuda: Any, op: int) -> None:
+    session = Session(cuda)
+    session.executor.run(session.writer.batch([], 0, *INTEGERS))
+    for k in range(10, 40, 10):
+        outcome = session.run((2, k, 1, 2), (op, k + 1, k), (3, k + 2, k, 3), (0, k + 1))
+        assert ["expected" in f.error.message for f in outcome.failures] == [True]
+        assert session.get(k + 2).tolist() == ((A + B) * C).tolist()
+
+
+@pytest.mark.parametrize("what", ["memory", "launch"])
+def test_a_trial_that_cannot_be_leaves_the_commands_and_the_books(
+    cuda: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, wanted = Session(cuda), np.sqrt((A + B) * C)
+
+    def fails(*_: Any) -> Any:
+        raise fakecupy.CUDARuntimeError("cudaErrorMemoryAllocation", 2 if what == "memory" else 701)
+
+    if what == "memory":
+        monkeypatch.setattr(session.executor.device._cleared, "_runtime", types.SimpleNamespace(malloc=fails))
+    else:
+        monkeypatch.setattr(fakecupy.RawKernel, "_launch", fails)
+    for k in range(1, 5):
+        assert session.get(session.chain(10 * k)).tolist() == wanted.tolist()
+    account = session.executor.accounting
+    assert session.executor.failed_commands == 0 and session.counts == (0, 0, 0)
+    assert (account.used, account.peak) == (7 * 8 * N, 8 * 8 * N)
+    assert session.chains.kernels.refused == (what == "launch")
+
+
+def test_memory_that_is_written_and_freed_is_compared_too(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = sys.modules["cupool.apiserver.devices.cuda.chains.kernels"]
+    source = kernels.source
+    monkeypatch.setattr(kernels, "source", lambda chain: source(chain).replace("in0 * in1", "in0 * in1 * 1.5"))
+    session = Session(cuda)
+    session.executor.run(session.writer.batch([], 0, *INTEGERS))
+    x = A.copy()
+    for k in range(10, 50, 10):
+        session.run((25, k, 1, 0), (25, k + 1, 1, 0))
+        session.run((5, k, real_bits(0.5), k), (8, k, real_bits(1.0), k), (0, k))
+        x = x * 0.5 + 1
+        assert session.get(1).tolist() == session.get(k + 1).tolist() == x.tolist()
+    assert session.chains.windows == 0 and session.chains.kernels.refused == 1
+
+
+def test_nobody_waits_for_a_compiler_but_the_end(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    def slowly(self: Any) -> None:
+        began.set()
+        assert go.wait(20)
+
+    monkeypatch.setattr(fakecupy.RawKernel, "compile", slowly)
+    session = Session(cuda, waits=False)
+    session.chain(10)
+    session.chain(20)
+    assert began.wait(20)
+    try:
+        waiting = threading.Thread(target=session.executor.device.synchronize)
+        waiting.start()
+        waiting.join(10)
+        assert not waiting.is_alive()
+    finally:
+        go.set()
+        waiting.join()
+        session.executor.close()
+
+
+def test_places_that_lie_one_in_another_are_one_dimension(cuda: Any) -> None:
     from cupool.apiserver.devices.cuda.chains.window import collapse
 
     assert collapse((4, 5, 6), [[240, 48, 8]]) == ((120,), [[8]])

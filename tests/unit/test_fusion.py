@@ -13,10 +13,12 @@ from cupool.apiserver.fusion.kinds import Operation
 from cupool.apiserver.fusion.programs import Scratch, compile_segment
 from cupool.apiserver.fusion.proof import added, halves
 from cupool.apiserver.fusion.segments import Node, Segment, Value
+from cupool.apiserver.fusion.window import Window
 from fusion_programs import THREADS, Side, check, small_sizes
 from wire import REPLY, H, I, R, V, form, spec, value
 
 from cupool.contract.codec import real_bits
+from cupool.contract.errors import OutOfMemoryError
 
 N = 1000
 
@@ -315,6 +317,27 @@ def test_a_failure_in_the_middle_names_its_command() -> None:
     ]
     plain, _ = _run(commands)
     assert plain.executor.failed_commands == 1
+
+
+def test_a_copy_into_another_dtype_than_its_own_fails_as_ever() -> None:
+    copy = form(12, "copy", [H], [spec((N,), "<f4")])
+    plain, _ = _run([(ARRAY, 1, _data()), (ADD, 2, 1, 1), (copy, 3, 2), (ADD, 4, 2, 1), (EXP, 5, 4)])
+    assert plain.executor.failed_commands == 1
+
+
+def test_a_window_that_is_given_up_leaves_what_was_staged_meanwhile() -> None:
+    side = Side(True, 16 * 512)
+    account = side.executor.accounting
+    account.charge(12 * 512)
+    account.refund(12 * 512)
+    assert side.executor.fusion is not None
+    window = Window(side.executor.fusion)
+    account.charge(512)
+    account.stage(8 * 512)  # as another thread does
+    window.undo()
+    assert (account.used, account.peak, account.total) == (0, 12 * 512, 12 * 512)
+    with pytest.raises(OutOfMemoryError):
+        account.charge(9 * 512)
 
 
 def test_a_handle_is_known_again_after_its_free() -> None:

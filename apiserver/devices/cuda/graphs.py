@@ -70,6 +70,8 @@ class Whole:
     def __init__(self) -> None:
         # Re-entrant: finalizers run anywhere.
         self._lock = threading.RLock()
+        #: taken before the other one. Not the same: whoever waits for the device shall not wait for a compiler.
+        self._loading = threading.Lock()
         self._is_capturing = False
         self._later: list[Callable[[], None]] = []
 
@@ -89,14 +91,14 @@ class Whole:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """While another thread loads a module, which no stream may be capturing meanwhile."""
-        with self._lock:
+        """While another thread compiles and loads a module, which no stream may be capturing meanwhile."""
+        with self._loading:
             yield
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
         """While a stream captures."""
-        with self._lock:
+        with self._loading, self._lock:
             self._is_capturing = True
             try:
                 yield

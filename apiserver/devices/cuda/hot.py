@@ -6,7 +6,8 @@ milliseconds, and a tenth of a second or more where nobody on the host has compi
 arrays of a few elements. Packed arrays of any shape are one dimension to CuPy's kernels: those of any size find the same ones.
 
 On a host's first start they all have to be compiled; what does not fit into the time is left for the next server, which finds the others in
-the cache.
+the cache. But a server that is confined reads that cache and keeps what it compiles to itself (`confine.py`): where all are, and no other
+program of the same user has filled it, each start takes the whole time.
 """
 
 from __future__ import annotations

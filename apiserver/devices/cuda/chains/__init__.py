@@ -12,6 +12,7 @@ Note [Rounds]
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +108,33 @@ class Chains:
 
     def _try(self, window: Window, chain: Chain, entry: Entry, words: list[int], i: int, end: int) -> tuple[int, int]:
         """Run the commands one by one, and compare what they leave with what the kernel makes of the same operands."""
+        # A pool, so that memory which one kernel has left goes to the next one in the stream's order, and to nobody else before the end.
+        pool, shown = cupy.cuda.MemoryPool(self._aside), None
         try:
-            with cupy.cuda.using_allocator(self._aside):
+            with cupy.cuda.using_allocator(pool.malloc):
                 shown = window.show(entry.kernel, chain)
         except MemoryError:
-            shown = None
+            pass  # another time
+        except Exception as error:  # it cannot be started; where nothing can any more, the commands say so
+            self.kernels.refuse(entry, f"it could not be started: {type(error).__name__}: {str(error)[:300]}")
         window.undo()
         del window  # it refers to operands, which the commands may write over
+        try:
+            at, done = self._one_by_one(words, i, end)
+            if shown is not None and at >= end:
+                self.tried += 1
+                with cupy.cuda.using_allocator(pool.malloc):
+                    self._compare(entry, shown)
+        finally:
+            if shown is not None:
+                with contextlib.suppress(Exception):  # a device that refuses everything; the next command hears of it
+                    cupy.cuda.get_current_stream().synchronize()
+            shown = None
+            pool.free_all_blocks()
+        return at, done
+
+    def _one_by_one(self, words: list[int], i: int, end: int) -> tuple[int, int]:
+        """As `take`, of the commands up to `end`. Raises what the first one raises; of another the walk hears in its turn."""
         executor, at, done = self.executor, i, 0
         while at < end:
             header = words[at]
@@ -133,18 +154,14 @@ class Chains:
                     raise
                 # Nothing of it has happened. It fails again in its turn, and says so there.
                 self._apart = words, at + 1
-                return at, done
+                break
             at, done = at + width, done + 1
-        if shown is not None:
-            self.tried += 1
-            self._compare(entry, shown)
-        return end, done
+        return at, done
 
-    def _compare(self, entry: Entry, shown: list[tuple[int, Any]]) -> None:
+    def _compare(self, entry: Entry, shown: list[tuple[Any, Any]]) -> None:
         table = self.executor.handles.table
         try:
-            with cupy.cuda.using_allocator(self._aside):
-                same = all(_is_same(table[handle], array) for handle, array in shown if handle in table)
+            same = all(_is_same(table[at] if type(at) is int else at, array) for at, array in shown)
         except Exception as error:  # the commands have run: whatever it is, they are not to run again
             self.kernels.refuse(entry, f"it could not be compared: {type(error).__name__}: {str(error)[:300]}")
             return

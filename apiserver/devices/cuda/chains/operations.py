@@ -142,9 +142,17 @@ def _astype(form: Form) -> Join | None:
     slots = [(s.kind, s.offset) for s in form.slots]
     if spec is None or spec.size < MIN_ELEMENTS or len(slots) != 1 or slots[0][0] != SLOT_HANDLE or form.kwargs:
         return None
+    target = form.args[1].value if len(form.args) > 1 and isinstance(form.args[1], Constant) else None
+    if not isinstance(target, np.dtype) or target != spec.dtype:
+        return None  # what was promised is another thing than what is asked for, and its step says so
     join = Join("map", form, slots, 1, True)
-    join.read = lambda key: Operation("out0 = in0", key, key[0], spec.dtype)
+    join.read = lambda key: _copy(key[0], spec.dtype)
     return join
+
+
+def _copy(source: np.dtype[Any], target: np.dtype[Any]) -> Operation | None:
+    """Elements in another dtype, or as they are; of truths the latter are bytes to CuPy, whatever they hold."""
+    return None if source == target == np.dtype("?") else Operation("out0 = in0", (source,), source, target)
 
 
 def _copied(form: Form) -> Join | None:
@@ -153,7 +161,7 @@ def _copied(form: Form) -> Join | None:
     if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
         return None
     join = Join("map", form, slots, 1, True)
-    join.read = lambda key: Operation("out0 = in0", key, key[0], spec.dtype)
+    join.read = lambda key: _copy(key[0], key[0])
     return join
 
 

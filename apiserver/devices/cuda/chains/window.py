@@ -254,16 +254,15 @@ class Window(Books):
                 value.array = cupy.ndarray(value.shape, value.dtype)
         self._launch(kernel, chain, [value.array for value in self._stored])
 
-    def show(self, kernel: Any, chain: Chain) -> list[tuple[int, Any]]:
-        """Compute into other memory, and nothing else: (handle, what it would be)."""
-        handles = {id(value): handle for handle, value in (*self._found.items(), *self._made.items())}
+    def show(self, kernel: Any, chain: Chain) -> list[tuple[Any, Any]]:
+        """Compute into other memory, and nothing else: (the handle that it will be under, or memory that was there and that commands
+        will write; what it would be)."""
+        handles = {id(value): handle for handle, value in self._made.items()}
         arrays = [cupy.ndarray(value.shape, value.dtype) for value in self._stored]
         self._launch(kernel, chain, arrays)
-        return [
-            (handles[id(value)], array)
-            for value, array in zip(self._stored, arrays, strict=True)
-            if id(value) in handles
-        ]
+        # What is written may lie under no handle any more, and be seen by others all the same.
+        where = [handles[id(v)] if v.array is None else memory.plain(v.array) for v in self._stored]
+        return list(zip(where, arrays, strict=True))
 
     def _launch(self, kernel: Any, chain: Chain, results: list[Any]) -> None:
         if results:
