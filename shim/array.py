@@ -167,6 +167,15 @@ class ndarray(Operators, functions.ndarrayMethods):
         spec = self._spec or self._resolve()
         return Flags(spec.c_contiguous, spec.f_contiguous, self._base is None)
 
+    # CuPy's own names for them, which programs take although they are private.
+    @property
+    def _c_contiguous(self) -> bool:
+        return self.flags.c_contiguous
+
+    @property
+    def _f_contiguous(self) -> bool:
+        return self.flags.f_contiguous
+
     @property
     def device(self) -> Any:
         """The device that holds the array."""

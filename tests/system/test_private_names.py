@@ -30,6 +30,13 @@ def test_functions_of_the_core_are_the_public_ones() -> None:
         _ = cp._core.nothing_of_the_kind
 
 
+def test_arrays_tell_their_contiguity() -> None:
+    a = cp.zeros((2, 3))
+    assert (a._c_contiguous, a._f_contiguous, a.T._c_contiguous, a.T._f_contiguous) == (True, False, False, True)
+    with pytest.raises(AttributeError):
+        a._c_contiguous = False
+
+
 def test_helpers() -> None:
     internal = cp._core.internal
     assert internal._normalize_axis_indices((-1, 0), 3) == (0, 2)
