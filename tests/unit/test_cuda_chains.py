@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import types
@@ -318,6 +319,29 @@ def test_nobody_waits_for_a_compiler_but_the_end(cuda: Any, monkeypatch: pytest.
         go.set()
         waiting.join()
         session.executor.close()
+
+
+def test_a_session_has_so_many_kernels_compiled_and_no_more(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["cupool.apiserver.devices.cuda.chains.kernels"], "MOST_COMPILED", 0)
+    session = Session(cuda)
+    for k in range(1, 4):
+        session.chain(10 * k)
+    assert session.counts == (0, 0, 0) and not session.chains.kernels.compiled
+
+
+def test_the_end_may_come_while_the_compiling_thread_takes_the_last_one(cuda: Any) -> None:
+    kernels = Session(cuda).chains.kernels
+
+    class Taken(queue.Queue[Any]):
+        """Empty as soon as somebody has looked."""
+
+        def empty(self) -> bool:
+            return False
+
+    kernels._queue, kernels._thread = Taken(), threading.Thread(target=lambda: None)
+    kernels._thread.start()
+    kernels.close()
+    assert kernels._queue.get_nowait() is None
 
 
 def test_places_that_lie_one_in_another_are_one_dimension(cuda: Any) -> None:

@@ -27,12 +27,13 @@ def test_what_does_not_fit_into_the_time_is_left(hot: Any, monkeypatch: pytest.M
     assert hot.load(3.5) == 3
 
 
+@pytest.mark.parametrize(("name", "loaded"), [("add", 1), ("ones", 0)])
 def test_one_that_fails_ends_it_and_nothing_else(
-    hot: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hot: Any, name: str, loaded: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*_: Any) -> Any:
         raise RuntimeError("nvrtc is not there")
 
-    monkeypatch.setattr(hot.cupy, "add", fails)
-    assert hot.load() == 1
+    monkeypatch.setattr(hot.cupy, name, fails)
+    assert hot.load() == loaded
     assert "nvrtc is not there" in caplog.text

@@ -150,9 +150,9 @@ def _astype(form: Form) -> Join | None:
     return join
 
 
-def _copy(source: np.dtype[Any], target: np.dtype[Any]) -> Operation | None:
-    """Elements in another dtype, or as they are; of truths the latter are bytes to CuPy, whatever they hold."""
-    return None if source == target == np.dtype("?") else Operation("out0 = in0", (source,), source, target)
+def _copy(source: np.dtype[Any], target: np.dtype[Any]) -> Operation:
+    """Elements in another dtype, or as they are."""
+    return Operation("out0 = in0", (source,), source, target)
 
 
 def _copied(form: Form) -> Join | None:
