@@ -321,6 +321,19 @@ def test_nobody_waits_for_a_compiler_but_the_end(cuda: Any, monkeypatch: pytest.
         session.executor.close()
 
 
+def test_a_refused_chain_is_hardly_looked_at_any_more(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chains = sys.modules["cupool.apiserver.devices.cuda.chains"]
+    made: list[Any] = []
+    window = chains.Window
+    monkeypatch.setattr(chains, "Window", lambda executor: made.append(0) or window(executor))
+    fakecupy.BROKEN["compile"] = "nvrtc is not there"
+    session = Session(cuda)
+    for k in range(1, 50):
+        session.run((0, session.chain(10 * k)))
+    # Of 49 the second one is refused; then 1, 3, 7, 15 are not looked at, and 20 more.
+    assert session.chains.kernels.refused == 1 and 5 <= len(made) <= 14
+
+
 def test_a_session_has_so_many_kernels_compiled_and_no_more(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["cupool.apiserver.devices.cuda.chains.kernels"], "MOST_COMPILED", 0)
     session = Session(cuda)

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 #: Commands of a window, at most.
 MOST_COMMANDS = 256
+#: Times that a line is not looked at whose chain is refused, after many times that it was.
+MOST_SKIPPED = 63
+_MOST_LINES = 1024
 
 
 class Chains:
@@ -54,6 +57,9 @@ class Chains:
         self.tried = 0
         #: words, and the index up to which their commands run by themselves
         self._apart: tuple[Any, int] = (None, 0)
+        #: header of a refused chain's first command -> its words but for the last command, times that it is not looked at, and how many
+        #: those were the last time
+        self._hopeless: dict[int, tuple[int, int, int]] = {}
 
     def inner(self, executor: Executor) -> Chains:
         """Of an executor over the same handles and device."""
@@ -76,6 +82,11 @@ class Chains:
         if words is apart and i < until:
             return self._alone(words, i)
         self._apart = (None, 0)
+        span, skipped, before = self._hopeless.get(words[i], (0, 0, 0))
+        if skipped:
+            self._hopeless[words[i]] = span, skipped - 1, before
+            self._apart = words, i + span
+            return self._alone(words, i)
         window = Window(self.executor)
         end, count, last = window.look(words, i, MOST_COMMANDS)
         whole = _whole_rounds(window.rounds, count, end >= len(words))
@@ -88,6 +99,11 @@ class Chains:
         if chain is None or entry is None or entry.kernel is None or not window.fits():
             window.undo()
             self._apart = words, last
+            if entry is not None and entry.is_refused:
+                if len(self._hopeless) >= _MOST_LINES:
+                    self._hopeless.clear()
+                skipped = min(2 * before + 1, MOST_SKIPPED)
+                self._hopeless[words[i]] = last - i, skipped, skipped
             return self._alone(words, i)
         if not entry.is_proven:
             return self._try(window, chain, entry, words, i, end)
