@@ -1,15 +1,18 @@
 """Which of CuPy's elementwise texts may be in a chain's kernel: those that `--fmad=false` does not change, as the compiler has it.
 
-    python tools/chain_operations.py [--arch 80,90] [--only add,sqrt]
+    python tools/chain_operations.py [--arch 80,90] [--only add,sqrt] [--save]
 
 Needs CuPy and NVRTC, and no GPU. Each text is compiled by itself for each type, with CuPy's options and with the option beside; its machine
 code must be the same, byte for byte. Prints what differs, and the names for `SAME` in apiserver/devices/cuda/chains/operations.py; the
-status is 1 where that has a name too many.
+status is 1 where that has a name too many, or where a chain would give a type that the op table does not promise.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
+import platform
 import struct
 import sys
 from pathlib import Path
@@ -23,7 +26,10 @@ from cupool.apiserver.fusion.kinds import CHARS
 from cupy_backends.cuda.libs import nvrtc
 
 from cupool.contract.ops import TABLE
+from cupool.contract.spec import spec_of
 
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "chain-operations.json"
 INCLUDE = Path(cupy.__file__).parent / "_core" / "include"
 
 
@@ -83,12 +89,41 @@ def differing(operation: operations.Operation, archs: list[str]) -> str:
     return ""
 
 
+def types_that_differ(row: Any, ufunc: Any) -> tuple[int, list[str]]:
+    """How many types of operands a chain takes, and those for which the op table promises another type."""
+    if ufunc.nin > 2:
+        return 0, []
+    dtypes = [np.dtype(char) for char in sorted(CHARS)]
+    numbers: list[Any] = [float, 1, -1, 300]
+    keys: list[tuple[Any, ...]] = [(dtype,) for dtype in dtypes]
+    if ufunc.nin == 2:
+        keys = [
+            *itertools.product(dtypes, dtypes),
+            *itertools.product(dtypes, numbers),
+            *itertools.product(numbers, dtypes),
+        ]
+    count, wrong = 0, []
+    for key in keys:
+        operation = operations.operation_of(ufunc, key)
+        if operation is None:
+            continue
+        count += 1
+        promised = row.infer(*(spec_of((4,), k) if isinstance(k, np.dtype) else 0.5 if k is float else k for k in key))
+        promised = promised[0] if isinstance(promised, tuple) else promised
+        if promised.dtype != operation.dtype:
+            wrong.append(f"{row.name}{key}: {operation.dtype}, promised {promised.dtype}")
+    return count, wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--arch", default="80,90", help="compute capabilities, without the point")
     parser.add_argument("--only", default="", help="names of rows")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULT.relative_to(ROOT)}")
     args = parser.parse_args()
-    same, wrong = [], []
+    same: list[str] = []
+    wrong: dict[str, dict[str, str]] = {}
+    promised, texts_seen, types_seen = [], 0, 0
     for row in TABLE.values():
         if row.family != "ufunc" or not row.is_remote or (args.only and row.impl not in args.only.split(",")):
             continue
@@ -104,11 +139,27 @@ def main() -> int:
         }
         bad = {types: why for types, why in reasons.items() if why}
         print(f"{row.impl}: {len(found)} texts, {'the same' if found and not bad else bad or 'none'}", flush=True)
-        (same if found and not bad else wrong).append(row.impl)
+        texts_seen += len(found)
+        if found and not bad:
+            same.append(row.impl)
+        elif bad:
+            wrong[row.impl] = bad
+        count, others = types_that_differ(row, ufunc)
+        types_seen += count
+        promised += others
     print("SAME =", " ".join(sorted(set(same))))
     extra = [name for name in operations.SAME if name in wrong]
+    print(f"types of operands: {types_seen}, other than the op table promises: {promised or 'none'}")
     print("NVRTC", nvrtc.getVersion(), "CuPy", cupy.__version__, "too many in SAME:", extra or "none")
-    return 1 if extra else 0
+    if args.save:
+        report = {
+            "command": f"python tools/chain_operations.py --arch {args.arch} --save",
+            "machine": {"system": platform.platform(), "python": platform.python_version()},
+            "nvrtc": ".".join(map(str, nvrtc.getVersion())), "cupy": cupy.__version__, "archs": args.arch.split(","),
+            "texts": texts_seen, "types": types_seen, "types_that_differ": promised, "same": sorted(set(same)), "changed": wrong,
+        }  # fmt: skip
+        RESULT.write_text(json.dumps(report, indent=1) + "\n")
+    return 1 if extra or promised else 0
 
 
 if __name__ == "__main__":
