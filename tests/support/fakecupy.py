@@ -516,6 +516,28 @@ for _name in ("fill", "sort", "sum", "copy", "astype"):
     setattr(ndarray, _name, _method(_name))
 
 
+class quietly:
+    """`np.errstate(all="ignore")`, within whose change of a context variable no collection begins: finalizers of this module's memory wait
+    for what was issued, and so come here again, which CPython 3.11 does not survive in the middle of such a change."""
+
+    def __enter__(self) -> None:
+        self._state = np.errstate(all="ignore")
+        self._change(self._state.__enter__)
+
+    def __exit__(self, *error: Any) -> None:
+        self._change(lambda: self._state.__exit__(*error))
+
+    @staticmethod
+    def _change(change: Callable[[], Any]) -> None:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            change()
+        finally:
+            if collects:
+                gc.enable()
+
+
 def _call(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
     """NumPy's function, on the GPU's memory: what it returns is new memory, or one of the arrays that it was given."""
     given: list[tuple[Any, Any]] = []
@@ -526,7 +548,7 @@ def _call(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
             return given[-1][1]
         return tuple(map(inner, value)) if isinstance(value, tuple) else value
 
-    with np.errstate(all="ignore"):
+    with quietly():
         result = function(*(inner(a) for a in args), **{k: inner(v) for k, v in named.items()})
     return _outer(result, given)
 
@@ -574,7 +596,7 @@ class ufunc:
             or not all(isinstance(a, (ndarray, bool, int, float, complex, np.generic)) for a in args)
         ):
             return _call(self._function, *args, **named, **({} if out is None else {"out": out}))
-        with np.errstate(all="ignore"):
+        with quietly():
             # What comes out, shown by one element of each operand.
             shown = self._function(*(np.ones((1,) * a.ndim, a.dtype) if isinstance(a, ndarray) else a for a in args))
             shape = np.broadcast_shapes(*(a.shape for a in args if isinstance(a, ndarray)))
@@ -584,7 +606,7 @@ class ufunc:
         operands, target, function = [_placed(a) for a in args], _placed(made), self._function
 
         def launch() -> None:
-            with np.errstate(all="ignore"):
+            with quietly():
                 if made_size:
                     function(*(o() if callable(o) else o for o in operands), out=target(), casting="same_kind")
 
