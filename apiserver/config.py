@@ -152,7 +152,8 @@ def _argument(parse: object) -> object:
 
 
 @functools.cache
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """What an API server may be told."""
     """Made once in a process, and in those that it forks: making it takes longer than reading a command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cupool.apiserver",
@@ -174,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-plans",
         action="store_true",
         default=os.environ.get("CUPOOL_PLANS", "") == "0",
-        help="walk loops command by command; so does CUPOOL_PLANS=0",
+        help="walk loops command by command; results are the same. CUPOOL_PLANS=0 does so, too",
     )
     parser.add_argument("--arena-base", type=lambda text: int(text, 0), default=0, help="address of the arena")
     parser.add_argument("--assign", default="", metavar="SESSION:TOKEN", help="the session, for use without an agent")
@@ -272,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def parse(argv: list[str] | None = None) -> Config:
     """The configuration of a command line. Exits with a message when it cannot be."""
-    parser = _parser()
+    parser = command_line()
     args = parser.parse_args(argv)
     return Config(
         kind=args.device[0], number=args.device[1], memory_bytes=args.memory_limit, listen=args.listen, control=args.control,
