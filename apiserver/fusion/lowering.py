@@ -47,7 +47,7 @@ class Ways(Protocol):
     """Says how the driver gives NumPy's bits, see `trials.py`."""
 
     def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
-        """Packed operands, of these dtypes; None for a number."""
+        """Packed operands, of these dtypes; (dtype,) for one element of an array, None for a number."""
         ...
 
     def rows(self, how: Operation, given: tuple[Any, ...], width: int) -> str:
@@ -62,6 +62,11 @@ class Ways(Protocol):
     def reduces(self, how: Reduction, given: np.dtype[Any], by_row: bool) -> bool:
         """Of an operand of that dtype."""
         ...
+
+
+def _is_single(found: tuple[int, int, tuple[int, ...], np.dtype[Any]]) -> bool:
+    """Whether an operand is one element for all."""
+    return not found[1] and not any(found[2])
 
 
 class _Cannot(Exception):
@@ -190,7 +195,8 @@ class _Lowering:
         if slot is None:
             slot = self._converted[place] = self._slot(_SCRATCH, self._take(8 * self._program.room * self._row), 0)
         strides = []
-        stride = dtype.itemsize
+        # One element for all stays one, as it does in NumPy: loops have ways of their own for it, which hand on another NaN.
+        stride = 0 if _is_single(found) else dtype.itemsize
         for n in reversed(self._inner):
             strides.append(stride)
             stride *= n
@@ -209,7 +215,9 @@ class _Lowering:
         if isinstance(how, Reduction):
             self._reduction(how, given[0], node.by_row, result)
             return
-        if not self._ways.flat(how, tuple(found and found[3] for found in given)):
+        if not self._ways.flat(
+            how, tuple(found and ((found[3],) if _is_single(found) else found[3]) for found in given)
+        ):
             raise _Cannot
         out = self._operand(result)
         if how.makes:

@@ -49,13 +49,15 @@ class Trials:
     def flat(self, how: Operation, given: tuple[Any, ...]) -> bool:
         """See `Ways`."""
         name = how.ufunc.__name__ if how.ufunc is not None else "where" if how.makes else "copy"
-        key = (name, tuple(d and d.char for d in given), tuple(d.char for d in how.inputs), how.dtype.char)
+        chars = tuple(d and (d[0].char, "one") if isinstance(d, tuple) else d and d.char for d in given)
+        key = (name, chars, tuple(d.char for d in how.inputs), how.dtype.char)
         found = _known.get(key)
         if found is None:
             rng = np.random.default_rng(11)
-            values = [_number(how, k) if d is None else proof.values(rng, d, _SIZE) for k, d in enumerate(given)]
-            found = _known[key] = self._is_same(how, values, "rows") and (
-                how.ufunc is None or self._is_same(how, [_folded(v) for v in values], "rows")
+            found = _known[key] = all(
+                self._is_same(how, values, "rows")
+                and (how.ufunc is None or self._is_same(how, [_folded(v) for v in values], "rows"))
+                for values in _samples(how, given, rng)
             )
         return bool(found)
 
@@ -165,9 +167,31 @@ class Trials:
         return True
 
 
+def _samples(how: Operation, given: tuple[Any, ...], rng: np.random.Generator) -> list[list[Any]]:
+    """Operands for `Trials.flat`: of elements that stand for all once a NaN as no array has it, once a number."""
+    arrays = [proof.values(rng, d, _SIZE) if isinstance(d, np.dtype) else None for d in given]
+    singles = [d[0] if isinstance(d, tuple) else None for d in given]
+    return [
+        [
+            _one(single, is_nan) if single is not None else _number(how, k) if array is None else array
+            for k, (array, single) in enumerate(zip(arrays, singles, strict=True))
+        ]
+        for is_nan in ((True, False) if any(d is not None and d.kind == "f" for d in singles) else (False,))
+    ]  # fmt: skip
+
+
+def _one(dtype: np.dtype[Any], is_nan: bool) -> Array:
+    """An array of no dimensions."""
+    if not is_nan or dtype.kind != "f":
+        return np.array(1, dtype)
+    made = np.array([np.nan], dtype)
+    made.view(f"u{dtype.itemsize}")[:] |= 1234 if dtype.itemsize > 2 else 77
+    return made.reshape(())
+
+
 def _folded(value: Any) -> Any:
     """A packed array as rows that no vector divides: the driver's blocks of them end within vectors."""
-    return value[: _FOLDED[0] * _FOLDED[1]].reshape(_FOLDED) if isinstance(value, np.ndarray) else value
+    return value[: _FOLDED[0] * _FOLDED[1]].reshape(_FOLDED) if isinstance(value, np.ndarray) and value.ndim else value
 
 
 class _Only:

@@ -118,6 +118,27 @@ def test_which_of_two_nans_is_kept_at_the_end(n: int) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "arctan2"])
+def test_which_of_two_nans_is_kept_where_one_is_an_array_of_one_element(name: str, is_first: bool, dtype: str) -> None:
+    """Of the same dtype, or of one that is converted: it stays one element for all, for which NumPy's loops have ways of their own."""
+    driver.prepare(waits=True)
+    n = 4099
+    many, one = np.full(n, np.nan), np.array([np.nan], dtype)
+    many.view("u8")[:] |= np.arange(n, dtype="u8") % 200 + 1
+    one.view(f"u{one.itemsize}")[:] |= 1234
+    both = [2, 1] if is_first else [1, 2]
+    commands = [
+        (form(60, "@array", [V], [spec((n,))]), 1, value(many.tobytes())),
+        (form(61, "@array", [V], [spec((), dtype)]), 2, value(one.tobytes())),
+        (form(62, name, [H, H], [spec((n,))]), 3, *both),
+        (form(63, "multiply", [H, R], [spec((n,))]), 4, 3, real_bits(1.0)),
+    ]
+    _, fused = _run(commands)
+    assert _joined(fused) == 2
+
+
 @pytest.mark.parametrize("shape", [(1100, 61), (300, 585), (90, 2047), (40, 5, 349), (700, 9, 13), (5, 4097)], ids=str)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_which_of_two_nans_is_kept_in_rows_that_are_apart(shape: tuple[int, ...], dtype: str) -> None:
