@@ -12,6 +12,7 @@ Boundary: knows programs and the driver, nothing of commands.
 
 from __future__ import annotations
 
+import math
 from math import prod
 from typing import Any
 
@@ -83,7 +84,7 @@ class Trials:
         values: list[Any] = []
         for k, of in enumerate(given):
             if of is None:
-                values.append(_number(how, k))
+                values.append(_number(how, k, is_nan))
                 continue
             dtype, has_rows, has_columns = of
             size = rows * (width + 3)
@@ -173,10 +174,10 @@ def _samples(how: Operation, given: tuple[Any, ...], rng: np.random.Generator) -
     singles = [d[0] if isinstance(d, tuple) else None for d in given]
     return [
         [
-            _one(single, is_nan) if single is not None else _number(how, k) if array is None else array
+            _one(single, is_nan) if single is not None else _number(how, k, is_nan) if array is None else array
             for k, (array, single) in enumerate(zip(arrays, singles, strict=True))
         ]
-        for is_nan in ((True, False) if any(d is not None and d.kind == "f" for d in singles) else (False,))
+        for is_nan in ((True, False) if any(d is None or type(d) is tuple for d in given) else (False,))
     ]  # fmt: skip
 
 
@@ -217,8 +218,11 @@ def _plain(rng: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...
     return (rng.standard_normal(shape) * 1e3).astype(dtype)
 
 
-def _number(how: Operation, k: int) -> float:
-    return 3 if how.inputs and how.inputs[k].kind in "iu" else 0.75
+def _number(how: Operation, k: int, is_nan: bool) -> float:
+    """For an operand that is a number, or one element for all."""
+    if how.inputs and how.inputs[k].kind in "iu":
+        return 3
+    return math.nan if is_nan else 0.75
 
 
 def _adding(how: Reduction) -> np.dtype[Any] | None:
