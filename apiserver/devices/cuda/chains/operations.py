@@ -31,12 +31,14 @@ MIN_ELEMENTS = 1 << 18
 #: See Note [Same instructions].
 SAME = frozenset((
     "absolute", "add", "arcsin", "arctan", "arctan2", "bitwise_and", "bitwise_count", "bitwise_or", "bitwise_xor", "cbrt", "ceil",
-    "conjugate", "copysign", "cos", "cosh", "cupyx.rsqrt", "cupyx.scipy.special.i1", "cupyx.scipy.special.i1e", "deg2rad", "equal", "exp",
-    "expm1", "fabs", "fix", "floor", "floor_divide", "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot",
-    "invert", "isfinite", "isinf", "isnan", "lcm", "ldexp", "left_shift", "less", "less_equal", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "maximum", "minimum", "multiply", "negative", "nextafter", "not_equal", "positive", "rad2deg",
-    "reciprocal", "right_shift", "rint", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
-    "true_divide", "trunc",
+    "conjugate", "copysign", "cos", "cosh", "cupyx.rsqrt", "cupyx.scipy.special.cbrt", "cupyx.scipy.special.cosdg",
+    "cupyx.scipy.special.erf", "cupyx.scipy.special.erfinv", "cupyx.scipy.special.exp10", "cupyx.scipy.special.exp2",
+    "cupyx.scipy.special.expm1", "cupyx.scipy.special.exprel", "cupyx.scipy.special.gammasgn", "cupyx.scipy.special.i1",
+    "cupyx.scipy.special.i1e", "cupyx.scipy.special.sindg", "deg2rad", "equal", "exp", "expm1", "fabs", "fix", "floor", "floor_divide",
+    "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot", "invert", "isfinite", "isinf", "isnan", "lcm",
+    "ldexp", "left_shift", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum",
+    "multiply", "negative", "nextafter", "not_equal", "positive", "rad2deg", "reciprocal", "right_shift", "rint", "sign", "signbit",
+    "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh", "true_divide", "trunc",
 ))  # fmt: skip
 
 #: In C++, as CuPy writes them.
