@@ -89,7 +89,7 @@ class Together:
                 return None  # it is refused in its turn
             if frame.HasField("batch") and frame.batch.received <= ordinal:
                 made = self._sum(batch, frame.batch)
-        if made is None:
+        if data is None or made is None:
             self._missed()
             return None
         self._lines.pop(self._line, None)

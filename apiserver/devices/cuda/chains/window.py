@@ -76,7 +76,7 @@ class Window(Books):
         found: Value | None = self._made.get(handle) or self._found.get(handle)
         if found is not None:
             return found
-        array = self._table.get(handle)
+        array: Any = self._table.get(handle)
         if handle in self._gone or not isinstance(array, self._executor.device.array_type):
             return None
         dtype = array.dtype
