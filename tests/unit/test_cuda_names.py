@@ -1,49 +1,64 @@
-"""Names of the op table on a GPU's server whose CuPy, or whose CUDA, lacks something: that is said, and the rest works."""
+"""Every op that a CUDA server must run exists in the real CuPy. Needs the package, not a GPU."""
 
 from __future__ import annotations
 
-import importlib.util
-import types
-from typing import Any
+import importlib
+import inspect
 
-import fakecupy
 import pytest
 
+from cupool.contract.ops import TABLE
 
-class Lazy(types.ModuleType):
-    """A package that looks for its library when it is looked at, as `cupyx.scipy.linalg` does."""
+pytest.importorskip("cupy_backends", reason="the real CuPy is not installed here")
 
-    def __getattr__(self, name: str) -> Any:
-        raise ImportError('Failure finding "libcublasLt.so.12"')
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The CUDA device's module, with its own `names.resolve`."""
-    device = fakecupy.install(monkeypatch)
-    found = importlib.util.find_spec(device.names.__name__)
-    assert found is not None and found.loader is not None
-    names = importlib.util.module_from_spec(found)
-    found.loader.exec_module(names)
-    monkeypatch.setattr(device, "names", names)
-    return device
+#: Ops of ours that the executor runs itself, on any device.
+EXECUTOR = {
+    "@alias", "@array", "@barrier", "@export", "@fault", "@fetch", "@forms_reset", "@free_blocks", "@lift", "@memory", "@set_limit",
+    "@spec", "@upload", "@view",
+}  # fmt: skip
 
 
-def test_what_needs_a_library_that_is_not_there_is_missing_and_says_which(
-    device: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(device.names, "cupyx", Lazy("cupyx"))
-    with pytest.raises(KeyError, match="libcublasLt"):
-        device.names.resolve("cupyx.scipy.linalg.lu")
-    missing = device.CudaDevice(0, 1 << 20).missing()
-    assert "is not on this server (Failure finding" in missing["cupyx.scipy.linalg.lu"]
-    assert "add" not in missing
+@pytest.mark.filterwarnings("ignore:cupyx.jit.rawkernel is experimental:FutureWarning")
+def test_every_row_resolves() -> None:
+    names = importlib.import_module("cupool.apiserver.devices.cuda.names")
+    absent = []
+    for row in TABLE.values():
+        if row.is_remote and (row.impl.startswith("@cupyx.") or not row.impl.startswith("@")):
+            try:
+                assert callable(names.resolve(row.impl))
+            except KeyError:
+                absent.append(row.impl)
+    assert not absent
 
 
-def test_what_this_cupy_has_not_is_missing_and_wants_another_one(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        device.names, "_member", lambda owner, name: None if name == "add" else getattr(owner, name, None)
-    )
-    with pytest.raises(KeyError):
-        device.names.resolve("add")
-    assert "has no add; upgrade CuPy there" in device.CudaDevice(0, 1 << 20).missing()["add"]
+def test_every_command_of_ours_is_somebodys() -> None:
+    kernels = importlib.import_module("cupool.apiserver.devices.cuda.kernels")
+    streams = importlib.import_module("cupool.apiserver.devices.cuda.streams")
+    from cupool.apiserver import captures
+    from cupool.apiserver.internal import INTERNAL
+
+    own = set(kernels.OPS) | {"@pointer", "@from_pointer"} | set(INTERNAL) | set(captures.OPS)
+    text = inspect.getsource(streams.Streams.ops)
+    ours = {
+        row.name
+        for row in TABLE.values()
+        if row.name.startswith("@") and row.is_remote and not row.name.startswith("@cupyx.")
+    }
+    assert {name for name in ours if name not in own and f'"{name}"' not in text} <= EXECUTOR
+
+
+def test_kernel_attributes_exist() -> None:
+    import cupy
+
+    kernels = importlib.import_module("cupool.apiserver.devices.cuda.kernels")
+    assert all(hasattr(cupy.RawKernel, name) for name in kernels._ATTRIBUTES)
+
+
+def test_kernels_take_what_the_table_says() -> None:
+    """The parameters of each kernel function are those of its row, in its order."""
+    kernels = importlib.import_module("cupool.apiserver.devices.cuda.kernels")
+    for name, function in kernels.OPS.items():
+        if name == "@kernel_binary":
+            continue
+        given = tuple(inspect.signature(function).parameters)
+        assert given == TABLE[name].params, name
