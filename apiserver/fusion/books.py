@@ -14,10 +14,12 @@ from cupool.contract.codec import FORM_MASK
 from cupool.contract.errors import OutOfMemoryError
 
 from ..accounting import rounded
+from ..forms import SLOT_HANDLE, SLOT_INTEGER
 from ..places import place_of
 
 if TYPE_CHECKING:
     from ..executor import Executor
+    from .kinds import Join
 
 #: Commands after which a window is given up in which no two have joined.
 PATIENCE = 16
@@ -52,8 +54,8 @@ class Books:
         self._table = executor.handles.table
         self._buffers = executor.handles.buffers
         self._root_of = executor.device.buffer_of
+        self._array_type = executor.device.array_type
         self._account = executor.accounting
-        self._used_before = self._account.used
         self._before = self._account.used, self._account.peak, self._account.total
         #: handle -> a value made here, or a view
         self._made: dict[int, Any] = {}
@@ -101,6 +103,39 @@ class Books:
             count += 1
         return i, count, last
 
+    def value(self, handle: int) -> Any:
+        """What is under a handle at this point; None: nothing that can be in a chain."""
+        found = self._made.get(handle) or self._found.get(handle)
+        if found is None and handle not in self._gone:
+            array = self._table.get(handle)
+            found = self._admit(array) if isinstance(array, self._array_type) else None
+            if found is not None:
+                self._found[handle] = found
+        return found
+
+    def _admit(self, array: Any) -> Any:
+        """The value of an array that was there before; None: it cannot be in a chain."""
+        raise NotImplementedError
+
+    def _operands_of(self, join: Join, words: list[int], i: int) -> tuple[list[Any], tuple[Any, ...]] | None:
+        """The values and numbers of a command, and the key of their types; None: one cannot be in a chain."""
+        values: list[Any] = []
+        key: list[Any] = []
+        for kind, at in join.operands:
+            if kind == SLOT_HANDLE:
+                value = self.value(words[i + at])
+                if value is None:
+                    return None
+                values.append(value)
+                key.append(value.dtype)
+            elif kind == SLOT_INTEGER:
+                values.append(words[i + at])
+                key.append(words[i + at])
+            else:
+                values.append(float(self._executor.reals[i + at]))
+                key.append(float)
+        return values, tuple(key)
+
     def _is_free(self, handle: int) -> bool:
         return handle > 0 and handle not in self._table and handle not in self._made and handle not in self._gone
 
@@ -131,7 +166,7 @@ class Books:
         array = self._table.get(handle) if handle not in self._gone else None
         if array is None:
             self._actions.append((FREE, handle, None))
-        elif isinstance(array, self._executor.device.array_type):
+        elif isinstance(array, self._array_type):
             self._leave(array, handle)
         else:
             return False

@@ -190,17 +190,20 @@ def _ufunc(form: Form, impl: Any) -> Join | None:
     choose = getattr(impl, "direct_for", None)
     if slots is None or choose is None or not 1 <= len(slots) <= 2 or all(kind != SLOT_HANDLE for kind, _ in slots):
         return None
+    join = elementwise_join(form, slots, MIN_ELEMENTS)
+    if join is not None:
+        join.read = lambda key: ufunc_for(choose, key)
+    return join
+
+
+def elementwise_join(form: Form, slots: list[tuple[int, int]], least: int) -> Join | None:
+    """Of a ufunc's form, with a new result of so many elements at least or with `out=`; how it is read is the caller's."""
     if not form.kwargs:
         spec = packed_result(form)
-        if spec is None or spec.size < MIN_ELEMENTS:
-            return None
-        join = Join("map", form, slots, 1, True)
-    elif set(form.kwargs) == {"out"} and not form.results and len(form.written) == 1:
-        join = Join("map_into", form, slots, form.written[0].offset, True)
-    else:
-        return None
-    join.read = lambda key: ufunc_for(choose, key)
-    return join
+        return Join("map", form, slots, 1, True) if spec is not None and spec.size >= least else None
+    if set(form.kwargs) == {"out"} and not form.results and len(form.written) == 1:
+        return Join("map_into", form, slots, form.written[0].offset, True)
+    return None
 
 
 def ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) -> Operation | None:
@@ -229,16 +232,23 @@ def ufunc_for(choose: Callable[[tuple[Any, ...]], Any], key: tuple[Any, ...]) ->
     return Operation(ufunc, output, ufunc, overwrites=same, casts=not same, inputs=tuple(inputs))
 
 
-def _where(form: Form, impl: Any) -> Join | None:
+def where_join(form: Form, least: int) -> Join | None:
+    """Of `where` with a mask and an array, and an array or a number; how it is read is the caller's."""
     spec = packed_result(form)
     slots = [(s.kind, s.offset) for s in form.slots]
-    if len(slots) != 3 or not all(s.bare for s in form.slots) or spec is None or spec.size < MIN_ELEMENTS:
+    if len(slots) != 3 or not all(s.bare for s in form.slots) or spec is None or spec.size < least:
         return None
     if [s.parameter for s in form.slots] != ["condition", "x", "y"]:
         return None
     if slots[0][0] != SLOT_HANDLE or slots[1][0] != SLOT_HANDLE or slots[2][0] not in (SLOT_HANDLE, SLOT_REAL):
         return None
-    join = Join("map", form, slots, 1, True)
+    return Join("map", form, slots, 1, True)
+
+
+def _where(form: Form, impl: Any) -> Join | None:
+    join = where_join(form, MIN_ELEMENTS)
+    if join is None:
+        return None
 
     def make(key: tuple[Any, ...]) -> Operation | None:
         # As in ops_sorting.where, where it calls NumPy with the operands as they are.
@@ -273,12 +283,19 @@ def _astype(form: Form, impl: Any) -> Join | None:
     return join
 
 
-def _copied(form: Form, impl: Any) -> Join | None:
+def copy_join(form: Form, least: int) -> Join | None:
+    """Of a copy as it is; how it is read is the caller's."""
     spec = packed_result(form)
     slots = bare(form, (SLOT_HANDLE,))
-    if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
+    if spec is None or spec.size < least or slots is None or len(slots) != 1 or form.kwargs:
         return None
-    join = Join("map", form, slots, 1, True)
+    return Join("map", form, slots, 1, True)
+
+
+def _copied(form: Form, impl: Any) -> Join | None:
+    join = copy_join(form, MIN_ELEMENTS)
+    if join is None:
+        return None
     join.read = lambda key: Operation(copy_into, key[0], overwrites=False, copies=True)
     return join
 
@@ -438,6 +455,6 @@ _MAKERS: dict[str, Callable[[Form, Any], Join | None]] = {
 }
 
 __all__ = [
-    "CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "bare", "copy_into", "is_cheap", "join_of", "packed_result", "ufunc_for",
-    "view_join",
+    "CHARS", "MIN_ELEMENTS", "Join", "Operation", "Reduction", "bare", "copy_into", "copy_join", "elementwise_join", "is_cheap", "join_of",
+    "packed_result", "ufunc_for", "view_join", "where_join",
 ]  # fmt: skip

@@ -28,7 +28,7 @@ from cupool.contract.spec import Spec, spec_of
 
 from .. import lastuse
 from ..devices.cpu import memory
-from ..forms import SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL
+from ..forms import SLOT_REAL
 from . import waves
 from .books import MARK, PUT, STEP, Books
 from .kinds import CHARS, MIN_ELEMENTS, Join, Operation, Reduction, Spread, copy_into, is_cheap
@@ -57,37 +57,12 @@ class Window(Books):
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def value(self, handle: int) -> Value | None:
-        """What is under a handle at this point; None: nothing that can be in a chain."""
-        found: Value | None = self._made.get(handle) or self._found.get(handle)
-        if found is not None:
-            return found
-        array = self._table.get(handle)
-        if handle in self._gone or type(array) is not np.ndarray:
+    def _admit(self, array: Array) -> Value | None:
+        if type(array) is not np.ndarray or array.dtype.char not in CHARS or not array.dtype.isnative:
             return None
-        if array.dtype.char not in CHARS or not array.dtype.isnative or not array.flags.aligned or not _is_plain(array):
+        if not array.flags.aligned or not _is_plain(array):
             return None
-        found = self._found[handle] = Value(array.shape, array.dtype, array)
-        return found
-
-    def _operands(self, join: Join, words: list[int], i: int) -> tuple[list[Any], tuple[Any, ...]] | None:
-        """The values and numbers of a command, and the key of their types."""
-        values: list[Any] = []
-        key: list[Any] = []
-        for kind, at in join.operands:
-            if kind == SLOT_HANDLE:
-                value = self.value(words[i + at])
-                if value is None:
-                    return None
-                values.append(value)
-                key.append(value.dtype)
-            elif kind == SLOT_INTEGER:
-                values.append(words[i + at])
-                key.append(words[i + at])
-            else:
-                values.append(float(self._executor.reals[i + at]))
-                key.append(float)
-        return values, tuple(key)
+        return Value(array.shape, array.dtype, array)
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -98,7 +73,7 @@ class Window(Books):
     def map(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with a new result."""
         spec, handle = join.spec, words[i + 1]
-        found = self._operands(join, words, i)
+        found = self._operands_of(join, words, i)
         if found is None or spec is None or not self._is_free(handle):
             return False
         values, key = found
@@ -124,7 +99,7 @@ class Window(Books):
     def map_into(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with `out=`."""
         handle = words[i + join.out_at]
-        found, target = self._operands(join, words, i), self.value(handle)
+        found, target = self._operands_of(join, words, i), self.value(handle)
         if found is None or target is None or target.size < MIN_ELEMENTS:
             return False
         values, key = found
@@ -161,7 +136,7 @@ class Window(Books):
     def put(self, join: Join, words: list[int], i: int) -> bool:
         """`a[slices] = value`, of the same shape and dtype."""
         handle = words[i + join.out_at]
-        found, owner = self._operands(join, words, i), self.value(handle)
+        found, owner = self._operands_of(join, words, i), self.value(handle)
         if found is None or owner is None or (owner.array is None and owner.size < MIN_ELEMENTS):
             return False
         (value,), _ = found
@@ -211,7 +186,7 @@ class Window(Books):
     def reduce(self, join: Join, words: list[int], i: int) -> bool:
         """A sum, mean, extremum or truth, of everything or along the last axis."""
         spec, handle = join.spec, words[i + 1]
-        found = self._operands(join, words, i)
+        found = self._operands_of(join, words, i)
         if found is None or spec is None or not self._is_free(handle):
             return False
         (value,), key = found
@@ -230,7 +205,7 @@ class Window(Books):
     def spread(self, join: Join, words: list[int], i: int) -> bool:
         """A variance or its root, of everything or along the last axis: four steps, as the device takes them."""
         spec, handle = join.spec, words[i + 1]
-        found = self._operands(join, words, i)
+        found = self._operands_of(join, words, i)
         if found is None or spec is None or not self._is_free(handle):
             return False
         (value,), key = found
@@ -297,7 +272,7 @@ class Window(Books):
         for segment in self._segments:
             need += sum(value.nbytes for value in segment.stored(forced=True))
         need += max(segment.again_bytes for segment in self._segments)
-        return self._account.has_room(self._used_before + need - self._account.used)
+        return self._account.has_room(self._before[0] + need - self._account.used)
 
     def run(self) -> None:
         """Compute.

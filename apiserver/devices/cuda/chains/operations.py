@@ -21,8 +21,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from ....forms import ARRAY, SLOT_HANDLE, SLOT_INTEGER, SLOT_REAL, Constant, Form
-from ....fusion.kinds import CHARS, Join, bare, packed_result, view_join
+from ....forms import SLOT_HANDLE, Constant, Form
+from ....fusion.kinds import CHARS, Join, bare, copy_join, elementwise_join, packed_result, view_join, where_join
 
 #: Results below this many elements run as ever: their operation takes a GPU hardly longer than its launch, and looking costs more.
 #: To be measured on one; `make gpu` shows both sides.
@@ -83,16 +83,9 @@ def _ufunc(form: Form, impl: Any) -> Join | None:
         return None
     if all(kind != SLOT_HANDLE for kind, _ in slots):
         return None
-    if not form.kwargs:
-        spec = packed_result(form)
-        if spec is None or spec.size < MIN_ELEMENTS:
-            return None
-        join = Join("map", form, slots, 1, True)
-    elif set(form.kwargs) == {"out"} and not form.results and len(form.written) == 1:
-        join = Join("map_into", form, slots, form.written[0].offset, True)
-    else:
-        return None
-    join.read = lambda key: operation_of(impl, key)
+    join = elementwise_join(form, slots, MIN_ELEMENTS)
+    if join is not None:
+        join.read = lambda key: operation_of(impl, key)
     return join
 
 
@@ -158,25 +151,17 @@ def _copy(source: np.dtype[Any], target: np.dtype[Any]) -> Operation:
 
 
 def _copied(form: Form) -> Join | None:
-    spec = packed_result(form)
-    slots = bare(form, (SLOT_HANDLE,))
-    if spec is None or spec.size < MIN_ELEMENTS or slots is None or len(slots) != 1 or form.kwargs:
+    join = copy_join(form, MIN_ELEMENTS)
+    if join is None:
         return None
-    join = Join("map", form, slots, 1, True)
     join.read = lambda key: _copy(key[0], key[0])
     return join
 
 
 def _where(form: Form) -> Join | None:
-    spec = packed_result(form)
-    slots = [(s.kind, s.offset) for s in form.slots]
-    if spec is None or spec.size < MIN_ELEMENTS or len(slots) != 3 or not all(s.bare for s in form.slots):
+    join = where_join(form, MIN_ELEMENTS)
+    if join is None:
         return None
-    if [s.parameter for s in form.slots] != ["condition", "x", "y"]:
-        return None
-    if slots[0][0] != SLOT_HANDLE or slots[1][0] != SLOT_HANDLE or slots[2][0] not in (SLOT_HANDLE, SLOT_REAL):
-        return None
-    join = Join("map", form, slots, 1, True)
 
     def make(key: tuple[Any, ...]) -> Operation | None:
         condition, x, y = key
@@ -195,6 +180,4 @@ _MAKERS: dict[str, Callable[[Form], Join | None]] = {
     "ndarray.copy": _copied,
 }
 
-__all__ = [
-    "ARRAY", "MIN_ELEMENTS", "SAME", "SLOT_INTEGER", "TYPENAMES", "Constant", "Operation", "is_plain", "join_of", "operation_of",
-]  # fmt: skip
+__all__ = ["MIN_ELEMENTS", "SAME", "TYPENAMES", "Operation", "is_plain", "join_of", "operation_of"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import cupy
 import numpy as np
 
-from ....forms import SLOT_HANDLE, SLOT_INTEGER
 from ....fusion.books import MARK, PUT, STEP, Books
 from ....fusion.kinds import CHARS, Join
 from .. import memory
@@ -71,38 +70,9 @@ class Window(Books):
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def _value(self, handle: int) -> Value | None:
-        """What is under a handle at this point; None: nothing that can be in a chain."""
-        found: Value | None = self._made.get(handle) or self._found.get(handle)
-        if found is not None:
-            return found
-        array: Any = self._table.get(handle)
-        if handle in self._gone or not isinstance(array, self._executor.device.array_type):
-            return None
+    def _admit(self, array: Any) -> Value | None:
         dtype = array.dtype
-        if dtype.char not in CHARS or not dtype.isnative:
-            return None
-        found = self._found[handle] = Value(array.shape, dtype, array.size, array)
-        return found
-
-    def _gather(self, join: Join, words: list[int], i: int) -> tuple[list[Any], tuple[Any, ...]] | None:
-        """The values and numbers of a command, and the key of their types."""
-        values: list[Any] = []
-        key: list[Any] = []
-        for kind, at in join.operands:
-            if kind == SLOT_HANDLE:
-                value = self._value(words[i + at])
-                if value is None:
-                    return None
-                values.append(value)
-                key.append(value.dtype)
-            elif kind == SLOT_INTEGER:
-                values.append(words[i + at])
-                key.append(words[i + at])
-            else:
-                values.append(float(self._executor.reals[i + at]))
-                key.append(float)
-        return values, tuple(key)
+        return Value(array.shape, dtype, array.size, array) if dtype.char in CHARS and dtype.isnative else None
 
     def _accepts(self, values: list[Any], shape: tuple[int, ...]) -> bool:
         """Whether a node over these can be in the kernel."""
@@ -152,7 +122,7 @@ class Window(Books):
     def map(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with a new result."""
         spec, handle = join.spec, words[i + 1]
-        found = self._gather(join, words, i)
+        found = self._operands_of(join, words, i)
         if found is None or spec is None or not self._is_free(handle):
             return False
         values, key = found
@@ -170,7 +140,7 @@ class Window(Books):
     def map_into(self, join: Join, words: list[int], i: int) -> bool:
         """An elementwise command with `out=`."""
         handle = words[i + join.out_at]
-        found, target = self._gather(join, words, i), self._value(handle)
+        found, target = self._operands_of(join, words, i), self.value(handle)
         if found is None or target is None or target.size < MIN_ELEMENTS:
             return False
         values, key = found
@@ -196,7 +166,7 @@ class Window(Books):
         """A view of what was there before, made as it will be made in the table when the window has run."""
         handle, spec = words[i + 1], join.spec
         source = words[i + join.operands[0][1]]
-        owner = self._value(source)
+        owner = self.value(source)
         if owner is None or owner.array is None or owner.is_written or spec is None or not self._is_free(handle):
             return False
         if spec.dtype.char not in CHARS:
@@ -245,7 +215,7 @@ class Window(Books):
     def fits(self) -> bool:
         """Whether all that it needs at once is within the limit."""
         need = self._held + sum(value.nbytes for value in self._stored if value.array is None)
-        return self._account.has_room(self._used_before + need - self._account.used)
+        return self._account.has_room(self._before[0] + need - self._account.used)
 
     def run(self, kernel: Any, chain: Chain) -> None:
         """Compute. Raises what an allocation raises, before anything has been written."""
