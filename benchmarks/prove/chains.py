@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.harness import ROOT
-
-from .graphs import summary
+from .graphs import played, summary
 
 TITLE = (
     "400 random programs with chains as kernels leave what they leave command by command, over a CuPy that is played"
 )
 PROGRAMS = 25
 LIMIT_S = 300.0
-_SUPPORT = str(ROOT / "tests" / "support")
 
 
 def cases(full: bool) -> list[str]:
@@ -26,15 +21,9 @@ def cases(full: bool) -> list[str]:
 
 @contextmanager
 def setup() -> Iterator[Any]:
-    import pytest
+    with played() as (patch, cuda):
+        import chain_programs
 
-    sys.path.insert(0, _SUPPORT)
-    import chain_programs
-    import fakecupy
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, about values: results are what is compared
-        cuda = fakecupy.install(patch)
         chain_programs.small_sizes(patch)
         yield lambda seed: chain_programs.make(seed).check_on(cuda)
 

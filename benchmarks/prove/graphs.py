@@ -21,18 +21,24 @@ def cases(full: bool) -> list[str]:
 
 
 @contextmanager
-def setup() -> Iterator[Any]:
+def played() -> Iterator[tuple[Any, Any]]:
+    """A patch that lasts as long, and the CUDA device's module over a CuPy that is played."""
     import pytest
 
     sys.path.insert(0, _SUPPORT)
     import fakecupy
-    from graph_programs import check
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, about values: results are what is compared
-        cuda = fakecupy.install(patch)
+        yield patch, fakecupy.install(patch)
+
+
+@contextmanager
+def setup() -> Iterator[Any]:
+    with played() as (patch, cuda):
         from cupool.apiserver.devices.cuda import graphs
         from cupool.apiserver.plans import plans
+        from graph_programs import check
 
         patch.setattr(plans, "MANY_COMMANDS", 0)  # at once, however short a loop is
         patch.setattr(graphs, "AFTER_COMMANDS", 0)

@@ -13,7 +13,7 @@ import fakecupy
 import fusion_programs
 import numpy as np
 from cupool.apiserver.executor import Executor
-from fusion_programs import LIMIT, Program, Side, _fits, _told
+from fusion_programs import LIMIT, Program, Side, _fits
 from wire import H, R, Writer
 
 from cupool.contract.codec import real_bits
@@ -80,23 +80,9 @@ class CudaSide(Side):
         self.writer = Writer()
         self.told: list[Any] = []
 
-    def state(self) -> Any:
-        account = self.executor.accounting
-        table = {}
-        for handle, array in self.executor.handles.table.items():
-            if isinstance(array, fakecupy.ndarray):
-                host = array.get()
-                table[handle] = host.dtype.str, host.shape, array.strides, bits(host)
-            else:
-                table[handle] = _told(array)
-        return (
-            table,
-            account.used,
-            account.peak,
-            account.total,
-            self.executor.failed_commands,
-            self.executor.executed_commands,
-        )
+    def seen(self, array: Any) -> tuple[Any, ...]:
+        host = array.get()
+        return host.dtype.str, host.shape, array.strides, bits(host)
 
 
 class ChainProgram(Program):

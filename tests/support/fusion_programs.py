@@ -125,13 +125,17 @@ class Side:
             failure.error.detail = ""
             self.told.append(failure.SerializeToString(deterministic=True))
 
+    def seen(self, array: Any) -> tuple[Any, ...]:
+        """What is compared of an array."""
+        return array.dtype.str, array.shape, array.strides, array.tobytes()
+
     def state(self) -> Any:
         """What the session holds, byte for byte."""
         account = self.executor.accounting
         table = {
-            handle: (array.dtype.str, array.shape, array.strides, array.tobytes()) if isinstance(array, np.ndarray) else _told(array)
+            handle: self.seen(array) if isinstance(array, self.executor.device.array_type) else _told(array)
             for handle, array in self.executor.handles.table.items()
-        }  # fmt: skip
+        }
         return (
             table,
             account.used,
