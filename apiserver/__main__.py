@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-from cupool.contract import logs, offload
+from cupool.contract import logs, offload, signals
 from cupool.contract.errors import AGENT_GONE
 from cupool.contract.limits import GIB
 from cupool.contract.malloc import limit_arenas, tune_allocator
@@ -95,8 +95,8 @@ def limit_memory(memory_bytes: int) -> None:
 def run(config: Config, server: ApiServer) -> int:
     """Serve until there is a reason to end."""
     offload.INSIDE = True
-    signal.signal(signal.SIGTERM, lambda *_: _stop_soon(server, "terminated"))
-    signal.signal(signal.SIGINT, lambda *_: _stop_soon(server, "interrupted"))
+    reasons = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
+    signals.hear(lambda number: server.stop(reasons[signal.Signals(number)]), *reasons)
     orders = Orders(server, *_take_pipes()) if config.orders else None
     try:
         data, endpoint = server.serve()
@@ -131,11 +131,6 @@ def _rehearse(config: Config, server: ApiServer, endpoint: str) -> None:
         server.rehearse()
     if server.assignment is None and config.tls is None:
         rehearse(server.device, endpoint)
-
-
-def _stop_soon(server: ApiServer, reason: str) -> None:
-    """From a signal handler, which may have interrupted whoever holds the server's locks."""
-    threading.Thread(target=server.stop, args=(reason,), name="cupool-stop", daemon=True).start()
 
 
 def _take_pipes() -> tuple[int, int]:

@@ -13,14 +13,13 @@ import os
 import secrets
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from cupool.contract import logs
+from cupool.contract import logs, signals
 from cupool.v1 import admin_pb2_grpc
 
 from .driver import Driver
@@ -102,19 +101,15 @@ def _once(driver: Driver) -> int:
 
 
 def _serve(driver: Driver) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _soon(driver.end))
-    signal.signal(signal.SIGUSR1, lambda *_: _soon(driver.now))
+    def told(number: int) -> None:
+        driver.now() if number == signal.SIGUSR1 else driver.end()
+
+    signals.hear(told, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     print(json.dumps({"ready": True}), flush=True)
     driver.run()
     _log.info("event=ended")
     return 0
-
-
-def _soon(call: Any) -> None:
-    """From a signal handler, which may have interrupted this thread while it holds what `call` needs."""
-    threading.Thread(target=call, name="cupool-signal", daemon=True).start()
 
 
 def _fail(error: str, cure: str) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cupool.contract import logs
+from cupool.contract import logs, signals
 
 from .config import DeviceConfig, PoolConfig, Quota, is_local, parse_devices
 from .rundir import RunDir
@@ -203,11 +203,12 @@ def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | Non
 
     controller = Controller(config, LocalEngine(host), machine=machine() if machine is not None else None)
     controller.open()
+    told = [signal.SIGTERM]
     if config.embedded:
         _live_with_parent(loop)
     else:
-        signal.signal(signal.SIGINT, lambda *_: loop.stop())
-    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        told.append(signal.SIGINT)
+    signals.hear(lambda _: loop.stop(), *told)
     try:
         serving = Serving(controller, config, loop.stop, [folder, folder / "logs"])
     except OSError as error:

@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cupool.contract import logs
+from cupool.contract import logs, signals
 from cupool.contract.errors import CupoolError
 from cupool.contract.listening import ListenRefused
 
@@ -146,8 +146,7 @@ def serve(config: PoolConfig, machine: Machine | None = None) -> int:
     for warning in verdict.warnings:
         _log.warning("event=listener text=%r", warning)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _set_soon(stopping))
+    signals.hear(lambda _: stopping.set(), signal.SIGTERM, signal.SIGINT)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.ExitStack() as stack:
         folder = Path(config.folder) if config.folder else None
@@ -181,11 +180,6 @@ def serve(config: PoolConfig, machine: Machine | None = None) -> int:
         )  # fmt: skip
         stopping.wait()
     return 0
-
-
-def _set_soon(event: threading.Event) -> None:
-    """From a signal handler, which may have interrupted the main thread while it holds the event's own lock."""
-    threading.Thread(target=event.set, name="cupool-stop", daemon=True).start()
 
 
 def _metrics(config: PoolConfig, serving: Serving) -> MetricsServer | None:

@@ -27,6 +27,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cupool.contract import signals
+
 from . import belongings, settings
 from .cli import place
 from .cli.place import Running
@@ -112,7 +114,7 @@ class Supervisor:
         Raises:
             CannotStart: one of them could not be made ready at the first start.
         """
-        before = {n: signal.signal(n, self._told) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        as_before = signals.hear(self._told, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         try:
             self._start(on_ready)
             while not self._is_ending:
@@ -123,18 +125,17 @@ class Supervisor:
                 self._look_after()
         finally:
             self._end()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            as_before()
             os.close(self._read_end)
             os.close(self._write_end)
 
     def end(self) -> None:
-        """From a signal or another thread: end all."""
+        """From any thread: end all."""
         self._is_ending = True
         with contextlib.suppress(BlockingIOError):
             os.write(self._write_end, b"x")
 
-    def _told(self, number: int, _: object) -> None:
+    def _told(self, number: int) -> None:
         """A signal. The first SIGTERM lets sessions end first, where there is time for it."""
         if number == signal.SIGTERM and self._stop_grace_s and not self._is_asked:
             self._is_asked = True

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cupool.contract import logs
+from cupool.contract import logs, signals
 from cupool.contract.errors import CupoolError
 
 from ..config import DeviceConfig, PoolConfig
@@ -149,9 +149,7 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
 
     adopt_orphans()
     loop = Loop()
-    # Signals come while others' locks are held; the loop hears of them by its own pipe.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
+    signals.hear(lambda _: loop.stop(), signal.SIGTERM, signal.SIGINT)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     own_children: set[int] = set()
     measures = Measures(config.devices, _sampler(config), _tester(loop, own_children), config.application_xids)

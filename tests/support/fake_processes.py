@@ -41,14 +41,14 @@ def main() -> int:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pause()
         print(json.dumps({"node": record["node"]}), flush=True)
-        while not told.wait(60):
+        while not told.wait(0.2):
             pass
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         return 0
     if role == "balancer":
         print(json.dumps({"ready": True}), flush=True)
-        while not told.wait(60):
+        while not told.wait(0.2):
             pass
         return 0
     import fake_admin
