@@ -21,12 +21,16 @@ import time
 import traceback
 from typing import NoReturn
 
+from . import title
+
 #: What a server of each kind imports while it starts, beyond what `__main__` does.
 MODULES = {
     "cpu": ("cupool.apiserver.devices.cpu.device", "cupool.apiserver.devices.cpu.kernels"),
     "cuda": ("cupool.apiserver.devices.cuda.device",),
 }
 LARGEST_BYTES = 64 << 10
+#: How the command line of a server begins that was started by itself.
+_WORDS = (sys.executable, "-P", "-m", "cupool.apiserver")
 #: How long a fresh server waits to become the agent's child.
 _ADOPTION_S = 5.0
 
@@ -35,8 +39,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cupool.apiserver.zygote")
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket to the agent")
     parser.add_argument("--kinds", default="cpu", help="kinds of devices, with commas")
+    parser.add_argument("--room", default="", help="as many bytes as a server's command line may take, see `title`")
     options = parser.parse_args()
     agent = os.getppid()
+    title.show([*_WORDS[:-1], "cupool.apiserver.zygote"])
     channel = socket.socket(fileno=options.socket)
     load(options.kinds.split(","))
     gc.collect()
@@ -106,6 +112,7 @@ def _become(arguments: list[str], ends: list[int], agent: int) -> int:
         os.close(descriptor)
     os.setpgid(0, 0)
     _die_with(agent)
+    title.show([*_WORDS, *arguments])
     sys.argv = ["cupool.apiserver", *arguments]
     code = __main__.main(config.parse(arguments))
     __main__.finish()

@@ -25,16 +25,22 @@ Phase = pb.MoveReport
 TOKEN = "t"
 
 
+def _start(program: str, words: list[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", program, *words]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+#: Starts a server's process: the module, and the words behind it. Tests have theirs forked.
+launch: Callable[[str, list[str]], subprocess.Popen[bytes]] = _start
+
+
 class MoveServer:
     """`python -m cupool.apiserver --orders`; its reports are read by a thread and kept."""
 
     def __init__(self, *options: str) -> None:
         # Confinement begins before libraries start threads.
         program = "cupool.apiserver.sandboxed" if "--sandbox" in options else "cupool.apiserver"
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", program, "--orders", "--listen", "127.0.0.1:0", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+        self.process = launch(program, ["--orders", "--listen", "127.0.0.1:0", *options])
         self.reports: list[Any] = []
         self.has_ended = False
         self._changed = threading.Condition()

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import signal
@@ -29,7 +30,9 @@ from .rundir import RunDir
 if TYPE_CHECKING:
     from cupool.contract.moves import Machine
 
+    from .node.host import Host
     from .node.loop import Loop
+    from .node.zygote import Zygote
 
 #: What the extra `server` brings and a pool or its servers import.
 _NEEDED = ("grpc_health", "grpc_reflection", "scipy", "ml_dtypes", "psutil")
@@ -74,6 +77,9 @@ def parser(*, embedded: bool = False) -> argparse.ArgumentParser:
         help="where sessions with CUPOOL_DURABILITY=file are kept",
     )
     result.add_argument("--allow-faults", action="store_true", help="let clients ask a server to fail; for tests")
+    result.add_argument(
+        "--cold", action="store_true", help="start every server as a process of its own, without a zygote"
+    )
     result.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return result
 
@@ -105,6 +111,7 @@ def configure(arguments: list[str], folder: Path, *, embedded: bool = False) -> 
         tells_token=options.token_file is None,
         tells_admin_token=options.admin_token_file is None,
         embedded=embedded,
+        cold=options.cold,
         # Its one user is who started it.
         quota=Quota(allow_offload=embedded),
         max_sessions=options.sessions_per_device or (8 if embedded else 1),
@@ -193,6 +200,7 @@ def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | Non
 
     loop = Loop()
     host = Host(config, folder, loop)
+    zygote = None if config.cold else _zygote(config, loop, host)
     for device in config.devices:
         for _ in range(config.warm):
             host.start(agent_pb2.StartServer(server=f"server-{secrets.token_hex(4)}", device=device.id))
@@ -213,6 +221,8 @@ def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | Non
         serving = Serving(controller, config, loop.stop, [folder, folder / "logs"])
     except OSError as error:
         host.close(0)
+        if zygote is not None:
+            zygote.close()
         loop.close()
         say(error=str(error), cure="")
         return 2
@@ -225,8 +235,23 @@ def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | Non
     controller.close()
     host.close(0 if config.embedded else _END_GRACE_S)
     serving.stop(0)
+    if zygote is not None:
+        zygote.close()
     loop.close()
     return 0
+
+
+def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
+    """What the first server and all others are forked from. None: they start cold."""
+    from .node.zygote import adopt_orphans, fork_servers
+
+    try:
+        adopt_orphans()
+    except OSError as error:
+        logging.getLogger(__name__).warning("event=no-zygote reason=%r", str(error))
+        return None
+    host.adopts = True
+    return fork_servers(config, loop, host, waits=True)
 
 
 def _live_with_parent(loop: Loop) -> None:

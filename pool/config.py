@@ -104,6 +104,7 @@ class PoolConfig:
     tls_ca: str = ""  #: PEM file of the pool's own authority
     tls_client_auth: bool = False  #: clients show a certificate of that authority
     embedded: bool = False
+    cold: bool = False  #: every server is a process started by itself, none is forked (a pool of one process)
     max_sessions: int = 1  #: sessions on a device at once, at most
     #: Warm servers kept on each device beside those that are leased. The embedded pool keeps them only while nothing is leased: a
     #: second server would start while the program computes.

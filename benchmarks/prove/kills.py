@@ -89,7 +89,7 @@ def cases(full: bool) -> list[str]:
     """ "neural_network-017": program and seed."""
     programs = (*EXAMPLES, "long")
     if not full:
-        return ["conjugate_gradient-000", "neural_network-003", "gaussian_mixture-002"]
+        return ["conjugate_gradient-000", "neural_network-003"]
     return [
         f"{program}-{k:03d}" for k in range(45) for program in programs
     ]  # about 7 in 10 meet a server that is there

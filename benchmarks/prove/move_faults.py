@@ -181,7 +181,7 @@ class Shared:
 def cases(full: bool) -> list[str]:
     """Names of cases."""
     if not full:
-        return ["few-in_place-00", "kill-source.released", "kill-destination.claimed", "cutclient-source.told"]
+        return ["few-in_place-00", "kill-source.released", "cutclient-source.told"]
     faults = [
         f"{what}-{step}"
         for step in SOURCE_STEPS + DESTINATION_STEPS

@@ -97,7 +97,7 @@ class Host:
         loop.later(TIDY_S, self._tidy)
         if measures is not None:
             loop.later(TICK_S, self._tick)
-            loop.later(ORPHANS_S, self._reap_orphans_often)
+        loop.later(ORPHANS_S, self._reap_orphans_often)
 
     # ---- what there is
 

@@ -8,7 +8,6 @@ options go before it.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import dataclasses
 import fcntl
 import logging
@@ -30,13 +29,12 @@ from .host import Host
 from .loop import Loop
 from .measure import Measures
 from .nvml import Sampler
-from .zygote import Zygote
+from .zygote import adopt_orphans, fork_servers
 
 _log = logging.getLogger(__name__)
 
 #: How long servers may take to end when the agent is told to.
 END_GRACE_S = 3.0
-_PR_SET_CHILD_SUBREAPER = 36
 #: How long the test of a device may take.
 TEST_LIMIT_S = 60.0
 assert TEST_LIMIT_S < TEST_AT_MOST_S
@@ -157,7 +155,7 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
     host.own_children, host.adopts = own_children, True
     if config.tls_cert:
         host.starting.extra_arguments = _certificates(config, node, run_folder)
-    zygote = None if cold else _zygote(config, loop, host)
+    zygote = None if cold else fork_servers(config, loop, host)
     from ..logs import LogRing
     from .link import Link  # imports grpc, which the zygote's start did not need to wait for
     from .logreader import LogReader
@@ -178,27 +176,6 @@ def _serve(config: PoolConfig, node: str, folder: Path | None, run_folder: Path,
             zygote.close()
         loop.close()
     return 0
-
-
-def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
-    """Servers are forked where they can be; else they start cold."""
-    if config.launch_wrapper:
-        return None
-    try:
-        zygote = Zygote(sorted({d.kind for d in config.devices}), loop, host.own_children)
-    except OSError as error:
-        _log.warning("event=no-zygote reason=%r", str(error))
-        return None
-    host.starting.fork = zygote.fork
-    return zygote
-
-
-def adopt_orphans() -> None:
-    """Processes whose parents end below us become our children: servers that a zygote forked, and compilers of servers that died."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        error = ctypes.get_errno()
-        raise OSError(error, f"the agent cannot adopt its servers: prctl: {os.strerror(error)}")
 
 
 def _sampler(config: PoolConfig) -> Sampler | None:

@@ -1,4 +1,4 @@
-"""The agent's end of the zygote: asks `python -m cupool.apiserver.zygote` to fork servers.
+"""The agent's end of the zygote, or an embedded pool's: asks `python -m cupool.apiserver.zygote` to fork servers.
 
 The zygote dies with the agent. When it dies alone it is started again, and servers start cold until it is ready.
 """
@@ -6,6 +6,7 @@ The zygote dies with the agent. When it dies alone it is started again, and serv
 from __future__ import annotations
 
 import array
+import ctypes
 import json
 import logging
 import os
@@ -14,25 +15,40 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .environment import environment
 from .loop import Loop, Timer
 
+if TYPE_CHECKING:
+    from ..config import PoolConfig
+    from .host import Host
+
 _log = logging.getLogger(__name__)
 
+_PR_SET_CHILD_SUBREAPER = 36
 #: How long a fork may take.
 FORK_LIMIT_S = 10.0
+#: How long a zygote's own start may take, where a server waits for it.
+START_LIMIT_S = 60.0
 #: A zygote that ended is started again after this.
 AGAIN_S = 5.0
 LARGEST_BYTES = 64 << 10
+#: How much of a forked server's command line `ps` shows; a page is what the kernel reads at once.
+TITLE_BYTES = 2000
 
 
 class Zygote:
     """One zygote process for all devices of the host."""
 
-    def __init__(self, kinds: Sequence[str], loop: Loop, own_children: set[int]) -> None:
-        """Start it. Call from the thread that lives as long as the agent. Raises OSError."""
+    def __init__(self, kinds: Sequence[str], loop: Loop, own_children: set[int], waits: bool = False) -> None:
+        """Start it. Call from the thread that lives as long as the agent. Raises OSError.
+
+        Args:
+            waits: servers wait for its first start instead of starting cold beside it.
+        """
         self._kinds = list(kinds)
+        self._waits = waits
         self._loop = loop
         self._own_children = own_children
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +64,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             words = [sys.executable, "-P", "-m", "cupool.pool.child", str(os.getpid()), "cupool.apiserver.zygote"]
-            words += ["--socket", str(theirs.fileno()), "--kinds", ",".join(self._kinds)]
+            words += ["--socket", str(theirs.fileno()), "--kinds", ",".join(self._kinds), "--room", "." * TITLE_BYTES]
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, env=environment(), pass_fds=[theirs.fileno()], process_group=0
             )
@@ -68,7 +84,7 @@ class Zygote:
         Args:
             ends: descriptors of its orders, its reports, its standard error; the caller's still.
         """
-        if not self._is_ready or self._socket is None:
+        if self._socket is None or not (self._is_ready or self._waits):
             return False
         try:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", ends))]
@@ -76,7 +92,8 @@ class Zygote:
         except OSError as error:  # BlockingIOError too: it has more to do than its socket holds
             _log.warning("event=not-forked reason=%r", str(error))
             return False
-        self._asked.append((done, self._loop.later(FORK_LIMIT_S, self._too_slow)))
+        limit_s = FORK_LIMIT_S if self._is_ready else START_LIMIT_S
+        self._asked.append((done, self._loop.later(limit_s, lambda: self._too_slow(limit_s))))
         return True
 
     def _heard(self) -> None:
@@ -100,9 +117,9 @@ class Zygote:
         else:
             self._is_ready = True
 
-    def _too_slow(self) -> None:
+    def _too_slow(self, limit_s: float) -> None:
         """What it answers from now on would be taken for the answer to something else."""
-        _log.warning("event=not-forked reason='no answer within %g s'", FORK_LIMIT_S)
+        _log.warning("event=not-forked reason='no answer within %g s'", limit_s)
         self._is_ready = False
         if self._process is not None:
             self._process.kill()
@@ -125,7 +142,7 @@ class Zygote:
             self._loop.later(AGAIN_S, self._again)
 
     def _forget(self) -> None:
-        self._is_ready = False
+        self._is_ready = self._waits = False
         if self._socket is not None:
             self._loop.unwatch(self._socket.fileno())
             self._loop.unwatch(self._pidfd)
@@ -145,3 +162,24 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         self._forget()
+
+
+def fork_servers(config: PoolConfig, loop: Loop, host: Host, waits: bool = False) -> Zygote | None:
+    """Have servers of `host` forked where they can be; else they start cold. This process must adopt orphans. `waits`: see Zygote."""
+    if config.launch_wrapper:
+        return None
+    try:
+        zygote = Zygote(sorted({d.kind for d in config.devices}), loop, host.own_children, waits)
+    except OSError as error:
+        _log.warning("event=no-zygote reason=%r", str(error))
+        return None
+    host.starting.fork = zygote.fork
+    return zygote
+
+
+def adopt_orphans() -> None:
+    """Processes whose parents end below us become our children: servers that a zygote forked, and compilers of servers that died."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        error = ctypes.get_errno()
+        raise OSError(error, f"servers cannot be adopted: prctl: {os.strerror(error)}")

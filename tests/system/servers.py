@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from cupool.shim.config import Config
 from cupool.shim.lease import Lease
 from cupool.shim.pending import COMMANDS, GATE, extend
 
+from benchmarks import moving
 from cupool.contract import values
 from cupool.contract.spec import spec_of
 from cupool.v1 import session_pb2, value_pb2
@@ -27,10 +26,7 @@ class Server:
     """A `python -m cupool.apiserver` with one session, `s` with the token `t`."""
 
     def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cupool.apiserver", "--assign", "s:t", "--listen", "127.0.0.1:0", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+        self.process = moving.launch("cupool.apiserver", ["--assign", "s:t", "--listen", "127.0.0.1:0", *options])
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:

@@ -283,7 +283,7 @@ def started(controller: FakeController, process: AgentProcess, is_forked: bool) 
         before = set(process.children())
         news = controller.warm(f"s{k}")
         (pid,) = set(process.children()) - before
-        if (b"cupool.apiserver.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()) == is_forked:
+        if (b"cupool.pool.child" not in Path(f"/proc/{pid}/cmdline").read_bytes()) == is_forked:
             return news, pid
         assert is_forked, "a zygote has forked a server that was to start cold"
         controller.order(f"s{k}", end=server_pb2.EndRequest(reason="not forked"))

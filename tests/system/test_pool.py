@@ -55,7 +55,7 @@ class Pool:
         self.call("Release", pool_pb2.ReleaseRequest(session=lease.session, session_token=lease.session_token))
 
     def server_pids(self) -> list[int]:
-        return children_of(self.process.pid)
+        return servers_of(self.process.pid)
 
     def folder(self) -> Path:
         return Path(self.ready["admin"].removeprefix("unix:")).parent
@@ -65,6 +65,17 @@ def children_of(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(p) for t in Path(f"/proc/{pid}/task").iterdir() for p in (t / "children").read_text().split()]
     return []
+
+
+def servers_of(pool_pid: int) -> list[int]:
+    """Without the zygote that they are forked from, and what forks one."""
+    return [pid for pid in children_of(pool_pid) if b"--server-id" in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def is_alive(pid: int) -> bool:
@@ -253,7 +264,7 @@ def everything_of(pool_pid: int) -> list[int]:
 def test_end_of_input_ends_everything(pool):
     pool.acquire()
     pids, folder = everything_of(pool.process.pid), pool.folder()
-    assert len(pids) == 2 and folder.is_dir()
+    assert len(pids) == 3 and folder.is_dir()
     pool.process.stdin.close()
     assert pool.process.wait(timeout=60) == 0
     assert not any(map(is_alive, pids)) and not folder.exists()
@@ -283,7 +294,7 @@ def test_pool_is_gone_with_its_program(body, number):
     try:
         pid_text, _, line = program.stdout.readline().partition(" ")
         pool_pid, folder = int(pid_text), Path(json.loads(line)["admin"].removeprefix("unix:")).parent
-        wait_until(lambda: len(everything_of(pool_pid)) == 2, "the first server starts")
+        wait_until(lambda: servers_of(pool_pid), "the first server starts")
         pids = everything_of(pool_pid)
         if number is None:
             program.stdin.write("\n")
@@ -311,6 +322,29 @@ def test_a_killed_pool_takes_its_servers_along_and_the_next_one_sweeps(start):
     assert folder.is_dir()
     rundir.sweep(folder.parent)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("is_cold", [False, True])
+def test_servers_are_forked_or_start_cold_and_say_who_they_are(start, is_cold):
+    pool = start("--devices", "cpu:1", *["--cold"][:is_cold])
+    lease = pool.acquire()
+    (command,) = [command_of(p) for p in pool.server_pids() if lease.server.encode() in command_of(p)]
+    assert (b"cupool.pool.child" in command) == is_cold
+    zygotes = [p for p in children_of(pool.process.pid) if b"cupool.apiserver.zygote" in command_of(p)]
+    assert len(zygotes) == (not is_cold)
+
+
+def test_servers_start_cold_where_there_is_no_zygote_any_more(start):
+    pool = start("--devices", "cpu:1", module=EMBEDDED)
+    lease = pool.acquire()
+    (zygote,) = [p for p in children_of(pool.process.pid) if b"cupool.apiserver.zygote" in command_of(p)]
+    os.kill(zygote, signal.SIGKILL)
+    wait_until(lambda: zygote not in children_of(pool.process.pid), "the zygote is gone")
+    (first,) = pool.server_pids()
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: first not in children_of(pool.process.pid), "the server is gone")
+    again = pool.acquire()
+    assert again.server != lease.server
 
 
 def test_sweep_leaves_living_pools_alone(pool):

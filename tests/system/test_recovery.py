@@ -67,7 +67,7 @@ def pool_of() -> Iterator[Callable[..., dict[str, str]]]:
 KINDS = {
     "numbers drawn without a seed": "x = cp.random.rand(5); look = lambda: x.get()",
     "a generator without a seed": "x = cp.random.default_rng().standard_normal(5); look = lambda: x.get()",
-    "an upload through the lane": "x = cp.asarray(np.random.default_rng(0).random(1_000_000)); look = lambda: x.get()",
+    "an upload through the lane": "x = cp.asarray(np.random.default_rng(0).random((10, 100_000))); look = lambda: x.get()",
     "in place": "x = cp.arange(5.0); x *= 3; x[2:] += 1; look = lambda: x.get()",
     "a shape that the data decides": "x = cp.arange(9) % 3; look = lambda: cp.nonzero(x)[0].get()",
     "an error that was told": (

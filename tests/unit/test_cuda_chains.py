@@ -28,9 +28,9 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
     return device
 
 
-@pytest.mark.parametrize("first", range(0, 12, 6))
+@pytest.mark.parametrize("first", range(0, 6, 3))
 def test_random_programs_leave_the_same_bytes_answers_and_books(cuda: Any, first: int) -> None:
-    found = [chain_programs.make(seed).check_on(cuda) for seed in range(first, first + 6)]
+    found = [chain_programs.make(seed).check_on(cuda) for seed in range(first, first + 3)]
     assert not sum(chains.kernels.refused for chains in found) and sum(chains.windows for chains in found)
 
 
