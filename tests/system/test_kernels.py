@@ -140,6 +140,61 @@ def test_raw_kernels(tmp_path: Path) -> None:
     '''))  # fmt: skip
 
 
+def test_arguments_may_lie_in_one_buffer(tmp_path: Path) -> None:
+    """A buffer that no kernel has seen yet is given twice, whole or in parts, to each kind of kernel."""
+    run(tmp_path, r'''
+    from cupyx import jit
+
+    source = r"""extern "C" __global__ void twice(const double *x, double *y, int n) {
+      int i = threadIdx.x;
+      if (i < n) y[i] = x[i] * 2;
+    }"""
+    twice = cp.RawKernel(source, "twice")
+    for _ in range(2):
+        a = cp.arange(4.0)
+        twice((1,), (4,), (a, a, 4))
+        assert a.get().tolist() == [0, 2, 4, 6]
+    a = cp.arange(8.0)
+    first, second = a[:4], a[4:]
+    twice((1,), (4,), (first, second, 4))
+    assert a.get().tolist() == [0, 1, 2, 3, 0, 2, 4, 6] and second.get().tolist() == [0, 2, 4, 6]
+    second += 1  # the views, the whole array and the kernels still mean one buffer
+    twice((1,), (4,), (a[4:], a, 4))
+    assert a.get().tolist() == [2, 6, 10, 14, 1, 3, 5, 7]
+
+    a, b = cp.arange(4.0), cp.zeros(4)
+    pairs = cp.RawKernel(source.replace("twice", "pairs"), "pairs")
+    pairs((1,), (4,), args=(a, b, 4))
+    pairs((1,), (4,), args=(b, a, 4))
+    assert a.get().tolist() == [0, 4, 8, 12] and b.get().tolist() == [0, 2, 4, 6]
+
+    @jit.rawkernel()
+    def shifted(x, y):
+        i = jit.threadIdx.x
+        y[i] = x[i] + 10
+
+    a = cp.arange(6.0)
+    shifted[1, 3](a[:3], a[3:])
+    assert a.get().tolist() == [0, 1, 2, 10, 11, 12]
+    a = cp.arange(3.0)
+    shifted[1, 3](a, a)
+    assert a.get().tolist() == [10, 11, 12]
+
+    a = cp.arange(4.0)
+    assert cp.ElementwiseKernel("raw T x", "T y", "y = x[i] * 2", "in_place")(a, a) is a
+    assert a.get().tolist() == [0, 2, 4, 6]
+    a = cp.arange(4.0)
+    cp.ElementwiseKernel("T x", "raw T y", "y[i] = x * 2", "raw_out")(a, a)
+    assert a.get().tolist() == [0, 2, 4, 6]
+    a = cp.arange(6.0)
+    cp.ElementwiseKernel("raw T x, T z", "T y", "y = x[i] * 2 + z", "strided")(a[::2], a[::2], a[1::2])
+    assert a.get().tolist() == [0, 0, 2, 6, 4, 12]
+    a = cp.arange(4.0)
+    cp.ReductionKernel("T x, raw T w", "T y", "x * w[0]", "a + b", "y = a", "0", "weighted")(a, a[1:], a[3:].reshape(()))
+    assert a.get().tolist() == [0, 1, 2, 6]
+    ''')  # fmt: skip
+
+
 def test_errors(tmp_path: Path) -> None:
     run(tmp_path, r'''
     import io

@@ -208,14 +208,28 @@ class Engine:
 
     def expose(self, array: Array) -> tuple[int, Array]:
         """(address of the first element, the array in the arena). Moves the array's whole buffer there, and every alias with it."""
-        root = root_of(array)
-        if not self.arena.holds(root):
-            _, rebuild = self.arena.move_in(root)
-            moved = rebuild(array)
-            if self._rebind is not None:
-                self._rebind(root, rebuild)
-            array = moved
+        (array,) = self._exposed((array,))
         return address_of(array), array
+
+    def _exposed(self, values: Sequence[Any], addressed: Sequence[bool] | None = None) -> list[Any]:
+        """A call's arguments with the arrays among them in the arena; `addressed`: which of them must be, all without it.
+
+        A buffer moves once however many of the arguments lie in it, and all of them move with it: the command's own arguments are
+        not among the handles that `rebind` puts onto the new memory.
+        """
+        moved: list[tuple[Array, Callable[[Array], Array]]] = []
+        for i, value in enumerate(values):
+            if isinstance(value, np.ndarray) and (addressed is None or addressed[i]):
+                root = root_of(value)
+                if not self.arena.holds(root) and not any(root is old for old, _ in moved):
+                    _, rebuild = self.arena.move_in(root)
+                    moved.append((root, rebuild))
+                    if self._rebind is not None:
+                        self._rebind(root, rebuild)
+        given = list(values)
+        for old, rebuild in moved:
+            given = [rebuild(v) if isinstance(v, np.ndarray) and root_of(v) is old else v for v in given]
+        return given
 
     def pointer(self, a: Array) -> int:
         """`@pointer`"""
@@ -326,16 +340,17 @@ class Engine:
                 f"kernel {function.name!r} takes {len(loaded.parameters)} arguments, {len(args)} were given"
             )
         packed = []
-        for i, (parameter, value) in enumerate(zip(loaded.parameters, args, strict=False)):
+        exposed = self._exposed(args[: len(loaded.parameters)])
+        for i, (parameter, value) in enumerate(zip(loaded.parameters, exposed, strict=True)):
             if isinstance(value, np.ndarray):
                 if parameter.kind == "s" and parameter.nbytes == 16 + 16 * value.ndim:
-                    packed.append(_bytes_of(self.expose(value)[1]))  # CuPy's CArray, by value
+                    packed.append(_bytes_of(value))  # CuPy's CArray, by value
                     continue
                 if parameter.kind != "p" and not (parameter.kind == "i" and parameter.nbytes == 8):
                     raise TypeError(
                         f"argument {i} is an array; the kernel's parameter is not a pointer ({parameter.nbytes} bytes)"
                     )
-                packed.append(self.expose(value)[0].to_bytes(8, "little"))
+                packed.append(address_of(value).to_bytes(8, "little"))
             else:
                 packed.append(pack(parameter, value, i))
         loaded.launch(grid, block, packed, int(shared_mem), function.module.cooperative)
@@ -383,15 +398,13 @@ class Engine:
         self, kernel: Generated, params: Sequence[Declared], args: Sequence[Any], types: dict[str, Any]
     ) -> list[Any]:
         """Arguments with addressed arrays in the arena and scalars of their parameter's type."""
-        given = []
-        for p, value in zip(params, args, strict=True):
-            if isinstance(value, np.ndarray):
-                given.append(self.expose(value)[1] if p.name in kernel.addressed else value)
-            else:
+        given = self._exposed(args, [p.name in kernel.addressed for p in params])
+        for i, (p, value) in enumerate(zip(params, given, strict=True)):
+            if not isinstance(value, np.ndarray):
                 dtype = np.dtype(types[p.ctype]) if p.dtype is None else p.dtype
                 scalar = np.empty((), dtype)
                 scalar[()] = value
-                given.append(scalar[()])
+                given[i] = scalar[()]
         return given
 
     def _outputs(self, kernel: Generated, shape: tuple[int, ...], outs: Sequence[Any]) -> tuple[Array, ...]:
