@@ -127,5 +127,5 @@ def uninstall() -> None:
         if _FINDER in sys.meta_path:
             sys.meta_path.remove(_FINDER)
             naming.rename_modules(False)
-        for name in [n for n in sys.modules if real_name(n)]:
+        for name in [n for n in list(sys.modules) if real_name(n)]:
             del sys.modules[name]

@@ -182,7 +182,9 @@ class Inbox:
 
     def _drop_unasked(self) -> None:
         """Forget the older half of what nobody asked for. Values stay: somebody waits for each of those, sooner or later."""
-        kept = [n for n, r in list(self._results.items()) if n not in self._waiters and type(r) is bytes]
+        # A copy is one step. A list of the items is not: each is a tuple, garbage may be collected for it, and what that finalizes lets
+        # another thread take its result.
+        kept = [n for n, r in self._results.copy().items() if n not in self._waiters and type(r) is bytes]
         if len(kept) <= MAX_UNASKED // 2:
             self._unasked = len(kept)  # the others have been asked for since
             return

@@ -90,7 +90,7 @@ def rename_modules(is_public: bool) -> None:
     """Give the public modules, those loaded and those to come, CuPy's names, or take them away. Idempotent; Note [Names of modules]."""
     global _is_renaming
     _is_renaming = is_public
-    for name in [name for name in sys.modules if public_name(name)]:
+    for name in [name for name in list(sys.modules) if public_name(name)]:
         module = sys.modules[name]
         spec = module.__spec__
         if is_public:

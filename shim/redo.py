@@ -271,7 +271,8 @@ class Redo:
             kept = [b for b in self._batches if b.seq > seq]
             arity = self._arities([b for b in self._batches if b.seq <= seq])
             uploads = self._uploads[mark.uploads :]
-            delivered = dict(islice(self.delivered.items(), mark.delivered, None))
+            # Of a copy, which is one step: the thread that reads adds to it meanwhile.
+            delivered = dict(islice(self.delivered.copy().items(), mark.delivered, None))
             steps = (
                 partial(setattr, self, "base", base),
                 partial(setattr, self, "_mark", None),

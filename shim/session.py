@@ -469,7 +469,7 @@ def statistics() -> Statistics:
 
 def _sum(before: Statistics, session: Session) -> Statistics:
     by_site = dict(before.waits_by_site)
-    for tag, count in list(session.waits_by_tag.items()):
+    for tag, count in session.waits_by_tag.copy().items():
         place = sites.where(tag) or "unknown"
         by_site[place] = by_site.get(place, 0) + count
     return Statistics(

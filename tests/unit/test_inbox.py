@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -91,6 +92,45 @@ def test_specs_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch)
         inbox.on_frame(unasked(number, number))
     assert [number for number in range(12) if inbox.has(number)] == [5, 6, 7, 8, 9]
     assert inbox.dropped_to == 4
+
+
+def test_a_result_may_be_taken_while_specs_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected whenever something is made, and what that finalizes lets other threads run."""
+    monkeypatch.setattr(module, "MAX_UNASKED", 64)
+    inbox = Inbox(lambda seq: None, lambda frame: None)
+    for number in range(1, 65):
+        inbox.on_frame(unasked(number, number))
+    taken: list[int] = []
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            number = len(taken) + 1
+            taken.append(number)
+            inbox.take(number)
+            if number < 32:
+                Garbage()
+
+    drop = inbox._drop_unasked
+
+    def drop_with_garbage() -> None:
+        Garbage()
+        gc.set_threshold(3)
+        gc.enable()
+        drop()
+        gc.disable()
+
+    monkeypatch.setattr(inbox, "_drop_unasked", drop_with_garbage)
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        inbox.on_frame(unasked(65, 65))
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
+    assert taken and inbox.has(65)
 
 
 def test_specs_that_were_asked_for_later_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def raw_at(address: int) -> RawMemory | None:
 
 def raw_around(address: int) -> RawMemory | None:
     """The raw memory that an address lies in."""
-    for start, memory in list(_by_address.items()):
+    for start, memory in _by_address.copy().items():
         if start <= address < start + memory.size:
             return memory
     return None
