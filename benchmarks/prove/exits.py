@@ -13,7 +13,7 @@ TITLE = "interpreter exits with a session open: 0 of 500 hang"
 
 
 def cases(full: bool) -> list[str]:
-    return [f"exit-{i:03d}" for i in range(500 if full else 5)]
+    return [f"exit-{i:03d}" for i in range(500 if full else 3)]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,8 @@ print(json.dumps({"sessions": done}), flush=True)
 
 
 def cases(full: bool) -> list[str]:
-    """Rounds of a whole upgrade, each with so many clients."""
-    return [f"round-{i}-8" for i in range(20)] if full else ["round-0-1"]
+    """Rounds of an upgrade of so many joined hosts and the controller's, each with so many clients."""
+    return [f"round-{i}-8-{len(JOINED)}" for i in range(20)] if full else ["round-0-1-1"]
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
             if process.stdout.readline() != "ready\n":
                 raise RuntimeError(process.communicate()[1])
             _say(process)
-        steps = upgrade(shared)
+        steps = upgrade(shared, JOINED[: int(case.split("-")[3])])
         for process in clients:
             _say(process)
         done = []
@@ -155,10 +155,10 @@ def run_case(shared: Shared, case: str) -> dict[str, Any]:
     }
 
 
-def upgrade(shared: Shared) -> list[str]:
-    """Every host, then the controller."""
+def upgrade(shared: Shared, joined: Sequence[str]) -> list[str]:
+    """These hosts, the controller's own, then the controller."""
     steps = []
-    for node in JOINED:
+    for node in joined:
         shared.operate("drain", node, "--reason", "upgrade")
         pools.cupool("down", "--folder", str(shared.folders[node]))
         shared.join(node)
