@@ -271,8 +271,9 @@ class Redo:
             kept = [b for b in self._batches if b.seq > seq]
             arity = self._arities([b for b in self._batches if b.seq <= seq])
             uploads = self._uploads[mark.uploads :]
-            # Of a copy, which is one step: the thread that reads adds to it meanwhile.
-            delivered = dict(islice(self.delivered.copy().items(), mark.delivered, None))
+            # Of a copy, which is one step: the thread that reads adds to it meanwhile. So those that go are taken out of it one by one:
+            # what came while another one was put into its place would not be known.
+            gone = list(islice(self.delivered.copy(), mark.delivered))
             steps = (
                 partial(setattr, self, "base", base),
                 partial(setattr, self, "_mark", None),
@@ -281,7 +282,7 @@ class Redo:
                 partial(setattr, self, "_log_bytes", sum(map(_weight, kept))),
                 partial(setattr, self, "_uploads", uploads),
                 partial(setattr, self, "_up_bytes", self._up_bytes - self._bytes_of(mark.uploads)),
-                partial(setattr, self, "delivered", delivered),
+                *(partial(self.delivered.pop, number, None) for number in gone),
                 partial(setattr, self, "_arity", arity),
                 partial(setattr, self, "failure", ""),
                 partial(setattr, self, "_is_urgent", False),

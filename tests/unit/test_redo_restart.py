@@ -56,6 +56,25 @@ def test_what_comes_after_the_checkpoint_stays_at_any_moment_of_the_answer() -> 
         assert redo.is_whole
 
 
+class Reading(dict[int, int | None]):
+    """Delivered answers to which another thread adds one while the window restarts."""
+
+    def copy(self) -> dict[int, int | None]:
+        found = dict(self)
+        self[99] = 99
+        return found
+
+
+def test_an_answer_that_comes_while_the_window_restarts_stays() -> None:
+    redo = Redo(where="node")
+    redo.executed(batch(1))
+    redo.delivered = Reading({1: 1, 2: 2})
+    redo.wished()
+    redo.delivered[3] = 3
+    redo.restarted(base(redo, 1))
+    assert redo.delivered == {3: 3, 99: 99}
+
+
 def test_uploads_that_were_there_at_the_wish_go_and_later_ones_stay() -> None:
     redo = Redo(where="node")
     redo.executed(batch(1))
