@@ -45,7 +45,7 @@ from .forms import (
     SlotPlan,
     compile_form,
 )
-from .fusion import FUSED, Fusion
+from .fusion import FUSED
 from .handles import Handles
 from .implementations import resolve_table
 from .places import PLACED_MASK, Fast, Places, place_of
@@ -82,7 +82,7 @@ class Executor(Failing):
             impls: what `resolve_table` gave, when the caller has it already.
             has_plans: loops run by plans, see plans/.
             fuses: chains of elementwise commands run in blocks, see fusion/; where the device can.
-            fusion_threads: that they run on, see `Fusion`.
+            fusion_threads: that they run on, see `Device.chains`.
             waves: chains' segments run together where they follow one another, see fusion/waves.py.
             reuses: results are written over operands that die right behind, see lastuse.py; where the device can.
         """
@@ -127,11 +127,11 @@ class Executor(Failing):
         self.reals: Any = None
         self._results: list[bytes] = []
         self._failures: list[Any] = []
-        #: a `Fusion`, or a device's own with the same methods; None: each command runs by itself
-        self.fusion: Any = self._fusion(fusion_threads, waves) if fuses else None
+        #: what the device runs chains by; None: each command runs by itself
+        self.fusion: Any = device.chains(self, fusion_threads, waves) if fuses else None
         #: results that were written over operands
         self.last_uses = 0
-        self.reuses = reuses and device.kind == "cpu"
+        self.reuses = reuses and device.reuses
         self.stepper = Stepper(self)
         self.plans = Plans(self, has_plans)
         self.batch_forms: Set[int] = _NO_FORMS
@@ -157,9 +157,6 @@ class Executor(Failing):
         made.stepper = Stepper(made)
         made.plans = Plans(made, self.plans.is_on)
         return made
-
-    def _fusion(self, threads: int, waves: bool) -> Any:
-        return Fusion(self, threads, waves) if self.device.kind == "cpu" else self.device.chains(self)
 
     # -- what steps read ------------------------------------------------------------------------------------------------
 

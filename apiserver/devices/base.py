@@ -30,6 +30,8 @@ class Device(Protocol):
 
     kind: str  # "cpu" or "cuda"
     array_type: type[Any]
+    #: whether results may be written over operands that die right behind, see `lastuse.py`
+    reuses: bool
 
     @property
     def select(self) -> Callable[[int, int], None] | None:
@@ -39,8 +41,13 @@ class Device(Protocol):
     def graphs(self) -> Any:
         """What runs rounds of a plan at once (`run`, see `devices/cuda/graphs.py`); None where each is run by itself."""
 
-    def chains(self, executor: Any) -> Any:
-        """What runs chains of elementwise commands at once (`join_of`, `take`, `inner`, as `fusion/` has); None: nothing of its own."""
+    def chains(self, executor: Any, threads: int, waves: bool) -> Any:
+        """What runs chains of an executor's elementwise commands at once (`join_of`, `take`, `inner`, as `fusion/` has), or None.
+
+        Args:
+            threads: of the CPU that they run on, see `Fusion`.
+            waves: segments run together where they follow one another, on a CPU.
+        """
 
     def fault_of(self, error: BaseException) -> str:
         """Why no session of this process can go on after an error, one sentence; empty: it can."""

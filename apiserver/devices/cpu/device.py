@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from . import facts, memory, ops, streams
 from .arena import Block
 from .memory import Array
 
+if TYPE_CHECKING:
+    from ...fusion import Fusion
+
 #: Exports from here on are read in place; copying a smaller one costs less than watching for writes.
 PINNED_BYTES = 1 << 20
 
@@ -31,6 +34,7 @@ class CpuDevice:
     """One CPU device of one process."""
 
     kind = "cpu"
+    reuses = True
     array_type: type[Any] = np.ndarray
     select: Callable[[int, int], None] | None = None
     graphs: Any = None
@@ -73,8 +77,10 @@ class CpuDevice:
     def describe(self) -> Any:
         return facts.describe(self.number, self.limit_bytes, self._engine)
 
-    def chains(self, executor: Any) -> None:
-        return None  # its windows are `fusion/`'s
+    def chains(self, executor: Any, threads: int, waves: bool) -> Fusion:
+        from ...fusion import Fusion  # which takes its loops from here
+
+        return Fusion(executor, threads, waves)
 
     def spare(self) -> CpuDevice:
         return CpuDevice(self.number)

@@ -64,6 +64,7 @@ class CudaDevice(Copying):
     """
 
     kind = "cuda"
+    reuses = False
     array_type: type = cupy.ndarray
 
     def __init__(self, number: int = 0, limit_bytes: int = 0, arena_base: int = 0, moves: bool = False,
@@ -132,7 +133,7 @@ class CudaDevice(Copying):
     def open(self, accounting: Any, handles: Any) -> None:
         self._accounting = accounting
 
-    def chains(self, executor: Any) -> Chains | None:
+    def chains(self, executor: Any, threads: int, waves: bool) -> Chains | None:
         return Chains(executor, self._kernels, self._plain) if self._kernels is not None else None
 
     def enter(self) -> None:
