@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,32 @@ def test_transforms_lie_in_memory_as_cupys_do() -> None:
     assert fft.fft(a, axis=0).strides == (16, 96)
     assert fft.fftn(cp.asfortranarray(a)).flags.f_contiguous
     assert fft.rfftn(cp.asfortranarray(a)).shape == (6, 5)
+
+
+@pytest.mark.parametrize("kind", ["f4", "c8", "f8", "c16"])
+def test_transforms_along_several_axes_are_scaled_once(kind: str) -> None:
+    """Bit for bit what the transform without a scale gives, divided; where CuPy takes one plan for all the axes."""
+    a = cp.asarray(np.random.default_rng(1).random((6, 5, 7)).astype(kind))
+    for s, axes in [(None, (-2, -1)), (None, (2, 1)), ((3, 8), (0, 1)), ((4, None, 9), (0, 1, 2))]:
+        for name in ["fftn", "ifftn", *(["rfftn"] if a.dtype.kind == "f" else ["irfftn"])]:
+            if axes == (2, 1) and "r" in name:
+                continue  # the halved axis is not the last neighbour: no plan of several axes
+            function, inverse = getattr(cp.fft, name), "i" in name
+            plain = function(a, s, axes, norm="forward" if inverse else "backward")
+            shape = (a if name == "rfftn" else plain).shape
+            points = math.prod((n or shape[axis]) for axis, n in zip(axes, s or [None] * 3, strict=False))
+            for norm, by in [("ortho", math.sqrt(points)), ("backward" if inverse else "forward", points)]:
+                found, expected = function(a, s, axes, norm=norm), plain / by
+                assert found.dtype == plain.dtype and found.get().tobytes() == expected.get().tobytes(), (
+                    name,
+                    s,
+                    axes,
+                    norm,
+                )
+    lines = cp.fft.fftn(a, axes=(0, 2), norm="ortho")  # no neighbours: one axis after the other
+    assert (
+        lines.get().tobytes() == cp.fft.fft(cp.fft.fft(a, axis=2, norm="ortho"), axis=0, norm="ortho").get().tobytes()
+    )
 
 
 def test_a_singular_hankel_transform_is_warned_of_without_waiting() -> None:

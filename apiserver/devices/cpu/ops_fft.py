@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from cupool.contract.ops.rules.fft import at_once
 
 Array = np.ndarray[Any, Any]
 
@@ -48,27 +51,51 @@ def _one(name: str, real: bool) -> Callable[..., Array]:
     return run
 
 
+def _scaled(a: Array, points: int, norm: Any, inverse: bool) -> Array:
+    """`a` over what `norm` wants of a transform of so many points: one division, written as CuPy writes it."""
+    with np.errstate(all="ignore"):
+        if norm == "ortho":
+            a /= math.sqrt(points)
+        elif (norm == "forward") is not inverse:
+            a /= points
+    return a
+
+
 def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
     one: Callable[..., Any] = getattr(np.fft, name)
-    plain = np.fft.ifft if name.startswith("i") else np.fft.fft
+    inverse = name.startswith("i")
+    plain = np.fft.ifft if inverse else np.fft.fft
+    kind = "r2c" if name == "rfft" else "c2r" if name == "irfft" else "c2c"
+    unscaled = "forward" if inverse else "backward"
 
     def run(a: Array, s: Any = None, axes: Any = default_axes, norm: Any = None) -> Array:
-        """Axis by axis, as CuPy's order of operations is; the last axis is the halved one of real transforms."""
+        """Axis by axis; the last axis is the halved one of real transforms.
+
+        As in CuPy, what one plan transforms is scaled once, the rest along each axis.
+        """
         half = a.dtype == np.float16 and axes is not None and len(axes) == 1
+        f_contiguous = a.flags.f_contiguous
         a = _input(a, real)
         if axes is None:
             axes = range(a.ndim) if s is None else range(a.ndim - len(s), a.ndim)
-        axes = list(axes)
+        axes = [axis % a.ndim for axis in axes]
         sizes = [None] * len(axes) if s is None else list(s)
-        if name == "irfft":
-            for axis, n in list(zip(axes, sizes, strict=True))[:-1]:
-                a = plain(a, n, axis, norm)
-            result = np.asarray(one(a, sizes[-1], axes[-1], norm))
-            return result.astype(np.float16) if half else result
-        a = one(a, sizes[-1], axes[-1], norm)
-        for axis, n in reversed(list(zip(axes, sizes, strict=True))[:-1]):
-            a = plain(a, n, axis, norm)
-        return np.asarray(a)
+        halved = a.shape[axes[-1]] if sizes[-1] is None else sizes[-1]
+        once = at_once(a.ndim, f_contiguous, axes, kind)
+        each = unscaled if once else norm
+        if kind == "c2r":
+            for axis, n in zip(axes[:-1], sizes[:-1], strict=True):
+                a = plain(a, n, axis, each)
+            a = np.asarray(one(a, sizes[-1], axes[-1], each))
+        else:
+            a = one(a, sizes[-1], axes[-1], each)
+            for axis, n in reversed(list(zip(axes[:-1], sizes[:-1], strict=True))):
+                a = plain(a, n, axis, each)
+        a = np.asarray(a)
+        if once:
+            last = halved if kind == "r2c" else a.shape[axes[-1]]
+            return _scaled(a, math.prod(a.shape[axis] for axis in axes[:-1]) * last, norm, inverse)
+        return a.astype(np.float16) if half and kind == "c2r" else a
 
     return run
 

@@ -45,13 +45,20 @@ def _cast_back(a: Spec, result: Spec, single_axis: bool) -> Spec:
     return spec_of(result.shape, a.dtype, tuple(s * 2 // result.itemsize for s in result.strides))
 
 
-def _at_once(a: Spec, axes: list[Any], kind: str) -> bool:
-    """Whether CuPy transforms these axes by one plan: up to three neighbours at one end."""
-    if a.ndim == 1 or len(axes) not in (2, 3) or (a.f_contiguous and kind != "c2c"):
+def at_once(ndim: int, f_contiguous: bool, axes: list[int], kind: str) -> bool:
+    """Whether CuPy transforms these axes by one plan: up to three neighbours at one end.
+
+    Args:
+        ndim: dimensions of the operand.
+        f_contiguous: whether the operand is.
+        axes: as the caller ordered them, none negative.
+        kind: c2c, r2c or c2r.
+    """
+    if ndim == 1 or len(axes) not in (2, 3) or (f_contiguous and kind != "c2c"):
         return False
     found = sorted(axes) if kind == "c2c" else [*sorted(axes[:-1]), axes[-1]]
     neighbours = all(found[i + 1] - found[i] == 1 for i in range(len(found) - 1))
-    return neighbours and (0 in found or a.ndim - 1 in found)
+    return neighbours and (0 in found or ndim - 1 in found)
 
 
 def _check(a: Any, norm: Any) -> Spec:
@@ -114,7 +121,7 @@ def several(kind: str, default_axes: Any = None) -> Callable[..., Any]:
         for axis, n in zip(axes, sizes, strict=True):
             shape = _with(shape, axis, shape[axis] if n is None else n)
         last = axes[-1]
-        at_once = _at_once(a, axes, kind)
+        by_one_plan = at_once(a.ndim, a.f_contiguous, axes, kind)
         if kind == "r2c":
             shape = _with(shape, last, shape[last] // 2 + 1)
             dtype = complex_dtype(a.dtype)
@@ -123,7 +130,7 @@ def several(kind: str, default_axes: Any = None) -> Callable[..., Any]:
             shape, dtype = _with(shape, last, points), real_dtype(a.dtype)
         else:
             dtype = complex_dtype(a.dtype)
-        if at_once:
+        if by_one_plan:
             return packed(shape, dtype, "F" if a.f_contiguous and not a.c_contiguous else "C")
         # The halved axis of a real transform comes first, that of an inverse one last.
         result = _along(shape, dtype, axes[-2] if kind == "r2c" and len(axes) > 1 else last)
