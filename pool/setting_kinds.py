@@ -26,11 +26,13 @@ class Kind:
         read: text or a TOML value -> the value; raises ValueError with one sentence, or TypeError, when it is none.
         allowed: says to people what is allowed.
         show: the value -> TOML text that `read` reads back.
+        is_path: of a file or folder: as a flag it may be relative to the current folder.
     """
 
     read: Callable[[Any], Any]
     allowed: str
     show: Callable[[Any], str]
+    is_path: bool = False
 
 
 def parse_duration(text: str) -> float:
@@ -180,7 +182,7 @@ def path() -> Kind:
             raise ValueError("the path is not whole: what it is relative to may change")
         return word
 
-    return Kind(read, 'a path that begins with "/" or "~", or "" for the default', quoted)
+    return Kind(read, 'a path that begins with "/" or "~", or "" for the default', quoted, is_path=True)
 
 
 def words() -> Kind:

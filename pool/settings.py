@@ -169,7 +169,7 @@ def load(
     file = config_file(given, environment)
     sources = [read_file(file)] if file else []
     sources.append(_from_environment(environment))
-    sources.append({n: (v, f"flag {KEYS[n].flag}") for n, v in (flags or {}).items() if v is not None})
+    sources.append({n: (_typed(KEYS[n], v), f"flag {KEYS[n].flag}") for n, v in (flags or {}).items() if v is not None})
     for source in sources:
         for name, (value, origin) in source.items():
             values[name], origins[name] = _read(KEYS[name], value, origin), origin
@@ -248,6 +248,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
             )
         found[by_variable[variable]] = value, f"environment {variable}"
     return found
+
+
+def _typed(key: Key, value: Any) -> Any:
+    """What a flag says. Who types a path means the folder that he is in; a file or a variable may be read anywhere."""
+    if key.kind.is_path and isinstance(value, str) and value and not value.startswith(("/", "~")):
+        try:
+            return os.path.join(os.getcwd(), value)  # not normalised: ".." behind a link is the kernel's to follow
+        except OSError:
+            return value  # the current folder is gone: refused, as it stands
+    return value
 
 
 def _read(key: Key, value: Any, origin: str) -> Any:

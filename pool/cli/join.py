@@ -90,7 +90,7 @@ def join(
             "An agent shows a token of the role agent, and there is none.",
             "Make one at the pool, `cupool token create --role agent --out FILE`, and name it with --token-file.",
         )
-    where = Path(folder).expanduser() if folder else joined_folder()
+    where = Path(folder).expanduser().absolute() if folder else joined_folder()
     held = take(where)
     try:
         whole = settings.pool_config(found, where)

@@ -123,6 +123,19 @@ def test_environment_and_flags_are_checked():
     assert load(CUPOOL_ADDR="x", CUPOOL_MEMORY="1GiB")["pool.warm"] == 1, "the client's variables are no settings"
 
 
+def test_a_path_as_a_flag_is_from_the_current_folder(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = {"security.tls_key": "/k.pem"}
+    seen = load(flags={"security.tls_cert": "certs/../c.pem", "pool.folder": "~/pool"} | pair)
+    assert seen["security.tls_cert"] == f"{tmp_path}/certs/../c.pem"
+    assert (seen["pool.folder"], seen["security.tls_key"]) == ("~/pool", "/k.pem")
+    with pytest.raises(BadSetting, match="not whole"):
+        load(CUPOOL_SECURITY_TLS_CERT="c.pem")
+    with pytest.raises(BadSetting, match="not whole"):
+        load(write("[pool]\nfolder = 'here'\n"))
+    assert load(flags={"pool.folder": ""})["pool.folder"] == ""
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_settings_or_one_sentence(text):
     """Whatever a file holds, what comes out is settings or BadSetting."""
