@@ -82,7 +82,7 @@ def _several(name: str, real: bool, default_axes: Any) -> Callable[..., Array]:
         sizes = [None] * len(axes) if s is None else list(s)
         halved = a.shape[axes[-1]] if sizes[-1] is None else sizes[-1]
         once = at_once(a.ndim, f_contiguous, axes, kind)
-        each = unscaled if once else norm
+        each: Any = unscaled if once else norm
         if kind == "c2r":
             for axis, n in zip(axes[:-1], sizes[:-1], strict=True):
                 a = plain(a, n, axis, each)
