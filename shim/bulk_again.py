@@ -111,7 +111,7 @@ def restore(lost: Any, lease: Any, data: np.ndarray[Any, Any]) -> Disconnected |
             yield put_chunk(1, at, data[at : at + size].data, **first)
             first = {}
 
-    call = lost.bulk_channel().stream_unary(_RESTORE, None, None)
+    call = lost.bulk_channel(lease).stream_unary(_RESTORE, None, None)
     try:
         call(chunks(), metadata=lease.metadata, timeout=STALLED_S)
     except grpc.RpcError as error:

@@ -113,6 +113,9 @@ class Link:
         self._on_another = on_another
         self._restore = restore
         self._is_restoring = False
+        #: Clear while the server of this lease has yet to be given the checkpoint that the session begins with there.
+        self._restored = threading.Event()
+        self._restored.set()
         self._is_replaying = False
         self._replays = endings.Replays()
         #: of `inbox.bytes`: when the server is told next what was received
@@ -291,16 +294,29 @@ class Link:
             self._outbox.restart()
             if not redo.is_whole:
                 raise endings.not_again(error, redo.why)
+            self._is_restoring = base is not None and base.data is not None
+            if self._is_restoring:
+                self._restored.clear()  # before the lease is there: see `bulk_lease`
             self.lease = lease
             self._nonces = (b"", os.urandom(16))
             self._is_replaying = True
             self._credit_at = self.inbox.bytes + CREDIT_BYTES
-            self._is_restoring = base is not None and base.data is not None
             self._is_served = False
             self.recoveries += 1
             self.reconnects += 1
         trace.say("recovering", session=lease.session, was=old.session, reason=error)
         self._on_another()
+
+    def bulk_lease(self) -> Lease:
+        """The lease whose server may get calls of bulk transfers.
+
+        Waits while that server has yet to be given a checkpoint: a Put or Get that came there before would begin an empty session.
+        """
+        lease = self.lease
+        while not self._restored.wait(1.0):
+            if self._closing.is_set() or self.inbox.lost is not None:
+                break
+        return lease
 
     def _on_diverged(self, number: int) -> None:
         """A replay contradicts what the program has seen."""
@@ -334,6 +350,7 @@ class Link:
             if end is not None:
                 return end
             self._is_restoring = False
+        self._restored.set()
         is_first = self._first is not None
         stream, self._first = self._first or self._greet(), None
         try:

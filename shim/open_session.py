@@ -338,12 +338,14 @@ class OpenSession:
         if self.direct is None and not (wants_lane() and is_near(self.link.lease.endpoint)):
             connect_ahead(self.bulk_channel())
 
-    def bulk_channel(self) -> Any:
-        key = (self.link.lease.endpoint, self.link.reconnects)
+    def bulk_channel(self, lease: Lease | None = None) -> Any:
+        """The channel of bulk transfers; with `lease`: to its server, also while that has no session yet."""
+        lease = self.link.bulk_lease() if lease is None else lease
+        key = (lease.endpoint, self.link.reconnects)
         with self._bulk_lock:
             if self._bulk is None or self._bulk[0] != key:
                 self._drop_bulk()
-                where = (key[0], trust_of(self.settings), self.link.lease.tls_name)
+                where = (key[0], trust_of(self.settings), lease.tls_name)
                 core = self.bulk_core()
                 if core is None:
                     self._bulk = (key, open_channel(*where))

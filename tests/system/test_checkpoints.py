@@ -144,6 +144,28 @@ MOMENTS = {
 }
 
 
+@pytest.mark.parametrize("lane", ["1", "0"])
+def test_what_went_up_behind_a_checkpoint_goes_up_again_behind_it(lane: str) -> None:
+    """Where the server that takes over gets its checkpoint late: an upload that came before would begin an empty session there."""
+    done = run(
+        "from cupool.shim import bulk_again\n"
+        "restore = bulk_again.restore\n"
+        "bulk_again.restore = lambda *call: time.sleep(0.3) or restore(*call)\n"
+        "x, n = cp.zeros(1000), 0\n"
+        "while not redo().checkpoints:\n"
+        "    x += 1; n += 1\n"
+        "    if n % 100 == 0: float(x[0])\n"
+        "a = np.arange(6_000.0); y = cp.asarray(a)\n"
+        "assert float(y.sum()) == a.sum()\n"
+        "kill()\n"
+        "x += 1; z = cp.asarray(a + 1)\n"
+        "assert np.array_equal(y.get(), a) and np.array_equal(z.get(), a + 1) and (x.get() == n + 1).all()\n"
+        "print(session.statistics().recoveries, redo().where)\n",
+        CUPOOL_REDO="1MiB", CUPOOL_LANE=lane,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "1 client\n"), done.stderr
+
+
 @pytest.mark.parametrize("moment", sorted(MOMENTS))
 def test_a_kill_at_each_step_of_a_checkpoint(moment: str) -> None:
     done = run(
