@@ -62,7 +62,8 @@ class SessionServiceServicer(object):
     def Attach(self, request_iterator, context):
         """One ordered stream for one session. A new Attach fences the session's old stream first. Statuses:
         UNAUTHENTICATED (token), NOT_FOUND (session), FAILED_PRECONDITION (version, epoch, nonce, gap in sequence numbers),
-        INVALID_ARGUMENT (malformed frame), RESOURCE_EXHAUSTED (a frame or batch over the limits), ABORTED (fenced by a newer stream).
+        INVALID_ARGUMENT (malformed frame, a batch or form over the limits), RESOURCE_EXHAUSTED (a frame over the limit of bytes, or more
+        frames than are kept that the client has not said it received), ABORTED (fenced by a newer stream).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
