@@ -35,6 +35,14 @@ class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
                     f"deadline_ms is {request.deadline_ms}; the longest is {_LONGEST_MS}.",
                     "Ask again after each refusal instead.",
                 )
+            if len(request.request_id) > _REQUEST_ID or not request.request_id.isprintable():
+                long = len(request.request_id) > _REQUEST_ID
+                found = f"has {len(request.request_id)}" if long else "has others"
+                raise Refused(
+                    Code.INVALID_ARGUMENT,
+                    f"request_id is up to {_REQUEST_ID} printable characters; this one {found}.",
+                    "Send another, such as a UUID, or none.",
+                )
             answer = self._controller.acquire(request, tenant)
             lease = await self._waited(answer) if isinstance(answer, Waiting) else answer
             try:
@@ -110,3 +118,5 @@ class PoolServicer(pool_pb2_grpc.PoolServiceServicer):
 
 #: A day: nobody waits for longer in one call.
 _LONGEST_MS = 86_400_000
+#: Characters of a request's id: it goes through every log, and a retry is known by the whole of it.
+_REQUEST_ID = 64

@@ -192,6 +192,13 @@ def test_impossible_wishes_are_refused_at_once(start, fields, says):
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION and says in error.details()
 
 
+@pytest.mark.parametrize(("request_id", "says"), [("x" * 65, "this one has 65"), ("two\nlines", "this one has others")])
+def test_a_request_id_that_logs_cannot_hold_is_refused(pool, request_id, says):
+    error = refused(lambda: pool.acquire(request_id=request_id))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and says in error.details()
+    assert pool.acquire(request_id="x" * 64).session
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGFPE])
 def test_a_dead_server_is_told_with_its_reason(pool, number):
     lease = pool.acquire()

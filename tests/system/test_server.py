@@ -201,10 +201,11 @@ def test_batches_out_of_place_are_refused_and_the_session_goes_on(
         (hello(), Code.INVALID_ARGUMENT),
         (pb.ClientFrame(batch=pb.Batch(seq=1, count=1 << 40)), Code.INVALID_ARGUMENT),
         (pb.ClientFrame(batch=pb.Batch(seq=1, count=1, commands=b"123")), Code.INVALID_ARGUMENT),
+        (pb.ClientFrame(batch=pb.Batch(seq=1, forms=[pb.Form(id=1, op="no.such.op")])), Code.INVALID_ARGUMENT),
         (b"\x12" + b"\x80\x80\xc0\x02" + bytes(5 << 20), Code.RESOURCE_EXHAUSTED),
         (pb.ClientFrame(credit=pb.Credit(received=7)), Code.INVALID_ARGUMENT),
     ],
-    ids=["length", "truncated", "empty", "second-hello", "count", "bytes", "oversize", "credit"],
+    ids=["length", "truncated", "empty", "second-hello", "count", "bytes", "unknown-op", "oversize", "credit"],
 )
 def test_malformed_frames_end_the_stream_and_nothing_else(frame: Any, code: grpc.StatusCode) -> None:
     with server() as process:
