@@ -16,7 +16,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,13 @@ VERSION = 1
 
 
 class BadSetting(CupoolError):
-    """A setting that makes no sense: `what` names key and place, `cure` says what is allowed."""
+    """A setting that makes no sense: `what` names key and place, `cure` says what is allowed.
+
+    Attributes:
+        others: what else is wrong beside it.
+    """
+
+    others: tuple[BadSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +172,33 @@ def load(
     """
     values = {name: key.default for name, key in KEYS.items()}
     origins = dict.fromkeys(KEYS, "default")
+    wrong: list[BadSetting] = []
     file = config_file(given, environment)
-    sources = [read_file(file)] if file else []
-    sources.append(_from_environment(environment))
+    sources = [read_file(file, wrong)] if file else []
+    sources.append(_from_environment(environment, wrong))
     sources.append({n: (_typed(KEYS[n], v), f"flag {KEYS[n].flag}") for n, v in (flags or {}).items() if v is not None})
+    refused = set()
     for source in sources:
         for name, (value, origin) in source.items():
-            values[name], origins[name] = _read(KEYS[name], value, origin), origin
+            try:
+                values[name], origins[name] = _read(KEYS[name], value, origin), origin
+            except BadSetting as error:
+                wrong.append(error)
+                refused.add(name)
     settings = Settings(values, origins, file)
-    _check_together(settings)
+    wrong += _wrong_together(settings, refused)
+    if wrong:
+        wrong[0].others = tuple(wrong[1:])
+        raise wrong[0]
     return settings
 
 
-def read_file(file: Path) -> dict[str, tuple[Any, str]]:
-    """What a file says: key -> (value, origin). Raises BadSetting."""
+def read_file(file: Path, wrong: list[BadSetting]) -> dict[str, tuple[Any, str]]:
+    """What a file says: key -> (value, origin). `wrong` gets what there is no such thing as.
+
+    Raises:
+        BadSetting: it cannot be read as a whole.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -203,23 +222,28 @@ def read_file(file: Path) -> dict[str, tuple[Any, str]]:
     _check_version(document.pop("version", 1), at("version"))
     found: dict[str, tuple[Any, str]] = {}
     for section, content in document.items():
-        if section in SECTIONS and not isinstance(content, dict):
-            keys = [n.partition(".")[2] for n in KEYS if n.startswith(f"{section}.")]
-            raise BadSetting(
-                f"{at(section)}: {section} = {_short(content)}: [{section}] is a section, not a key.",
-                f"Write [{section}] in a line of its own, and below it its keys: {', '.join(keys)}.",
-            )
         if section not in SECTIONS:
             what = "section" if isinstance(content, dict) else "key"
-            raise BadSetting(
-                f"{at(section)}: there is no {what} {section!r} at the top.{_similar(section, SECTIONS)}",
-                f"Allowed: version, and the sections {', '.join(f'[{s}]' for s in SECTIONS)}.",
+            wrong.append(
+                BadSetting(
+                    f"{at(section)}: there is no {what} {section!r} at the top.{_similar(section, SECTIONS)}",
+                    f"Allowed: version, and the sections {', '.join(f'[{s}]' for s in SECTIONS)}.",
+                )
             )
-        for key, value in content.items():
-            name = f"{section}.{key}"
-            if name not in KEYS:
-                raise _no_key(name, at(section, key))
-            found[name] = value, at(section, key)
+        elif not isinstance(content, dict):
+            wrong.append(
+                BadSetting(
+                    f"{at(section)}: {section} = {_short(content)}: [{section}] is a section, not a key.",
+                    f"Write [{section}] in a line of its own, and below it its keys: {', '.join(_keys_of(section))}.",
+                )
+            )
+        else:
+            for key, value in content.items():
+                name = f"{section}.{key}"
+                if name in KEYS:
+                    found[name] = value, at(section, key)
+                else:
+                    wrong.append(_no_key(name, at(section, key)))
     return found
 
 
@@ -235,18 +259,21 @@ def _check_version(version: Any, place: str) -> None:
         )
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+def _from_environment(environment: Mapping[str, str], wrong: list[BadSetting]) -> dict[str, tuple[Any, str]]:
     by_variable = {key.variable: name for name, key in KEYS.items()}
     found: dict[str, tuple[Any, str]] = {}
     for variable, value in environment.items():
         if not variable.startswith(tuple(f"CUPOOL_{section.upper()}_" for section in SECTIONS)):
             continue  # the client's variables, and others
-        if variable not in by_variable:
-            raise BadSetting(
+        if variable in by_variable:
+            found[by_variable[variable]] = value, f"environment {variable}"
+            continue
+        wrong.append(
+            BadSetting(
                 f"There is no setting of the name {variable}.{_similar(variable, by_variable)}",
                 "Unset it. `cupool config reference` lists the variables.",
             )
-        found[by_variable[variable]] = value, f"environment {variable}"
+        )
     return found
 
 
@@ -270,26 +297,31 @@ def _read(key: Key, value: Any, origin: str) -> Any:
         ) from None
 
 
-def _check_together(settings: Settings) -> None:
+def _wrong_together(settings: Settings, refused: Set[str]) -> Iterator[BadSetting]:
+    """What does not fit beside the rest. Keys in `refused` have been found wrong already."""
     node = settings["pool.node"]
     if node and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", node, re.ASCII):
-        raise BadSetting(
+        yield BadSetting(
             f"{settings.origins['pool.node']}: pool.node = {_short(node)} is no name.",
             f"Allowed: {KEYS['pool.node'].kind.allowed}; up to 63 of them.",
         )
     for pair in ("tls", "node"):
         cert, key = f"security.{pair}_cert", f"security.{pair}_key"
-        if bool(settings[cert]) != bool(settings[key]):
+        if bool(settings[cert]) != bool(settings[key]) and not refused & {cert, key}:
             given, other = (cert, key) if settings[cert] else (key, cert)
-            raise BadSetting(
+            yield BadSetting(
                 f"{settings.origins[given]}: {given} is set without {other}.",
                 "Set both, or neither. `cupool certs issue` makes them.",
             )
 
 
+def _keys_of(section: str) -> list[str]:
+    return [n.partition(".")[2] for n in KEYS if n.startswith(f"{section}.")]
+
+
 def _no_key(name: str, place: str) -> BadSetting:
     section, _, key = name.partition(".")
-    keys = [n.partition(".")[2] for n in KEYS if n.startswith(f"{section}.")]
+    keys = _keys_of(section)
     return BadSetting(
         f"{place}: there is no key {key!r} in [{section}].{_similar(key, keys)}",
         f"Allowed in [{section}]: {', '.join(keys)}.",

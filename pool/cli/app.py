@@ -144,7 +144,11 @@ def guarded(command: Callable[[], object], environment: Mapping[str, str] = os.e
     except CupoolError as error:
         from ..settings import BadSetting
 
-        return _failed(error.what, error.cure, Exit.USAGE if isinstance(error, BadSetting) else Exit.FAILURE)
+        if not isinstance(error, BadSetting):
+            return _failed(error.what, error.cure, Exit.FAILURE)
+        for one in (error, *error.others):
+            _failed(one.what, one.cure, Exit.USAGE)
+        return Exit.USAGE
     except click.ClickException as error:
         return _failed(error.format_message(), "", Exit.FAILURE)
     except OSError as error:

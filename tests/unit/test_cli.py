@@ -278,6 +278,17 @@ def test_exit_codes(fake, run, monkeypatch, name):
         assert "secret" not in err
 
 
+def test_config_check_names_every_mistake(run, tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text('[pool]\nwarm = "x"\n[foo]\nx = 1\n')
+    code, out, err = run("config", "check", str(file))
+    lines = err.splitlines()
+    assert (code, out, len(lines)) == (2, "", 4), err
+    assert "line 3: there is no section 'foo'" in lines[0] and "line 2: pool.warm" in lines[2]
+    check_two_lines("\n".join(lines[:2]))
+    check_two_lines("\n".join(lines[2:]))
+
+
 STATUSES = {
     "ALREADY_EXISTS": 1, "DEADLINE_EXCEEDED": 7, "FAILED_PRECONDITION": 1, "INTERNAL": 1, "INVALID_ARGUMENT": 2, "NOT_FOUND": 6,
     "PERMISSION_DENIED": 4, "RESOURCE_EXHAUSTED": 8, "UNAUTHENTICATED": 4, "UNAVAILABLE": 3, "UNIMPLEMENTED": 1, "UNKNOWN": 1,

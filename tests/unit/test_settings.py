@@ -104,6 +104,25 @@ def test_malformed(write, text, what, cure):
         assert now.read() == text, "the file was changed"
 
 
+def test_all_mistakes_are_named(write):
+    file = write(
+        'limits = 3\n[pool]\nwarm = "x"\nwram = 2\nlisten = "127.0.0.1:1"\n[foo]\nx = 1\n[security]\ntls_cert = "c.pem"\n'
+    )
+    with pytest.raises(BadSetting) as caught:
+        load(
+            file,
+            {"pool.max_sessions": 0, "security.node_cert": "/n.pem"},
+            CUPOOL_LOG_LEVEL="loud",
+            CUPOOL_LOG_COLOUR="1",
+        )
+    said = [error.what for error in (caught.value, *caught.value.others)]
+    expected = [
+        "[limits] is a section", "no key 'wram'", "no section 'foo'", "CUPOOL_LOG_COLOUR", "pool.warm", "security.tls_cert", "CUPOOL_LOG_LEVEL",
+        "flag --max-sessions", "node_cert is set without",
+    ]  # fmt: skip
+    assert len(said) == len(expected) and all(e in s for e, s in zip(expected, said, strict=True)), said
+
+
 def test_what_is_no_text(tmp_path):
     file = tmp_path / "cupool.toml"
     file.write_bytes(b"\xff\xfe")
