@@ -274,7 +274,7 @@ class Redo:
             # Of a copy, which is one step: the thread that reads adds to it meanwhile. So those that go are taken out of it one by one:
             # what came while another one was put into its place would not be known.
             gone = list(islice(self.delivered.copy(), mark.delivered))
-            steps = (
+            steps: tuple[Callable[[], Any], ...] = (
                 partial(setattr, self, "base", base),
                 partial(setattr, self, "_mark", None),
                 partial(setattr, self, "_batches", kept),
