@@ -166,7 +166,7 @@ def open_channel(
         more: channel options beside `CHANNEL_OPTIONS`.
 
     Raises:
-        PoolUnreachable: a file of `trust` cannot be read.
+        PoolUnreachable: a file of `trust` cannot be read, or holds no certificate or key.
     """
     grpc = import_grpc()
     if not trust.ca or is_unix(endpoint):
@@ -186,16 +186,22 @@ def connect_ahead(channel: Any) -> None:
         check(True)
 
 
+_WHICH_FILE = "Name the file that the pool's operator gave you."
+
+
 def _read(variable: str, path: str) -> bytes | None:
     if not path:
         return None
     try:
         with open(path, "rb") as file:
-            return file.read()
+            data = file.read()
     except OSError as error:
-        raise PoolUnreachable(
-            f"{variable}: {path} cannot be read: {error.strerror}.", "Name the file that the pool's operator gave you."
-        ) from None
+        raise PoolUnreachable(f"{variable}: {path} cannot be read: {error.strerror}.", _WHICH_FILE) from None
+    # gRPC would say of another file, after a connection, that the other side's certificate is wrong.
+    word = "private key" if variable == "CUPOOL_KEY" else "certificate"
+    if f"{word.upper()}-----".encode() not in data:
+        raise PoolUnreachable(f"{variable}: {path} holds no {word} in PEM.", _WHICH_FILE)
+    return data
 
 
 def disconnected(error: Any) -> Disconnected:

@@ -180,6 +180,21 @@ def test_files_that_cannot_be_read_are_named() -> None:
         leases.PoolClient("127.0.0.1:1", "", Trust("/nowhere")).acquire(Config(deadline_s=1.0))
 
 
+@pytest.mark.parametrize("transport", ["core", "light"])
+def test_files_that_hold_something_else_are_named_at_once(made: Path, tmp_path: Path, transport: str) -> None:
+    """With the long deadline that it is not to wait for, and whatever is or is not at the address."""
+    other = tmp_path / "token"
+    other.write_text("not a certificate\n")
+    trust = str(made / certs.TRUST)
+    for wrong, says in (
+        (Trust(str(other)), "CUPOOL_CA: .* holds no certificate"),
+        (Trust(trust, str(other)), "CUPOOL_CERT: .* holds no certificate"),
+        (Trust(trust, trust, trust), "CUPOOL_KEY: .* holds no private key"),
+    ):
+        with pytest.raises(PoolUnreachable, match=says):
+            leases.PoolClient("127.0.0.1:1", "", wrong, transport=transport).acquire(Config(deadline_s=3600.0))
+
+
 def test_a_rotated_certificate_drops_no_stream(made: Path) -> None:
     """New connections get the new certificate; the stream of before goes on."""
     server = Server(*tls_options(made))
