@@ -1,4 +1,4 @@
-"""Servers of tests, forked from one process that has imported what a server imports: a twentieth of a server's own start.
+"""Servers of tests, forked from one process that has imported what a server imports: nearly all of a server's own start.
 
 `launch` gives what subprocess.Popen would. Between a test's process and the servers is one that adopts them, so that they are nobody's
 orphans, and that tells how they ended: `python forked.py`. With another environment than it was started in, a server starts by itself.
