@@ -77,13 +77,20 @@ def marked(mark: str) -> list[int]:
         try:
             with open(f"/proc/{entry}/environ", "rb") as file:
                 is_ours = wanted in file.read().split(b"\0")
-            with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
-                is_dead = file.read().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
             continue  # it ended meanwhile, or is another user's
-        if is_ours and not is_dead:
+        if is_ours and is_alive(int(entry)):
             found.append(int(entry))
     return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that number, which has not ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def is_of(pid: int, mark: str) -> bool:

@@ -275,6 +275,8 @@ class Leasing(Core):
         devices = [d for d in self.books.devices.values() if d.node.is_connected]
         if not devices:
             text = "No host of this pool is connected now."
+        elif all(d.cordoned is not None or d.measured.cordoned for d in devices):
+            text = f"No device of this pool takes new sessions: all {len(devices)} are cordoned."
         else:
             taken, most = sum(d.holding for d in devices), sum(d.max_sessions for d in devices)
             text = f"The pool has no free device: {taken} of {most} are taken."

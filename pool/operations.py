@@ -72,7 +72,7 @@ class Operations:
                 devices=len(books.devices),
                 cordoned=sum(d.cordoned is not None or d.measured.cordoned for d in books.devices.values()),
                 servers=len(books.servers),
-                warm=sum(len(d.warm) for d in books.devices.values()),
+                warm=sum(len(d.warm) for d in books.devices.values() if d.node.is_connected),
                 sessions=len(books.sessions),
                 parked=sum(s.state == states.SESSION_PARKED for s in books.sessions.values()),
                 queued=len(c.queue),
@@ -89,7 +89,9 @@ class Operations:
             failures = [f"{d.key}: {d.failure}" for d in books.devices.values() if d.failure]
             away = [f"{n.id}: {n.reason}" for n in books.nodes.values() if not n.is_connected]
             directory = [c.directory.failure] if c.directory.failure else []
-            status.warnings.extend([*directory, *_closed_to_all(list(books.devices.values())), *failures, *away])
+            nobody = [_NO_HOST] if not books.nodes else []
+            closed = _closed_to_all(list(books.devices.values()))
+            status.warnings.extend([*directory, *nobody, *closed, *failures, *away])
         c.meter.fill(status)
         return status
 
@@ -348,6 +350,12 @@ class Operations:
             for session in sessions:
                 c.end(session, reason)
         return len(sessions)
+
+
+#: A warning: of a host whose agent has never come the controller knows nothing.
+_NO_HOST = (
+    "No host has connected to this pool yet. Its agent's own log (`logs/` in its folder) says what keeps it away."
+)
 
 
 def _closed_to_all(devices: list[Device]) -> list[str]:

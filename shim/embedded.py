@@ -138,6 +138,12 @@ def has_ended() -> bool:
     return pool is not None and pool.has_ended
 
 
+def has_started() -> bool:
+    """Whether there is one, and it has said where it is."""
+    pool = _pool
+    return pool is not None and pool._address is not None and not pool.has_ended
+
+
 def stop(grace_s: float = 3.0) -> None:
     """End the embedded pool that this process started."""
     global _pool

@@ -190,13 +190,25 @@ def _open(make: Callable[[], Session] | None = None) -> Session:
 
 def _made() -> Session:
     """A session as the configuration says, at what was begun where that is for it."""
-    settings = scopes.settings(_process.override or config())
+    settings = scopes.settings(_patient(_process.override or config()))
     begun, _process.begun = _process.begun, None
     if begun is not None and begun[0] == settings:
         return Session(settings, pool=begun[1])
     if begun is not None:
         begun[1].abandon()
     return Session(settings)
+
+
+def _patient(settings: Config) -> Config:
+    """`settings`, where a pool of this program's own begins: its first server is waited for as long as the pool may take to start. That
+    is no wait for a place, which `deadline_s` bounds."""
+    if settings.addr or _process.inherited is not None:
+        return settings
+    from . import embedded
+
+    if embedded.has_started():
+        return settings
+    return settings.replaced(deadline_s=max(settings.deadline_s, settings.start_s))
 
 
 def begin() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import belongings
 from . import show
 from .link import Admin, with_pool
 from .show import Document
@@ -26,6 +27,10 @@ def document(admin: Admin) -> Document:
 
     reply = admin.call("GetPool", admin_pb2.GetPoolRequest())
     here = admin.target.running
+    if here is not None and here.supervisor_pid and not belongings.is_alive(here.supervisor_pid):
+        reply.warnings.append(
+            "The pool's supervisor is gone: what ends is not started again. `cupool down`, then `cupool up`."
+        )
     return {
         "schema": SCHEMA,
         "pool": show.plain(reply, FIELDS),

@@ -299,6 +299,22 @@ def _running(folder: Path) -> Running:
     return running
 
 
+#: In what keeps an agent away: no time mends it.
+_FOR_EVER = "Hostname Verification Check failed"
+
+
+def _not_connected(folder: Path) -> str:
+    """Why an agent of this folder cannot connect, by the last word of the newest of their logs; empty: it says nothing of that."""
+    logs = sorted((folder / "logs").glob("*.log"), key=lambda f: f.stat().st_mtime)
+    for log in reversed(logs):
+        found = [
+            line for line in log.read_text("utf-8", "replace").splitlines()[-200:] if "event=not-connected" in line
+        ]
+        if found:
+            return found[-1].partition("reason=")[2].strip("'\"")
+    return ""
+
+
 def wait_warm(folder: Path, wanted: int, started: float, wait_s: float) -> None:
     """Until the pool has as many warm servers as it shall. Raises CliError: TIMED_OUT."""
     from cupool.v1 import admin_pb2
@@ -310,8 +326,16 @@ def wait_warm(folder: Path, wanted: int, started: float, wait_s: float) -> None:
             progress(f"{has} of {wanted} servers are warm", time.monotonic() - started)
             if pool.nodes and has >= wanted:
                 return
+            kept_away = _not_connected(folder) if not pool.nodes else ""
+            if _FOR_EVER in kept_away:
+                raise CliError(
+                    Exit.FAILURE,
+                    f"The pool runs, but its own agent cannot connect to it: {kept_away}",
+                    "The pool's certificate must name the host at which the agent connects (`--agent-listen`): `cupool certs issue "
+                    "server --host NAME`. `cupool down` ends the pool.",
+                )
             if time.monotonic() - started > wait_s:
-                why = f" {pool.warnings[0]}" if pool.warnings else ""
+                why = f" {kept_away or pool.warnings[0]}" if kept_away or pool.warnings else ""
                 raise CliError(
                     Exit.TIMED_OUT,
                     f"The pool runs, and {has} of {wanted} servers are warm after {wait_s:g} s.{why}",

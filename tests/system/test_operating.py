@@ -19,6 +19,7 @@ import grpc
 import pytest
 from cupool.pool import belongings
 from cupool.pool.cli import app, place
+from cupool.pool.security import certs
 
 from cupool.v1 import pool_pb2, pool_pb2_grpc
 
@@ -354,10 +355,23 @@ def test_doctor(at, monkeypatch):
     os.kill(place.read(at.folder).supervisor_pid, signal.SIGKILL)
     assert at.run("doctor", "--only", "pool")[0] == 0  # a warning
     assert at.run("doctor", "--only", "pool", "--strict")[0] == 1
+    assert any("supervisor is gone" in w for w in at.json("status")["pool"]["warnings"])
     assert at.run("down", "--now")[0] == 0
     monkeypatch.setenv("CUPOOL_TOKEN", env["CUPOOL_TOKEN"])
     code, out, _ = at.run("doctor", "--json", "--only", "address", "--only", "token")
     assert code == 3 and "no such socket" in out
+
+
+def test_up_says_what_keeps_its_own_agent_away(at):
+    made = at.folder / "certs"
+    certs.init(made)
+    certs.issue_server(made, ["localhost"])
+    words = ["--listen", "localhost:0", "--agent-listen", "127.0.0.1:0", "--tls-cert", str(made / "server.pem")]
+    words += ["--tls-key", str(made / "server.key"), "--tls-ca", str(made / certs.TRUST)]
+    code, _, err = at.run("up", "--devices", "cpu:1:256MiB", *words)
+    assert code == 1 and "its own agent cannot connect" in err and "--agent-listen" in err, err
+    assert any("No host has connected" in w for w in at.json("status")["pool"]["warnings"])
+    assert at.run("down", "--now")[0] == 0
 
 
 def test_sigterm_lets_sessions_end_first(at):

@@ -56,6 +56,12 @@ def test_statistics_name_the_lines_that_waited(tmp_path):
     assert statistics["bytes_up"] > 0 and statistics["bytes_down"] > 0
 
 
+def test_the_first_server_of_ones_own_pool_is_waited_for(tmp_path):
+    """However short a program waits for a place: the server that starts is its own."""
+    program = "import cupy as cp\nprint(int(cp.arange(5).sum()))\n"
+    assert ok(run("run", "-c", program, CUPOOL_DEADLINE_S="0.01")) == "10\n"
+
+
 def test_every_way_to_the_shim_runs_the_same_program(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -8,9 +8,10 @@ import gc
 
 import pytest
 from cupool.pool import states
-from cupool.pool.controller import NODE_LOST_S, RETURN_S, SILENT_S, Waiting
+from cupool.pool.controller import NODE_LOST_S, RETURN_S, SILENT_S, Controller, Waiting
 from cupool.pool.directory import Directory
 from cupool.pool.move_operations import MoveOperations
+from cupool.pool.operations import Operations
 from cupool.pool.pool_service import PoolServicer
 from cupool.pool.refusals import Code, Refused
 from fakehost import FakeHost
@@ -609,6 +610,18 @@ def test_a_lease_does_not_run_out_while_its_host_cannot_tell_that_a_client_has_c
     check(pool)
 
 
+def test_operators_are_warned_when_no_host_has_come_and_what_is_away_is_not_warm():
+    pool = Pool()
+    assert pool.operations.pool().warm > 0 and not pool.operations.pool().warnings
+    pool.host.disconnect()
+    status = pool.operations.pool()
+    assert status.servers > 0 and status.warm == 0 and len(status.warnings) == 1
+    empty = Controller(CONFIG, FakeHost())
+    empty.open()
+    (said,) = Operations(empty, lambda *_: None).pool().warnings
+    assert said.startswith("No host has connected to this pool yet.")
+
+
 def test_operators_are_warned_when_every_device_is_closed():
     pool = Pool()
     warnings = lambda: list(pool.operations.pool().warnings)  # noqa: E731
@@ -617,6 +630,7 @@ def test_operators_are_warned_when_every_device_is_closed():
     pool.operations.cordon("x", "cpu:1", "new fan")
     (said,) = warnings()
     assert said.startswith("No device takes new sessions: 2 of 2 are cordoned.") and "uncordon" in said
+    assert "No device of this pool takes new sessions: all 2 are cordoned." in str(pool.refused())
     pool.operations.uncordon("x", "cpu:1")
     assert warnings() == []
     pool.device("cpu:1").failure = "No driver."
