@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import select
 import shutil
@@ -27,6 +28,7 @@ END_S = 10.0
 _LOCK = "up.lock"
 #: Files of the folder that are there while the pool runs, and hold its credentials.
 TOKENS = {"token": "client", "admin-token": "admin", "agent-token": "agent", "balancer-token": "balancer"}
+_CREDENTIAL = re.compile(r"cupool_[a-z]+_[0-9a-f]{12}_[\w-]{43}")
 _RECORDS = ("controller.record", "agent.record")
 
 
@@ -58,13 +60,19 @@ def run_folder(folder: Path) -> Path:
     return path
 
 
-def fresh_credentials(folder: Path) -> dict[str, str]:
-    """A credential for programs, operators and agents of this host, each in a file; by the file's name."""
-    made = {}
+def credentials(folder: Path) -> dict[str, str]:
+    """A credential for programs, operators and agents of this host, each in a file; by the file's name. Those of a pool that ended without
+    `cupool down` are still there, and stay: its programs have them, and go on with this one."""
+    found = {}
     for name, role in TOKENS.items():
-        made[name] = f"cupool_{role}_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
-        place.write_secret(folder / name, made[name])
-    return made
+        try:
+            found[name] = (folder / name).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            found[name] = ""
+        if not _CREDENTIAL.fullmatch(found[name]):
+            found[name] = f"cupool_{role}_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
+            place.write_secret(folder / name, found[name])
+    return found
 
 
 def marked(mark: str) -> list[int]:
@@ -126,9 +134,13 @@ def _wait_end_of(pid: int, timeout_s: float) -> None:
         os.close(fd)
 
 
-def clean(folder: Path, running: Running | None) -> None:
-    """Remove what is there only while the pool runs. What it keeps stays: directory, audit log, certificates, logs."""
-    for name in (*TOKENS, *_RECORDS, place.NAME):
+def clean(folder: Path, running: Running | None, *, keeps_credentials: bool = False) -> None:
+    """Remove what is there only while the pool runs. What it keeps stays: directory, audit log, certificates, logs.
+
+    Args:
+        keeps_credentials: the pool was killed, and the next one takes them over.
+    """
+    for name in (*([] if keeps_credentials else TOKENS), *_RECORDS, place.NAME):
         (folder / name).unlink(missing_ok=True)
     if running is not None and running.run_folder:
         shutil.rmtree(running.run_folder, ignore_errors=True)

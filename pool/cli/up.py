@@ -130,7 +130,7 @@ def take(folder: Path) -> int:
                 f"A pool whose supervisor is gone runs in {folder}: processes {', '.join(map(str, left))}.",
                 "`cupool down` ends it; then start it again.",
             )
-        belongings.clean(folder, running)  # what a pool left that was killed
+        belongings.clean(folder, running, keeps_credentials=True)  # what a pool left that was killed
     except BaseException:
         os.close(held)
         raise
@@ -138,10 +138,10 @@ def take(folder: Path) -> int:
 
 
 def prepare(found: settings.Settings, folder: Path) -> tuple[PoolConfig, PoolConfig]:
-    """The records of controller and agent, with fresh credentials and addresses. Raises CliError, BadSetting."""
+    """The records of controller and agent, with credentials and addresses. Raises CliError, BadSetting."""
     try:
         sockets = belongings.run_folder(folder)
-        tokens = belongings.fresh_credentials(folder)
+        tokens = belongings.credentials(folder)
     except OSError as error:
         raise CliError(
             Exit.FAILURE,

@@ -362,6 +362,25 @@ def test_doctor(at, monkeypatch):
     assert code == 3 and "no such socket" in out
 
 
+def test_a_program_goes_on_when_all_of_its_pool_was_killed_and_is_there_again(at):
+    before = at.up("--warm", "1")
+    program, running = at.program(CUPOOL_RECONNECT_S="100"), place.read(at.folder)
+    secret = Path(running.token_file).read_text()
+    os.kill(running.supervisor_pid, signal.SIGKILL)
+    while left := belongings.marked(running.mark):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert at.up("--warm", "1")["addr"] == before["addr"]
+    assert Path(running.token_file).read_text() == secret
+    assert say(program) == 55 and say(program) == 65
+    program.stdin.close()
+    assert program.wait(60) == 0
+    assert at.run("down", "--now")[0] == 0
+    at.up("--warm", "1")
+    assert Path(running.token_file).read_text() != secret, "a pool that was taken down leaves no credential"
+
+
 def test_up_says_what_keeps_its_own_agent_away(at):
     made = at.folder / "certs"
     certs.init(made)
