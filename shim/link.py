@@ -69,6 +69,7 @@ class Link:
 
     Attributes:
         server_hello: the last ServerHello.
+        greeting: the session that it was said to, and it: a session that goes on after its server's loss is another one.
         reconnects: how often a broken stream was replaced.
         recoveries: how often a lost server was.
         moves: how often the session moved.
@@ -103,6 +104,7 @@ class Link:
         self.inbox.diverged = self._on_diverged
         self.inbox.help = self._help
         self.server_hello: Any = None
+        self.greeting: tuple[str, Any] = ("", None)
         self.reconnects = 0
         self.recoveries = 0
         self.moves = 0
@@ -544,6 +546,7 @@ class Link:
             return
         if self.server_hello is None:
             self._on_hello(hello)
+        self.greeting = self.lease.session, hello
         self.server_hello = hello
         misfit = self._checkpoints.attached(hello, stream.put)
         if misfit:

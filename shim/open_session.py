@@ -318,9 +318,12 @@ class OpenSession:
 
     # -- bulk ---------------------------------------------------------------------------------------------------------
     def target(self) -> LinkTarget:
-        lease, hello = self.link.lease, self.hello()
-        # After a move, until the new server has said hello, there is no lane: the old one is another server's.
-        lane = hello.lane if hello.epoch == lease.epoch else ""
+        lease = self.link.lease
+        self.hello()
+        session, hello = self.link.greeting
+        # Until the new server has said hello, after a move (another epoch) and after a loss (another session, whose epochs begin again),
+        # there is no lane: the old one is another server's.
+        lane = hello.lane if (session, hello.epoch) == (lease.session, lease.epoch) else ""
         return LinkTarget(lease.endpoint, lease.metadata, lease.epoch, lane, self.outbox.limits, tuple(hello.features))
 
     @property
