@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import array
+import contextlib
 import gc
 import importlib
 import json
@@ -43,12 +44,13 @@ def main() -> int:
     options = parser.parse_args()
     agent = os.getppid()
     title.show([*_WORDS[:-1], "cupool.apiserver.zygote"])
-    channel = socket.socket(fileno=options.socket)
     load(options.kinds.split(","))
     gc.collect()
     gc.freeze()  # a collection in a server would touch, and so copy, what it shares with all others
-    channel.send(json.dumps({"ready": True}).encode())
-    serve(channel, agent)
+    # Where the agent has ended meanwhile there is nobody to tell that.
+    with socket.socket(fileno=options.socket) as channel, contextlib.suppress(ConnectionError):
+        channel.send(json.dumps({"ready": True}).encode())
+        serve(channel, agent)
     return 0
 
 
@@ -89,7 +91,8 @@ def _between(channel: socket.socket, arguments: list[str], ends: list[int], agen
     """In a process that only forks the server and ends, so that the server becomes the agent's child."""
     server = os.fork()
     if server:
-        channel.send(json.dumps({"pid": server}).encode())
+        with contextlib.suppress(OSError):  # the agent is gone, and the server ends with it
+            channel.send(json.dumps({"pid": server}).encode())
         os._exit(0)
     try:
         channel.close()
