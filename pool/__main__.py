@@ -244,9 +244,8 @@ def serve(config: PoolConfig, folder: Path, machine: Callable[[], Machine] | Non
 def _zygote(config: PoolConfig, loop: Loop, host: Host) -> Zygote | None:
     """What the first server and all others are forked from. None: they start cold."""
     if any(device.kind != "cpu" for device in config.devices):
-        return (
-            None  # a GPU's first server would wait for CuPy's import in a process that may not touch the GPU meanwhile
-        )
+        # A GPU's first server would wait for CuPy's import in a process that may not touch the GPU meanwhile.
+        return None
     from .node.zygote import adopt_orphans, fork_servers
 
     try:

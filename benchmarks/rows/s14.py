@@ -20,12 +20,11 @@ READY_S = 120.0
 def run(quick: bool) -> list[Ratio]:
     # What an agent is: it adopts the servers that its zygote forks.
     from cupool.pool.config import DeviceConfig, PoolConfig
-    from cupool.pool.node import main as agent
     from cupool.pool.node.loop import Loop
     from cupool.pool.node.server import Server
-    from cupool.pool.node.zygote import Zygote
+    from cupool.pool.node.zygote import Zygote, adopt_orphans
 
-    agent.adopt_orphans()
+    adopt_orphans()
     config = PoolConfig(devices=(DeviceConfig("cpu", 0, 1 << 30),))
     numbers = iter(range(1_000_000))
     with tempfile.TemporaryDirectory(prefix="cupool-") as folder:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,10 @@ def up(file: str, foreground: bool, wait_s: float, as_json: bool, **flags: Any) 
         settings.write_record(agent, folder / "agent.record")
     finally:
         os.close(held)
-    started = time.monotonic()
+    started, before = time.monotonic(), {log: log.stat().st_size for log in _logs(folder)}
     detached(folder, ["--stop-grace-s", str(found["limits.stop_grace"])], wait_s)
     try:
-        wait_warm(folder, found["pool.warm"] * len(agent.devices), started, wait_s)
+        wait_warm(folder, found["pool.warm"] * len(agent.devices), started, wait_s, before)
     except KeyboardInterrupt:
         show.note("Interrupted. The pool goes on starting: `cupool status` shows it, `cupool down` ends it.")
         return Exit.INTERRUPTED
@@ -303,20 +303,28 @@ def _running(folder: Path) -> Running:
 _FOR_EVER = "Hostname Verification Check failed"
 
 
-def _not_connected(folder: Path) -> str:
-    """Why an agent of this folder cannot connect, by the last word of the newest of their logs; empty: it says nothing of that."""
-    logs = sorted((folder / "logs").glob("*.log"), key=lambda f: f.stat().st_mtime)
-    for log in reversed(logs):
-        found = [
-            line for line in log.read_text("utf-8", "replace").splitlines()[-200:] if "event=not-connected" in line
-        ]
-        if found:
+def _logs(folder: Path) -> list[Path]:
+    return list((folder / "logs").glob("*.log"))
+
+
+def _not_connected(folder: Path, before: Mapping[Path, int]) -> str:
+    """Why an agent of this folder cannot connect, by the last word of its log behind what was there `before`; empty: it says nothing of
+    that. Logs of earlier starts stay, and tell of those."""
+    for log in _logs(folder):
+        with open(log, "rb") as file:
+            file.seek(before.get(log, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+        if found := [line for line in lines if "event=not-connected" in line]:
             return found[-1].partition("reason=")[2].strip("'\"")
     return ""
 
 
-def wait_warm(folder: Path, wanted: int, started: float, wait_s: float) -> None:
-    """Until the pool has as many warm servers as it shall. Raises CliError: TIMED_OUT."""
+def wait_warm(folder: Path, wanted: int, started: float, wait_s: float, before: Mapping[Path, int]) -> None:
+    """Until the pool has as many warm servers as it shall. `before`: what was in its logs when it was started.
+
+    Raises:
+        CliError: TIMED_OUT, or FAILURE: it never will.
+    """
     from cupool.v1 import admin_pb2
 
     with show.Progress() as progress, Admin(find(folder=str(folder)), 5.0) as admin:
@@ -326,7 +334,7 @@ def wait_warm(folder: Path, wanted: int, started: float, wait_s: float) -> None:
             progress(f"{has} of {wanted} servers are warm", time.monotonic() - started)
             if pool.nodes and has >= wanted:
                 return
-            kept_away = _not_connected(folder) if not pool.nodes else ""
+            kept_away = _not_connected(folder, before) if not pool.nodes else ""
             if _FOR_EVER in kept_away:
                 raise CliError(
                     Exit.FAILURE,

@@ -391,6 +391,12 @@ def test_up_says_what_keeps_its_own_agent_away(at):
     assert code == 1 and "its own agent cannot connect" in err and "--agent-listen" in err, err
     assert any("No host has connected" in w for w in at.json("status")["pool"]["warnings"])
     assert at.run("down", "--now")[0] == 0
+    for name in ("server.pem", "server.key"):
+        (made / name).unlink()
+    certs.issue_server(made, ["localhost", "127.0.0.1"])
+    code, _, err = at.run("up", "--devices", "cpu:1:256MiB", *words)
+    assert code == 0, f"what the log says of the start before is not this one's: {err}"
+    assert at.run("down", "--now")[0] == 0
 
 
 def test_sigterm_lets_sessions_end_first(at):
